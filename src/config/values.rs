@@ -1,0 +1,86 @@
+//! Values with units, and secrets that do not print.
+
+use std::fmt;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A duration as written: `250ms`, `5s`, `10m`, `7d`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Period(#[schemars(regex(pattern = r"^\s*(\d+\s*(ms|s|m|h|d)\s*)+$"))] String);
+
+impl Period {
+    /// The duration; zero if the text is not one, which the schema has refused before.
+    pub fn get(&self) -> Duration {
+        humantime::parse_duration(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&str> for Period {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A size as written: `64MiB`, `10GB`, `512 KiB`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ByteSize(#[schemars(regex(pattern = r"^\s*\d+\s*([KMGT]i?B|B)\s*$"))] String);
+
+impl ByteSize {
+    /// The size in bytes; zero if the text is not one, which the schema has refused before.
+    pub fn get(&self) -> u64 {
+        self.0
+            .parse::<bytesize::ByteSize>()
+            .map_or(0, |size| size.as_u64())
+    }
+}
+
+impl From<&str> for ByteSize {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A secret as written: the text itself (usually `${NAME}`), or a file that holds it.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawSecret {
+    /// The secret.
+    Text(String),
+    /// A file whose content, without surrounding white space, is the secret.
+    File {
+        /// Its path.
+        file: String,
+    },
+}
+
+impl fmt::Debug for RawSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// A secret that neither `Debug` nor `Display` shows (G10).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, for the one place that sends or checks it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}

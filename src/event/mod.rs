@@ -1,0 +1,81 @@
+//! What a record says, free of where it came from: the words of the whole program.
+//!
+//! An event is a hint that a subject changed; its newest snapshot is the truth. Nothing here reads
+//! a clock, a file or a socket.
+
+mod identity;
+mod object;
+mod subject;
+
+/// The messages of `proto/goldwire/v1`.
+#[allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated; the schema is where it is documented"
+)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/goldwire.v1.rs"));
+}
+
+pub use identity::{EventId, event_id};
+pub use object::{Crosswalk, Object, ObjectError, short_name};
+pub use proto::{Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State};
+pub use subject::{Subject, SubjectState};
+
+use crate::time::Millis;
+
+/// Reltio's two clocks of one object. Neither alone survives re-creation, restore and skew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Clocks {
+    /// `objectVersion`: grows with every change of the object; restarts after a re-creation.
+    pub version: Option<i64>,
+    /// `commitTime` in ms: skewed between Reltio's nodes.
+    pub commit_time: Option<Millis>,
+}
+
+impl Clocks {
+    /// Both clocks, if both are there.
+    pub fn both(self) -> Option<(i64, Millis)> {
+        self.version.zip(self.commit_time)
+    }
+}
+
+impl EventRecord {
+    /// Who the record is about.
+    pub fn subject_key(&self) -> Subject {
+        Subject::new(&self.tenant, &self.subject)
+    }
+
+    /// The clocks the record carries.
+    pub fn clocks(&self) -> Clocks {
+        Clocks {
+            version: self.version,
+            commit_time: self.commit_time,
+        }
+    }
+
+    /// The newest time known of the change: its commit time, else its arrival.
+    pub fn known_time(&self) -> Millis {
+        self.commit_time.unwrap_or(self.received_time)
+    }
+
+    /// What the subject is according to this record; nothing if the record cannot say, or if its
+    /// payload is not the object that it claims to be.
+    pub fn subject_state(&self) -> Option<SubjectState> {
+        match self.state() {
+            State::Unknown => None,
+            State::Alive => Object::of(self)
+                .ok()
+                .map(|object| SubjectState::Alive(object.into())),
+            State::Absorbed => Some(SubjectState::Absorbed {
+                by: self.absorbed_by.clone(),
+            }),
+            State::Removed => Some(SubjectState::Removed),
+            State::Erased => Some(SubjectState::Erased),
+            State::Gone => Some(SubjectState::Gone),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The key space of the store, laid out in one place.
+//!
+//! | key | value |
+//! |---|---|
+//! | `m/format` | format version of the store, decimal |
+//! | `m/log/{name}` | identity of the log that cursors were made against |
+//! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
+//! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
+//! | `a/{sink}\0{partition}{offset}` | attempts made before an unclean stop, decimal |
+//! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter); ingest's sink is empty |
+
+use crate::event::Subject;
+
+/// Where the format version stands.
+pub const FORMAT: &[u8] = b"m/format";
+
+fn joined(head: &[u8], name: &str, rest: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    key.extend_from_slice(head);
+    key.extend_from_slice(name.as_bytes());
+    key.push(0);
+    for part in rest {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// The identity of the log called `name`.
+pub fn log_identity(name: &str) -> Vec<u8> {
+    [b"m/log/", name.as_bytes()].concat()
+}
+
+/// Where `group` stands in `partition`.
+pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
+    joined(b"c/", group, &[&partition.to_be_bytes()])
+}
+
+/// What `sink` has of `subject`.
+pub fn register(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
+    joined(b"r/", sink, &[&partition.to_be_bytes(), subject.as_bytes()])
+}
+
+/// Attempts at the record at `offset`, noted before the send.
+pub fn attempts(sink: &str, partition: u16, offset: u64) -> Vec<u8> {
+    joined(
+        b"a/",
+        sink,
+        &[&partition.to_be_bytes(), &offset.to_be_bytes()],
+    )
+}
+
+/// All noted attempts of a task.
+pub fn attempts_of(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"a/", sink, &[&partition.to_be_bytes()])
+}
+
+/// A dead letter. `sink` is empty for ingest's own.
+pub fn dead_letter(sink: &str, id: &str, round: u32) -> Vec<u8> {
+    joined(b"d/", sink, &[id.as_bytes(), b"\0", &round.to_be_bytes()])
+}
+
+/// All dead letters of a sink; of all sinks without one.
+pub fn dead_letters_of(sink: Option<&str>) -> Vec<u8> {
+    sink.map_or_else(|| b"d/".to_vec(), |sink| joined(b"d/", sink, &[]))
+}

@@ -1,0 +1,73 @@
+//! The idempotency store: what each sink has of every subject.
+//!
+//! Guarantee (G3): an entry is written after the sink acknowledged, in one durable batch with the
+//! position that it belongs to. Claimed is not applied.
+
+pub mod keys;
+mod register;
+
+pub use crate::event::proto::{Cursor, Register};
+
+use std::fmt::Debug;
+
+/// One ordered key space with atomic, durable batches. Narrow on purpose: two engines and a
+/// memory store pass one contract suite.
+pub trait Store: Debug + Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Up to `limit` pairs whose key starts with `prefix`, in key order, after the key `after`.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// Applies a batch: all of it, durably, before this returns; or none of it. Blocks on the
+    /// disk, so call it from a blocking thread.
+    fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+}
+
+/// Changes that become durable together. A later change of a key overrides an earlier one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Key, and its new value or `None` to remove it.
+    pub changes: std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Batch {
+    /// Sets a key.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.changes.insert(key, Some(value));
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: Vec<u8>) {
+        self.changes.insert(key, None);
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// Why the store refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The file system or the engine failed; nothing of the batch may be taken as stored.
+    #[error("the store failed: {0}")]
+    Io(String),
+    /// A value is not what this version writes.
+    #[error("the store holds a value that this version cannot read at key {key}: {why}")]
+    Corrupt {
+        /// The key, printable.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Another process has it open, or its format is newer than this program.
+    #[error("{0}")]
+    Refused(String),
+}

@@ -1,0 +1,39 @@
+//! goldwire keeps CRMs and analytics in step with the golden records of a Reltio MDM tenant.
+//!
+//! It loses nothing, applies nothing twice, never lets an old version overwrite a newer one, and
+//! commits a position only after the sink's write succeeded. The guarantees are G1 to G10 in
+//! `docs/guarantees.md`; the lines that keep one and the tests that prove one quote its number.
+//!
+//! # Layout, in the order in which a record flows
+//!
+//! ```text
+//! source, webhook ─► decode ─► ingest ─► log ─► task ─► sink
+//!                                 │              │
+//!                              reltio          ledger, dead_letter
+//! ```
+
+// What everything speaks of.
+pub mod event;
+pub mod time;
+
+// From the outside to the event log.
+pub mod decode;
+pub mod ingest;
+pub mod log;
+pub mod reltio;
+pub mod source;
+pub mod webhook;
+
+// From the event log to the sinks.
+pub mod dead_letter;
+pub mod ledger;
+pub mod sink;
+pub mod task;
+
+// Around it.
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod telemetry;
+pub mod topology;

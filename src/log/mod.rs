@@ -1,0 +1,134 @@
+//! The log between sources and sinks: what is acknowledged is durable, and stays until every
+//! configured reader has passed it (G1, G8).
+//!
+//! A log has an identity and a fixed partition count; whatever is derived from its offsets keeps
+//! both beside it and refuses another log's.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::event::Subject;
+
+/// What a log is: stored beside every cursor, ledger and file name derived from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// A uuid, made when the log was made.
+    pub id: String,
+    /// How many partitions it has, for ever.
+    pub partitions: u16,
+}
+
+/// How much one read may return. At least one record is returned if there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimit {
+    /// Records at most.
+    pub records: usize,
+    /// Bytes at most, save for the first record.
+    pub bytes: usize,
+}
+
+/// One record of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its place in the partition.
+    pub offset: u64,
+    /// Its bytes, as appended.
+    pub bytes: Bytes,
+}
+
+/// The offsets a partition holds: `start` is the first kept, `end` the next to be given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetRange {
+    /// First offset still there.
+    pub start: u64,
+    /// One past the last durable record.
+    pub end: u64,
+}
+
+/// Why a log refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// At its quota, or the disk is down to the reserve. Nothing was stored; try again later.
+    #[error("the log is full: {used} of {quota} bytes; a sink holds it back, or the disk is full")]
+    Full {
+        /// Bytes in use.
+        used: u64,
+        /// Bytes allowed.
+        quota: u64,
+    },
+    /// The position is not in the log. Offsets are never reset by default.
+    #[error(
+        "position {asked} of partition {partition} is outside the log, which holds {start} to {end}"
+    )]
+    OutOfRange {
+        /// The partition.
+        partition: u16,
+        /// What was asked for.
+        asked: u64,
+        /// First offset kept.
+        start: u64,
+        /// Next offset.
+        end: u64,
+    },
+    /// Bytes before the tail do not match their checksum: acknowledged records would be lost.
+    #[error(
+        "{file} is damaged at byte {at}: restore it from a copy; it is not repaired in silence"
+    )]
+    Damaged {
+        /// The segment's file name.
+        file: String,
+        /// Where.
+        at: u64,
+    },
+    /// The file system failed. Whether an append was stored is unknown.
+    #[error("the log's file system failed: {0}")]
+    Io(String),
+    /// The log was made by something else, or another process holds it.
+    #[error("{0}")]
+    Refused(String),
+    /// The log is shut down.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// An append-only, partitioned log.
+#[async_trait]
+pub trait Log: Debug + Send + Sync {
+    /// Which log this is.
+    fn identity(&self) -> &LogIdentity;
+
+    /// Appends `records` to one partition, in order and together, and returns the offset of the
+    /// first. They are durable when this returns (G1). Appends made at the same time share an
+    /// fsync. An error other than [`LogError::Io`] means that nothing was stored.
+    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError>;
+
+    /// Records from `from` on, oldest first; none at the end of the log. Only durable records are
+    /// seen.
+    async fn read(
+        &self,
+        partition: u16,
+        from: u64,
+        limit: ReadLimit,
+    ) -> Result<Vec<LogRecord>, LogError>;
+
+    /// Returns when the partition holds a record at or after `from`. Cancel safe.
+    async fn wait(&self, partition: u16, from: u64);
+
+    /// What the partition holds.
+    fn range(&self, partition: u16) -> OffsetRange;
+
+    /// Deletes what retention no longer wants, never at or above `floors[partition]`, the lowest
+    /// position of the configured readers.
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError>;
+
+    /// Bytes in use on disk, and the quota.
+    fn usage(&self) -> (u64, u64);
+}
+
+/// The partition of a subject: the same for every kind of log.
+pub fn partition_of(subject: &Subject, partitions: u16) -> u16 {
+    let hash = crc32c::crc32c(subject.as_bytes()) % u32::from(partitions.max(1));
+    u16::try_from(hash).unwrap_or_default()
+}

@@ -1,0 +1,68 @@
+//! Reltio's API: the truth that a record only hints at.
+//!
+//! Guarantee: an answer's [`date`](Answer::date) is Reltio's own clock, and the answer is not
+//! older than the API's replica lag before it. The caller waits (`settle`) before it asks.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::event::Object;
+use crate::time::Millis;
+
+/// What a read found.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The answer's `Date`, ms; whole seconds, so up to 999 ms early.
+    pub date: Millis,
+    /// What the subject is.
+    pub found: Found,
+}
+
+/// What the API says of one URI.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// It lives under the URI that was asked for.
+    Alive(Arc<Object>),
+    /// The answer carries another URI: the subject was absorbed by that one.
+    Survivor(Arc<Object>),
+    /// 404.
+    Nothing,
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReltioError {
+    /// Did not succeed within the retry rules; ask again later.
+    #[error("Reltio did not answer: {code}")]
+    Unavailable {
+        /// Status or transport code.
+        code: String,
+    },
+    /// Will not succeed for any subject: credentials, role, tenant.
+    #[error("Reltio refuses: {code}; {remedy}")]
+    Refused {
+        /// Status code.
+        code: String,
+        /// What a person must do.
+        remedy: String,
+    },
+    /// Will not succeed for this subject (400, 413, 500, 507).
+    #[error("Reltio cannot answer for this object: {code}")]
+    Rejected {
+        /// Status code.
+        code: String,
+    },
+}
+
+/// Reads of golden records.
+#[async_trait]
+pub trait Golden: Debug + Send + Sync {
+    /// What `uri` (`entities/…` or `relations/…`) is.
+    async fn read(&self, uri: &str) -> Result<Answer, ReltioError>;
+
+    /// The living entity that has the crosswalk `value` of `source` (short name); `source` and
+    /// `value` as in [`Crosswalk`](crate::event::Crosswalk).
+    async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError>;
+}

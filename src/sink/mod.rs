@@ -1,0 +1,175 @@
+//! Sinks: what keeps one outside system in step.
+//!
+//! Guarantee (G7): one outcome per delivery, never one per batch. Delivering the same thing twice
+//! leaves the target as delivering it once, so the engine may always try again.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::event::{Kind, Subject, SubjectState};
+use crate::time::Millis;
+
+/// What a sink keeps of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The newest state only: the fence decides what is delivered.
+    Latest,
+    /// A row for every distinct change, and a current table that carries the version guard.
+    History,
+}
+
+/// What a sink declares of itself. The engine's rules follow from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Declaration {
+    /// What it keeps.
+    pub mode: Mode,
+    /// After an ambiguous outcome, and after a delivery that asks for it, the subject's newest
+    /// state is asserted once more when this has passed, and nothing of it is committed before:
+    /// the target's longest request plus the longest pause. `None`: the target itself refuses
+    /// late writes (guard `version`), so nothing needs to be repeated.
+    pub reassert_after: Option<Duration>,
+}
+
+/// What is to be made true of one subject. One delivery of a subject is under way at a time.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Who.
+    pub subject: Subject,
+    /// Short name of the type, `Individual`; empty if nothing told.
+    pub object_type: String,
+    /// What the subject is now. `None`: nothing newer than what the sink has; only `changes`.
+    pub current: Option<Current>,
+    /// Distinct changes to keep as rows, for [`Mode::History`]; empty for [`Mode::Latest`].
+    pub changes: Vec<Change>,
+    /// The newest time known of the subject: look-ups wait until `settle` after it.
+    pub newest: Millis,
+    /// Target records that a reconcile names.
+    pub targets: Vec<String>,
+    /// How often that reconcile was passed on.
+    pub hops: u32,
+}
+
+/// The newest state of a subject.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// What it is.
+    pub state: SubjectState,
+    /// The time the content stands for, the guard's value: a payload's commit time, a read's
+    /// `Date`. Grows through restarts and restores.
+    pub stands_for: Millis,
+    /// Clocks of the record that brought it, where one did.
+    pub version: Option<i64>,
+    /// Members of the object that are known. `None`: all.
+    pub fields: Option<Vec<String>>,
+}
+
+/// One change, to be kept as a row. Unique by tenant, subject, version and commit time (G5).
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Identity of the event.
+    pub id: String,
+    /// What happened.
+    pub kind: Kind,
+    /// Reltio's version.
+    pub version: i64,
+    /// Reltio's commit time.
+    pub commit_time: Millis,
+    /// When goldwire received it.
+    pub received_time: Millis,
+    /// The subject after the change, or as it was read.
+    pub state: SubjectState,
+    /// Read from Reltio afterwards; gives way to a payload with the same clocks.
+    pub observed: bool,
+}
+
+/// What a delivery came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The target was written, or already was as it should be.
+    Delivered,
+    /// The target holds something newer and refused by its guard.
+    Stale,
+}
+
+/// A delivery that succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// What it came to.
+    pub effect: Effect,
+    /// The same state is to be asserted once more after [`Declaration::reassert_after`].
+    pub second_look: bool,
+}
+
+/// Why a delivery did not succeed. Holds codes and field names, never a value of a record (G10).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SinkError {
+    /// May succeed when tried again.
+    #[error("{code}: will be tried again")]
+    Retryable {
+        /// The target's code, or ours.
+        code: String,
+        /// The write may have happened, or may happen later.
+        ambiguous: bool,
+        /// Counts against the target (breaker), not only against the record.
+        outage: bool,
+    },
+    /// The target asks for a pause; spends no record's budget.
+    #[error("{code}: the sink pauses for {pause:?}")]
+    Throttled {
+        /// The target's code.
+        code: String,
+        /// How long.
+        pause: Duration,
+    },
+    /// The record will not be accepted as it is: to dead letters.
+    #[error("{code} on {fields:?}: rejected while doing {action}")]
+    Rejected {
+        /// The target's code.
+        code: String,
+        /// Target fields it is about.
+        fields: Vec<String>,
+        /// What was being done: upsert, archive, append.
+        action: &'static str,
+    },
+    /// No record would be accepted: the sink halts with this sentence.
+    #[error("{code}: {remedy}")]
+    Systemic {
+        /// The target's code.
+        code: String,
+        /// What a person must do.
+        remedy: String,
+    },
+}
+
+/// One outside system.
+#[async_trait]
+pub trait Sink: Debug + Send + Sync {
+    /// The sink's name in the configuration.
+    fn name(&self) -> &str;
+
+    /// What it declares.
+    fn declares(&self) -> Declaration;
+
+    /// Whether it wants records of this kind and type (`object_type` is empty if unknown). Pure,
+    /// and only about the head. Erasures are delivered whatever this says.
+    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool;
+
+    /// Makes it true. At most one delivery per subject is under way; many subjects at once, which
+    /// an implementation may put into one request.
+    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError>;
+
+    /// Asks the real system whether it is as the configuration says: table rights, fields, unique
+    /// external id. One sentence per problem, with its remedy; empty when all is well.
+    async fn probe(&self) -> Vec<String>;
+}
+
+/// How a sink tells another entity's lane to look at target records (`CRM.md`, "tell").
+#[async_trait]
+pub trait Tell: Debug + Send + Sync {
+    /// Appends a reconcile record for `subject`, addressed to the telling sink. Durable when this
+    /// returns.
+    async fn tell(&self, subject: &Subject, hops: u32, targets: &[String])
+    -> Result<(), SinkError>;
+}

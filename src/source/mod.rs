@@ -1,0 +1,68 @@
+//! Sources: where records come from.
+//!
+//! Guarantee (G1): the source's trait is the only way a position leaves the process, and it is
+//! called only with positions below which every record is durable in the event log or in dead
+//! letters.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::event::SourceRecord;
+
+/// What a source has to say next.
+#[derive(Debug)]
+pub enum SourceEvent {
+    /// These partitions are ours from now on, under a new epoch.
+    Assigned {
+        /// Partition numbers.
+        partitions: Vec<i32>,
+    },
+    /// A record of an assigned partition; `record.origin` holds its partition and offset.
+    Record(Box<SourceRecord>),
+    /// These partitions go to somebody else: finish what is in flight, commit, then answer. The
+    /// source waits for the answer until its drain deadline.
+    Revoked {
+        /// Partition numbers.
+        partitions: Vec<i32>,
+        /// Send when drained and committed.
+        done: oneshot::Sender<()>,
+    },
+    /// These partitions are already somebody else's: drop their work, commit nothing.
+    Lost {
+        /// Partition numbers.
+        partitions: Vec<i32>,
+    },
+    /// The source will not go on until a person acts: one sentence with the remedy.
+    Halted(String),
+}
+
+/// Why a commit failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SourceError {
+    /// Try again with the next commit.
+    #[error("the source did not take the position: {0}")]
+    Retryable(String),
+    /// The partition is not ours any more; its work is dropped.
+    #[error("the partition was taken away before the commit: {0}")]
+    Fenced(String),
+}
+
+/// A source that reports what it reads and takes positions back.
+#[async_trait]
+pub trait Source: Debug + Send {
+    /// The source's name in the configuration.
+    fn name(&self) -> &str;
+
+    /// Waits for the next event. With `room` false no [`SourceEvent::Record`] is returned, which
+    /// is how back-pressure reaches the broker. Cancel safe: no event is lost. Transport errors
+    /// are retried inside with backoff and logged; they do not end the source.
+    async fn next(&mut self, room: bool) -> SourceEvent;
+
+    /// Makes positions (next offset to read, by partition) durable at the source.
+    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError>;
+
+    /// Records between the position and the end of each assigned partition, where it is known.
+    fn lag(&self) -> Vec<(i32, u64)>;
+}

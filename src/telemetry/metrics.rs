@@ -1,0 +1,176 @@
+//! The instruments. Parts take an `Arc<Metrics>`; nobody else makes one.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+
+/// Bucket bounds in seconds: INT-004 alerts at 30 s, so they reach past it.
+const LATENCY_BOUNDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+/// All instruments of the program.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    received: Counter<u64>,
+    ingested: Counter<u64>,
+    attempts: Counter<u64>,
+    outcomes: Counter<u64>,
+    reads: Counter<u64>,
+    webhook_requests: Counter<u64>,
+    source_delay: Histogram<f64>,
+    latency: Histogram<f64>,
+    lag: Gauge<u64>,
+    dead_letters: Gauge<u64>,
+    sink_state: Gauge<u64>,
+}
+
+impl Metrics {
+    /// Makes the instruments on `meter`.
+    pub fn new(meter: &Meter) -> Self {
+        let seconds = |name: &'static str, text: &'static str| {
+            meter
+                .f64_histogram(name)
+                .with_unit("s")
+                .with_description(text)
+                .with_boundaries(LATENCY_BOUNDS.to_vec())
+                .build()
+        };
+        let counter = |name: &'static str, text: &'static str| {
+            meter.u64_counter(name).with_description(text).build()
+        };
+        let gauge = |name: &'static str, text: &'static str| {
+            meter.u64_gauge(name).with_description(text).build()
+        };
+        Self {
+            received: counter("goldwire_records_received", "Records read from a source"),
+            ingested: counter(
+                "goldwire_records_ingested",
+                "What became of received records",
+            ),
+            attempts: counter(
+                "goldwire_attempts",
+                "Attempts to deliver, by how they ended",
+            ),
+            outcomes: counter(
+                "goldwire_outcomes",
+                "Records a sink is finished with, by outcome",
+            ),
+            reads: counter(
+                "goldwire_reltio_reads",
+                "Reads of Reltio, by what for and how they ended",
+            ),
+            webhook_requests: counter(
+                "goldwire_webhook_requests",
+                "Webhook requests, by status code",
+            ),
+            source_delay: seconds(
+                "goldwire_source_delay",
+                "Reltio's commit to goldwire's receipt",
+            ),
+            latency: seconds(
+                "goldwire_delivery_latency",
+                "Receipt to the sink's acknowledgement",
+            ),
+            lag: gauge(
+                "goldwire_lag_records",
+                "Records between a group's position and the end",
+            ),
+            dead_letters: gauge("goldwire_dead_letter_depth", "Open dead letters"),
+            sink_state: gauge(
+                "goldwire_sink_state",
+                "0 running, 1 breaker open, 2 quota, 3 halted",
+            ),
+        }
+    }
+
+    /// Instruments that go nowhere, for tests.
+    pub fn noop() -> Self {
+        Self::new(&opentelemetry::global::meter("noop"))
+    }
+
+    /// A record was read from `source`.
+    pub fn received(&self, source: &str) {
+        self.received
+            .add(1, &[KeyValue::new("source", source.to_owned())]);
+    }
+
+    /// What became of a record of `source`: `appended`, `filtered`, `dead_lettered`, `other`.
+    pub fn ingested(&self, source: &str, outcome: &'static str) {
+        let labels = [
+            KeyValue::new("source", source.to_owned()),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.ingested.add(1, &labels);
+    }
+
+    /// An attempt at `sink` ended: `delivered`, `retryable`, `rejected`, `throttled`, `systemic`.
+    pub fn attempt(&self, sink: &str, result: &'static str) {
+        let labels = [
+            KeyValue::new("sink", sink.to_owned()),
+            KeyValue::new("result", result),
+        ];
+        self.attempts.add(1, &labels);
+    }
+
+    /// `sink` is finished with a record: `delivered`, `stale`, `duplicate`, `filtered`,
+    /// `answered`, `dead_lettered`.
+    pub fn outcome(&self, sink: &str, outcome: &'static str, records: u64) {
+        let labels = [
+            KeyValue::new("sink", sink.to_owned()),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.outcomes.add(records, &labels);
+    }
+
+    /// A read of Reltio: why (`hydrate`, `ask`, `owner`), and how it ended (`found`, `survivor`,
+    /// `nothing`, `failed`).
+    pub fn read(&self, why: &'static str, result: &'static str) {
+        self.reads.add(
+            1,
+            &[KeyValue::new("why", why), KeyValue::new("result", result)],
+        );
+    }
+
+    /// A webhook request was answered.
+    pub fn webhook(&self, endpoint: &str, authenticated: bool, code: u16) {
+        let labels = [
+            KeyValue::new("endpoint", endpoint.to_owned()),
+            KeyValue::new("authenticated", authenticated),
+            KeyValue::new("code", i64::from(code)),
+        ];
+        self.webhook_requests.add(1, &labels);
+    }
+
+    /// Seconds from Reltio's commit to goldwire's receipt.
+    pub fn source_delay(&self, source: &str, seconds: f64) {
+        self.source_delay
+            .record(seconds, &[KeyValue::new("source", source.to_owned())]);
+    }
+
+    /// Seconds from goldwire's receipt to the sink's acknowledgement.
+    pub fn latency(&self, sink: &str, seconds: f64) {
+        self.latency
+            .record(seconds, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+
+    /// Records between a group's position and the end of a partition.
+    pub fn lag(&self, group: &str, partition: i64, records: u64) {
+        let labels = [
+            KeyValue::new("consumergroup", group.to_owned()),
+            KeyValue::new("partition", partition),
+        ];
+        self.lag.record(records, &labels);
+    }
+
+    /// Open dead letters of a sink (`ingest` for ingest's own).
+    pub fn dead_letter_depth(&self, sink: &str, letters: u64) {
+        self.dead_letters
+            .record(letters, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+
+    /// Whether a sink moves: 0 running, 1 breaker open, 2 quota, 3 halted.
+    pub fn sink_state(&self, sink: &str, state: u64) {
+        self.sink_state
+            .record(state, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+}
