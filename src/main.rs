@@ -1,1 +1,3 @@
+//! The `goldwire` program.
+
 fn main() {}

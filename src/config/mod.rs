@@ -1,9 +1,26 @@
 //! Configuration: from YAML as written to settings as meant, with every problem at once.
 //!
-//! Nothing is bound, opened or connected before the whole configuration is valid.
+//! Nothing is bound, opened or connected before the whole configuration is valid. A file is read
+//! in this order: YAML, `${NAME}` and `{file: …}` replaced, the JSON Schema of [`Config`], then
+//! what only several keys together can violate.
 
 mod problem;
+mod settings;
+mod sinks;
+mod sources;
 mod values;
 
 pub use problem::{Problem, Problems};
-pub use values::{ByteSize, Period, RawSecret, Secret};
+pub use settings::{
+    Admin, Config, Delivery, Inbox, LogSettings, OnFull, Quota, ReltioApi, Retry, Tls,
+    WebhookListener,
+};
+pub use sinks::{
+    AttributeField, Declared, FieldSource, SalesforceObject, SalesforceSink, SinkConfig,
+    WarehouseSink,
+};
+pub use sources::{
+    CompletenessConfig, KafkaSource, RateLimit, SignatureScheme, SourceConfig, Start,
+    StreamsKafkaConfig, Subscription, WebhookSource,
+};
+pub use values::{ByteSize, Period, Secret};

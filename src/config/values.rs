@@ -1,9 +1,10 @@
 //! Values with units, and secrets that do not print.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A duration as written: `250ms`, `5s`, `10m`, `7d`.
@@ -44,27 +45,10 @@ impl From<&str> for ByteSize {
     }
 }
 
-/// A secret as written: the text itself (usually `${NAME}`), or a file that holds it.
-#[derive(Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum RawSecret {
-    /// The secret.
-    Text(String),
-    /// A file whose content, without surrounding white space, is the secret.
-    File {
-        /// Its path.
-        file: String,
-    },
-}
-
-impl fmt::Debug for RawSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
-
-/// A secret that neither `Debug` nor `Display` shows (G10).
-#[derive(Clone, PartialEq, Eq)]
+/// A secret that neither `Debug` nor `Display` shows (G10). In the configuration it is the text
+/// itself, usually `${NAME}`, or `{file: PATH}`, which the loader replaces by the file's content.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
@@ -82,5 +66,26 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<secret>")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A secret: its text, usually ${NAME}, or the file that holds it.",
+            "anyOf": [
+                { "type": "string", "minLength": 1 },
+                {
+                    "type": "object",
+                    "properties": { "file": { "type": "string" } },
+                    "required": ["file"],
+                    "additionalProperties": false
+                }
+            ]
+        })
     }
 }

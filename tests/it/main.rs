@@ -1,0 +1,26 @@
+//! One integration binary: each module is a behaviour.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "helpers of tests fail loudly"
+)]
+
+mod cli;
+mod config;
+mod crm_oracle;
+mod decode;
+mod engine;
+mod fence_oracle;
+mod journal;
+mod kafka_source;
+mod privacy;
+mod reltio_client;
+mod salesforce;
+mod store_contract;
+mod tenant;
+mod warehouse;
+mod webhook;

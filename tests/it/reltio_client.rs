@@ -1,0 +1,1 @@
+//! reltio_client
