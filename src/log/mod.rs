@@ -4,6 +4,10 @@
 //! A log has an identity and a fixed partition count; whatever is derived from its offsets keeps
 //! both beside it and refuses another log's.
 
+mod memory;
+
+pub use memory::MemoryLog;
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;

@@ -4,6 +4,10 @@
 //! called only with positions below which every record is durable in the event log or in dead
 //! letters.
 
+mod inbox;
+
+pub use inbox::{InboxError, InboxSource};
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;

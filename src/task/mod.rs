@@ -1,3 +1,25 @@
-//! The engine.
+//! The engine: read → route → fence → lane → turn → commit.
+//!
+//! Guarantee (G2, G3): sink acknowledged → ledger entries and position durable, together. Nothing
+//! is remembered as done before the sink said so, and no position passes a record without an
+//! outcome.
 
+pub mod attempt;
+pub mod breaker;
+pub mod commit;
+mod ends;
 pub mod fence;
+pub mod gate;
+mod lane;
+mod lanes;
+mod progress;
+pub mod retry;
+mod sink_task;
+pub mod tracker;
+mod turn;
+
+pub use lane::ClockRules;
+pub use sink_task::{SinkTask, TaskError, TaskSettings, TaskStatus};
+pub use turn::Context;
+pub(crate) use commit::store_blocking;
+pub(crate) use turn::{found_label, state_of};

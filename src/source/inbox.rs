@@ -1,0 +1,136 @@
+//! The inbox as a source: webhook requests, and what was redriven to ingest.
+//!
+//! Guarantee (G1): its position is kept in the store, and moves only after what lies below it is
+//! durable in the event log or in dead letters.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use prost::Message as _;
+
+use super::{Source, SourceError, SourceEvent};
+use crate::event::{Origin, SourceRecord};
+use crate::ledger::{Batch, Cursor, Store, StoreError, keys};
+use crate::log::{Log, LogError, LogRecord, ReadLimit};
+use crate::task::store_blocking;
+
+const READ: ReadLimit = ReadLimit { records: 200, bytes: 2 << 20 };
+
+/// The inbox log, read by its one reader.
+#[derive(Debug)]
+pub struct InboxSource {
+    log: Arc<dyn Log>,
+    store: Arc<dyn Store>,
+    group: String,
+    next: u64,
+    committed: u64,
+    buffer: VecDeque<LogRecord>,
+    announced: bool,
+}
+
+impl InboxSource {
+    /// The inbox's name as a source.
+    pub const NAME: &'static str = "inbox";
+
+    /// A reader that goes on where `group`'s cursor says.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the position is not in the log.
+    pub fn new(log: Arc<dyn Log>, store: Arc<dyn Store>, group: &str) -> Result<Self, InboxError> {
+        let range = log.range(0);
+        let position = match store.get(&keys::cursor(group, 0))? {
+            Some(value) => {
+                Cursor::decode(value.as_slice())
+                    .map_err(|error| StoreError::Corrupt {
+                        key: format!("cursor of {group}"),
+                        why: error.to_string(),
+                    })?
+                    .position
+            }
+            None => range.start,
+        };
+        if position < range.start || position > range.end {
+            let (asked, start, end) = (position, range.start, range.end);
+            return Err(LogError::OutOfRange { partition: 0, asked, start, end }.into());
+        }
+        let group = group.to_owned();
+        let buffer = VecDeque::new();
+        Ok(Self { log, store, group, next: position, committed: position, buffer, announced: false })
+    }
+}
+
+/// Why the inbox cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InboxError {
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+}
+
+#[async_trait]
+impl Source for InboxSource {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    async fn next(&mut self, room: bool) -> SourceEvent {
+        if !self.announced {
+            self.announced = true;
+            return SourceEvent::Assigned { partitions: vec![0] };
+        }
+        if !room {
+            return std::future::pending().await;
+        }
+        while self.buffer.is_empty() {
+            self.log.wait(0, self.next).await;
+            match self.log.read(0, self.next, READ).await {
+                Ok(records) => {
+                    if let Some(last) = records.last() {
+                        self.next = last.offset.saturating_add(1);
+                    }
+                    self.buffer.extend(records);
+                }
+                Err(error @ LogError::Io(_)) => {
+                    tracing::error!("the inbox cannot be read: {error}; will be read again");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+                Err(error) => return SourceEvent::Halted(error.to_string()),
+            }
+        }
+        let Some(LogRecord { offset, bytes }) = self.buffer.pop_front() else {
+            return std::future::pending().await;
+        };
+        match SourceRecord::decode(bytes) {
+            Ok(mut record) => {
+                let origin = record.origin.get_or_insert_with(Origin::default);
+                origin.partition = 0;
+                origin.offset = i64::try_from(offset).unwrap_or(i64::MAX);
+                SourceEvent::Record(Box::new(record))
+            }
+            Err(error) => SourceEvent::Halted(format!(
+                "the inbox holds at offset {offset} a record that this version cannot read: {error}"
+            )),
+        }
+    }
+
+    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
+        let Some((_, position)) = positions.first().copied() else { return Ok(()) };
+        let cursor = Cursor { position, clean: true, ..Cursor::default() };
+        let mut batch = Batch::default();
+        batch.put(keys::cursor(&self.group, 0), cursor.encode_to_vec());
+        let store = Arc::clone(&self.store);
+        store_blocking(move || store.commit(batch))
+            .await
+            .map_err(|error| SourceError::Retryable(error.to_string()))?;
+        self.committed = position;
+        Ok(())
+    }
+
+    fn lag(&self) -> Vec<(i32, u64)> {
+        vec![(0, self.log.range(0).end.saturating_sub(self.committed))]
+    }
+}

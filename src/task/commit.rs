@@ -1,0 +1,151 @@
+//! Commits: ledger entries, closed dead letters and the position become durable together.
+//!
+//! Guarantee (G3): one atomic batch. The overlay holds what was acknowledged since the last
+//! commit, so the store never says more than the sinks did.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use prost::Message as _;
+
+use crate::event::Subject;
+use crate::ledger::{Batch, Cursor, Register, Store, StoreError, keys};
+
+/// What becomes durable together.
+#[derive(Debug, Clone, Default)]
+pub struct CommitBatch {
+    /// New registers.
+    pub registers: Vec<(Subject, Register)>,
+    /// Keys of dead letters that are closed, as in [`Register::letters`].
+    pub closed: Vec<String>,
+    /// Where the task stands.
+    pub cursor: Cursor,
+}
+
+/// Where a task's progress is kept. With the journal it is the store; with Kafka a transaction.
+#[async_trait]
+pub trait Commit: std::fmt::Debug + Send + Sync {
+    /// Makes the batch durable, all of it or nothing.
+    async fn commit(&self, batch: CommitBatch) -> Result<(), StoreError>;
+}
+
+/// Commits of one sink's task in one partition to a [`Store`].
+#[derive(Debug, Clone)]
+pub struct StoreCommit {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The sink.
+    pub sink: String,
+    /// The sink's consumer group.
+    pub group: String,
+    /// The partition.
+    pub partition: u16,
+}
+
+#[async_trait]
+impl Commit for StoreCommit {
+    async fn commit(&self, batch: CommitBatch) -> Result<(), StoreError> {
+        let mut changes = Batch::default();
+        for (subject, register) in &batch.registers {
+            let key = keys::register(&self.sink, self.partition, subject);
+            changes.put(key, register.encode_to_vec());
+        }
+        for letter in &batch.closed {
+            if let Some((id, round)) = split_letter(letter) {
+                changes.remove(keys::dead_letter(&self.sink, id, round));
+            }
+        }
+        changes.put(
+            keys::cursor(&self.group, self.partition),
+            batch.cursor.encode_to_vec(),
+        );
+        let store = Arc::clone(&self.store);
+        store_blocking(move || store.commit(changes)).await
+    }
+}
+
+/// Runs a store call that waits for the disk off the runtime's threads.
+pub(crate) async fn store_blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
+        Err(failed) => Err(StoreError::Io(format!(
+            "the store's call did not end: {failed}"
+        ))),
+    }
+}
+
+/// A letter's name in a register.
+pub(crate) fn letter_name(id: &str, round: u32) -> String {
+    format!("{id}:{round}")
+}
+
+fn split_letter(letter: &str) -> Option<(&str, u32)> {
+    let (id, round) = letter.rsplit_once(':')?;
+    Some((id, round.parse().ok()?))
+}
+
+/// Registers acknowledged since the last commit, before which the store must not have them.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    entries: HashMap<Subject, (u64, Register)>,
+    closed: Vec<String>,
+    generation: u64,
+    committing: Vec<(Subject, u64)>,
+    closing: usize,
+}
+
+impl Overlay {
+    pub(crate) fn get(&self, subject: &Subject) -> Option<&Register> {
+        self.entries.get(subject).map(|(_, register)| register)
+    }
+
+    pub(crate) fn put(&mut self, subject: Subject, register: Register) {
+        self.generation += 1;
+        self.entries.insert(subject, (self.generation, register));
+    }
+
+    pub(crate) fn close(&mut self, letters: Vec<String>) {
+        self.closed.extend(letters);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What is to be committed now; stays visible until [`Self::committed`].
+    pub(crate) fn begin(&mut self, cursor: Cursor) -> CommitBatch {
+        self.committing = self
+            .entries
+            .iter()
+            .map(|(subject, (generation, _))| (subject.clone(), *generation))
+            .collect();
+        self.closing = self.closed.len();
+        CommitBatch {
+            registers: self
+                .entries
+                .iter()
+                .map(|(subject, (_, register))| (subject.clone(), register.clone()))
+                .collect(),
+            closed: self.closed.clone(),
+            cursor,
+        }
+    }
+
+    /// The batch is durable: what has not changed since can be read from the store.
+    pub(crate) fn committed(&mut self) {
+        for (subject, generation) in self.committing.drain(..) {
+            if self
+                .entries
+                .get(&subject)
+                .is_some_and(|(now, _)| *now == generation)
+            {
+                self.entries.remove(&subject);
+            }
+        }
+        self.closed.drain(..self.closing.min(self.closed.len()));
+        self.closing = 0;
+    }
+}

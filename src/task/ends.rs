@@ -1,0 +1,245 @@
+//! What a turn leaves behind: registers, completed offsets, and lanes that are not settled yet.
+//!
+//! Guarantee (G4): a lane whose sink may still do something late keeps its records in flight, and
+//! its register out of the ledger, until its newest state was asserted once more.
+
+use super::lane::{Lane, Unsettled};
+use super::sink_task::{LaneEvent, SinkTask};
+use super::turn::{Purpose, TurnEnd, reassert_after};
+use crate::event::Subject;
+use crate::sink::Mode;
+use crate::time::{Millis, until};
+
+/// Stands where a record has no offset of its own: a state that is asserted once more.
+pub(super) const NO_OFFSET: u64 = u64::MAX;
+
+impl SinkTask {
+    pub(super) fn on_event(&mut self, event: LaneEvent) {
+        match event {
+            LaneEvent::Wake(subject) => {
+                if let Some(lane) = self.lanes.get_mut(&subject) {
+                    lane.busy = false;
+                }
+                self.step(&subject);
+            }
+            LaneEvent::End(end) => {
+                self.turning = self.turning.saturating_sub(1);
+                self.turns += 1;
+                let subject = end.subject.clone();
+                if let Some(lane) = self.lanes.get_mut(&subject) {
+                    lane.busy = false;
+                }
+                self.on_end(*end);
+                self.step(&subject);
+            }
+        }
+    }
+
+    fn on_end(&mut self, end: TurnEnd) {
+        let late = end.attempted.ambiguous;
+        let now = self.context.courier.clock.now();
+        match end.attempted.result {
+            Ok(delivered) => {
+                self.observe_latency(&end, now);
+                self.unsettle(&end, late || delivered.second_look, now);
+                self.acknowledged(end);
+            }
+            Err(_) => {
+                self.unsettle(&end, late, now);
+                self.dead_lettered(end);
+            }
+        }
+    }
+
+    /// Notes that something may still land, or be missed, and until when.
+    fn unsettle(&mut self, end: &TurnEnd, again: bool, now: Millis) {
+        let Some(wait) = reassert_after(&self.context.courier) else {
+            return;
+        };
+        let suspect = end.records.iter().any(|pending| pending.suspect);
+        let Some(lane) = self.lanes.get_mut(&end.subject) else {
+            return;
+        };
+        let due = if again {
+            now.saturating_add(wait)
+        } else if suspect && lane.unsettled.is_none() && end.started_before(self.started, wait) {
+            self.started.saturating_add(wait)
+        } else {
+            return;
+        };
+        let unsettled = lane.unsettled.get_or_insert_default();
+        unsettled.due = unsettled.due.max(due);
+        self.unsettled.insert(end.subject.clone());
+    }
+
+    fn acknowledged(&mut self, end: TurnEnd) {
+        let TurnEnd {
+            subject,
+            purpose,
+            records,
+            after,
+            asserted,
+            attempted,
+            ..
+        } = end;
+        let offsets: Vec<u64> = records
+            .iter()
+            .map(|pending| pending.offset)
+            .filter(|offset| *offset != NO_OFFSET)
+            .collect();
+        self.count(outcome_of(purpose), &offsets);
+        let Some(lane) = self.lanes.get_mut(&subject) else {
+            return;
+        };
+        if after.is_some() {
+            let closes = lane.letters();
+            lane.register.clone_from(&after);
+            lane.asserted = asserted;
+            if self.context.courier.sink.declares().mode == Mode::Latest {
+                self.overlay.close(closes);
+            }
+        }
+        let Some(Unsettled { due, offsets: held }) = &mut lane.unsettled else {
+            if let Some(after) = after {
+                lane.asserted = None;
+                self.overlay.put(subject, after);
+            }
+            self.finish(&offsets);
+            return;
+        };
+        let settles = after.is_some() && attempted.started >= *due;
+        held.extend(&offsets);
+        self.hold(&offsets);
+        if settles {
+            self.settle(&subject);
+        }
+    }
+
+    /// The newest state was asserted after everything late must have landed.
+    pub(super) fn settle(&mut self, subject: &Subject) {
+        self.unsettled.remove(subject);
+        let Some(lane) = self.lanes.get_mut(subject) else {
+            return;
+        };
+        let offsets = lane
+            .unsettled
+            .take()
+            .map(|unsettled| unsettled.offsets)
+            .unwrap_or_default();
+        lane.asserted = None;
+        if let Some(register) = lane.register.clone() {
+            self.overlay.put(subject.clone(), register);
+        }
+        self.resting = self.resting.saturating_sub(offsets.len());
+        for offset in offsets {
+            self.tracker.complete(offset);
+        }
+        if lane_is_idle(self.lanes.get(subject)) {
+            self.lanes.remove(subject);
+        }
+    }
+
+    fn dead_lettered(&mut self, end: TurnEnd) {
+        let TurnEnd {
+            subject,
+            purpose,
+            records,
+            letters,
+            ..
+        } = end;
+        let offsets: Vec<u64> = records.iter().map(|pending| pending.offset).collect();
+        self.count("dead_lettered", &offsets);
+        if self.context.courier.sink.declares().mode == Mode::Latest
+            && let Some(lane) = self.lanes.get_mut(&subject)
+        {
+            let register = lane.register.get_or_insert_default();
+            register.letters.extend(letters);
+            register.letters.sort_unstable();
+            register.letters.dedup();
+            let register = register.clone();
+            if lane.unsettled.is_none() {
+                self.overlay.put(subject.clone(), register);
+            }
+        }
+        self.finish(&offsets);
+        if purpose == Purpose::Reassert {
+            self.settle(&subject);
+        }
+    }
+
+    /// Offsets that stay in flight, without their payloads.
+    fn hold(&mut self, offsets: &[u64]) {
+        for offset in offsets {
+            self.release(*offset);
+            self.resting += 1;
+        }
+    }
+
+    fn finish(&mut self, offsets: &[u64]) {
+        for offset in offsets {
+            self.release(*offset);
+            self.tracker.complete(*offset);
+        }
+    }
+
+    fn release(&mut self, offset: u64) {
+        if let Some(size) = self.sizes.remove(&offset) {
+            self.bytes = self.bytes.saturating_sub(size);
+        }
+    }
+
+    pub(super) fn complete(&mut self, offset: u64, outcome: &'static str) {
+        self.count(outcome, &[offset]);
+        self.finish(&[offset]);
+    }
+
+    fn count(&self, outcome: &'static str, offsets: &[u64]) {
+        let records = u64::try_from(offsets.len()).unwrap_or(u64::MAX);
+        self.context
+            .courier
+            .metrics
+            .outcome(self.context.courier.sink.name(), outcome, records);
+    }
+
+    fn observe_latency(&self, end: &TurnEnd, now: Millis) {
+        if end.purpose == Purpose::Reassert {
+            return;
+        }
+        for pending in &end.records {
+            let waited = until(pending.record.received_time, now);
+            self.context
+                .courier
+                .metrics
+                .latency(self.context.courier.sink.name(), waited.as_secs_f64());
+        }
+    }
+}
+
+impl TurnEnd {
+    /// Whether what an earlier process sent may still land after this turn.
+    fn started_before(&self, started: Millis, wait: Millis) -> bool {
+        self.attempted.started < started.saturating_add(wait)
+    }
+}
+
+impl Lane {
+    fn letters(&self) -> Vec<String> {
+        self.register
+            .as_ref()
+            .map(|register| register.letters.clone())
+            .unwrap_or_default()
+    }
+}
+
+fn lane_is_idle(lane: Option<&Lane>) -> bool {
+    lane.is_some_and(|lane| lane.queue.is_empty() && !lane.busy && lane.unsettled.is_none())
+}
+
+fn outcome_of(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Apply => "delivered",
+        Purpose::Rows => "row",
+        Purpose::Answer => "answered",
+        Purpose::Reassert => "reasserted",
+    }
+}

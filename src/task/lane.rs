@@ -1,0 +1,237 @@
+//! A lane: everything under way for one subject at one sink. One thing at a time.
+//!
+//! Guarantee (G4): a lane's register moves only as the fence and the rules for reads say. The
+//! functions here are pure; the task does the waiting, reading and delivering.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::fence::{Fenced, fence};
+use crate::event::{Completeness, EventRecord, SubjectState};
+use crate::ledger::Register;
+use crate::sink::{Change, Current};
+use crate::time::Millis;
+
+/// The clock rules of one tenant, ms.
+#[derive(Debug, Clone, Copy)]
+pub struct ClockRules {
+    /// A read this long after a change is sure to see it.
+    pub settle: Millis,
+    /// How far apart the clocks of Reltio's nodes may be.
+    pub skew: Millis,
+    /// Added to an answer's `Date`: skew, plus the second that the header rounds away.
+    pub margin: Millis,
+}
+
+impl ClockRules {
+    /// The rules that follow from `settle` and `skew`.
+    pub fn new(settle: Millis, skew: Millis) -> Self {
+        Self {
+            settle,
+            skew,
+            margin: skew.saturating_add(1000),
+        }
+    }
+}
+
+/// A record on its lane.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    pub(crate) offset: u64,
+    pub(crate) record: Arc<EventRecord>,
+    /// Read again after an unclean stop: an earlier send may still land.
+    pub(crate) suspect: bool,
+}
+
+/// The newest state asserted at the sink, kept while it has to be asserted once more.
+#[derive(Debug, Clone)]
+pub(crate) struct Asserted {
+    pub(crate) current: Current,
+    pub(crate) record: Arc<EventRecord>,
+}
+
+/// A lane whose sink may still do something late.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unsettled {
+    /// From this time on an assertion settles it.
+    pub(crate) due: Millis,
+    /// Offsets that stay in flight until then.
+    pub(crate) offsets: Vec<u64>,
+}
+
+/// Everything under way for one subject.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub(crate) queue: VecDeque<Pending>,
+    pub(crate) register: Option<Register>,
+    pub(crate) busy: bool,
+    pub(crate) unsettled: Option<Unsettled>,
+    pub(crate) asserted: Option<Asserted>,
+}
+
+impl Lane {
+    /// The newest time known of the subject.
+    pub(crate) fn newest(&self) -> Millis {
+        self.register.as_ref().map_or(0, |register| register.newest)
+    }
+
+    /// What the head of the queue means.
+    pub(crate) fn fence(&self, record: &EventRecord, rules: ClockRules) -> Fenced {
+        if record.ask {
+            return Fenced::Ask;
+        }
+        fence(
+            self.register.as_ref(),
+            record.clocks(),
+            is_whole(record),
+            rules.skew,
+        )
+    }
+
+    /// When Reltio may be read to answer the head of the queue: `settle` after the newest time
+    /// known of the subject, and after what the last read may have seen.
+    pub(crate) fn read_at(&self, rules: ClockRules) -> Millis {
+        let since = self.register.as_ref().map_or(0, |register| register.since);
+        let head = self
+            .queue
+            .front()
+            .map_or(0, |pending| pending.record.known_time());
+        head.max(self.newest())
+            .max(since)
+            .saturating_add(rules.settle)
+    }
+
+    /// Takes what a read made at `now` answers: everything on the lane that `settle` has passed
+    /// for. The head is always among it.
+    pub(crate) fn take_answered(&mut self, now: Millis, rules: ClockRules) -> Vec<Pending> {
+        let mut answered = Vec::new();
+        while let Some(pending) = self.queue.front() {
+            let covered = pending.record.known_time().saturating_add(rules.settle) <= now;
+            if !covered && !answered.is_empty() {
+                break;
+            }
+            answered.extend(self.queue.pop_front());
+        }
+        answered
+    }
+}
+
+/// Whether a record tells everything that can be told of its subject.
+pub(crate) fn is_whole(record: &EventRecord) -> bool {
+    !record.subject_is_partial()
+}
+
+impl EventRecord {
+    fn subject_is_partial(&self) -> bool {
+        self.read_time.is_none() && self.completeness() == Completeness::Fields
+    }
+}
+
+/// The register after `record` was applied.
+pub(crate) fn applied(
+    register: Option<&Register>,
+    record: &EventRecord,
+    state: &SubjectState,
+    rules: ClockRules,
+) -> Register {
+    let before = register.cloned().unwrap_or_default();
+    let read = record
+        .read_time
+        .map_or(0, |read| read.saturating_add(rules.margin));
+    Register {
+        version: record.version,
+        commit_time: record.commit_time,
+        since: before.since.max(read),
+        state: state.tag().into(),
+        absorbed_by: survivor(state),
+        stands_for: stands_for(record),
+        newest: before.newest.max(record.known_time()),
+        partial: !is_whole(record),
+        letters: Vec::new(),
+        observed: record.read_time.is_some(),
+    }
+}
+
+/// The register after a read, dated `date` by Reltio, answered `records`.
+pub(crate) fn answered(
+    register: Option<&Register>,
+    records: &[Pending],
+    state: &SubjectState,
+    date: Millis,
+    rules: ClockRules,
+) -> Register {
+    let mut after = register.cloned().unwrap_or_default();
+    after.since = after.since.max(date.saturating_add(rules.margin));
+    after.state = state.tag().into();
+    after.absorbed_by = survivor(state);
+    after.stands_for = date;
+    after.partial = false;
+    after.observed = true;
+    after.letters = Vec::new();
+    for pending in records {
+        after.newest = after.newest.max(pending.record.known_time());
+        if let Some((version, commit_time)) = pending.record.clocks().both()
+            && after.commit_time.is_none_or(|known| commit_time > known)
+        {
+            after.version = Some(version);
+            after.commit_time = Some(commit_time);
+        }
+    }
+    after
+}
+
+/// The register after `record` was applied because it arrived last: only without a Reltio API.
+pub(crate) fn by_arrival(
+    register: Option<&Register>,
+    record: &EventRecord,
+    state: &SubjectState,
+    rules: ClockRules,
+) -> Register {
+    let mut after = applied(register, record, state, rules);
+    let floor = register.map_or(0, |register| register.stands_for);
+    after.stands_for = after.stands_for.max(floor);
+    after
+}
+
+fn survivor(state: &SubjectState) -> String {
+    match state {
+        SubjectState::Absorbed { by } => by.clone().unwrap_or_default(),
+        SubjectState::Alive(_)
+        | SubjectState::Removed
+        | SubjectState::Erased
+        | SubjectState::Gone => String::new(),
+    }
+}
+
+/// The time that a record's content stands for.
+pub(crate) fn stands_for(record: &EventRecord) -> Millis {
+    record
+        .read_time
+        .unwrap_or_else(|| record.known_time())
+        .max(1)
+}
+
+/// What a record says its subject is now.
+pub(crate) fn current(record: &EventRecord, state: SubjectState, stands_for: Millis) -> Current {
+    let partial = record.subject_is_partial() && state.is_alive();
+    Current {
+        state,
+        stands_for,
+        version: record.version,
+        fields: partial.then(|| record.fields.clone()),
+    }
+}
+
+/// The row that a history sink keeps of a record; nothing if it does not carry both clocks.
+pub(crate) fn change(record: &EventRecord) -> Option<Change> {
+    let (version, commit_time) = record.clocks().both()?;
+    Some(Change {
+        id: record.id.clone(),
+        kind: record.kind(),
+        version,
+        commit_time,
+        received_time: record.received_time,
+        state: record.subject_state()?,
+        observed: record.read_time.is_some(),
+    })
+}

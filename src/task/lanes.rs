@@ -1,0 +1,306 @@
+//! How a task moves its lanes: routing, the fence, and the turn that follows from it.
+//!
+//! Guarantee (G4): at most one turn of a subject is under way, and what is sent is what the fence
+//! let through or what Reltio answered.
+
+use prost::Message as _;
+
+use super::attempt::Refusal;
+use super::commit::store_blocking;
+use super::ends::NO_OFFSET;
+use super::fence::Fenced;
+use super::lane::{self, Lane, Pending};
+use super::progress::KILLS;
+use super::sink_task::{LaneEvent, SinkTask, TaskError};
+use super::turn::{Purpose, Turn, refusal_without_send};
+use crate::event::{EventRecord, Kind, Subject};
+use crate::ledger::{Batch, Register, StoreError, keys};
+use crate::log::LogRecord;
+use crate::sink::Mode;
+use crate::time::{Millis, until};
+
+impl SinkTask {
+    /// Hands records to their lanes.
+    pub(super) async fn dispatch(&mut self, records: Vec<LogRecord>) -> Result<(), TaskError> {
+        for LogRecord { offset, bytes } in records {
+            let size = bytes.len();
+            let careful = self.is_careful();
+            let record = EventRecord::decode(bytes).map_err(|error| TaskError::Record {
+                partition: self.partition,
+                offset,
+                why: error.to_string(),
+            })?;
+            self.tracker.start(offset);
+            if !self.wants(&record) {
+                self.complete(offset, "filtered");
+                continue;
+            }
+            self.sizes.insert(offset, size);
+            self.bytes += size;
+            let subject = record.subject_key();
+            let suspect = offset < self.beginning.suspect_below;
+            let pending = Pending {
+                offset,
+                record: record.into(),
+                suspect,
+            };
+            if careful && self.kills(offset).await? {
+                let refusal = refusal_without_send("kills_the_process", "unclean_stops");
+                self.refuse(subject, pending, refusal);
+                continue;
+            }
+            self.lane(&subject)?.queue.push_back(pending);
+            self.step(&subject);
+        }
+        Ok(())
+    }
+
+    /// Whether the record is for this sink at all. Erasures pass every filter.
+    fn wants(&self, record: &EventRecord) -> bool {
+        let sink = &self.context.courier.sink;
+        if !record.sink.is_empty() && record.sink != sink.name() {
+            return false;
+        }
+        let kind = record.kind();
+        record.ask
+            || kind == Kind::Erased
+            || (kind != Kind::Other && sink.wants(&record.subject_key(), &record.object_type, kind))
+    }
+
+    /// Notes an attempt before it is made; tells whether the record stopped the process too often.
+    async fn kills(&self, offset: u64) -> Result<bool, StoreError> {
+        let key = keys::attempts(self.context.courier.sink.name(), self.partition, offset);
+        let known = self.context.store.get(&key)?;
+        let text = known.and_then(|value| String::from_utf8(value).ok());
+        let before: u32 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let mut batch = Batch::default();
+        batch.put(key, before.saturating_add(1).to_string().into_bytes());
+        let store = std::sync::Arc::clone(&self.context.store);
+        store_blocking(move || store.commit(batch)).await?;
+        Ok(before >= KILLS)
+    }
+
+    /// The subject's lane, with what the ledger has of it.
+    fn lane(&mut self, subject: &Subject) -> Result<&mut Lane, StoreError> {
+        if !self.lanes.contains_key(subject) {
+            let register = match self.overlay.get(subject) {
+                Some(register) => Some(register.clone()),
+                None => self.stored(subject)?,
+            };
+            self.lanes.insert(
+                subject.clone(),
+                Lane {
+                    register,
+                    ..Lane::default()
+                },
+            );
+        }
+        Ok(self.lanes.entry(subject.clone()).or_default())
+    }
+
+    fn stored(&self, subject: &Subject) -> Result<Option<Register>, StoreError> {
+        let sink = self.context.courier.sink.name();
+        let key = keys::register(sink, self.partition, subject);
+        let Some(value) = self.context.store.get(&key)? else {
+            return Ok(None);
+        };
+        Register::decode(value.as_slice())
+            .map(Some)
+            .map_err(|error| StoreError::Corrupt {
+                key: format!("a register of {sink} in partition {}", self.partition),
+                why: error.to_string(),
+            })
+    }
+
+    /// Moves a lane as far as it goes without waiting.
+    pub(super) fn step(&mut self, subject: &Subject) {
+        while let Some(lane) = self.lanes.get_mut(subject) {
+            if lane.busy || self.stopping {
+                return;
+            }
+            let Some(head) = lane.queue.front() else {
+                self.rest(subject);
+                return;
+            };
+            let (offset, record) = (head.offset, std::sync::Arc::clone(&head.record));
+            let fenced = lane.fence(&record, self.context.rules);
+            if fenced == Fenced::Ask && self.context.golden.is_some() {
+                self.ask(subject);
+                return;
+            }
+            let history = self.context.courier.sink.declares().mode == Mode::History;
+            let repeat = fenced == Fenced::Duplicate
+                && (record.read_time.is_some() || lane_has_payload(lane));
+            match fenced {
+                Fenced::Apply | Fenced::Ask => {
+                    self.apply(subject, fenced);
+                    return;
+                }
+                Fenced::Duplicate | Fenced::Stale if history && !repeat => {
+                    self.keep_rows(subject);
+                    return;
+                }
+                Fenced::Duplicate | Fenced::Stale => {
+                    lane.queue.pop_front();
+                    let name = if fenced == Fenced::Stale {
+                        "stale"
+                    } else {
+                        "duplicate"
+                    };
+                    self.complete(offset, name);
+                }
+            }
+        }
+    }
+
+    /// Applies the head: the fence said so, or there is no Reltio API and arrival decides.
+    fn apply(&mut self, subject: &Subject, fenced: Fenced) {
+        let Some(lane) = self.lanes.get_mut(subject) else {
+            return;
+        };
+        let Some(pending) = lane.queue.pop_front() else {
+            return;
+        };
+        let record = std::sync::Arc::clone(&pending.record);
+        let Some(state) = record.subject_state() else {
+            let refusal = refusal_without_send("unreadable", "no_object");
+            self.refuse(subject.clone(), pending, refusal);
+            return;
+        };
+        let rules = self.context.rules;
+        let register = lane.register.as_ref();
+        let after = if fenced == Fenced::Apply {
+            lane::applied(register, &record, &state, rules)
+        } else {
+            self.context
+                .courier
+                .metrics
+                .outcome(self.context.courier.sink.name(), "by_arrival", 1);
+            lane::by_arrival(register, &record, &state, rules)
+        };
+        let current = lane::current(&record, state, after.stands_for);
+        self.turn(Turn {
+            subject: subject.clone(),
+            purpose: Purpose::Apply,
+            records: vec![pending],
+            current: Some(current),
+            after: Some(after),
+        });
+    }
+
+    /// Keeps the head's row at a history sink; the current table is not touched.
+    fn keep_rows(&mut self, subject: &Subject) {
+        let Some(pending) = self
+            .lanes
+            .get_mut(subject)
+            .and_then(|lane| lane.queue.pop_front())
+        else {
+            return;
+        };
+        if lane::change(&pending.record).is_none() {
+            self.complete(pending.offset, "stale");
+            self.step(subject);
+            return;
+        }
+        self.turn(Turn {
+            subject: subject.clone(),
+            purpose: Purpose::Rows,
+            records: vec![pending],
+            current: None,
+            after: None,
+        });
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        if let Some(lane) = self.lanes.get_mut(&turn.subject) {
+            lane.busy = true;
+        }
+        let context = self.context.clone();
+        self.turning += 1;
+        self.work.push(Box::pin(async move {
+            LaneEvent::End(Box::new(context.deliver(turn).await))
+        }));
+    }
+
+    /// Dead-letters a record without sending it.
+    fn refuse(&mut self, subject: Subject, pending: Pending, refusal: Refusal) {
+        if let Some(lane) = self.lanes.get_mut(&subject) {
+            lane.busy = true;
+        }
+        let context = self.context.clone();
+        self.turning += 1;
+        self.work.push(Box::pin(async move {
+            LaneEvent::End(Box::new(context.refuse(subject, pending, refusal).await))
+        }));
+    }
+
+    /// Waits until Reltio may be read, or reads it for everything that the read answers.
+    fn ask(&mut self, subject: &Subject) {
+        let now = self.context.courier.clock.now();
+        let rules = self.context.rules;
+        let Some(lane) = self.lanes.get_mut(subject) else {
+            return;
+        };
+        let due = lane.read_at(rules);
+        lane.busy = true;
+        if now < due {
+            self.wake(subject.clone(), now, due);
+            return;
+        }
+        let records = lane.take_answered(now, rules);
+        let (context, subject, register) =
+            (self.context.clone(), subject.clone(), lane.register.clone());
+        self.turning += 1;
+        self.work.push(Box::pin(async move {
+            LaneEvent::End(Box::new(context.answer(subject, register, records).await))
+        }));
+    }
+
+    fn wake(&self, subject: Subject, now: Millis, then: Millis) {
+        let wait = until(now, then);
+        self.work.push(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            LaneEvent::Wake(subject)
+        }));
+    }
+
+    /// Nothing is queued: the lane asserts again if it has to, or goes.
+    fn rest(&mut self, subject: &Subject) {
+        let now = self.context.courier.clock.now();
+        let Some(lane) = self.lanes.get_mut(subject) else {
+            return;
+        };
+        let Some(unsettled) = &lane.unsettled else {
+            self.lanes.remove(subject);
+            return;
+        };
+        let due = unsettled.due;
+        if now < due {
+            lane.busy = true;
+            self.wake(subject.clone(), now, due);
+            return;
+        }
+        let (Some(asserted), Some(after)) = (lane.asserted.clone(), lane.register.clone()) else {
+            self.settle(subject);
+            return;
+        };
+        let record = Pending {
+            offset: NO_OFFSET,
+            record: asserted.record,
+            suspect: false,
+        };
+        self.turn(Turn {
+            subject: subject.clone(),
+            purpose: Purpose::Reassert,
+            records: vec![record],
+            current: Some(asserted.current),
+            after: Some(after),
+        });
+    }
+}
+
+fn lane_has_payload(lane: &Lane) -> bool {
+    lane.register
+        .as_ref()
+        .is_some_and(|register| !register.observed)
+}

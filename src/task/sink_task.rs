@@ -1,0 +1,352 @@
+//! The task: one partition of the event log, at one sink.
+//!
+//! read → route → fence → lane → turn → commit. One loop owns all of its state, so there are no
+//! locks; turns run beside it and report back. Processing goes on while a commit is under way.
+//!
+//! Guarantee (G2, G3): a position is committed only past records with an outcome, together with
+//! the registers that the sink's acknowledgements made.
+
+use std::collections::{HashMap, HashSet};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::commit::{Commit, Overlay};
+use super::lane::Lane;
+use super::progress::{self, Beginning, WINDOW};
+use super::tracker::Tracker;
+use super::turn::{Context, TurnEnd};
+use crate::event::Subject;
+use crate::ledger::{Cursor, StoreError};
+use crate::log::{LogError, LogRecord, ReadLimit};
+use crate::time::Millis;
+
+/// Lanes that may wait for their second assertion at the same time.
+const UNSETTLED: usize = 10_000;
+/// Records and bytes of one read.
+const READ: ReadLimit = ReadLimit {
+    records: 500,
+    bytes: 4 << 20,
+};
+/// What one read may go beyond the room there was.
+const MARGIN: u64 = 500;
+
+/// Bounds and rhythms of a task.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskSettings {
+    /// Records in flight at most.
+    pub in_flight: usize,
+    /// Their bytes at most.
+    pub in_flight_bytes: usize,
+    /// A commit at least this often.
+    pub commit_interval: Duration,
+    /// A commit after so many registers.
+    pub commit_records: usize,
+    /// How long a stop waits for what is in flight.
+    pub drain_timeout: Duration,
+}
+
+/// Why a task ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The log cannot be read from the task's position.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The store does not answer as it should.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The log holds a record that this version cannot read.
+    #[error(
+        "partition {partition} holds at offset {offset} a record that this version cannot read: {why}"
+    )]
+    Record {
+        /// The partition.
+        partition: u16,
+        /// Its offset.
+        offset: u64,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a turn or a timer reports to the loop.
+pub(super) enum LaneEvent {
+    /// Time to look at the lane again.
+    Wake(Subject),
+    /// A turn ended.
+    End(Box<TurnEnd>),
+}
+
+/// What a task tells the outside: read by health, metrics and the trimmer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TaskStatus {
+    /// The position that is durable.
+    pub position: u64,
+    /// Records in flight.
+    pub in_flight: usize,
+    /// Subjects whose newest state has to be asserted once more.
+    pub unsettled: usize,
+    /// Turns that ended, since the start: progress.
+    pub turns: u64,
+}
+
+/// One partition of the event log, at one sink.
+pub struct SinkTask {
+    pub(super) context: Context,
+    pub(super) partition: u16,
+    pub(super) settings: TaskSettings,
+    pub(super) tracker: Tracker,
+    pub(super) lanes: HashMap<Subject, Lane>,
+    pub(super) work: FuturesUnordered<BoxFuture<'static, LaneEvent>>,
+    pub(super) overlay: Overlay,
+    pub(super) sizes: HashMap<u64, usize>,
+    pub(super) bytes: usize,
+    pub(super) unsettled: HashSet<Subject>,
+    pub(super) resting: usize,
+    pub(super) beginning: Beginning,
+    pub(super) started: Millis,
+    pub(super) stopping: bool,
+    pub(super) turns: u64,
+    pub(super) turning: usize,
+    committer: Arc<dyn Commit>,
+    committed: u64,
+    reached: u64,
+    status: tokio::sync::watch::Sender<TaskStatus>,
+}
+
+impl std::fmt::Debug for SinkTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SinkTask")
+            .field("sink", &self.context.courier.sink.name())
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
+type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
+type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
+
+impl SinkTask {
+    /// A task of `group` that goes on where its cursor says.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the position is not in the log.
+    pub fn new(
+        context: Context,
+        group: &str,
+        partition: u16,
+        settings: TaskSettings,
+        committer: Arc<dyn Commit>,
+    ) -> Result<Self, TaskError> {
+        let range = context.log.range(partition);
+        let cursor = progress::load(context.store.as_ref(), group, partition)?;
+        let beginning = Beginning::of(cursor.as_ref(), range.start);
+        let asked = beginning.position;
+        if asked < range.start || asked > range.end {
+            let (start, end) = (range.start, range.end);
+            return Err(LogError::OutOfRange {
+                partition,
+                asked,
+                start,
+                end,
+            }
+            .into());
+        }
+        let started = context.courier.clock.now();
+        Ok(Self {
+            context,
+            partition,
+            settings,
+            tracker: Tracker::new(asked),
+            lanes: HashMap::new(),
+            work: FuturesUnordered::new(),
+            overlay: Overlay::default(),
+            sizes: HashMap::new(),
+            bytes: 0,
+            unsettled: HashSet::new(),
+            resting: 0,
+            beginning,
+            started,
+            stopping: false,
+            turns: 0,
+            turning: 0,
+            committer,
+            committed: asked,
+            reached: 0,
+            status: tokio::sync::watch::Sender::new(TaskStatus {
+                position: asked,
+                ..TaskStatus::default()
+            }),
+        })
+    }
+
+    /// What the task tells the outside, as it changes.
+    pub fn status(&self) -> tokio::sync::watch::Receiver<TaskStatus> {
+        self.status.subscribe()
+    }
+
+    /// Runs until `stop`, then drains what is in flight and commits.
+    ///
+    /// # Errors
+    /// If the task cannot go on: one sentence. What is in flight is dropped without a commit.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), TaskError> {
+        // Nothing is handed to a lane before the cursor says that it may have been.
+        let first = self.cursor(false);
+        self.reached = first.reached;
+        self.committer.commit(self.overlay.begin(first)).await?;
+        let mut tick = tokio::time::interval(self.settings.commit_interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reading: Option<Reading> = None;
+        let mut committing: Option<Committing> = None;
+        let mut deadline: Option<Instant> = None;
+        loop {
+            if reading.is_none() && self.room() {
+                reading = Some(self.read());
+            }
+            if committing.is_none() && self.overlay.len() >= self.settings.commit_records {
+                committing = Some(self.commit(false));
+            }
+            if self.stopping && self.turning == 0 && committing.is_none() {
+                break;
+            }
+            tokio::select! {
+                Some(event) = self.work.next() => self.on_event(event),
+                (position, reached, result) = maybe(&mut committing) => {
+                    committing = None;
+                    self.on_committed(position, reached, result);
+                }
+                records = maybe(&mut reading), if !self.stopping => {
+                    reading = None;
+                    self.dispatch(records?).await?;
+                }
+                _ = tick.tick() => {
+                    self.publish();
+                    if committing.is_none() && self.has_progress() {
+                        committing = Some(self.commit(false));
+                    }
+                }
+                () = stop.cancelled(), if !self.stopping => {
+                    self.stopping = true;
+                    deadline = Some(Instant::now() + self.settings.drain_timeout);
+                }
+                () = elapsed(deadline) => {
+                    tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
+                    break;
+                }
+            }
+        }
+        let clean = self.turning == 0 && self.unsettled.is_empty();
+        let (position, reached, result) = self.commit(clean).await;
+        self.on_committed(position, reached, result.clone());
+        self.publish();
+        result.map_err(TaskError::from)
+    }
+
+    /// Whether more may be read: G8.
+    fn room(&self) -> bool {
+        let limit = if self.is_careful() {
+            1
+        } else {
+            self.settings.in_flight
+        };
+        let held = self.tracker.in_flight().saturating_sub(self.resting);
+        !self.stopping
+            && held < limit
+            && self.bytes < self.settings.in_flight_bytes
+            && self.unsettled.len() < UNSETTLED
+            && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
+            && self.tracker.reached().saturating_add(MARGIN) <= self.reached
+    }
+
+    /// Records below `suspect_below` go one at a time after several unclean starts.
+    pub(super) fn is_careful(&self) -> bool {
+        self.beginning.careful() && self.tracker.reached() < self.beginning.suspect_below
+    }
+
+    fn read(&self) -> Reading {
+        let log = Arc::clone(&self.context.log);
+        let (partition, from) = (self.partition, self.tracker.reached());
+        let limit = ReadLimit {
+            records: if self.is_careful() { 1 } else { READ.records },
+            ..READ
+        };
+        Box::pin(async move {
+            log.wait(partition, from).await;
+            log.read(partition, from, limit).await
+        })
+    }
+
+    fn cursor(&self, clean: bool) -> Cursor {
+        let position = self.tracker.committable();
+        let moved = position > self.beginning.position;
+        let reached = self.tracker.reached().saturating_add(WINDOW);
+        Cursor {
+            position,
+            clean,
+            reached: reached.max(self.beginning.suspect_below),
+            restarts: if moved { 0 } else { self.beginning.restarts },
+        }
+    }
+
+    fn has_progress(&self) -> bool {
+        self.overlay.len() > 0
+            || self.tracker.committable() > self.committed
+            || self.reached.saturating_sub(self.tracker.reached()) < WINDOW / 2
+    }
+
+    fn commit(&mut self, clean: bool) -> Committing {
+        let cursor = self.cursor(clean);
+        let batch = self.overlay.begin(cursor);
+        let committer = Arc::clone(&self.committer);
+        Box::pin(async move {
+            let result = committer.commit(batch).await;
+            (cursor.position, cursor.reached, result)
+        })
+    }
+
+    fn on_committed(&mut self, position: u64, reached: u64, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {
+                self.overlay.committed();
+                self.committed = position;
+                self.reached = reached;
+            }
+            // The next tick carries it again; nothing was taken as stored.
+            Err(error) => tracing::error!(task = ?self, "the commit failed: {error}"),
+        }
+    }
+
+    fn publish(&self) {
+        self.status.send_if_modified(|status| {
+            let now = TaskStatus {
+                position: self.committed,
+                in_flight: self.tracker.in_flight(),
+                unsettled: self.unsettled.len(),
+                turns: self.turns,
+            };
+            let changed = *status != now;
+            *status = now;
+            changed
+        });
+    }
+}
+
+/// Waits for a future that may not be there.
+async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+async fn elapsed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,388 @@
+//! Turns: what a lane does while others go on. One turn of a subject is under way at a time.
+//!
+//! Guarantee (G1, G2): a turn ends after the sink acknowledged, or after the dead letters of its
+//! records are durable. There is no third way out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+
+use super::attempt::{Attempted, Courier, Refusal};
+use super::commit::{letter_name, store_blocking};
+use super::lane::{self, Asserted, ClockRules, Pending};
+use crate::dead_letter::DeadLetter;
+use crate::event::{EventRecord, Kind, Subject, SubjectState};
+use crate::ledger::{Batch, Register, Store, keys};
+use crate::log::Log;
+use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::sink::{Change, Current, Delivery, Mode};
+use crate::time::as_millis;
+
+/// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What the turns of one task share.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// How to deliver.
+    pub courier: Courier,
+    /// Reltio, if there is an API.
+    pub golden: Option<Arc<dyn Golden>>,
+    /// The store of ledger and dead letters.
+    pub store: Arc<dyn Store>,
+    /// The event log.
+    pub log: Arc<dyn Log>,
+    /// The tenant's clock rules.
+    pub rules: ClockRules,
+}
+
+/// Why a turn is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The fence said apply.
+    Apply,
+    /// Only rows of a history sink.
+    Rows,
+    /// Reltio was read.
+    Answer,
+    /// The same once more, since something may have landed late.
+    Reassert,
+}
+
+/// A turn that ended.
+#[derive(Debug)]
+pub(crate) struct TurnEnd {
+    pub(crate) subject: Subject,
+    pub(crate) purpose: Purpose,
+    pub(crate) records: Vec<Pending>,
+    /// The register, if the sink acknowledged.
+    pub(crate) after: Option<Register>,
+    pub(crate) asserted: Option<Asserted>,
+    pub(crate) attempted: Attempted,
+    /// Names of the dead letters written.
+    pub(crate) letters: Vec<String>,
+}
+
+/// One turn before it is made.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) subject: Subject,
+    pub(crate) purpose: Purpose,
+    pub(crate) records: Vec<Pending>,
+    pub(crate) current: Option<Current>,
+    pub(crate) after: Option<Register>,
+}
+
+impl Context {
+    fn history(&self) -> bool {
+        self.courier.sink.declares().mode == Mode::History
+    }
+
+    /// Delivers what the turn says.
+    pub(crate) async fn deliver(self, turn: Turn) -> TurnEnd {
+        let delivery = self.delivery(&turn);
+        let attempted = self.courier.deliver(&delivery).await;
+        self.finish(turn, attempted).await
+    }
+
+    /// Reads Reltio and delivers the answer as the newest.
+    pub(crate) async fn answer(
+        self,
+        subject: Subject,
+        register: Option<Register>,
+        records: Vec<Pending>,
+    ) -> TurnEnd {
+        let purpose = Purpose::Answer;
+        match self.read(&subject).await {
+            Ok(answer) => {
+                let state = state_of(&answer);
+                let after =
+                    lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
+                let current = Current {
+                    state,
+                    stands_for: after.stands_for,
+                    version: after.version,
+                    fields: None,
+                };
+                let turn = Turn {
+                    subject,
+                    purpose,
+                    records,
+                    current: Some(current),
+                    after: Some(after),
+                };
+                self.deliver(turn).await
+            }
+            Err(refusal) => {
+                let now = self.courier.clock.now();
+                let attempted = Attempted {
+                    result: Err(refusal),
+                    ambiguous: false,
+                    attempts: 1,
+                    first_time: now,
+                    started: now,
+                };
+                let turn = Turn {
+                    subject,
+                    purpose,
+                    records,
+                    current: None,
+                    after: None,
+                };
+                self.finish(turn, attempted).await
+            }
+        }
+    }
+
+    async fn finish(self, turn: Turn, attempted: Attempted) -> TurnEnd {
+        let Turn {
+            subject,
+            purpose,
+            records,
+            current,
+            after,
+        } = turn;
+        let mut end = TurnEnd {
+            subject,
+            purpose,
+            after: None,
+            asserted: None,
+            letters: Vec::new(),
+            records,
+            attempted,
+        };
+        if let Err(refusal) = &end.attempted.result {
+            end.letters = self
+                .write_letters(&end.records, refusal, &end.attempted)
+                .await;
+        } else {
+            end.asserted = current
+                .zip(end.records.last())
+                .map(|(current, pending)| Asserted {
+                    current,
+                    record: Arc::clone(&pending.record),
+                });
+            end.after = after;
+        }
+        end
+    }
+
+    /// Reads until there is an answer, or a reason why there will be none for this subject.
+    async fn read(&self, subject: &Subject) -> Result<Answer, Refusal> {
+        let Some(golden) = &self.golden else {
+            return Err(unreadable("no_reltio_api"));
+        };
+        let mut wait = FIRST_WAIT;
+        loop {
+            let error = match golden.read(subject.uri()).await {
+                Ok(answer) => {
+                    self.courier.metrics.read("ask", found_label(&answer.found));
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            self.courier.metrics.read("ask", "failed");
+            match error {
+                ReltioError::Rejected { code } => return Err(unreadable(&code)),
+                ReltioError::Unavailable { .. } => tracing::warn!("{error}; will be read again"),
+                ReltioError::Refused { .. } => tracing::error!("{error}; will be read again"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        }
+    }
+
+    fn delivery(&self, turn: &Turn) -> Delivery {
+        let changes: Vec<Change> = if self.history() && turn.purpose != Purpose::Reassert {
+            turn.records
+                .iter()
+                .filter_map(|pending| lane::change(&pending.record))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let mut targets: Vec<String> = turn
+            .records
+            .iter()
+            .flat_map(|pending| pending.record.targets.clone())
+            .collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let known = turn
+            .records
+            .iter()
+            .map(|pending| pending.record.known_time())
+            .max();
+        let newest = turn.after.as_ref().map_or(0, |after| after.newest);
+        Delivery {
+            subject: turn.subject.clone(),
+            object_type: object_type(&turn.records, turn.current.as_ref()),
+            current: turn.current.clone(),
+            changes,
+            newest: newest.max(known.unwrap_or_default()),
+            targets,
+            hops: turn
+                .records
+                .iter()
+                .map(|pending| pending.record.hops)
+                .max()
+                .unwrap_or_default(),
+        }
+    }
+
+    async fn write_letters(
+        &self,
+        records: &[Pending],
+        refusal: &Refusal,
+        attempted: &Attempted,
+    ) -> Vec<String> {
+        let sink = self.courier.sink.name();
+        let mut batch = Batch::default();
+        let mut names = Vec::new();
+        for pending in records {
+            let letter = letter(sink, pending, refusal, attempted);
+            tracing::error!(
+                sink,
+                id = letter.id,
+                reason = letter.reason,
+                code = letter.code,
+                "dead-lettered"
+            );
+            let key = keys::dead_letter(sink, &letter.id, letter.round);
+            names.push(letter_name(&letter.id, letter.round));
+            batch.put(key, letter.encode_to_vec());
+        }
+        // Without its letter a record has no outcome (G2): there is nothing to do but try again.
+        let mut wait = FIRST_WAIT;
+        loop {
+            let store = Arc::clone(&self.store);
+            let attempt = batch.clone();
+            match store_blocking(move || store.commit(attempt)).await {
+                Ok(()) => return names,
+                Err(error) => tracing::error!(sink, "dead letters cannot be stored: {error}"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+fn unreadable(code: &str) -> Refusal {
+    Refusal {
+        reason: "unreadable",
+        code: code.to_owned(),
+        fields: Vec::new(),
+        action: "read".to_owned(),
+    }
+}
+
+/// How a read ended, as the metric calls it.
+pub(crate) fn found_label(found: &Found) -> &'static str {
+    match found {
+        Found::Alive(_) => "found",
+        Found::Survivor(_) => "survivor",
+        Found::Nothing => "nothing",
+    }
+}
+
+/// What an answer says of the subject that was asked for.
+pub(crate) fn state_of(answer: &Answer) -> SubjectState {
+    match &answer.found {
+        Found::Alive(object) => SubjectState::Alive(Arc::clone(object)),
+        Found::Survivor(object) => SubjectState::Absorbed {
+            by: object.uri().map(ToOwned::to_owned),
+        },
+        Found::Nothing => SubjectState::Gone,
+    }
+}
+
+fn object_type(records: &[Pending], current: Option<&Current>) -> String {
+    if let Some(SubjectState::Alive(object)) = current.map(|current| &current.state)
+        && let Some(of_object) = object.object_type()
+    {
+        return of_object.to_owned();
+    }
+    let mut types = records
+        .iter()
+        .rev()
+        .map(|pending| &pending.record.object_type);
+    types
+        .find(|name| !name.is_empty())
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn letter(sink: &str, pending: &Pending, refusal: &Refusal, attempted: &Attempted) -> DeadLetter {
+    let record: &EventRecord = &pending.record;
+    let origin = record.origin.clone().unwrap_or_default();
+    DeadLetter {
+        id: record.id.clone(),
+        sink: sink.to_owned(),
+        round: record.round,
+        source: origin.source,
+        topic: origin.topic,
+        partition: origin.partition,
+        offset: origin.offset,
+        tenant: record.tenant.clone(),
+        subject: record.subject.clone(),
+        object_type: record.object_type.clone(),
+        kind: Kind::from(record.kind()).into(),
+        version: record.version,
+        commit_time: record.commit_time,
+        stage: "deliver".to_owned(),
+        action: refusal.action.clone(),
+        reason: refusal.reason.to_owned(),
+        code: refusal.code.clone(),
+        fields: refusal.fields.clone(),
+        attempts: attempted.attempts,
+        first_time: attempted.first_time,
+        last_time: attempted.started,
+        processor: env!("CARGO_PKG_VERSION").to_owned(),
+        headers: std::collections::HashMap::default(),
+        original: record.encode_to_vec().into(),
+    }
+}
+
+/// A refusal that ends a record without a send.
+pub(crate) fn refusal_without_send(reason: &'static str, code: &str) -> Refusal {
+    Refusal {
+        reason,
+        code: code.to_owned(),
+        fields: Vec::new(),
+        action: "none".to_owned(),
+    }
+}
+
+/// A turn that did not send anything: only its letters are to be written.
+impl Context {
+    pub(crate) async fn refuse(
+        self,
+        subject: Subject,
+        record: Pending,
+        refusal: Refusal,
+    ) -> TurnEnd {
+        let now = self.courier.clock.now();
+        let attempted = Attempted {
+            result: Err(refusal),
+            ambiguous: false,
+            attempts: 0,
+            first_time: now,
+            started: now,
+        };
+        let turn = Turn {
+            subject,
+            purpose: Purpose::Apply,
+            records: vec![record],
+            current: None,
+            after: None,
+        };
+        self.finish(turn, attempted).await
+    }
+}
+
+/// How long after an ambiguous write the newest state is asserted once more, ms.
+pub(crate) fn reassert_after(courier: &Courier) -> Option<crate::time::Millis> {
+    courier.sink.declares().reassert_after.map(as_millis)
+}
