@@ -39,17 +39,7 @@ impl InboxSource {
     /// If the store cannot be read, or the position is not in the log.
     pub fn new(log: Arc<dyn Log>, store: Arc<dyn Store>, group: &str) -> Result<Self, InboxError> {
         let range = log.range(0);
-        let position = match store.get(&keys::cursor(group, 0))? {
-            Some(value) => {
-                Cursor::decode(value.as_slice())
-                    .map_err(|error| StoreError::Corrupt {
-                        key: format!("cursor of {group}"),
-                        why: error.to_string(),
-                    })?
-                    .position
-            }
-            None => range.start,
-        };
+        let position = inbox_position(store.as_ref(), group)?.unwrap_or(range.start);
         if position < range.start || position > range.end {
             let (asked, start, end) = (position, range.start, range.end);
             return Err(LogError::OutOfRange { partition: 0, asked, start, end }.into());
@@ -58,6 +48,19 @@ impl InboxSource {
         let buffer = VecDeque::new();
         Ok(Self { log, store, group, next: position, committed: position, buffer, announced: false })
     }
+}
+
+/// The durable position of the inbox's reader, if it has one.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn inbox_position(store: &dyn Store, group: &str) -> Result<Option<u64>, StoreError> {
+    let Some(value) = store.get(&keys::cursor(group, 0))? else { return Ok(None) };
+    let cursor = Cursor::decode(value.as_slice()).map_err(|error| StoreError::Corrupt {
+        key: format!("cursor of {group}"),
+        why: error.to_string(),
+    })?;
+    Ok(Some(cursor.position))
 }
 
 /// Why the inbox cannot be read.

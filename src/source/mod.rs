@@ -6,7 +6,7 @@
 
 mod inbox;
 
-pub use inbox::{InboxError, InboxSource};
+pub use inbox::{InboxError, InboxSource, inbox_position};
 
 use std::fmt::Debug;
 

@@ -1,0 +1,228 @@
+//! What an instance is made of: store, logs, Reltio, sinks; opened in this order, refused with a
+//! sentence each.
+//!
+//! Guarantee: nothing is derived from a log whose identity is not the one that the store's cursors
+//! were made against.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::tell::LogTell;
+use super::StartError;
+use crate::config::{Config, SinkConfig};
+use crate::ingest::SourceRules;
+use crate::ingest::filter::Filter;
+use crate::decode::DecodeSettings;
+use crate::ledger::{Batch, SledStore, Store, keys};
+use crate::log::Log;
+use crate::log::journal::{Journal, JournalSettings};
+use crate::reltio::{self, Golden};
+use crate::sink::Sink;
+use crate::sink::salesforce::Salesforce;
+use crate::sink::warehouse::Warehouse;
+use crate::task::ClockRules;
+use crate::task::attempt::Courier;
+use crate::task::gate::Gate;
+use crate::task::retry::RetryPolicy;
+use crate::telemetry::Metrics;
+use crate::time::{SharedClock, as_millis};
+
+/// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
+const SKEW_WITHOUT_API: i64 = 1000;
+/// The most a decoded body may hold where the source does not say.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// Files of one data directory.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Ledger, cursors, dead letters.
+    pub store: Arc<dyn Store>,
+    /// Webhook requests and redriven records.
+    pub inbox: Arc<dyn Log>,
+    /// Events.
+    pub log: Arc<dyn Log>,
+}
+
+impl Files {
+    /// Opens the data directory of `config`, making it if need be.
+    ///
+    /// # Errors
+    /// If another process holds it, its format is newer, a log is damaged or is not the one that
+    /// the cursors were made against.
+    pub fn open(config: &Config) -> Result<Self, StartError> {
+        let dir = &config.data_dir;
+        std::fs::create_dir_all(dir).map_err(|error| {
+            StartError::Refused(format!("data_dir {}: {error}; make it writable", dir.display()))
+        })?;
+        let journal = |name: &str, partitions: u16, quota: u64| {
+            Journal::open(JournalSettings {
+                dir: dir.join(name),
+                partitions,
+                quota,
+                disk_reserve: config.log.disk_reserve.get(),
+                keep: config.log.keep.get(),
+                segment: config.log.segment.get(),
+            })
+        };
+        let log = journal("log", config.log.partitions, config.log.quota.get())?;
+        let inbox = journal("inbox", 1, config.inbox.quota.get())?;
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
+        same_log(store.as_ref(), "events", log.as_ref(), dir)?;
+        same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
+        Ok(Self { store, inbox, log })
+    }
+}
+
+/// Cursors and registers mean nothing against another log.
+fn same_log(store: &dyn Store, name: &str, log: &dyn Log, dir: &Path) -> Result<(), StartError> {
+    let identity = log.identity();
+    let here = format!("{}/{}", identity.id, identity.partitions);
+    let key = keys::log_identity(name);
+    match store.get(&key)? {
+        Some(known) if known == here.as_bytes() => Ok(()),
+        Some(known) => Err(StartError::Refused(format!(
+            "{}: the store was made against the {name} log {}, but the directory holds {here}; \
+             restore both from the same copy, or start with an empty data_dir",
+            dir.display(),
+            String::from_utf8_lossy(&known)
+        ))),
+        None => {
+            let mut batch = Batch::default();
+            batch.put(key, here.into_bytes());
+            Ok(store.commit(batch)?)
+        }
+    }
+}
+
+/// The tenant's clock rules.
+pub fn clock_rules(config: &Config) -> ClockRules {
+    match &config.reltio {
+        Some(api) => ClockRules::new(as_millis(api.settle.get()), as_millis(api.clock_skew.get())),
+        None => ClockRules::new(0, SKEW_WITHOUT_API),
+    }
+}
+
+/// Reltio's API, if the configuration names one.
+///
+/// # Errors
+/// If the client cannot be made.
+pub fn golden(
+    config: &Config,
+    clock: &SharedClock,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<dyn Golden>>, StartError> {
+    let Some(api) = &config.reltio else { return Ok(None) };
+    let client = reltio::Client::new(api, Arc::clone(clock), Arc::clone(metrics));
+    Ok(Some(Arc::new(client.map_err(StartError::Refused)?)))
+}
+
+/// What sinks are made with.
+#[derive(Debug, Clone)]
+pub struct SinkParts {
+    /// Reltio, if there is an API.
+    pub golden: Option<Arc<dyn Golden>>,
+    /// The event log, for reconcile records.
+    pub log: Arc<dyn Log>,
+    /// The time.
+    pub clock: SharedClock,
+    /// The instruments.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A sink of the configuration.
+///
+/// # Errors
+/// If it cannot be made as configured. An unreachable target is no error here.
+pub fn sink(
+    name: &str,
+    sink: &SinkConfig,
+    config: &Config,
+    parts: &SinkParts,
+) -> Result<Arc<dyn Sink>, StartError> {
+    if let Some(salesforce) = &sink.salesforce {
+        let Some(golden) = &parts.golden else {
+            let needs = "merges in a CRM need Reltio's API; add the key `reltio`";
+            return Err(StartError::Refused(format!("sinks.{name}: {needs}")));
+        };
+        let tell = Arc::new(LogTell {
+            log: Arc::clone(&parts.log),
+            sink: name.to_owned(),
+            clock: Arc::clone(&parts.clock),
+        });
+        let settle = config.reltio.as_ref().map(|api| api.settle.get()).unwrap_or_default();
+        let made = Salesforce::new(
+            name,
+            salesforce,
+            crate::sink::salesforce::Surroundings {
+                golden: Arc::clone(golden),
+                tell,
+                settle,
+                clock: Arc::clone(&parts.clock),
+                metrics: Arc::clone(&parts.metrics),
+            },
+        );
+        return Ok(Arc::new(made.map_err(StartError::Refused)?));
+    }
+    if let Some(warehouse) = &sink.warehouse {
+        let made = Warehouse::open(name, warehouse, Arc::clone(&parts.metrics));
+        return Ok(Arc::new(made.map_err(|error| StartError::Refused(error.to_string()))?));
+    }
+    Err(StartError::Refused(format!("sinks.{name}: names no kind of sink")))
+}
+
+/// How to deliver to a sink.
+pub fn courier(sink: Arc<dyn Sink>, config: &Config, parts: &SinkParts, seed: u64) -> Courier {
+    Courier {
+        gate: Arc::new(Gate::new(sink.name(), Arc::clone(&parts.clock))),
+        sink,
+        retry: RetryPolicy::new(&config.delivery.retry),
+        clock: Arc::clone(&parts.clock),
+        metrics: Arc::clone(&parts.metrics),
+        jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))),
+    }
+}
+
+/// Rules for the records of every source, by its name.
+pub fn source_rules(config: &Config) -> std::collections::HashMap<String, SourceRules> {
+    let tenant = &config.tenant;
+    let mut rules = std::collections::HashMap::new();
+    for (name, source) in &config.sources {
+        if let Some(kafka) = &source.kafka {
+            let filter = match &kafka.subscription {
+                Some(of) => Filter::new(
+                    Some(&of.entity_types),
+                    Some(&of.event_types),
+                    of.include_relationships,
+                ),
+                None => Filter::new(
+                    kafka.entity_types.as_deref(),
+                    kafka.event_types.as_deref(),
+                    kafka.include_relationships,
+                ),
+            };
+            let decode = DecodeSettings {
+                tenant: tenant.clone(),
+                completeness: kafka.completeness.clone(),
+                max_bytes: LARGEST_BODY,
+            };
+            rules.insert(name.clone(), SourceRules { decode, filter });
+        }
+        if let Some(hook) = &source.webhook {
+            let filter = Filter::new(
+                hook.entity_types.as_deref(),
+                hook.event_types.as_deref(),
+                hook.include_relationships,
+            );
+            let decode = DecodeSettings {
+                tenant: tenant.clone(),
+                completeness: hook.completeness.clone(),
+                max_bytes: usize::try_from(hook.max_body.get()).unwrap_or(LARGEST_BODY),
+            };
+            rules.insert(name.clone(), SourceRules { decode, filter });
+        }
+    }
+    rules
+}

@@ -1,0 +1,55 @@
+//! Telling another entity's lane to look at target records.
+//!
+//! Guarantee (G1): told means durable in the event log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prost::Message as _;
+
+use crate::event::{EventRecord, Kind, Origin, Subject, event_id};
+use crate::log::{Log, partition_of};
+use crate::sink::{SinkError, Tell};
+use crate::time::SharedClock;
+
+/// Reconcile records in the event log, addressed to the sink that tells.
+#[derive(Debug)]
+pub(super) struct LogTell {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) sink: String,
+    pub(super) clock: SharedClock,
+}
+
+#[async_trait]
+impl Tell for LogTell {
+    async fn tell(&self, subject: &Subject, hops: u32, targets: &[String]) -> Result<(), SinkError> {
+        let mut record = EventRecord {
+            tenant: subject.tenant().to_owned(),
+            subject: subject.uri().to_owned(),
+            kind: Kind::Changed.into(),
+            received_time: self.clock.now(),
+            sink: self.sink.clone(),
+            ask: true,
+            hops,
+            targets: targets.to_vec(),
+            origin: Some(Origin { source: "reconcile".to_owned(), ..Origin::default() }),
+            ..EventRecord::default()
+        };
+        record.id = event_id(&record, &record.encode_to_vec()).as_str().to_owned();
+        let partition = partition_of(subject, self.log.identity().partitions);
+        match self.log.append(partition, vec![record.encode_to_vec().into()]).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(sink = self.sink, "a reconcile record could not be appended: {error}");
+                // The record that tells is tried again later, from the top.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Err(SinkError::Retryable {
+                    code: "log_unavailable".to_owned(),
+                    ambiguous: false,
+                    outage: true,
+                })
+            }
+        }
+    }
+}
