@@ -144,25 +144,7 @@ impl IngestContext {
 
     async fn dead_letter(&self, record: &SourceRecord, refused: &Refused) {
         let letter = self.letter(record, refused);
-        tracing::error!(
-            source = record.source,
-            id = letter.id,
-            reason = letter.reason,
-            code = letter.code,
-            "dead-lettered"
-        );
-        let mut batch = Batch::default();
-        batch.put(keys::dead_letter("", &letter.id, letter.round), letter.encode_to_vec());
-        let mut wait = FIRST_WAIT;
-        loop {
-            let (store, attempt) = (Arc::clone(&self.store), batch.clone());
-            match store_blocking(move || store.commit(attempt)).await {
-                Ok(()) => return,
-                Err(error) => tracing::error!("dead letters cannot be stored: {error}"),
-            }
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-        }
+        crate::dead_letter::write(&self.store, &[letter]).await;
     }
 
     fn letter(&self, record: &SourceRecord, refused: &Refused) -> DeadLetter {

@@ -59,7 +59,11 @@ impl Keeper {
 
     /// The inbox's durable position.
     fn inbox_position(&self) -> u64 {
-        let Some(view) = self.ingest.iter().find(|view| view.name == InboxSource::NAME) else {
+        let Some(view) = self
+            .ingest
+            .iter()
+            .find(|view| view.name == InboxSource::NAME)
+        else {
             return 0;
         };
         let position = crate::source::inbox_position(self.files.store.as_ref(), &view.group);
@@ -90,7 +94,10 @@ impl Keeper {
 
     fn count_letters(&self) {
         let ingest = std::iter::once(("", "ingest"));
-        let sinks = self.sinks.iter().map(|sink| (sink.name.as_str(), sink.name.as_str()));
+        let sinks = self
+            .sinks
+            .iter()
+            .map(|sink| (sink.name.as_str(), sink.name.as_str()));
         for (sink, label) in ingest.chain(sinks) {
             match count(&self.files, sink) {
                 Ok(letters) => self.metrics.dead_letter_depth(label, letters),

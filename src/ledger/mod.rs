@@ -10,6 +10,9 @@ pub use crate::event::proto::{Cursor, Register};
 
 use std::fmt::Debug;
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// One ordered key space with atomic, durable batches. Narrow on purpose: two engines and a
 /// memory store pass one contract suite.
 pub trait Store: Debug + Send + Sync {
@@ -22,7 +25,7 @@ pub trait Store: Debug + Send + Sync {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// Applies a batch: all of it, durably, before this returns; or none of it. Blocks on the
     /// disk, so call it from a blocking thread.

@@ -131,6 +131,14 @@ impl std::fmt::Debug for SinkTask {
 type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
 type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
 
+/// What the loop waits for besides its lanes.
+#[derive(Default)]
+struct UnderWay {
+    reading: Option<Reading>,
+    committing: Option<Committing>,
+    deadline: Option<Instant>,
+}
+
 impl SinkTask {
     /// A task of `group` that goes on where its cursor says.
     ///
@@ -201,44 +209,58 @@ impl SinkTask {
         self.committer.commit(self.overlay.begin(first)).await?;
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reading: Option<Reading> = None;
-        let mut committing: Option<Committing> = None;
-        let mut deadline: Option<Instant> = None;
-        loop {
-            if reading.is_none() && self.room() {
-                reading = Some(self.read());
-            }
-            if committing.is_none() && self.overlay.len() >= self.settings.commit_records {
-                committing = Some(self.commit(false));
-            }
-            if self.stopping && self.turning == 0 && committing.is_none() {
-                break;
-            }
+        let mut under_way = UnderWay::default();
+        while !self.is_drained(&under_way) {
+            self.begin(&mut under_way);
+            let UnderWay {
+                reading,
+                committing,
+                deadline,
+            } = &mut under_way;
             tokio::select! {
                 Some(event) = self.work.next() => self.on_event(event),
-                (position, reached, result) = maybe(&mut committing) => {
-                    committing = None;
+                (position, reached, result) = maybe(committing) => {
+                    under_way.committing = None;
                     self.on_committed(position, reached, result);
                 }
-                records = maybe(&mut reading), if !self.stopping => {
-                    reading = None;
+                records = maybe(reading), if !self.stopping => {
+                    under_way.reading = None;
                     self.dispatch(records?).await?;
                 }
                 _ = tick.tick() => {
                     self.publish();
-                    if committing.is_none() && self.has_progress() {
-                        committing = Some(self.commit(false));
+                    if under_way.committing.is_none() && self.has_progress() {
+                        under_way.committing = Some(self.commit(false));
                     }
                 }
                 () = stop.cancelled(), if !self.stopping => {
                     self.stopping = true;
-                    deadline = Some(Instant::now() + self.settings.drain_timeout);
+                    under_way.deadline = Some(Instant::now() + self.settings.drain_timeout);
                 }
-                () = elapsed(deadline) => {
-                    tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
-                    break;
-                }
+                () = elapsed(*deadline) => break,
             }
+        }
+        self.end().await
+    }
+
+    /// Starts the next read and the next commit where there is a reason for one.
+    fn begin(&mut self, under_way: &mut UnderWay) {
+        if under_way.reading.is_none() && self.room() {
+            under_way.reading = Some(self.read());
+        }
+        if under_way.committing.is_none() && self.overlay.len() >= self.settings.commit_records {
+            under_way.committing = Some(self.commit(false));
+        }
+    }
+
+    fn is_drained(&self, under_way: &UnderWay) -> bool {
+        self.stopping && self.turning == 0 && under_way.committing.is_none()
+    }
+
+    /// The last commit. What is still in flight will be read again.
+    async fn end(mut self) -> Result<(), TaskError> {
+        if self.turning > 0 {
+            tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
         }
         let clean = self.turning == 0 && self.unsettled.is_empty();
         let (position, reached, result) = self.commit(clean).await;

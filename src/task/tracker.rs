@@ -66,7 +66,9 @@ mod tests {
             let mut tracker = Tracker::new(7);
             let mut offset = 7;
             let offsets: Vec<u64> = gaps.iter().map(|gap| { offset += gap; offset }).collect();
-            offsets.iter().for_each(|offset| tracker.start(*offset));
+            for offset in &offsets {
+                tracker.start(*offset);
+            }
             let mut open: BTreeSet<u64> = offsets.iter().copied().collect();
             for index in order {
                 let done = offsets[index.index(offsets.len())];

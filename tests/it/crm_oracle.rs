@@ -1,1 +1,1 @@
-//! crm_oracle
+//! Being built.

@@ -1,1 +1,1 @@
-//! kafka_source
+//! Being built.

@@ -1,1 +1,1 @@
-//! store_contract
+//! Being built.
