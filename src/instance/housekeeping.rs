@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::parts::Files;
 use super::{IngestView, SinkView};
+use crate::config::OnFull;
 use crate::ledger::keys;
 use crate::source::InboxSource;
 use crate::task::gate::SinkStatus;
@@ -44,8 +45,8 @@ impl Keeper {
     async fn trim(&self) {
         let partitions = usize::from(self.files.log.identity().partitions);
         let mut floors = vec![u64::MAX; partitions];
-        for task in self.sinks.iter().map(|sink| &sink.tasks) {
-            for (floor, status) in floors.iter_mut().zip(task) {
+        for sink in self.sinks.iter().filter(|sink| !self.goes_on_without(sink)) {
+            for (floor, status) in floors.iter_mut().zip(&sink.tasks) {
                 *floor = (*floor).min(status.borrow().position);
             }
         }
@@ -55,6 +56,12 @@ impl Keeper {
         if let Err(error) = self.files.inbox.trim(&[self.inbox_position()]).await {
             tracing::warn!("the inbox could not be trimmed: {error}");
         }
+    }
+
+    /// Whether the log is so full that a sink that may be detached no longer holds it back.
+    fn goes_on_without(&self, sink: &SinkView) -> bool {
+        let (used, quota) = self.files.log.usage();
+        sink.on_full == OnFull::Detach && used >= quota / 10 * 9
     }
 
     /// The inbox's durable position.

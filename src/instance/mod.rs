@@ -201,7 +201,7 @@ impl Instance {
                 group: group.clone(),
                 partition,
             });
-            let settings = task_settings(config);
+            let settings = task_settings(config, on_full);
             let task = SinkTask::new(context.clone(), &group, partition, settings, committer)?;
             tasks.push(task.status());
             let (stop, name) = (self.stop_sinks.clone(), name.clone());
@@ -366,12 +366,13 @@ fn bytes_in_flight(config: &Config) -> usize {
     usize::try_from(config.delivery.in_flight_bytes.get()).unwrap_or(usize::MAX)
 }
 
-fn task_settings(config: &Config) -> TaskSettings {
+fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
     TaskSettings {
         in_flight: config.delivery.in_flight,
         in_flight_bytes: bytes_in_flight(config),
         commit_interval: config.delivery.commit_interval.get(),
         commit_records: config.delivery.commit_records,
         drain_timeout: config.delivery.drain_timeout.get(),
+        detach: on_full == OnFull::Detach,
     }
 }

@@ -16,13 +16,13 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{Commit, Overlay};
+use super::commit::{Commit, Overlay, store_blocking};
 use super::lane::Lane;
 use super::progress::{self, Beginning, WINDOW};
 use super::tracker::Tracker;
 use super::turn::{Context, TurnEnd};
 use crate::event::Subject;
-use crate::ledger::{Cursor, StoreError};
+use crate::ledger::{Batch, Cursor, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
 use crate::time::Millis;
 
@@ -49,6 +49,8 @@ pub struct TaskSettings {
     pub commit_records: usize,
     /// How long a stop waits for what is in flight.
     pub drain_timeout: Duration,
+    /// Whether the task goes on after records that are not in the log any more (`on_full: detach`).
+    pub detach: bool,
 }
 
 /// Why a task ended before it was told to.
@@ -98,6 +100,7 @@ pub struct TaskStatus {
 /// One partition of the event log, at one sink.
 pub struct SinkTask {
     pub(super) context: Context,
+    group: String,
     pub(super) partition: u16,
     pub(super) settings: TaskSettings,
     pub(super) tracker: Tracker,
@@ -155,7 +158,7 @@ impl SinkTask {
         let cursor = progress::load(context.store.as_ref(), group, partition)?;
         let beginning = Beginning::of(cursor.as_ref(), range.start);
         let asked = beginning.position;
-        if asked < range.start || asked > range.end {
+        if (asked < range.start && !settings.detach) || asked > range.end {
             let (start, end) = (range.start, range.end);
             return Err(LogError::OutOfRange {
                 partition,
@@ -168,6 +171,7 @@ impl SinkTask {
         let started = context.courier.clock.now();
         Ok(Self {
             context,
+            group: group.to_owned(),
             partition,
             settings,
             tracker: Tracker::new(asked),
@@ -225,7 +229,7 @@ impl SinkTask {
                 }
                 records = maybe(reading), if !self.stopping => {
                     under_way.reading = None;
-                    self.dispatch(records?).await?;
+                    self.on_read(records).await?;
                 }
                 _ = tick.tick() => {
                     self.publish();
@@ -241,6 +245,33 @@ impl SinkTask {
             }
         }
         self.end().await
+    }
+
+    async fn on_read(&mut self, read: Result<Vec<LogRecord>, LogError>) -> Result<(), TaskError> {
+        match read {
+            Ok(records) => self.dispatch(records).await,
+            Err(LogError::OutOfRange { asked, start, .. })
+                if self.settings.detach && asked < start =>
+            {
+                self.detach(asked, start).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The log went on without this sink: its group is marked before it goes on (G6).
+    async fn detach(&mut self, asked: u64, start: u64) -> Result<(), TaskError> {
+        tracing::error!(
+            task = ?self,
+            "records {asked} to {start} left the log before this sink had them (on_full: detach); \
+             it goes on after the gap and needs a resync"
+        );
+        let mut batch = Batch::default();
+        batch.put(keys::gap(&self.group, self.partition), start.to_string().into_bytes());
+        let store = Arc::clone(&self.context.store);
+        store_blocking(move || store.commit(batch)).await?;
+        self.tracker.skip_to(start);
+        Ok(())
     }
 
     /// Starts the next read and the next commit where there is a reason for one.

@@ -35,6 +35,11 @@ impl Tracker {
         self.incomplete.remove(&offset);
     }
 
+    /// Reading goes on at `offset` at the earliest: what lies between is not there any more.
+    pub fn skip_to(&mut self, offset: u64) {
+        self.reached = self.reached.max(offset);
+    }
+
     /// The position that may be committed: the lowest incomplete offset, else one past the
     /// highest started.
     pub fn committable(&self) -> u64 {
