@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Mutex as Turn;
 
-use crate::reltio::{Answer, Golden, ReltioError};
-use crate::time::{Clock, Millis};
+use super::hydrate::Hydrator;
+use crate::reltio::{Answer, ReltioError};
+use crate::task::found_label;
+use crate::time::Millis;
 
 /// The newest answer about a subject, and when its read began.
 type Newest = Arc<Turn<Option<(Millis, Answer)>>>;
@@ -24,8 +26,7 @@ impl SharedReads {
     /// What `uri` is, by a read that began at `due` or later. `due` must have come.
     pub(super) async fn read(
         &self,
-        golden: &dyn Golden,
-        clock: &dyn Clock,
+        with: &Hydrator,
         uri: &str,
         due: Millis,
     ) -> Result<Answer, ReltioError> {
@@ -35,8 +36,10 @@ impl SharedReads {
             match turn.as_ref() {
                 Some((began, answer)) if *began >= due => Ok(answer.clone()),
                 _ => {
-                    let began = clock.now();
-                    let result = golden.read(uri).await;
+                    let began = with.clock.now();
+                    let result = with.golden.read(uri).await;
+                    let found = result.as_ref().map(|answer| found_label(&answer.found));
+                    with.metrics.read("hydrate", found.unwrap_or("failed"));
                     if let Ok(answer) = &result {
                         *turn = Some((began, answer.clone()));
                     }
@@ -57,7 +60,10 @@ impl SharedReads {
     fn leave(&self, uri: &str, newest: Newest) {
         let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
         drop(newest);
-        if subjects.get(uri).is_some_and(|newest| Arc::strong_count(newest) == 1) {
+        if subjects
+            .get(uri)
+            .is_some_and(|newest| Arc::strong_count(newest) == 1)
+        {
             subjects.remove(uri);
         }
     }

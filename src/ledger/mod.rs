@@ -4,11 +4,16 @@
 //! position that it belongs to. Claimed is not applied.
 
 pub mod keys;
+mod memory;
 mod register;
 
 pub use crate::event::proto::{Cursor, Register};
+pub use memory::MemoryStore;
 
 use std::fmt::Debug;
+
+/// What [`keys::FORMAT`] says of a store that this version writes.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);

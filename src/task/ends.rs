@@ -22,6 +22,12 @@ impl SinkTask {
                 }
                 self.step(&subject);
             }
+            LaneEvent::Look(subject) => {
+                if let Some(lane) = self.lanes.get_mut(&subject) {
+                    lane.looks_at = None;
+                }
+                self.step(&subject);
+            }
             LaneEvent::End(end) => {
                 self.turning = self.turning.saturating_sub(1);
                 self.turns += 1;

@@ -66,6 +66,8 @@ pub(crate) struct Lane {
     pub(crate) register: Option<Register>,
     pub(crate) busy: bool,
     pub(crate) unsettled: Option<Unsettled>,
+    /// When a timer will look at the unsettled lane again.
+    pub(crate) looks_at: Option<Millis>,
     pub(crate) asserted: Option<Asserted>,
 }
 

@@ -78,8 +78,10 @@ pub enum TaskError {
 
 /// What a turn or a timer reports to the loop.
 pub(super) enum LaneEvent {
-    /// Time to look at the lane again.
+    /// The lane waited for its read, which is due.
     Wake(Subject),
+    /// The lane's second assertion may be due.
+    Look(Subject),
     /// A turn ended.
     End(Box<TurnEnd>),
 }
@@ -267,7 +269,10 @@ impl SinkTask {
              it goes on after the gap and needs a resync"
         );
         let mut batch = Batch::default();
-        batch.put(keys::gap(&self.group, self.partition), start.to_string().into_bytes());
+        batch.put(
+            keys::gap(&self.group, self.partition),
+            start.to_string().into_bytes(),
+        );
         let store = Arc::clone(&self.context.store);
         store_blocking(move || store.commit(batch)).await?;
         self.tracker.skip_to(start);

@@ -17,11 +17,19 @@ use super::tenant::person;
 const A: &str = "entities/a";
 
 fn busy() -> SinkError {
-    SinkError::Retryable { code: "LOCKED".to_owned(), ambiguous: false, outage: false }
+    SinkError::Retryable {
+        code: "LOCKED".to_owned(),
+        ambiguous: false,
+        outage: false,
+    }
 }
 
 fn unreachable() -> SinkError {
-    SinkError::Retryable { code: "connect".to_owned(), ambiguous: false, outage: true }
+    SinkError::Retryable {
+        code: "connect".to_owned(),
+        ambiguous: false,
+        outage: true,
+    }
 }
 
 fn rejected() -> SinkError {
@@ -46,7 +54,11 @@ async fn g3_nothing_is_in_the_ledger_before_the_sink_said_so() {
     let (store, looked) = (Arc::clone(&rig.store), Arc::new(AtomicUsize::new(0)));
     let (seen, looked_key) = (Arc::clone(&looked), key.clone());
     running.sink.answers(move |_| {
-        assert_eq!(store.get(&looked_key).unwrap(), None, "claimed is not applied");
+        assert_eq!(
+            store.get(&looked_key).unwrap(),
+            None,
+            "claimed is not applied"
+        );
         (seen.fetch_add(1, Ordering::Relaxed) < 3).then(|| Err(busy()))
     });
     person_at(&rig, A, 1);
@@ -62,7 +74,10 @@ async fn g2_a_rejected_record_is_dead_lettered_and_a_newer_one_closes_its_letter
     let rig = Rig::new();
     let running = rig.latest("crm");
     running.sink.answers(|delivery| {
-        let version = delivery.current.as_ref().and_then(|current| current.version);
+        let version = delivery
+            .current
+            .as_ref()
+            .and_then(|current| current.version);
         (version == Some(1)).then(|| Err(rejected()))
     });
     person_at(&rig, A, 1);
@@ -70,7 +85,10 @@ async fn g2_a_rejected_record_is_dead_lettered_and_a_newer_one_closes_its_letter
     let letters = rig.letters("crm");
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
-    assert_eq!((letter.reason.as_str(), letter.code.as_str()), ("rejected", "STRING_TOO_LONG"));
+    assert_eq!(
+        (letter.reason.as_str(), letter.code.as_str()),
+        ("rejected", "STRING_TOO_LONG")
+    );
     assert_eq!((letter.subject.as_str(), letter.version), (A, Some(1)));
     assert!(EventRecord::decode(letter.original.clone()).is_ok());
 
@@ -84,7 +102,9 @@ async fn g2_a_rejected_record_is_dead_lettered_and_a_newer_one_closes_its_letter
 async fn g2_a_record_whose_retries_are_spent_is_dead_lettered() {
     let rig = Rig::new();
     let running = rig.latest("crm");
-    running.sink.answers(|delivery| (delivery.subject.uri() == A).then(|| Err(busy())));
+    running
+        .sink
+        .answers(|delivery| (delivery.subject.uri() == A).then(|| Err(busy())));
     person_at(&rig, A, 1);
     person_at(&rig, "entities/b", 1);
     rig.caught_up(&running).await;
@@ -100,7 +120,9 @@ async fn an_outage_spends_nobodys_retries() {
     let running = rig.latest("crm");
     let down = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&down);
-    running.sink.answers(move |_| is_down.load(Ordering::Relaxed).then(|| Err(unreachable())));
+    running
+        .sink
+        .answers(move |_| is_down.load(Ordering::Relaxed).then(|| Err(unreachable())));
     for subject in 0..50 {
         person_at(&rig, &format!("entities/{subject}"), 1);
     }
@@ -110,7 +132,10 @@ async fn an_outage_spends_nobodys_retries() {
     rig.caught_up(&running).await;
     assert!(rig.letters("crm").is_empty());
     for subject in 0..50 {
-        assert_eq!(running.sink.holds(&format!("entities/{subject}")).unwrap(), "v1");
+        assert_eq!(
+            running.sink.holds(&format!("entities/{subject}")).unwrap(),
+            "v1"
+        );
     }
 }
 
@@ -123,7 +148,10 @@ async fn a_missing_field_halts_the_sink_instead_of_filling_the_dead_letters() {
     running.sink.answers(move |_| {
         is_broken.load(Ordering::Relaxed).then(|| {
             let remedy = "create the field".to_owned();
-            Err(SinkError::Systemic { code: "INVALID_FIELD".to_owned(), remedy })
+            Err(SinkError::Systemic {
+                code: "INVALID_FIELD".to_owned(),
+                remedy,
+            })
         })
     });
     for subject in 0..200 {
@@ -151,7 +179,11 @@ async fn g6_a_sink_that_never_answers_delays_itself_alone() {
     assert_eq!(good.sink.holds("entities/1999").unwrap(), "v1");
     let status = *stuck.status.borrow();
     assert_eq!(status.position, 0);
-    assert!(status.in_flight <= 700, "G8: bounded, {} in flight", status.in_flight);
+    assert!(
+        status.in_flight <= 700,
+        "G8: bounded, {} in flight",
+        status.in_flight
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +203,10 @@ async fn g2_a_crash_at_any_moment_loses_nothing() {
         running = rig.restart(running, false).await;
         rig.caught_up(&running).await;
         for subject in 0..40 {
-            assert_eq!(running.sink.holds(&format!("entities/{subject}")).unwrap(), "v2");
+            assert_eq!(
+                running.sink.holds(&format!("entities/{subject}")).unwrap(),
+                "v2"
+            );
         }
     }
 }
@@ -196,7 +231,11 @@ async fn g4_after_an_ambiguous_answer_the_newest_state_is_asserted_once_more() {
     let mut first = true;
     running.sink.answers(move |_| {
         std::mem::take(&mut first).then(|| {
-            Err(SinkError::Retryable { code: "timeout".to_owned(), ambiguous: true, outage: true })
+            Err(SinkError::Retryable {
+                code: "timeout".to_owned(),
+                ambiguous: true,
+                outage: true,
+            })
         })
     });
     person_at(&rig, A, 1);
@@ -207,7 +246,11 @@ async fn g4_after_an_ambiguous_answer_the_newest_state_is_asserted_once_more() {
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
     // The write that timed out lands now, over the newer one.
     running.sink.lands(A, "v1");
-    assert_eq!(running.status.borrow().position, 0, "G2: not settled, not committed");
+    assert_eq!(
+        running.status.borrow().position,
+        0,
+        "G2: not settled, not committed"
+    );
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
     assert!(rig.clock.now() >= START + 600_000);
@@ -237,7 +280,10 @@ async fn a_record_that_always_stops_the_process_ends_in_dead_letters() {
     running.sink.answers(|delivery| {
         (delivery.subject.uri() == A).then(|| {
             // Stands for a process that dies in the middle of the send.
-            Err(SinkError::Throttled { code: "dies".to_owned(), pause: Duration::from_hours(24) })
+            Err(SinkError::Throttled {
+                code: "dies".to_owned(),
+                pause: Duration::from_hours(24),
+            })
         })
     });
     person_at(&rig, A, 1);
@@ -249,7 +295,10 @@ async fn a_record_that_always_stops_the_process_ends_in_dead_letters() {
     rig.caught_up(&running).await;
     let letters = rig.letters("crm");
     assert_eq!(letters.len(), 1);
-    assert_eq!((letters[0].subject.as_str(), letters[0].reason.as_str()), (A, "kills_the_process"));
+    assert_eq!(
+        (letters[0].subject.as_str(), letters[0].reason.as_str()),
+        (A, "kills_the_process")
+    );
     assert_eq!(running.sink.holds("entities/b").unwrap(), "v1");
 }
 
@@ -269,7 +318,10 @@ async fn a_record_addressed_to_one_sink_is_skipped_by_the_others() {
         ..EventRecord::default()
     };
     let partition = partition_of(&record.subject_key(), 1);
-    rig.log.append(partition, vec![record.encode_to_vec().into()]).await.unwrap();
+    rig.log
+        .append(partition, vec![record.encode_to_vec().into()])
+        .await
+        .unwrap();
     rig.caught_up(&crm).await;
     rig.caught_up(&other).await;
     assert_eq!(crm.sink.holds(A).unwrap(), "read");
@@ -280,9 +332,12 @@ async fn a_record_addressed_to_one_sink_is_skipped_by_the_others() {
 async fn g4_a_refusal_by_the_guard_is_stale_and_no_error() {
     let rig = Rig::new();
     let running = rig.latest("crm");
-    running
-        .sink
-        .answers(|_| Some(Ok(Delivered { effect: Effect::Stale, second_look: false })));
+    running.sink.answers(|_| {
+        Some(Ok(Delivered {
+            effect: Effect::Stale,
+            second_look: false,
+        }))
+    });
     person_at(&rig, A, 1);
     rig.caught_up(&running).await;
     assert!(rig.letters("crm").is_empty());
@@ -293,13 +348,20 @@ async fn what_cannot_be_decoded_is_kept_with_its_bytes() {
     let rig = Rig::new();
     let running = rig.latest("crm");
     rig.send_record(std::collections::HashMap::default(), b"{\"type\":".to_vec());
-    let other = [("tenantid", "somebody"), ("eventtype", "ENTITY_CHANGED"), ("sourceobjecturi", A)];
+    let other = [
+        ("tenantid", "somebody"),
+        ("eventtype", "ENTITY_CHANGED"),
+        ("sourceobjecturi", A),
+    ];
     let other = other.map(|(name, value)| (name.to_owned(), value.to_owned()));
     rig.send_record(other.into(), b"{\"type\":\"ENTITY_CHANGED\"}".to_vec());
     rig.caught_up(&running).await;
     let mut letters = rig.letters("");
     letters.sort_by(|a, b| a.reason.cmp(&b.reason));
-    let reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+    let reasons: Vec<&str> = letters
+        .iter()
+        .map(|letter| letter.reason.as_str())
+        .collect();
     assert_eq!(reasons, ["undecodable", "unknown_tenant"]);
     assert_eq!(letters[0].original.as_ref(), b"{\"type\":");
 }

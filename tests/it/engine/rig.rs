@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use goldwire::config::Retry;
 use goldwire::decode::DecodeSettings;
-use goldwire::event::{Origin, SourceRecord};
 use goldwire::event::proto::DeadLetter;
+use goldwire::event::{Origin, SourceRecord};
 use goldwire::ingest::filter::Filter;
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
 use goldwire::ledger::{MemoryStore, Store, keys};
@@ -67,7 +67,10 @@ impl Rig {
             completeness: goldwire::config::CompletenessConfig::Whole,
             max_bytes: 1 << 20,
         };
-        let rules = SourceRules { decode, filter: Filter::new(None, None, true) };
+        let rules = SourceRules {
+            decode,
+            filter: Filter::new(None, None, true),
+        };
         let context = IngestContext {
             sources: Arc::new(HashMap::from([("fed".to_owned(), rules)])),
             log: Arc::clone(&log),
@@ -79,7 +82,12 @@ impl Rig {
             reads: Arc::default(),
         };
         let (feed, records) = mpsc::unbounded_channel();
-        let source = Fed { records, announced: false, read: 0, committed: 0 };
+        let source = Fed {
+            records,
+            announced: false,
+            read: 0,
+            committed: 0,
+        };
         let settings = IngestSettings {
             in_flight: 1000,
             in_flight_bytes: 1 << 20,
@@ -89,7 +97,15 @@ impl Rig {
         let task = IngestTask::new(Box::new(source), context, settings);
         let ingest = task.status();
         tokio::spawn(task.run(CancellationToken::new()));
-        Self { clock, tenant, store, log, feed, ingest, sent: Mutex::new(0) }
+        Self {
+            clock,
+            tenant,
+            store,
+            log,
+            feed,
+            ingest,
+            sent: Mutex::new(0),
+        }
     }
 
     pub(super) fn latest(&self, name: &str) -> Running {
@@ -103,7 +119,10 @@ impl Rig {
 
     fn run(&self, sink: Arc<Scripted>) -> Running {
         let name = goldwire::sink::Sink::name(sink.as_ref()).to_owned();
-        let retry = Retry { attempts: 5, ..Retry::default() };
+        let retry = Retry {
+            attempts: 5,
+            ..Retry::default()
+        };
         let context = Context {
             courier: Courier {
                 sink: Arc::clone(&sink) as Arc<dyn goldwire::sink::Sink>,
@@ -137,7 +156,12 @@ impl Rig {
         let (status, stop) = (task.status(), CancellationToken::new());
         let stopped = stop.clone();
         let task = tokio::spawn(async move { task.run(stopped).await.unwrap() });
-        Running { sink, status, task, stop }
+        Running {
+            sink,
+            status,
+            task,
+            stop,
+        }
     }
 
     /// Stops a sink's task: drained, or as a crash does, and starts it again on the same store.
@@ -170,7 +194,11 @@ impl Rig {
 
     pub(super) fn send_record(&self, headers: HashMap<String, String>, body: Vec<u8>) {
         let mut sent = self.sent.lock().unwrap();
-        let origin = Origin { source: "fed".to_owned(), offset: *sent, ..Origin::default() };
+        let origin = Origin {
+            source: "fed".to_owned(),
+            offset: *sent,
+            ..Origin::default()
+        };
         *sent += 1;
         let record = SourceRecord {
             source: "fed".to_owned(),
@@ -196,14 +224,18 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let taken = {
                 let ingest = self.ingest.borrow();
-                ingest.in_flight == 0 && ingest.lag.iter().all(|(_, lag)| *lag == 0)
+                ingest.done == u64::try_from(*self.sent.lock().unwrap()).unwrap()
             };
             let status = *running.status.borrow();
             if taken && status.position == self.log.range(0).end && status.in_flight == 0 {
                 return;
             }
         }
-        panic!("did not catch up: {:?}, {:?}", self.ingest.borrow(), running.status.borrow());
+        panic!(
+            "did not catch up: {:?}, {:?}",
+            self.ingest.borrow(),
+            running.status.borrow()
+        );
     }
 
     /// Time passes.
@@ -214,7 +246,10 @@ impl Rig {
     pub(super) fn letters(&self, sink: &str) -> Vec<DeadLetter> {
         let prefix = keys::dead_letters_of(Some(sink));
         let pairs = self.store.scan(&prefix, None, 1000).unwrap();
-        pairs.iter().map(|(_, value)| DeadLetter::decode(value.as_slice()).unwrap()).collect()
+        pairs
+            .iter()
+            .map(|(_, value)| DeadLetter::decode(value.as_slice()).unwrap())
+            .collect()
     }
 }
 
@@ -227,10 +262,16 @@ pub(super) struct Clock {
 
 /// Both clocks.
 pub(super) fn at(version: i64, commit_time: Millis) -> Clock {
-    Clock { version: Some(version), commit_time: Some(START + commit_time) }
+    Clock {
+        version: Some(version),
+        commit_time: Some(START + commit_time),
+    }
 }
 
 /// Only a commit time.
 pub(super) fn unversioned(commit_time: Millis) -> Clock {
-    Clock { version: None, commit_time: Some(START + commit_time) }
+    Clock {
+        version: None,
+        commit_time: Some(START + commit_time),
+    }
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Kind, SourceRecord, Subject, SubjectState};
-use goldwire::sink::{
-    Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError,
-};
+use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
 use goldwire::source::{Source, SourceError, SourceEvent};
 use tokio::sync::mpsc;
 
@@ -35,7 +33,10 @@ impl Scripted {
     pub(super) fn new(name: &str, mode: Mode, reassert_after: Option<Duration>) -> Self {
         Self {
             name: name.to_owned(),
-            declares: Declaration { mode, reassert_after },
+            declares: Declaration {
+                mode,
+                reassert_after,
+            },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),
             seen: Mutex::default(),
@@ -62,7 +63,10 @@ impl Scripted {
 
     /// What is written behind the engine's back: a late write that lands.
     pub(super) fn lands(&self, uri: &str, text: &str) {
-        self.current.lock().unwrap().insert(uri.to_owned(), text.to_owned());
+        self.current
+            .lock()
+            .unwrap()
+            .insert(uri.to_owned(), text.to_owned());
     }
 
     pub(super) fn rows(&self) -> Vec<(String, i64, i64)> {
@@ -72,13 +76,18 @@ impl Scripted {
     /// Deliveries of a subject's state so far.
     pub(super) fn deliveries(&self, uri: &str) -> usize {
         let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|one| one.subject.uri() == uri && one.current.is_some()).count()
+        seen.iter()
+            .filter(|one| one.subject.uri() == uri && one.current.is_some())
+            .count()
     }
 
     fn take(&self, delivery: &Delivery) {
         let uri = delivery.subject.uri().to_owned();
         if let Some(current) = &delivery.current {
-            self.current.lock().unwrap().insert(uri.clone(), text_of(&current.state));
+            self.current
+                .lock()
+                .unwrap()
+                .insert(uri.clone(), text_of(&current.state));
         }
         for change in &delivery.changes {
             let key = (uri.clone(), change.version, change.commit_time);
@@ -91,7 +100,9 @@ pub(super) fn text_of(state: &SubjectState) -> String {
     match state {
         SubjectState::Alive(object) => {
             let name = object.json().pointer("/attributes/FirstName/0/value");
-            name.and_then(|name| name.as_str()).unwrap_or("nameless").to_owned()
+            name.and_then(|name| name.as_str())
+                .unwrap_or("nameless")
+                .to_owned()
         }
         SubjectState::Absorbed { by } => format!("absorbed by {}", by.as_deref().unwrap_or("?")),
         SubjectState::Removed => "removed".to_owned(),
@@ -123,7 +134,10 @@ impl Sink for Scripted {
         self.take(delivery);
         Ok(match scripted {
             Some(Ok(delivered)) => delivered,
-            _ => Delivered { effect: Effect::Delivered, second_look: false },
+            _ => Delivered {
+                effect: Effect::Delivered,
+                second_look: false,
+            },
         })
     }
 
@@ -143,14 +157,16 @@ pub(super) struct Fed {
 
 #[async_trait]
 impl Source for Fed {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "fed"
     }
 
     async fn next(&mut self, room: bool) -> SourceEvent {
         if !self.announced {
             self.announced = true;
-            return SourceEvent::Assigned { partitions: vec![0] };
+            return SourceEvent::Assigned {
+                partitions: vec![0],
+            };
         }
         if room && let Some(record) = self.records.recv().await {
             self.read += 1;

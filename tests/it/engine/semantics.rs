@@ -45,7 +45,10 @@ async fn g9_a_later_change_of_the_winner_may_arrive_before_the_merge() {
     lost(&rig, 12_000);
     rig.caught_up(&running).await;
 
-    assert_eq!(running.sink.holds(W).unwrap(), "Winner changed after the merge");
+    assert_eq!(
+        running.sink.holds(W).unwrap(),
+        "Winner changed after the merge"
+    );
     assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
     assert!(rig.letters("crm").is_empty());
 }
@@ -117,7 +120,12 @@ async fn four_copies(rig: &Rig, running: &super::rig::Running) {
     let delta = json!({ "type": "ENTITY_CHANGED", "uri": uri, "deltas": {
         "entityType": "Individual", "delta": [{ "type": "ATTRIBUTE_CHANGED" }] } });
     rig.send("ENTITY_CHANGED", uri, at(4, 0), &delta);
-    rig.send("ENTITY_CHANGED", uri, at(4, 0), &json!({ "type": "ENTITY_CHANGED" }));
+    rig.send(
+        "ENTITY_CHANGED",
+        uri,
+        at(4, 0),
+        &json!({ "type": "ENTITY_CHANGED" }),
+    );
     let over = json!({ "type": "ENTITY_CHANGED", "exceededQueueSizeLimit": true });
     rig.send("ENTITY_CHANGED", uri, at(4, 0), &over);
     rig.changed(at(4, 0), &person(uri, "Ann"));
@@ -182,7 +190,11 @@ async fn one_read_answers_everything_that_waits_on_a_lane() {
     }
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(W).unwrap(), "Newest");
-    assert!(rig.tenant.reads() <= 2, "{} reads for 50 events", rig.tenant.reads());
+    assert!(
+        rig.tenant.reads() <= 2,
+        "{} reads for 50 events",
+        rig.tenant.reads()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +208,11 @@ async fn one_read_hydrates_everything_that_waits_for_it() {
     }
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(W).unwrap(), "Newest");
-    assert!(rig.tenant.reads() <= 4, "{} reads for 50 events", rig.tenant.reads());
+    assert!(
+        rig.tenant.reads() <= 4,
+        "{} reads for 50 events",
+        rig.tenant.reads()
+    );
 }
 
 #[tokio::test(start_paused = true)]

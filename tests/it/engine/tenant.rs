@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use goldwire::event::Object;
 use goldwire::reltio::{Answer, Found, Golden, ReltioError};
@@ -32,12 +34,18 @@ pub(super) fn person(uri: &str, name: &str) -> Value {
 
 impl Tenant {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { clock, past: Mutex::default(), reads: AtomicU64::new(0) }
+        Self {
+            clock,
+            past: Mutex::default(),
+            reads: AtomicU64::new(0),
+        }
     }
 
     fn set(&self, uri: &str, found: Found) {
         let mut past = self.past.lock().unwrap();
-        past.entry(uri.to_owned()).or_default().push((self.clock.now(), found));
+        past.entry(uri.to_owned())
+            .or_default()
+            .push((self.clock.now(), found));
     }
 
     /// From now on `uri` is this object.
@@ -67,14 +75,23 @@ impl Golden for Tenant {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let now = self.clock.now();
+        tokio::time::sleep(Duration::from_millis(40)).await;
         let past = self.past.lock().unwrap();
         let of_subject = past.get(uri).map(Vec::as_slice).unwrap_or_default();
-        let seen = of_subject.iter().rev().find(|(since, _)| *since <= now - LAG);
+        let seen = of_subject
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= now - LAG);
         let found = seen.map_or(Found::Nothing, |(_, found)| found.clone());
-        Ok(Answer { date: now / 1000 * 1000, found })
+        Ok(Answer {
+            date: now / 1000 * 1000,
+            found,
+        })
     }
 
     async fn by_crosswalk(&self, _: &str, _: &str) -> Result<Answer, ReltioError> {
-        Err(ReltioError::Rejected { code: "not_scripted".to_owned() })
+        Err(ReltioError::Rejected {
+            code: "not_scripted".to_owned(),
+        })
     }
 }
