@@ -4,11 +4,19 @@
 //! position that it belongs to. Claimed is not applied.
 
 pub mod keys;
+mod memory;
 mod register;
+mod shared_flush;
+mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
+pub use memory::MemoryStore;
+pub use sled_store::SledStore;
 
 use std::fmt::Debug;
+
+/// What [`keys::FORMAT`] says of a store that this version writes.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// One ordered key space with atomic, durable batches. Narrow on purpose: two engines and a
 /// memory store pass one contract suite.
