@@ -4,8 +4,11 @@
 //! the same time share a flush. After a crash each batch is there whole, or not at all.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::ops::Bound;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::shared_flush::SharedFlush;
 use super::{Batch, FORMAT_VERSION, Store, StoreError, keys};
@@ -14,6 +17,9 @@ use super::{Batch, FORMAT_VERSION, Store, StoreError, keys};
 const CACHE: u64 = 64 << 20;
 /// Held by the process that has the store open.
 const LOCK: &str = "lock";
+/// How often, and how often at most, an open looks whether sled has let go of its file.
+const RELEASE_LOOK: Duration = Duration::from_millis(5);
+const RELEASE_LOOKS: u32 = 1000;
 
 /// A store in a directory.
 #[derive(Debug)]
@@ -33,6 +39,7 @@ impl SledStore {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         // sled has a lock of its own, but says so only in words.
         let lock = lock(path)?;
+        await_release(path)?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE);
         let db = config.open().map_err(|error| failed(&error))?;
         let store = Self { db, flush: SharedFlush::default(), _lock: lock };
@@ -119,12 +126,33 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
-            "the store in {} is in use by another process; stop it, or use a data_dir of your own",
-            path.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(in_use(path)),
         Err(TryLockError::Error(error)) => Err(StoreError::Io(error.to_string())),
     }
+}
+
+fn in_use(path: &Path) -> StoreError {
+    StoreError::Refused(format!(
+        "the store in {} is in use by another process; stop it, or use a data_dir of your own",
+        path.display()
+    ))
+}
+
+/// A store that was dropped in this process may have a thread of sled's at work for a moment yet.
+fn await_release(path: &Path) -> Result<(), StoreError> {
+    for _ in 0..RELEASE_LOOKS {
+        let file = match File::open(path.join("db")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::Io(error.to_string())),
+        };
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => thread::sleep(RELEASE_LOOK),
+            Err(TryLockError::Error(error)) => return Err(StoreError::Io(error.to_string())),
+        }
+    }
+    Err(in_use(path))
 }
 
 /// sled's errors name files and positions, never keys or values.

@@ -177,8 +177,14 @@ impl Journal {
         let (queue, jobs) = mpsc::channel();
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let thread = thread.spawn(move || writer.run(&jobs)).map_err(|error| io_error(&error))?;
-        let room = Arc::new(Semaphore::new(usize::try_from(QUEUE_KIB).unwrap_or_default()));
-        Ok(Self { shared, queue: Some(queue), room, writer: Some(thread), _lock: lock })
+        let queued = Semaphore::new(usize::try_from(QUEUE_KIB).unwrap_or_default());
+        Ok(Self {
+            shared,
+            queue: Some(queue),
+            room: Arc::new(queued),
+            writer: Some(thread),
+            _lock: lock,
+        })
     }
 
     /// How often a partition was fsynced for appends.
