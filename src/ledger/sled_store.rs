@@ -3,7 +3,7 @@
 //! Guarantee (G3): a batch is applied as a whole and flushed before `commit` returns. Commits at
 //! the same time share a flush. After a crash each batch is there whole, or not at all.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use super::shared_flush::SharedFlush;
 use super::{Batch, FORMAT_VERSION, Store, StoreError, keys};
+use crate::dir_lock::{DirLock, Untaken};
 
 /// Bytes of pages that sled keeps in memory.
 const CACHE: u64 = 64 << 20;
-/// Held by the process that has the store open.
-const LOCK: &str = "lock";
 /// How often, and how often at most, an open looks whether sled has let go of its file.
 const RELEASE_LOOK: Duration = Duration::from_millis(5);
 const RELEASE_LOOKS: u32 = 1000;
@@ -27,7 +26,7 @@ pub struct SledStore {
     db: sled::Db,
     flush: SharedFlush,
     /// Released after the database.
-    _lock: File,
+    _lock: DirLock,
 }
 
 impl SledStore {
@@ -116,19 +115,14 @@ impl Store for SledStore {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let made = || {
-        fs::create_dir_all(path)?;
-        File::options().write(true).create(true).truncate(false).open(path.join(LOCK))
-    };
-    let file = made().map_err(|error| {
-        StoreError::Refused(format!("the store in {}: {error}; make it writable", path.display()))
-    })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(in_use(path)),
-        Err(TryLockError::Error(error)) => Err(StoreError::Io(error.to_string())),
-    }
+fn lock(path: &Path) -> Result<DirLock, StoreError> {
+    DirLock::take(path).map_err(|untaken| match untaken {
+        Untaken::InUse => in_use(path),
+        Untaken::Failed(error) => StoreError::Refused(format!(
+            "the store in {}: {error}; make it writable",
+            path.display()
+        )),
+    })
 }
 
 fn in_use(path: &Path) -> StoreError {
@@ -146,11 +140,10 @@ fn await_release(path: &Path) -> Result<(), StoreError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(StoreError::Io(error.to_string())),
         };
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => thread::sleep(RELEASE_LOOK),
-            Err(TryLockError::Error(error)) => return Err(StoreError::Io(error.to_string())),
+        if !DirLock::is_held(&file).map_err(|error| StoreError::Io(error.to_string()))? {
+            return Ok(());
         }
+        thread::sleep(RELEASE_LOOK);
     }
     Err(in_use(path))
 }

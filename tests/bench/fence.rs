@@ -1,5 +1,4 @@
 //! The fence: what one decision costs, over a table of registers and records.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 
 use std::hint::black_box;
 use std::time::Duration;

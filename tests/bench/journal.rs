@@ -1,5 +1,4 @@
 //! The journal: appends with their fsync, alone and shared, and a sequential read from disk.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 
 use std::hint::black_box;

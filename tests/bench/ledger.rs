@@ -1,5 +1,4 @@
 //! The ledger on sled: commits as a sink's task makes them, alone and at the same time, and gets.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 
 use std::hint::black_box;

@@ -37,8 +37,8 @@ pub(crate) fn run_and_kill(test: &str, dir: &Path, lines: usize) -> Vec<String> 
     let mut killed = false;
     for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
         // The harness begins a line of its own and does not end it.
-        if let Some(at) = line.find(SAYS) {
-            said.push(line[at + SAYS.len()..].to_owned());
+        if let Some((_, words)) = line.split_once(SAYS) {
+            said.push(words.to_owned());
         }
         if said.len() >= lines && !killed {
             child.kill().unwrap();

@@ -3,7 +3,7 @@
 //! Guarantee: one process at a time, and never with another partition count or a newer format
 //! than the directory was made with.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::frame::Marker;
 use super::segment::{FORMAT, HEADER, Header, Sealed, Segment};
+use crate::dir_lock::{DirLock, Untaken};
 use crate::log::LogError;
 
 const IDENTITY: &str = "identity.json";
-const LOCK: &str = "lock";
 
 /// What the directory is, as kept in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,26 +57,16 @@ pub(super) fn folder(dir: &Path, partition: u16) -> PathBuf {
     dir.join(partition.to_string())
 }
 
-/// Takes the directory for this process, making it if need be, until the file is dropped.
-pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
-    let made = || {
-        fs::create_dir_all(dir)?;
-        // the directory's own name must survive, too
-        dir.canonicalize()?.parent().map_or(Ok(()), sync_dir)?;
-        File::options().write(true).create(true).truncate(false).open(dir.join(LOCK))
+/// Takes the directory for this process, making it if need be.
+pub(super) fn lock(dir: &Path) -> Result<DirLock, LogError> {
+    let why = match DirLock::take(dir) {
+        Ok(lock) => return Ok(lock),
+        Err(Untaken::InUse) => {
+            "is in use by another process; stop it, or use a directory of your own".to_owned()
+        }
+        Err(Untaken::Failed(error)) => format!("cannot be used: {error}; make it writable"),
     };
-    let file = made().map_err(|error| {
-        LogError::Refused(format!("the log directory {}: {error}; make it writable", dir.display()))
-    })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LogError::Refused(format!(
-            "the log directory {} is in use by another process; stop it, or use a directory of \
-             your own",
-            dir.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(io_error(&error)),
-    }
+    Err(LogError::Refused(format!("the log directory {} {why}", dir.display())))
 }
 
 /// The directory's identity; a directory without one is made into an empty log.

@@ -37,6 +37,7 @@ use self::files::io_error;
 use self::view::{Lookup, View};
 use self::writer::{Append, Job, Writer};
 use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit};
+use crate::dir_lock::DirLock;
 use crate::time::{SharedClock, SystemClock};
 
 /// Bytes of the newest records kept in memory, over all partitions.
@@ -128,7 +129,7 @@ pub struct Journal {
     room: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     /// Released last.
-    _lock: File,
+    _lock: DirLock,
 }
 
 impl Journal {

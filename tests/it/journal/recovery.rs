@@ -125,7 +125,7 @@ async fn a_lost_or_shortened_or_lengthened_earlier_segment_is_refused_at_open() 
     damaged(dir.path(), 2);
     std::fs::write(&files[1], &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!(damaged(dir.path(), 2).1, bytes.len() as u64 - 1);
-    std::fs::write(&files[1], &[bytes.as_slice(), b"more"].concat()).unwrap();
+    std::fs::write(&files[1], [bytes.as_slice(), b"more"].concat()).unwrap();
     damaged(dir.path(), 2);
     std::fs::write(&files[1], &bytes).unwrap();
     open(dir.path(), 2);

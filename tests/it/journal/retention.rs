@@ -19,7 +19,7 @@ impl Clock for ByHand {
     }
 }
 
-const KEEP: Duration = Duration::from_millis(1000);
+const KEEP: Duration = Duration::from_secs(1);
 
 fn keeping(dir: &std::path::Path, quota: u64) -> (Arc<ByHand>, Journal) {
     let clock = Arc::new(ByHand::default());
