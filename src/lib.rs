@@ -13,6 +13,7 @@
 //! ```
 
 // What everything speaks of.
+mod dir_lock;
 pub mod event;
 pub mod time;
 

@@ -18,9 +18,7 @@ impl MemoryStore {
     /// A new store: it holds its format version and nothing else.
     pub fn new() -> Self {
         let format = FORMAT_VERSION.to_string().into_bytes();
-        Self {
-            pairs: Mutex::new(BTreeMap::from([(keys::FORMAT.to_vec(), format)])),
-        }
+        Self { pairs: Mutex::new(BTreeMap::from([(keys::FORMAT.to_vec(), format)])) }
     }
 
     fn pairs(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
@@ -51,12 +49,8 @@ impl Store for MemoryStore {
         };
         let pairs = self.pairs();
         let found = pairs.range::<[u8], _>((from, Bound::Unbounded));
-        let found = found
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .take(limit);
-        Ok(found
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect())
+        let found = found.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {

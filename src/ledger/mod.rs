@@ -6,9 +6,12 @@
 pub mod keys;
 mod memory;
 mod register;
+mod shared_flush;
+mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
 pub use memory::MemoryStore;
+pub use sled_store::SledStore;
 
 use std::fmt::Debug;
 
