@@ -65,10 +65,11 @@ pub fn sign(args: &SignArgs, clock: &SharedClock, out: &mut impl Write) -> Resul
     let body = read_body(&args.body)?;
     let headers = signed(scheme, &key, &id_of(&body), clock.now(), &body);
     let lines = match &args.url {
-        None => headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect(),
+        None => plain(&headers),
         Some(url) => curl(url, &headers, &args.body),
     };
-    out.write_all(lines.as_bytes()).map_err(|error| format!("the output cannot be written: {error}"))
+    out.write_all(lines.as_bytes())
+        .map_err(|error| format!("the output cannot be written: {error}"))
 }
 
 impl SecretArgs {
@@ -84,7 +85,10 @@ impl SecretArgs {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the variable is named on the command line")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable is named on the command line"
+)]
 fn from_environment(name: &str) -> Result<String, String> {
     std::env::var(name)
         .map_err(|_| format!("--secret-env: {name} is not set, or is not text; export it first"))
@@ -107,14 +111,25 @@ fn id_of(body: &[u8]) -> String {
     format!("msg_{}", digest.get(..24).unwrap_or(&digest))
 }
 
+fn plain(headers: &[(&str, String)]) -> String {
+    let lines = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    lines.chain([String::new()]).collect::<Vec<_>>().join("\n")
+}
+
 fn curl(url: &str, headers: &[(&str, String)], body: &Path) -> String {
-    let mut command = format!("curl -i {}", quoted(url));
-    for (name, value) in headers {
-        command.push_str(&format!(" \\\n  -H {}", quoted(&format!("{name}: {value}"))));
-    }
-    let body = quoted(&format!("@{}", body.display()));
-    command.push_str(&format!(" \\\n  -H 'content-type: application/json' --data-binary {body}\n"));
-    command
+    let head = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    let head = head.chain(["content-type: application/json".to_owned()]);
+    let mut words = vec![format!("curl -i {}", quoted(url))];
+    words.extend(head.map(|line| format!("-H {}", quoted(&line))));
+    words.push(format!(
+        "--data-binary {}\n",
+        quoted(&format!("@{}", body.display()))
+    ));
+    words.join(" \\\n  ")
 }
 
 /// Quoted for a POSIX shell.
@@ -157,7 +172,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let secret = file(&folder, "secret", "It's a Secret to Everybody\n");
         let body = file(&folder, "body", "Hello, World!");
-        let printed = run(&["--scheme", "reltio", "--secret-file", &secret, &body]).await.unwrap();
+        let printed = run(&["--scheme", "reltio", "--secret-file", &secret, &body])
+            .await
+            .unwrap();
         let tag = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         assert_eq!(printed, format!("x-reltio-signature: sha256={tag}\n"));
     }
@@ -168,10 +185,24 @@ mod tests {
         let secret = file(&folder, "secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
         let body = file(&folder, "it's.json", "{}");
         let url = "https://example.com/hook";
-        let words = ["--scheme", "standard", "--secret-file", &secret, "--url", url, &body];
+        let words = [
+            "--scheme",
+            "standard",
+            "--secret-file",
+            &secret,
+            "--url",
+            url,
+            &body,
+        ];
         let printed = run(&words).await.unwrap();
-        assert!(printed.starts_with("curl -i 'https://example.com/hook' \\\n"), "{printed}");
-        assert!(printed.contains("-H 'webhook-timestamp: 1649367553'"), "{printed}");
+        assert!(
+            printed.starts_with("curl -i 'https://example.com/hook' \\\n"),
+            "{printed}"
+        );
+        assert!(
+            printed.contains("-H 'webhook-timestamp: 1649367553'"),
+            "{printed}"
+        );
         assert!(printed.contains(r"it'\''s.json'"), "{printed}");
         assert!(!printed.contains("whsec_"), "{printed}");
     }
@@ -183,6 +214,9 @@ mod tests {
         let secret = file(&folder, "secret", "plain-secret");
         let words = ["--scheme", "standard", "--secret-file", &secret, "-"];
         let why = run(&words).await.unwrap_err();
-        assert!(why.contains("whsec_") && !why.contains("plain-secret"), "{why}");
+        assert!(
+            why.contains("whsec_") && !why.contains("plain-secret"),
+            "{why}"
+        );
     }
 }

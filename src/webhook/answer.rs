@@ -57,12 +57,14 @@ impl Refusal {
         match self {
             Self::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
             // RFC 9110 section 15.5.2 demands the header.
-            Self::Unauthorized => {
-                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Signature")))
-            }
-            Self::Encoding => {
-                Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate")))
-            }
+            Self::Unauthorized => Some((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Signature"),
+            )),
+            Self::Encoding => Some((
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static("gzip, deflate"),
+            )),
             Self::TooMany(wait) => Some(retry_after(wait)),
             Self::Unavailable => Some(retry_after(RETRY_AFTER)),
             Self::NotFound | Self::TooLarge | Self::Malformed => None,

@@ -25,7 +25,11 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(log: Arc<dyn Log>, under_way: TaskTracker) -> Self {
-        Self { log, under_way, failing: Arc::default() }
+        Self {
+            log,
+            under_way,
+            failing: Arc::default(),
+        }
     }
 
     /// Appends a record, or says by `deadline` that it is not known to be durable.

@@ -28,7 +28,9 @@ pub(super) async fn read(
     max: usize,
     claim: &mut Claim,
 ) -> Result<Bytes, Refusal> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max)) {
         return Err(Refusal::TooLarge);
@@ -38,7 +40,11 @@ pub(super) async fn read(
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| Refusal::Malformed)?;
         let fits = whole.len().saturating_add(piece.len()) <= max;
-        let held = if fits { claim.grow(piece.len()).map_err(Refusal::from) } else { Err(Refusal::TooLarge) };
+        let held = if fits {
+            claim.grow(piece.len()).map_err(Refusal::from)
+        } else {
+            Err(Refusal::TooLarge)
+        };
         if let Err(refusal) = held {
             *body = Body::from_stream(pieces);
             return Err(refusal);
@@ -55,7 +61,9 @@ pub(super) fn linger(body: Body, until: Instant) {
         let mut left = LINGER;
         let mut pieces = body.into_data_stream();
         while let Some(Ok(piece)) = pieces.next().await {
-            let Some(rest) = left.checked_sub(piece.len()) else { return };
+            let Some(rest) = left.checked_sub(piece.len()) else {
+                return;
+            };
             left = rest;
         }
     }));
@@ -76,8 +84,14 @@ impl Encoding {
     /// The encoding that the head names; an unknown one, or several, are refused.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
-        let Some(value) = values.next() else { return Ok(Self::Identity) };
-        let name = value.to_str().map_err(|_| Refusal::Encoding)?.trim().to_ascii_lowercase();
+        let Some(value) = values.next() else {
+            return Ok(Self::Identity);
+        };
+        let name = value
+            .to_str()
+            .map_err(|_| Refusal::Encoding)?
+            .trim()
+            .to_ascii_lowercase();
         match (name.as_str(), values.next()) {
             ("" | "identity", None) => Ok(Self::Identity),
             ("gzip" | "x-gzip", None) => Ok(Self::Gzip),
@@ -120,7 +134,9 @@ fn drain(mut unpacked: impl Read, max: usize, claim: &mut Claim) -> Result<Bytes
 
 /// RFC 1950 section 2.2: method 8, and the first two bytes a multiple of 31.
 fn is_zlib(packed: &[u8]) -> bool {
-    let &[method, flags, ..] = packed else { return false };
+    let &[method, flags, ..] = packed else {
+        return false;
+    };
     method & 0x0f == 8 && u16::from_be_bytes([method, flags]) % 31 == 0
 }
 
@@ -167,8 +183,14 @@ mod tests {
     fn a_body_that_expands_past_the_cap_is_too_large_g8() {
         let bomb = gzip(&vec![0; 500_000]);
         assert!(bomb.len() < 2000);
-        assert!(matches!(inflated(Encoding::Gzip, bomb.clone(), 499_999), Err(Refusal::TooLarge)));
-        assert_eq!(inflated(Encoding::Gzip, bomb, 500_000).unwrap().len(), 500_000);
+        assert!(matches!(
+            inflated(Encoding::Gzip, bomb.clone(), 499_999),
+            Err(Refusal::TooLarge)
+        ));
+        assert_eq!(
+            inflated(Encoding::Gzip, bomb, 500_000).unwrap().len(),
+            500_000
+        );
     }
 
     #[test]
@@ -184,7 +206,10 @@ mod tests {
         let whole = gzip(b"golden records");
         let cut = whole[..whole.len() - 5].to_vec();
         for packed in [cut, b"plain".to_vec(), Vec::new()] {
-            assert!(matches!(inflated(Encoding::Gzip, packed, 100), Err(Refusal::Malformed)));
+            assert!(matches!(
+                inflated(Encoding::Gzip, packed, 100),
+                Err(Refusal::Malformed)
+            ));
         }
     }
 

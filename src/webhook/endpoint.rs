@@ -27,14 +27,25 @@ impl Endpoint {
             ServeError::Refused(format!("sources.{source}.webhook.{key}: {why}"))
         };
         let keys = config.secrets.iter().enumerate().map(|(index, secret)| {
-            Key::new(config.scheme, secret).map_err(|why| refused(format!("secrets[{index}]"), &why))
+            Key::new(config.scheme, secret)
+                .map_err(|why| refused(format!("secrets[{index}]"), &why))
         });
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
-            return Err(refused("secrets".to_owned(), "set the secret the sender signs with"));
+            return Err(refused(
+                "secrets".to_owned(),
+                "set the secret the sender signs with",
+            ));
         }
-        if config.bearer.as_ref().is_some_and(|bearer| bearer.reveal().is_empty()) {
-            return Err(refused("bearer".to_owned(), "the token is empty; set it, or take the key out"));
+        if config
+            .bearer
+            .as_ref()
+            .is_some_and(|bearer| bearer.reveal().is_empty())
+        {
+            return Err(refused(
+                "bearer".to_owned(),
+                "the token is empty; set it, or take the key out",
+            ));
         }
         Ok(Self {
             path: config.path.clone(),
@@ -51,7 +62,10 @@ impl Endpoint {
     /// Whether the request was sent by one who may. Everything is checked, whatever fails first.
     pub(super) fn authenticates(&self, headers: &HeaderMap, body: &[u8], now: Millis) -> bool {
         let signed = is_signed(self.scheme, &self.keys, headers, body, now);
-        let borne = self.bearer.as_ref().is_none_or(|bearer| has_bearer(headers, bearer));
+        let borne = self
+            .bearer
+            .as_ref()
+            .is_none_or(|bearer| has_bearer(headers, bearer));
         signed & borne
     }
 }

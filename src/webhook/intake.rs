@@ -22,7 +22,7 @@ use super::signature::STANDARD_ID;
 use super::wire::Peer;
 use crate::event::{Origin, SourceRecord};
 use crate::telemetry::Metrics;
-use crate::time::SharedClock;
+use crate::time::{Millis, SharedClock};
 
 /// Hashing more than this, or decompressing anything, is not done on the runtime's own threads.
 const LARGE: usize = 256 << 10;
@@ -39,9 +39,14 @@ pub(super) struct Intake {
     pub(super) behind_proxy: bool,
 }
 
-/// What is known of a request when it is answered.
-#[derive(Debug, Default)]
-struct Known {
+/// One request on its way.
+#[derive(Debug)]
+struct Visit {
+    intake: Arc<Intake>,
+    endpoint: Option<Arc<Endpoint>>,
+    /// Whom to hold off if it fails authentication: see [`super::limit`].
+    address: Option<IpAddr>,
+    deadline: Instant,
     authenticated: bool,
     /// Its body was not read: on HTTP/1 nothing can follow it.
     unread: bool,
@@ -52,7 +57,6 @@ struct Known {
 struct Received {
     endpoint: Arc<Endpoint>,
     headers: HeaderMap,
-    address: Option<IpAddr>,
     body: Bytes,
     claim: Claim,
 }
@@ -63,113 +67,123 @@ pub(super) async fn take(
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
 ) -> Response {
-    let deadline = peer.head_read(request.version()) + intake.deadline;
     let (parts, body) = request.into_parts();
-    let endpoint = intake.endpoints.get(parts.uri.path()).cloned();
-    // The path of an unknown one is the sender's text, and no label.
-    let name = endpoint.as_ref().map_or("unknown", |endpoint| &endpoint.source).to_owned();
-    let (version, mut known) = (parts.version, Known::default());
-    let outcome = intake.admit(endpoint, &peer, parts, body, deadline, &mut known).await;
-    let mut response = answer(outcome);
-    if known.unread && version < Version::HTTP_2 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let version = parts.version;
+    let mut visit = Visit {
+        deadline: peer.head_read(version) + intake.deadline,
+        endpoint: intake.endpoints.get(parts.uri.path()).cloned(),
+        address: intake.address_of(&peer, &parts.headers),
+        intake: Arc::clone(&intake),
+        authenticated: false,
+        unread: false,
+    };
+    let mut response = answer(visit.admit(parts, body).await);
+    if visit.unread && version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
-    intake.metrics.webhook(&name, known.authenticated, response.status().as_u16());
+    // The path of an unknown endpoint is the sender's text, and no label.
+    let name = visit
+        .endpoint
+        .as_ref()
+        .map_or("unknown", |endpoint| &endpoint.source);
+    let code = response.status().as_u16();
+    intake.metrics.webhook(name, visit.authenticated, code);
     response
 }
 
 impl Intake {
-    async fn admit(
-        self: &Arc<Self>,
-        endpoint: Option<Arc<Endpoint>>,
-        peer: &Peer,
-        parts: request::Parts,
-        mut body: Body,
-        deadline: Instant,
-        known: &mut Known,
-    ) -> Result<(), Refusal> {
-        let address = self.address_of(peer, &parts.headers);
-        let received = self.receive(endpoint, address, &parts, &mut body);
-        let received = timeout_at(deadline, received).await.unwrap_or(Err(Refusal::Unavailable));
-        let received = match received {
-            Ok(received) => received,
-            Err(refusal) => {
-                known.unread = !body.is_end_stream();
-                // One who waits for leave to send the body is not given it.
-                if known.unread && !parts.headers.contains_key(header::EXPECT) {
-                    body::linger(body, deadline);
-                }
-                return Err(refusal);
-            }
-        };
-        let examined = timeout_at(deadline, self.examine(received, known)).await;
-        let (record, claim) = examined.unwrap_or(Err(Refusal::Unavailable))?;
-        self.inbox.append(record, claim, deadline).await
-    }
-
-    /// Everything that needs no more than the head, then the body.
-    async fn receive(
-        &self,
-        endpoint: Option<Arc<Endpoint>>,
-        address: Option<IpAddr>,
-        parts: &request::Parts,
-        body: &mut Body,
-    ) -> Result<Received, Refusal> {
-        let endpoint = endpoint.ok_or(Refusal::NotFound)?;
-        if parts.method != Method::POST {
-            return Err(Refusal::Method);
-        }
-        if let Some(wait) = address.and_then(|address| endpoint.failures.held_off(address)) {
-            return Err(Refusal::TooMany(wait));
-        }
-        let mut claim = self.budget.claim()?;
-        let body = body::read(&parts.headers, body, endpoint.max_body, &mut claim).await?;
-        Ok(Received { endpoint, headers: parts.headers.clone(), address, body, claim })
-    }
-
-    /// Checks who sent it, and makes the inbox's record of it.
-    async fn examine(
-        self: &Arc<Self>,
-        received: Received,
-        known: &mut Known,
-    ) -> Result<(Bytes, Claim), Refusal> {
-        let heavy =
-            received.body.len() > LARGE || received.headers.contains_key(header::CONTENT_ENCODING);
-        let intake = Arc::clone(self);
-        let work = move || {
-            let now = intake.clock.now();
-            let Received { endpoint, headers, body, .. } = &received;
-            if endpoint.authenticates(headers, body, now) {
-                (true, record(received, now))
-            } else {
-                if let Some(address) = received.address {
-                    endpoint.failures.note(address);
-                }
-                (false, Err(Refusal::Unauthorized))
-            }
-        };
-        let (authenticated, examined) = if heavy {
-            tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Unavailable)?
-        } else {
-            work()
-        };
-        known.authenticated = authenticated;
-        examined
-    }
-
-    /// Whom to hold off if the request fails: see [`super::limit`].
     fn address_of(&self, peer: &Peer, headers: &HeaderMap) -> Option<IpAddr> {
         if !self.behind_proxy {
             return Some(peer.address().ip());
         }
-        let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-        last.rsplit(',').next()?.trim().parse().ok()
+        let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+        last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    }
+}
+
+impl Visit {
+    async fn admit(&mut self, parts: request::Parts, mut body: Body) -> Result<(), Refusal> {
+        let received = timeout_at(self.deadline, self.receive(&parts, &mut body)).await;
+        let received = match received.unwrap_or(Err(Refusal::Unavailable)) {
+            Ok(received) => received,
+            Err(refusal) => {
+                self.unread = !body.is_end_stream();
+                // One who waits for leave to send the body is not given it.
+                if self.unread && !parts.headers.contains_key(header::EXPECT) {
+                    body::linger(body, self.deadline);
+                }
+                return Err(refusal);
+            }
+        };
+        let examined = timeout_at(self.deadline, self.examine(received)).await;
+        let (record, claim) = examined.unwrap_or(Err(Refusal::Unavailable))?;
+        self.intake.inbox.append(record, claim, self.deadline).await
+    }
+
+    /// Everything that needs no more than the head, then the body.
+    async fn receive(&self, parts: &request::Parts, body: &mut Body) -> Result<Received, Refusal> {
+        let endpoint = self.endpoint.clone().ok_or(Refusal::NotFound)?;
+        if parts.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        let held_off = self
+            .address
+            .and_then(|address| endpoint.failures.held_off(address));
+        if let Some(wait) = held_off {
+            return Err(Refusal::TooMany(wait));
+        }
+        let mut claim = self.intake.budget.claim()?;
+        let body = body::read(&parts.headers, body, endpoint.max_body, &mut claim).await?;
+        let headers = parts.headers.clone();
+        Ok(Received {
+            endpoint,
+            headers,
+            body,
+            claim,
+        })
+    }
+
+    /// Checks who sent it, and makes the inbox's record of it.
+    async fn examine(&mut self, received: Received) -> Result<(Bytes, Claim), Refusal> {
+        let compressed = received.headers.contains_key(header::CONTENT_ENCODING);
+        let heavy = compressed || received.body.len() > LARGE;
+        let (now, address) = (self.intake.clock.now(), self.address);
+        let work = move || {
+            let Received {
+                endpoint,
+                headers,
+                body,
+                ..
+            } = &received;
+            if endpoint.authenticates(headers, body, now) {
+                return (true, record(received, now));
+            }
+            if let Some(address) = address {
+                endpoint.failures.note(address);
+            }
+            (false, Err(Refusal::Unauthorized))
+        };
+        let (authenticated, examined) = if heavy {
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|_| Refusal::Unavailable)?
+        } else {
+            work()
+        };
+        self.authenticated = authenticated;
+        examined
     }
 }
 
 /// The inbox's record of an authenticated request.
-fn record(received: Received, now: i64) -> Result<(Bytes, Claim), Refusal> {
-    let Received { endpoint, headers, body, mut claim, .. } = received;
+fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
+    let Received {
+        endpoint,
+        headers,
+        body,
+        mut claim,
+    } = received;
     endpoint.rate.draw().map_err(Refusal::TooMany)?;
     let encoding = Encoding::of(&headers)?;
     let body = body::inflate(encoding, body, endpoint.max_body, &mut claim)?;

@@ -51,12 +51,17 @@ impl Rate {
         let clock = Started(Instant::now());
         let quota = Quota::per_second(at_least_one(limit.per_second))
             .allow_burst(at_least_one(limit.burst));
-        Self { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
+        Self {
+            limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
+            clock,
+        }
     }
 
     /// Takes a request in, or says how long to wait.
     pub(super) fn draw(&self) -> Result<(), Duration> {
-        self.limiter.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
+        self.limiter
+            .check()
+            .map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 }
 
@@ -77,14 +82,20 @@ impl Failures {
     pub(super) fn new(limit: RateLimit) -> Self {
         let interval = Duration::from_secs(1) / limit.per_second.max(1);
         let tolerance = interval.saturating_mul(limit.burst);
-        Self { interval, tolerance, forgotten: Mutex::default() }
+        Self {
+            interval,
+            tolerance,
+            forgotten: Mutex::default(),
+        }
     }
 
     /// How long `address` is held off, if it is.
     pub(super) fn held_off(&self, address: IpAddr) -> Option<Duration> {
         let forgotten = *self.lock().get(&network(address))?;
         let ahead = forgotten.saturating_duration_since(Instant::now());
-        ahead.checked_sub(self.tolerance).filter(|wait| !wait.is_zero())
+        ahead
+            .checked_sub(self.tolerance)
+            .filter(|wait| !wait.is_zero())
     }
 
     /// Notes a failure.
@@ -103,7 +114,9 @@ impl Failures {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
-        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+        self.forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,13 +147,18 @@ impl Budget {
     /// A request's share, to grow with what it holds. Given back when dropped.
     pub(super) fn claim(&self) -> Result<Claim, Exhausted> {
         let held = take(&self.0, LEAST)?;
-        Ok(Claim { budget: Arc::clone(&self.0), held })
+        Ok(Claim {
+            budget: Arc::clone(&self.0),
+            held,
+        })
     }
 }
 
 fn take(budget: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Exhausted> {
     let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
-    Arc::clone(budget).try_acquire_many_owned(bytes).map_err(|_| Exhausted)
+    Arc::clone(budget)
+        .try_acquire_many_owned(bytes)
+        .map_err(|_| Exhausted)
 }
 
 /// What one request holds of the budget.
@@ -162,14 +180,20 @@ impl Claim {
 mod tests {
     use super::*;
 
-    const LIMIT: RateLimit = RateLimit { per_second: 2, burst: 3 };
+    const LIMIT: RateLimit = RateLimit {
+        per_second: 2,
+        burst: 3,
+    };
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_lets_its_burst_in_and_says_when_the_next_may_come() {
         let rate = Rate::new(LIMIT);
         assert!((0..3).all(|_| rate.draw().is_ok()));
         let wait = rate.draw().unwrap_err();
-        assert!(wait <= Duration::from_millis(500) && wait > Duration::ZERO, "{wait:?}");
+        assert!(
+            wait <= Duration::from_millis(500) && wait > Duration::ZERO,
+            "{wait:?}"
+        );
         tokio::time::advance(wait).await;
         assert!(rate.draw().is_ok() && rate.draw().is_err());
     }
@@ -181,7 +205,11 @@ mod tests {
         for _ in 0..100 {
             failures.note(bad);
         }
-        assert!(failures.held_off(bad).is_some_and(|wait| wait <= Duration::from_millis(500)));
+        assert!(
+            failures
+                .held_off(bad)
+                .is_some_and(|wait| wait <= Duration::from_millis(500))
+        );
         assert!(failures.held_off(good).is_none());
         tokio::time::advance(Duration::from_millis(501)).await;
         assert!(failures.held_off(bad).is_none());

@@ -45,7 +45,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Server;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -61,6 +60,7 @@ use crate::time::SharedClock;
 use append::Inbox;
 use endpoint::Endpoint;
 use intake::Intake;
+use tls::Greeting;
 use wire::{Door, Peer};
 
 /// Bytes of bodies held at once, unless a few of the largest need more.
@@ -71,6 +71,12 @@ const HEAD: usize = 64 << 10;
 const STREAMS: u32 = 128;
 /// HTTP/2: bytes of bodies that one connection may send ahead.
 const WINDOW: u32 = 256 << 10;
+
+const INSECURE: &str = "webhook.insecure_plain_http: webhooks come in clear text; whoever sees one \
+    can send it again with other headers. Not for production: set webhook.tls";
+const NO_TLS: &str = "webhook.tls is missing: set webhook.tls.cert_file and webhook.tls.key_file, \
+    or name the proxy that ends TLS in webhook.trusted_proxy; webhook.insecure_plain_http is for \
+    tests";
 
 /// Why the listener does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -115,14 +121,13 @@ impl Handle {
             self.appends.wait().await;
             served
         });
-        match finished.await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!("the webhook listener ended early: {error}"),
-            Ok(Err(_)) => tracing::error!("the webhook listener ended with a panic"),
-            Err(_) => tracing::warn!(
-                "webhooks still under way after the drain timeout are cut off; they come again"
-            ),
-        }
+        let why = match finished.await {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(_)) => "it panicked".to_owned(),
+            Err(_) => "the drain timeout passed; senders send again what was cut off".to_owned(),
+        };
+        tracing::warn!("the webhook listener did not end in order: {why}");
     }
 }
 
@@ -148,7 +153,11 @@ pub async fn serve(
 ) -> Result<Handle, ServeError> {
     let transport = transport(listener).await?;
     let endpoints = by_path(endpoints)?;
-    let largest = endpoints.values().map(|endpoint| endpoint.max_body).max().unwrap_or_default();
+    let largest = endpoints
+        .values()
+        .map(|endpoint| endpoint.max_body)
+        .max()
+        .unwrap_or_default();
     let appends = TaskTracker::new();
     let deadline = listener.deadline.get();
     let intake = Arc::new(Intake {
@@ -160,7 +169,10 @@ pub async fn serve(
         deadline,
         behind_proxy: listener.trusted_proxy.is_some(),
     });
-    let unbound = |why| ServeError::Address { address: listener.address, why };
+    let unbound = |why| ServeError::Address {
+        address: listener.address,
+        why,
+    };
     let socket = TcpListener::bind(listener.address).await.map_err(unbound)?;
     let address = socket.local_addr().map_err(unbound)?;
     let closing = CancellationToken::new();
@@ -173,35 +185,30 @@ pub async fn serve(
         .with_state(intake)
         .into_make_service_with_connect_info::<Peer>();
     let serving = match transport {
-        Some(tls) => tokio::spawn(bounded.acceptor(tls.handshake_timeout(deadline)).serve(app)),
+        Some(tls) => tokio::spawn(bounded.acceptor(tls).serve(app)),
         None => tokio::spawn(bounded.serve(app)),
     };
     tracing::info!(%address, "listening for webhooks");
-    Ok(Handle { address, server, serving, closing, appends })
+    Ok(Handle {
+        address,
+        server,
+        serving,
+        closing,
+        appends,
+    })
 }
 
 /// How bytes get here: by TLS, or in clear text where the configuration takes the risk by name.
-async fn transport(listener: &WebhookListener) -> Result<Option<RustlsAcceptor>, ServeError> {
-    if let Some(tls) = &listener.tls {
-        let config = RustlsConfig::from_config(tls::server_config(tls).await?);
-        return Ok(Some(RustlsAcceptor::new(config)));
+async fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
+    match (&listener.tls, &listener.trusted_proxy) {
+        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).await.map(Some),
+        (None, Some(_)) => Ok(None),
+        (None, None) if listener.insecure_plain_http => {
+            tracing::warn!("{INSECURE}");
+            Ok(None)
+        }
+        (None, None) => Err(ServeError::Refused(NO_TLS.to_owned())),
     }
-    if let Some(proxy) = &listener.trusted_proxy {
-        tracing::info!(proxy, "webhooks come in clear text from the proxy that ends TLS");
-    } else if listener.insecure_plain_http {
-        tracing::warn!(
-            "webhook.insecure_plain_http: webhooks come in clear text; whoever sees one can send \
-             it again with other headers. Not for production: set webhook.tls"
-        );
-    } else {
-        return Err(ServeError::Refused(
-            "webhook.tls is missing: set webhook.tls.cert_file and webhook.tls.key_file, or name \
-             the proxy that ends TLS in webhook.trusted_proxy; webhook.insecure_plain_http is for \
-             tests"
-                .to_owned(),
-        ));
-    }
-    Ok(None)
 }
 
 fn by_path(

@@ -80,9 +80,11 @@ impl Key {
 
 fn standard_secret(secret: &Secret) -> Result<Vec<u8>, String> {
     let Some(text) = secret.reveal().strip_prefix("whsec_") else {
-        return Err("a secret of scheme `standard` begins with `whsec_`; copy it whole, or set \
+        return Err(
+            "a secret of scheme `standard` begins with `whsec_`; copy it whole, or set \
                     `scheme: reltio` if the sender signs with a plain secret"
-            .to_owned());
+                .to_owned(),
+        );
     };
     let bytes = decode_base64(text).ok_or(
         "what follows `whsec_` is not base64; copy the secret again from the sender, whole",
@@ -117,8 +119,10 @@ pub fn is_signed(
 ) -> bool {
     match scheme {
         SignatureScheme::Reltio => {
-            let given: Vec<_> =
-                single(headers, RELTIO_SIGNATURE).and_then(reltio_signature).into_iter().collect();
+            let given: Vec<_> = single(headers, RELTIO_SIGNATURE)
+                .and_then(reltio_signature)
+                .into_iter()
+                .collect();
             any_matches(keys, &[body], &given)
         }
         SignatureScheme::Standard => {
@@ -138,13 +142,23 @@ pub fn is_signed(
 pub fn has_bearer(headers: &HeaderMap, expected: &Secret) -> bool {
     let given = single(headers, header::AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
     });
     // Tags of one length are compared, so that neither length nor content shows in the time taken.
-    let Ok(key) = Hmac::<Sha256>::new_from_slice(b"goldwire bearer") else { return false };
+    let Ok(key) = Hmac::<Sha256>::new_from_slice(b"goldwire bearer") else {
+        return false;
+    };
     let key = Key(key);
-    let tag = key.mac(&[expected.reveal().as_bytes()]).finalize().into_bytes();
-    let equal = key.mac(&[given.unwrap_or_default().as_bytes()]).verify_slice(&tag).is_ok();
+    let tag = key
+        .mac(&[expected.reveal().as_bytes()])
+        .finalize()
+        .into_bytes();
+    let equal = key
+        .mac(&[given.unwrap_or_default().as_bytes()])
+        .verify_slice(&tag)
+        .is_ok();
     equal & given.is_some_and(|token| !token.is_empty())
 }
 
@@ -180,7 +194,9 @@ pub fn sign(
 fn any_matches(keys: &[Key], parts: &[&[u8]], given: &[Vec<u8>]) -> bool {
     keys.iter().fold(false, |found, key| {
         let mac = key.mac(parts);
-        given.iter().fold(found, |found, tag| found | mac.clone().verify_slice(tag).is_ok())
+        given.iter().fold(found, |found, tag| {
+            found | mac.clone().verify_slice(tag).is_ok()
+        })
     })
 }
 
@@ -194,17 +210,25 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 fn reltio_signature(value: &str) -> Option<Vec<u8>> {
     let text = value.strip_prefix("sha256=").unwrap_or(value);
     // 64 letters are hex: 32 bytes take 43 or 44 letters of base64.
-    if text.len() == 64 { hex::decode(text).ok() } else { decode_base64(text) }
+    if text.len() == 64 {
+        hex::decode(text).ok()
+    } else {
+        decode_base64(text)
+    }
 }
 
 /// Signatures of other versions (`v1a` is asymmetric) are passed over, as the specification says.
 fn standard_signatures(value: Option<&str>) -> Vec<Vec<u8>> {
     let listed = value.unwrap_or_default().split_ascii_whitespace();
-    listed.filter_map(|one| decode_base64(one.strip_prefix("v1,")?)).collect()
+    listed
+        .filter_map(|one| decode_base64(one.strip_prefix("v1,")?))
+        .collect()
 }
 
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    LENIENT.decode(text.replace('-', "+").replace('_', "/")).ok()
+    LENIENT
+        .decode(text.replace('-', "+").replace('_', "/"))
+        .ok()
 }
 
 fn is_in_window(timestamp: &str, now: Millis) -> bool {

@@ -30,10 +30,19 @@ fn the_published_example_of_standard_webhooks_is_taken() {
     let head = headers([
         (STANDARD_ID, "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk".to_owned()),
         (STANDARD_TIMESTAMP, "1649367553".to_owned()),
-        (STANDARD_SIGNATURE, "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=".to_owned()),
+        (
+            STANDARD_SIGNATURE,
+            "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=".to_owned(),
+        ),
     ]);
     let body = br#"{"email":"test@example.com","username":"test_user"}"#;
-    assert!(is_signed(SignatureScheme::Standard, &[key], &head, body, SENT));
+    assert!(is_signed(
+        SignatureScheme::Standard,
+        &[key],
+        &head,
+        body,
+        SENT
+    ));
 }
 
 /// GitHub's published example: the same HMAC-SHA256 over the body, in hex.
@@ -64,14 +73,30 @@ fn a_published_example_of_a_hex_signature_is_taken_in_every_encoding() {
 fn the_window_is_five_minutes_both_ways_with_its_last_second() {
     let key = key(SignatureScheme::Standard, STANDARD_SECRET);
     let head = signed(SignatureScheme::Standard, &key, b"body");
-    let at = |now| is_signed(SignatureScheme::Standard, std::slice::from_ref(&key), &head, b"body", now);
+    let at = |now| {
+        is_signed(
+            SignatureScheme::Standard,
+            std::slice::from_ref(&key),
+            &head,
+            b"body",
+            now,
+        )
+    };
     assert!(at(SENT - 300_000) && at(SENT + 300_999));
     assert!(!at(SENT - 300_001) && !at(SENT + 301_000));
 }
 
 #[test]
 fn a_time_that_is_not_plain_digits_is_refused() {
-    for text in ["", "+1649367553", "-1", " ", "1649367553.0", "1e9", "99999999999999999999"] {
+    for text in [
+        "",
+        "+1649367553",
+        "-1",
+        " ",
+        "1649367553.0",
+        "1e9",
+        "99999999999999999999",
+    ] {
         assert!(!is_in_window(text, SENT), "{text}");
     }
 }
@@ -83,7 +108,13 @@ fn several_signatures_and_other_versions_may_stand_in_the_list() {
     let good = head[STANDARD_SIGNATURE].to_str().unwrap().to_owned();
     let list = format!("v1a,AAAA v1,AAAA {good} v2,x");
     head.insert(STANDARD_SIGNATURE, HeaderValue::from_str(&list).unwrap());
-    assert!(is_signed(SignatureScheme::Standard, &[key], &head, b"body", SENT));
+    assert!(is_signed(
+        SignatureScheme::Standard,
+        &[key],
+        &head,
+        b"body",
+        SENT
+    ));
 }
 
 #[test]
@@ -91,25 +122,49 @@ fn a_header_given_twice_is_refused() {
     let key = key(SignatureScheme::Reltio, "secret");
     let mut head = signed(SignatureScheme::Reltio, &key, b"body");
     head.append(RELTIO_SIGNATURE, HeaderValue::from_static("00"));
-    assert!(!is_signed(SignatureScheme::Reltio, &[key], &head, b"body", 0));
+    assert!(!is_signed(
+        SignatureScheme::Reltio,
+        &[key],
+        &head,
+        b"body",
+        0
+    ));
 }
 
 #[test]
 fn an_id_with_a_dot_is_refused() {
     let key = key(SignatureScheme::Standard, STANDARD_SECRET);
-    let head = headers(sign(SignatureScheme::Standard, &key, "msg.1", SENT, b"body"));
-    assert!(!is_signed(SignatureScheme::Standard, &[key], &head, b"body", SENT));
+    let head = headers(sign(
+        SignatureScheme::Standard,
+        &key,
+        "msg.1",
+        SENT,
+        b"body",
+    ));
+    assert!(!is_signed(
+        SignatureScheme::Standard,
+        &[key],
+        &head,
+        b"body",
+        SENT
+    ));
 }
 
 #[test]
 fn a_secret_that_is_none_of_its_scheme_is_refused_with_a_sentence_without_it() {
     let check = |scheme, text: &str| check_secret(scheme, &Secret::new(text)).unwrap_err();
     let plain = check(SignatureScheme::Standard, "plain-secret");
-    assert!(plain.contains("whsec_") && !plain.contains("plain-secret"), "{plain}");
+    assert!(
+        plain.contains("whsec_") && !plain.contains("plain-secret"),
+        "{plain}"
+    );
     assert!(check(SignatureScheme::Standard, "whsec_!!!").contains("not base64"));
     assert!(check(SignatureScheme::Standard, "whsec_AAAA").contains("holds 3 bytes"));
     assert!(check(SignatureScheme::Reltio, "").contains("empty"));
-    assert_eq!(format!("{:?}", key(SignatureScheme::Reltio, "secret")), "<key>");
+    assert_eq!(
+        format!("{:?}", key(SignatureScheme::Reltio, "secret")),
+        "<key>"
+    );
 }
 
 #[test]
@@ -118,14 +173,24 @@ fn the_bearer_token_is_compared_whole() {
     let with = |value: &str| headers([("authorization", value.to_owned())]);
     assert!(has_bearer(&with("Bearer token"), &expected));
     assert!(has_bearer(&with("bearer token"), &expected));
-    for value in ["Bearer", "Bearer ", "Bearer toke", "Bearer tokens", "Basic token", "token"] {
+    for value in [
+        "Bearer",
+        "Bearer ",
+        "Bearer toke",
+        "Bearer tokens",
+        "Basic token",
+        "token",
+    ] {
         assert!(!has_bearer(&with(value), &expected), "{value}");
     }
     assert!(!has_bearer(&HeaderMap::new(), &expected));
 }
 
 fn scheme() -> impl Strategy<Value = SignatureScheme> {
-    prop_oneof![Just(SignatureScheme::Reltio), Just(SignatureScheme::Standard)]
+    prop_oneof![
+        Just(SignatureScheme::Reltio),
+        Just(SignatureScheme::Standard)
+    ]
 }
 
 fn key_of(scheme: SignatureScheme, bytes: [u8; 24]) -> Key {

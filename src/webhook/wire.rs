@@ -46,7 +46,10 @@ pub(super) struct Peer {
 
 impl Peer {
     fn new(address: SocketAddr) -> Self {
-        Self { address, stage: Arc::new(Mutex::new(Stage::Idle)) }
+        Self {
+            address,
+            stage: Arc::new(Mutex::new(Stage::Idle)),
+        }
     }
 
     /// Its address.
@@ -58,7 +61,11 @@ impl Peer {
     pub(super) fn head_read(&self, version: Version) -> Instant {
         let now = Instant::now();
         self.change(|stage| {
-            let began = if let Stage::Head(began) = *stage { began } else { now };
+            let began = if let Stage::Head(began) = *stage {
+                began
+            } else {
+                now
+            };
             if version < Version::HTTP_2 {
                 *stage = Stage::Busy;
                 began
@@ -67,6 +74,11 @@ impl Peer {
                 now
             }
         })
+    }
+
+    /// The TLS handshake is over: its bytes were no request's.
+    pub(super) fn greeted(&self) {
+        self.change(|stage| *stage = Stage::Idle);
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Stage) -> T) -> T {
@@ -119,18 +131,33 @@ impl Door {
         closing: CancellationToken,
     ) -> Self {
         let places = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { socket, places: Arc::new(Semaphore::new(places)), head, closing }
+        Self {
+            socket,
+            places: Arc::new(Semaphore::new(places)),
+            head,
+            closing,
+        }
     }
 
     async fn next(&self) -> io::Result<(Wire, Peer)> {
         // The place first: what has none stays in the system's queue.
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let (stream, address) = self.socket.accept().await?;
         stream.set_nodelay(true)?;
         let peer = Peer::new(address);
         let quiet = Box::pin(tokio::time::sleep(IDLE));
         let moved = Instant::now();
-        let wire = Wire { stream, peer: peer.clone(), head: self.head, moved, quiet, _place: place };
+        let wire = Wire {
+            stream,
+            peer: peer.clone(),
+            head: self.head,
+            moved,
+            quiet,
+            _place: place,
+        };
         Ok((wire, peer))
     }
 }
@@ -167,6 +194,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Ready with an error when the connection has been quiet, or at one head, for too long.
     fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let until = match self.peer.change(|stage| *stage) {
@@ -185,7 +216,11 @@ impl Wire {
         polled: Poll<io::Result<T>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
-        if polled.is_pending() { self.poll_quiet(cx).map(Err) } else { polled }
+        if polled.is_pending() {
+            self.poll_quiet(cx).map(Err)
+        } else {
+            polled
+        }
     }
 
     fn wrote(&mut self, polled: &Poll<io::Result<usize>>) {

@@ -22,14 +22,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-pub const RELTIO_SECRET: &str = "It's a Secret to Everybody";
-pub const STANDARD_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+pub(super) const RELTIO_SECRET: &str = "It's a Secret to Everybody";
+pub(super) const STANDARD_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 /// The time at which every bench starts.
-pub const NOW: Millis = 1_649_367_553_000;
+pub(super) const NOW: Millis = 1_649_367_553_000;
 
 /// A clock that stands where it is set.
 #[derive(Debug)]
-pub struct SetClock(pub AtomicI64);
+pub(super) struct SetClock(pub(super) AtomicI64);
 
 impl Clock for SetClock {
     fn now(&self) -> Millis {
@@ -39,11 +39,11 @@ impl Clock for SetClock {
 
 /// A log whose disk hangs, or is full, when told so.
 #[derive(Debug)]
-pub struct TroubledLog {
+pub(super) struct TroubledLog {
     inner: MemoryLog,
-    pub stalled: watch::Sender<bool>,
-    pub full: AtomicBool,
-    pub begun: AtomicUsize,
+    pub(super) stalled: watch::Sender<bool>,
+    pub(super) full: AtomicBool,
+    pub(super) begun: AtomicUsize,
 }
 
 #[async_trait]
@@ -54,7 +54,11 @@ impl Log for TroubledLog {
 
     async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        self.stalled.subscribe().wait_for(|stalled| !stalled).await.unwrap();
+        self.stalled
+            .subscribe()
+            .wait_for(|stalled| !stalled)
+            .await
+            .unwrap();
         if self.full.load(Ordering::SeqCst) {
             return Err(LogError::Full { used: 1, quota: 1 });
         }
@@ -89,24 +93,24 @@ impl Log for TroubledLog {
 
 impl TroubledLog {
     /// How many records are durable.
-    pub fn range_end(&self) -> u64 {
+    pub(super) fn range_end(&self) -> u64 {
         self.range(0).end
     }
 }
 
 /// A listener and all around it.
 #[derive(Debug)]
-pub struct Bench {
-    pub handle: Handle,
-    pub inbox: Arc<TroubledLog>,
-    pub clock: Arc<SetClock>,
-    pub client: reqwest::Client,
+pub(super) struct Bench {
+    pub(super) handle: Handle,
+    pub(super) inbox: Arc<TroubledLog>,
+    pub(super) clock: Arc<SetClock>,
+    pub(super) client: reqwest::Client,
     registry: prometheus::Registry,
     /// Dropped, it counts no more.
     _meters: SdkMeterProvider,
 }
 
-pub fn listener() -> WebhookListener {
+pub(super) fn listener() -> WebhookListener {
     WebhookListener {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         tls: None,
@@ -117,7 +121,7 @@ pub fn listener() -> WebhookListener {
     }
 }
 
-pub fn source(scheme: SignatureScheme) -> WebhookSource {
+pub(super) fn source(scheme: SignatureScheme) -> WebhookSource {
     let (path, secret) = match scheme {
         SignatureScheme::Reltio => ("/reltio-webhook", RELTIO_SECRET),
         SignatureScheme::Standard => ("/standard", STANDARD_SECRET),
@@ -136,28 +140,34 @@ pub fn source(scheme: SignatureScheme) -> WebhookSource {
     }
 }
 
-pub fn reltio() -> WebhookSource {
+pub(super) fn reltio() -> WebhookSource {
     source(SignatureScheme::Reltio)
 }
 
-pub fn client() -> reqwest::ClientBuilder {
-    rustls::crypto::ring::default_provider().install_default().ok();
+pub(super) fn client() -> reqwest::ClientBuilder {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     reqwest::Client::builder().no_proxy()
 }
 
 impl Bench {
     /// A bench with one source, `crm`.
-    pub async fn with(source: WebhookSource) -> Self {
-        Self::start(&listener(), vec![("crm".to_owned(), source)]).await.unwrap()
+    pub(super) async fn with(source: WebhookSource) -> Self {
+        Self::start(&listener(), vec![("crm".to_owned(), source)])
+            .await
+            .unwrap()
     }
 
-    pub async fn start(
+    pub(super) async fn start(
         listener: &WebhookListener,
         sources: Vec<(String, WebhookSource)>,
     ) -> Result<Self, ServeError> {
         let registry = prometheus::Registry::new();
-        let exporter =
-            opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().unwrap();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .build()
+            .unwrap();
         let meters = SdkMeterProvider::builder().with_reader(exporter).build();
         let inbox = Arc::new(TroubledLog {
             inner: MemoryLog::new(1),
@@ -170,56 +180,79 @@ impl Bench {
         let metrics = Arc::new(Metrics::new(&meters.meter("test")));
         let handle = serve(listener, sources, log, time, metrics).await?;
         let client = client().build().unwrap();
-        Ok(Self { handle, inbox, clock, client, registry, _meters: meters })
+        Ok(Self {
+            handle,
+            inbox,
+            clock,
+            client,
+            registry,
+            _meters: meters,
+        })
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.handle.address())
     }
 
     /// A signed request to the bench's `reltio` endpoint.
-    pub fn lawful(&self, body: impl Into<Vec<u8>>) -> reqwest::RequestBuilder {
+    pub(super) fn lawful(&self, body: impl Into<Vec<u8>>) -> reqwest::RequestBuilder {
         let body = body.into();
         let headers = signed(SignatureScheme::Reltio, RELTIO_SECRET, NOW, &body);
         let request = self.client.post(self.url("/reltio-webhook")).body(body);
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
+        headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, value)
+        })
     }
 
     /// What the inbox holds.
-    pub async fn records(&self) -> Vec<SourceRecord> {
-        let limit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
+    pub(super) async fn records(&self) -> Vec<SourceRecord> {
+        let limit = ReadLimit {
+            records: usize::MAX,
+            bytes: usize::MAX,
+        };
         let records = self.inbox.read(0, 0, limit).await.unwrap();
-        records.into_iter().map(|record| SourceRecord::decode(record.bytes).unwrap()).collect()
+        records
+            .into_iter()
+            .map(|record| SourceRecord::decode(record.bytes).unwrap())
+            .collect()
     }
 
     /// How many answers were counted, by endpoint, authenticated, code.
-    pub fn counted(&self) -> BTreeMap<(String, String, String), u64> {
+    pub(super) fn counted(&self) -> BTreeMap<(String, String, String), u64> {
         let families = self.registry.gather();
-        let requests = families.iter().filter(|family| family.name().starts_with("goldwire_webhook_requests"));
-        let counted = requests.flat_map(|family| family.get_metric()).map(|metric| {
-            let label = |name: &str| {
-                let mut labels = metric.get_label().iter();
-                labels.find(|label| label.name() == name).unwrap().value().to_owned()
-            };
-            let labels = (label("endpoint"), label("authenticated"), label("code"));
-            (labels, metric.get_counter().get_value() as u64)
-        });
+        let requests = families
+            .iter()
+            .filter(|family| family.name().starts_with("goldwire_webhook_requests"));
+        let counted = requests
+            .flat_map(|family| family.get_metric())
+            .map(|metric| {
+                let label = |name: &str| {
+                    let mut labels = metric.get_label().iter();
+                    labels
+                        .find(|label| label.name() == name)
+                        .unwrap()
+                        .value()
+                        .to_owned()
+                };
+                let labels = (label("endpoint"), label("authenticated"), label("code"));
+                (labels, metric.get_counter().get_value() as u64)
+            });
         counted.collect()
     }
 
     /// Sends bytes as they are, and reads until the listener closes.
-    pub async fn raw(&self, bytes: &[u8]) -> String {
+    pub(super) async fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
         read_to_end(&mut stream).await
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.handle.address()).await.unwrap()
     }
 }
 
-pub fn signed(
+pub(super) fn signed(
     scheme: SignatureScheme,
     secret: &str,
     now: Millis,
@@ -229,19 +262,24 @@ pub fn signed(
     sign(scheme, &key, "msg_1", now, body)
 }
 
-pub async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
-    tokio::time::timeout(Duration::from_secs(20), read).await.expect("an end").ok();
+    tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .expect("an end")
+        .ok();
     String::from_utf8(answer).unwrap()
 }
 
 /// Waits until `condition` holds.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect(what);
+    tokio::time::timeout(Duration::from_secs(20), wait)
+        .await
+        .expect(what);
 }

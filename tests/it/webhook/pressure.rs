@@ -1,16 +1,21 @@
 //! Many at once, a disk that hangs, a disk that is full: an answer within INT-004's five seconds.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::bench::{Bench, listener, reltio, until};
 
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
 
 /// Sends so many bodies at once; the codes that came, each within five seconds by our clock.
-async fn storm(bench: &Bench, requests: usize, body: impl Fn(usize) -> Vec<u8>) -> Vec<(usize, u16)> {
+async fn storm(
+    bench: &Bench,
+    requests: usize,
+    body: impl Fn(usize) -> Vec<u8>,
+) -> Vec<(usize, u16)> {
     let mut clients = JoinSet::new();
     for number in 0..requests {
         let request = bench.lawful(body(number));
@@ -31,7 +36,12 @@ async fn a_thousand_clients_are_answered_in_time_and_what_got_200_is_in_the_inbo
     let bench = Bench::with(reltio()).await;
     let codes = storm(&bench, 1000, |number| format!(r#"{{"n":{number}}}"#).into()).await;
     assert!(codes.iter().all(|(_, code)| *code == 200), "{codes:?}");
-    let mut kept: Vec<_> = bench.records().await.into_iter().map(|record| record.body).collect();
+    let mut kept: Vec<_> = bench
+        .records()
+        .await
+        .into_iter()
+        .map(|record| record.body)
+        .collect();
     kept.sort();
     kept.dedup();
     assert_eq!(kept.len(), 1000);
@@ -85,7 +95,9 @@ async fn a_full_inbox_is_answered_503_until_there_is_room() {
 async fn an_append_outlives_its_request() {
     let mut listener = listener();
     listener.deadline = "200ms".into();
-    let bench = Bench::start(&listener, vec![("crm".to_owned(), reltio())]).await.unwrap();
+    let bench = Bench::start(&listener, vec![("crm".to_owned(), reltio())])
+        .await
+        .unwrap();
     bench.inbox.stalled.send_replace(true);
     assert_eq!(bench.lawful("{}").send().await.unwrap().status(), 503);
     bench.inbox.stalled.send_replace(false);

@@ -13,8 +13,15 @@ use super::bench::{Bench, NOW, RELTIO_SECRET, client, listener, reltio, signed, 
 async fn clear_text_is_refused_unless_it_is_asked_for_by_name() {
     let mut listener = listener();
     listener.insecure_plain_http = false;
-    let why = Bench::start(&listener, Vec::new()).await.unwrap_err().to_string();
-    for key in ["webhook.tls", "webhook.trusted_proxy", "webhook.insecure_plain_http"] {
+    let why = Bench::start(&listener, Vec::new())
+        .await
+        .unwrap_err()
+        .to_string();
+    for key in [
+        "webhook.tls",
+        "webhook.trusted_proxy",
+        "webhook.insecure_plain_http",
+    ] {
         assert!(why.contains(key), "{why}");
     }
     listener.trusted_proxy = Some("ingress".to_owned());
@@ -25,17 +32,33 @@ async fn clear_text_is_refused_unless_it_is_asked_for_by_name() {
 async fn what_cannot_work_is_refused_with_the_key_that_is_wrong() {
     let mut plain = source(SignatureScheme::Standard);
     plain.secrets = vec![Secret::new("not-of-this-scheme")];
-    let why = Bench::start(&listener(), vec![("crm".to_owned(), plain)]).await.unwrap_err();
+    let why = Bench::start(&listener(), vec![("crm".to_owned(), plain)])
+        .await
+        .unwrap_err();
     let why = why.to_string();
-    assert!(why.starts_with("sources.crm.webhook.secrets[0]: ") && !why.contains("not-of-this-scheme"));
+    assert!(
+        why.starts_with("sources.crm.webhook.secrets[0]: ") && !why.contains("not-of-this-scheme")
+    );
     let twice = vec![("a".to_owned(), reltio()), ("b".to_owned(), reltio())];
-    let why = Bench::start(&listener(), twice).await.unwrap_err().to_string();
-    assert!(why.contains("sources.b.webhook.path: found /reltio-webhook"), "{why}");
+    let why = Bench::start(&listener(), twice)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        why.contains("sources.b.webhook.path: found /reltio-webhook"),
+        "{why}"
+    );
     let mut taken = listener();
     let first = Bench::start(&taken, Vec::new()).await.unwrap();
     taken.address = first.handle.address();
-    let why = Bench::start(&taken, Vec::new()).await.unwrap_err().to_string();
-    assert!(why.starts_with("webhook.address: cannot listen on "), "{why}");
+    let why = Bench::start(&taken, Vec::new())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        why.starts_with("webhook.address: cannot listen on "),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -49,26 +72,46 @@ async fn tls_carries_http_1_and_2() {
     let mut listener = listener();
     listener.insecure_plain_http = false;
     listener.tls = Some(tls.clone());
-    let why = Bench::start(&listener, Vec::new()).await.unwrap_err().to_string();
+    let why = Bench::start(&listener, Vec::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(why.starts_with("webhook.tls.cert_file: "), "{why}");
     std::fs::write(&tls.cert_file, made.cert.pem()).unwrap();
     std::fs::write(&tls.key_file, "no key").unwrap();
-    let why = Bench::start(&listener, Vec::new()).await.unwrap_err().to_string();
+    let why = Bench::start(&listener, Vec::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(why.starts_with("webhook.tls.key_file: ") && why.ends_with("no private key in PEM"));
     std::fs::write(&tls.key_file, made.signing_key.serialize_pem()).unwrap();
-    let bench = Bench::start(&listener, vec![("crm".to_owned(), reltio())]).await.unwrap();
+    let bench = Bench::start(&listener, vec![("crm".to_owned(), reltio())])
+        .await
+        .unwrap();
     let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
-    let url = format!("https://localhost:{}/reltio-webhook", bench.handle.address().port());
+    let url = format!(
+        "https://localhost:{}/reltio-webhook",
+        bench.handle.address().port()
+    );
     let signature = &signed(SignatureScheme::Reltio, RELTIO_SECRET, NOW, b"{}")[0];
-    let versions = [(client(), reqwest::Version::HTTP_2), (client().http1_only(), reqwest::Version::HTTP_11)];
+    let versions = [
+        (client(), reqwest::Version::HTTP_2),
+        (client().http1_only(), reqwest::Version::HTTP_11),
+    ];
     for (client, version) in versions {
         let client = client.tls_certs_only([trusted.clone()]).build().unwrap();
-        let request = client.post(&url).header(signature.0, &signature.1).body("{}");
+        let request = client
+            .post(&url)
+            .header(signature.0, &signature.1)
+            .body("{}");
         let answer = request.send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
     }
     assert_eq!(bench.records().await.len(), 2);
-    assert!(bench.lawful("{}").send().await.is_err(), "clear text at the TLS port");
+    assert!(
+        bench.lawful("{}").send().await.is_err(),
+        "clear text at the TLS port"
+    );
 }
 
 #[tokio::test]
@@ -77,10 +120,15 @@ async fn a_stop_lets_nobody_in_and_finishes_what_is_under_way() {
     bench.inbox.stalled.send_replace(true);
     let late = tokio::spawn(bench.lawful("{}").send());
     let (inbox, address) = (Arc::clone(&bench.inbox), bench.handle.address());
-    until("the append", || inbox.begun.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    until("the append", || {
+        inbox.begun.load(std::sync::atomic::Ordering::SeqCst) == 1
+    })
+    .await;
     let stop = tokio::spawn(bench.handle.shutdown(Duration::from_secs(10)));
     let refused = async { while tokio::net::TcpStream::connect(address).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), refused).await.expect("the door is shut");
+    tokio::time::timeout(Duration::from_secs(10), refused)
+        .await
+        .expect("the door is shut");
     inbox.stalled.send_replace(false);
     assert_eq!(late.await.unwrap().unwrap().status(), 200);
     stop.await.unwrap();
@@ -92,7 +140,10 @@ async fn a_stop_ends_at_its_deadline_whatever_hangs() {
     bench.inbox.stalled.send_replace(true);
     let late = tokio::spawn(bench.lawful("{}").send());
     let inbox = Arc::clone(&bench.inbox);
-    until("the append", || inbox.begun.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    until("the append", || {
+        inbox.begun.load(std::sync::atomic::Ordering::SeqCst) == 1
+    })
+    .await;
     bench.handle.shutdown(Duration::from_millis(100)).await;
     assert!(late.await.unwrap().is_err());
 }
@@ -132,18 +183,40 @@ async fn no_body_secret_signature_or_address_is_logged() {
     source.bearer = Some(Secret::new("the-bearer-token"));
     let bench = Bench::with(source).await;
     let forwarded = |bearer: &str| {
-        let request = bench.lawful("a-personal-datum").header("X-Forwarded-For", "203.0.113.77");
-        request.header("Authorization", format!("Bearer {bearer}")).send()
+        let request = bench
+            .lawful("a-personal-datum")
+            .header("X-Forwarded-For", "203.0.113.77");
+        request
+            .header("Authorization", format!("Bearer {bearer}"))
+            .send()
     };
     assert_eq!(forwarded("the-bearer-token").await.unwrap().status(), 200);
     assert_eq!(forwarded("a-wrong-token").await.unwrap().status(), 401);
-    bench.inbox.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench
+        .inbox
+        .full
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(forwarded("the-bearer-token").await.unwrap().status(), 503);
     let logged = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("insecure_plain_http") && logged.contains("answered 503"), "{logged}");
-    let signature = &signed(SignatureScheme::Reltio, RELTIO_SECRET, NOW, b"a-personal-datum")[0].1;
+    assert!(
+        logged.contains("insecure_plain_http") && logged.contains("answered 503"),
+        "{logged}"
+    );
+    let signature = &signed(
+        SignatureScheme::Reltio,
+        RELTIO_SECRET,
+        NOW,
+        b"a-personal-datum",
+    )[0]
+    .1;
     let signature = signature.trim_start_matches("sha256=");
-    let private = ["a-personal-datum", "-token", RELTIO_SECRET, signature, "203.0.113.77"];
+    let private = [
+        "a-personal-datum",
+        "-token",
+        RELTIO_SECRET,
+        signature,
+        "203.0.113.77",
+    ];
     for text in private {
         assert!(!logged.contains(text), "{text} is logged");
     }
