@@ -146,7 +146,8 @@ impl Door {
             .await
             .map_err(io::Error::other)?;
         let (stream, address) = self.socket.accept().await?;
-        stream.set_nodelay(true)?;
+        // A peer that is gone already is no reason to pause at the door.
+        stream.set_nodelay(true).ok();
         let peer = Peer::new(address);
         let quiet = Box::pin(tokio::time::sleep(IDLE));
         let moved = Instant::now();

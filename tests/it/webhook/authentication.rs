@@ -157,10 +157,10 @@ async fn every_refusal_of_authentication_is_the_same_to_the_byte() {
     ];
     let mut answers = Vec::new();
     for head in wrong {
-        let head: String = head
+        let head = head
             .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
+        let head = head.collect::<Vec<_>>().concat();
         let request = format!(
             "POST /standard HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{head}content-length: 2\r\n\r\n{{}}"
         );
@@ -180,11 +180,11 @@ async fn every_refusal_of_authentication_is_the_same_to_the_byte() {
     assert_eq!(post(&bench, "/standard", &good, "{}").await, 200);
     let count = |authenticated: &str, code: &str| {
         let labels = ("crm".to_owned(), authenticated.to_owned(), code.to_owned());
-        bench.counted().get(&labels).copied()
+        bench.counted()[&labels].clone()
     };
     assert_eq!(
         (count("false", "401"), count("true", "200")),
-        (Some(8), Some(1))
+        ("8".to_owned(), "1".to_owned())
     );
     assert_eq!(bench.records().await.len(), 1);
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::config::{RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource};
+use goldwire::config::{
+    CompletenessConfig, RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource,
+};
 use goldwire::event::SourceRecord;
 use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
 use goldwire::telemetry::Metrics;
@@ -133,7 +135,7 @@ pub(super) fn source(scheme: SignatureScheme) -> WebhookSource {
         bearer: None,
         max_body: "1MiB".into(),
         rate_limit: RateLimit::default(),
-        completeness: Default::default(),
+        completeness: CompletenessConfig::default(),
         entity_types: None,
         event_types: None,
         include_relationships: true,
@@ -176,7 +178,8 @@ impl Bench {
             begun: AtomicUsize::new(0),
         });
         let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
-        let (log, time): (Arc<dyn Log>, Arc<dyn Clock>) = (inbox.clone(), clock.clone());
+        let log: Arc<dyn Log> = Arc::<TroubledLog>::clone(&inbox);
+        let time: Arc<dyn Clock> = Arc::<SetClock>::clone(&clock);
         let metrics = Arc::new(Metrics::new(&meters.meter("test")));
         let handle = serve(listener, sources, log, time, metrics).await?;
         let client = client().build().unwrap();
@@ -218,13 +221,13 @@ impl Bench {
     }
 
     /// How many answers were counted, by endpoint, authenticated, code.
-    pub(super) fn counted(&self) -> BTreeMap<(String, String, String), u64> {
+    pub(super) fn counted(&self) -> BTreeMap<(String, String, String), String> {
         let families = self.registry.gather();
         let requests = families
             .iter()
             .filter(|family| family.name().starts_with("goldwire_webhook_requests"));
         let counted = requests
-            .flat_map(|family| family.get_metric())
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
             .map(|metric| {
                 let label = |name: &str| {
                     let mut labels = metric.get_label().iter();
@@ -235,7 +238,7 @@ impl Bench {
                         .to_owned()
                 };
                 let labels = (label("endpoint"), label("authenticated"), label("code"));
-                (labels, metric.get_counter().get_value() as u64)
+                (labels, metric.get_counter().get_value().to_string())
             });
         counted.collect()
     }
