@@ -2,9 +2,16 @@
 //!
 //! Guarantee (G1): a commit is acknowledged only by the broker's own answer. It carries the
 //! member's generation, so that one that was away too long is refused.
+//!
+//! rdkafka reports how a commit ended only to a caller that waits for it, and a broker that is away
+//! may keep that caller waiting for a minute: hence a thread of its own.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::{io, thread};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
@@ -15,46 +22,46 @@ use crate::source::SourceError;
 /// How a commit ended.
 pub(super) type Answer = Result<(), SourceError>;
 
-/// Commits without an answer yet.
-#[derive(Debug, Default)]
+/// Where commits are handed in.
+#[derive(Debug)]
 pub(super) struct Commits {
-    waiting: Vec<Waiting>,
+    asked: Sender<Asked>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Asked {
     positions: Vec<(i32, i64)>,
     reply: oneshot::Sender<Answer>,
 }
 
 impl Commits {
-    /// Sends positions to the broker; `reply` hears how it ended.
-    pub(super) fn send(
-        &mut self,
-        consumer: &BaseConsumer<Heard>,
-        topic: &str,
-        positions: Vec<(i32, i64)>,
-        reply: oneshot::Sender<Answer>,
-    ) {
-        // Whoever asked has given up on these.
-        self.waiting.retain(|waiting| !waiting.reply.is_closed());
-        match commit(consumer, topic, &positions) {
-            Ok(()) => self.waiting.push(Waiting { positions, reply }),
-            Err(code) => answer(reply, Err(refused(code))),
-        }
+    /// Starts the thread that waits for the broker; it ends with this.
+    pub(super) fn start(consumer: &Arc<BaseConsumer<Heard>>, topic: &str) -> io::Result<Self> {
+        let (asked, received) = channel();
+        // Weak: a commit that waits does not keep the consumer from leaving its group.
+        let (consumer, topic) = (Arc::downgrade(consumer), topic.to_owned());
+        let thread = thread::Builder::new().name("kafka-commit".to_owned());
+        thread.spawn(move || work(&consumer, &topic, &received))?;
+        Ok(Self { asked })
     }
 
-    /// The broker answered a commit of `positions`.
-    pub(super) fn answered(&mut self, mut positions: Vec<(i32, i64)>, result: Result<(), RDKafkaErrorCode>) {
-        positions.sort_unstable();
-        let same = |waiting: &Waiting| {
-            let mut sent = waiting.positions.clone();
-            sent.sort_unstable();
-            sent == positions
-        };
-        if let Some(at) = self.waiting.iter().position(same) {
-            answer(self.waiting.swap_remove(at).reply, result.map_err(refused));
+    /// Sends positions to the broker; `reply` hears how it ended.
+    pub(super) fn send(&self, positions: Vec<(i32, i64)>, reply: oneshot::Sender<Answer>) {
+        if let Err(refused) = self.asked.send(Asked { positions, reply }) {
+            let ended = SourceError::Fenced("the reader of the topic has ended".to_owned());
+            answer(refused.0.reply, Err(ended));
         }
+    }
+}
+
+fn work(consumer: &Weak<BaseConsumer<Heard>>, topic: &str, received: &Receiver<Asked>) {
+    while let Ok(Asked { positions, reply }) = received.recv() {
+        // Whoever asked may have given up, and asked again since.
+        if reply.is_closed() {
+            continue;
+        }
+        let Some(consumer) = consumer.upgrade() else { return };
+        answer(reply, commit(&consumer, topic, &positions).map_err(|error| refused(&error)));
     }
 }
 
@@ -69,18 +76,15 @@ fn commit(
     consumer: &BaseConsumer<Heard>,
     topic: &str,
     positions: &[(i32, i64)],
-) -> Result<(), RDKafkaErrorCode> {
-    let unknown = RDKafkaErrorCode::Unknown;
+) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for (partition, position) in positions {
-        list.add_partition_offset(topic, *partition, Offset::Offset(*position))
-            .map_err(|error| error.rdkafka_error_code().unwrap_or(unknown))?;
+        list.add_partition_offset(topic, *partition, Offset::Offset(*position))?;
     }
-    consumer
-        .commit(&list, CommitMode::Async)
-        .map_err(|error| error.rdkafka_error_code().unwrap_or(unknown))
+    consumer.commit(&list, CommitMode::Sync)
 }
 
-fn refused(code: RDKafkaErrorCode) -> SourceError {
+fn refused(error: &KafkaError) -> SourceError {
+    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
     if is_fence(code) { SourceError::Fenced(code.to_string()) } else { SourceError::Retryable(code.to_string()) }
 }

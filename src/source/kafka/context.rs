@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
 
 /// What librdkafka said.
@@ -22,8 +22,6 @@ pub(super) enum Said {
     Assign(Vec<i32>),
     /// These partitions are to be given back, or are gone already.
     Revoke { partitions: Vec<i32>, lost: bool },
-    /// A commit of these positions ended.
-    Committed { positions: Vec<(i32, i64)>, result: Result<(), RDKafkaErrorCode> },
     /// The ends of partitions.
     Ends(Vec<(i32, u64)>),
 }
@@ -100,21 +98,6 @@ impl ConsumerContext for Heard {
         } else {
             Said::Revoke { partitions, lost: consumer.assignment_lost() }
         });
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let elements = offsets.elements();
-        let position = |offset| match offset {
-            Offset::Offset(offset) => offset,
-            Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => -1,
-        };
-        let positions = elements.iter().map(|of| (of.partition(), position(of.offset()))).collect();
-        let refused = elements.iter().find_map(|element| element.error().err());
-        let result = match result.err().or(refused) {
-            Some(error) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
-            None => Ok(()),
-        };
-        self.say(Said::Committed { positions, result });
     }
 }
 

@@ -92,7 +92,7 @@ impl Reader {
             return None;
         }
         let (reply, done) = oneshot::channel();
-        self.commits.send(&self.consumer, &self.settings.topic, positions, reply);
+        self.commits.send(positions, reply);
         let deadline = Instant::now() + COMMIT;
         Some(Arriving { step: Step::Commit { begins, done, deadline }, ..arriving })
     }

@@ -20,7 +20,7 @@ mod settings;
 mod shared;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::{fmt, io};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -84,7 +84,8 @@ impl KafkaSource {
                 .to_owned());
         }
         let shared = Arc::new(Shared::default());
-        let consumer = consumer(&settings, &shared)?;
+        let consumer = Arc::new(consumer(&settings, &shared)?);
+        let commits = Commits::start(&consumer, &settings.topic).map_err(|error| no_thread(&error))?;
         let (commands, received) = channel();
         let group = settings.group.clone();
         let reader = Reader {
@@ -92,13 +93,13 @@ impl KafkaSource {
             settings,
             drain,
             clock,
-            consumer: Arc::new(consumer),
+            consumer,
             shared: Arc::clone(&shared),
             commands: received,
             queues: BTreeMap::new(),
             arriving: None,
             leaving: None,
-            commits: Commits::default(),
+            commits,
             complaints: Complaints::default(),
             halted: false,
             ends_asked: Instant::now(),
@@ -140,8 +141,12 @@ fn spawn(name: &str, reader: Reader) -> Result<Receiver<()>, String> {
         let _watch = watch;
         reader.run();
     });
-    spawned.map_err(|error| format!("no thread for the source: {error}"))?;
+    spawned.map_err(|error| no_thread(&error))?;
     Ok(ended)
+}
+
+fn no_thread(error: &io::Error) -> String {
+    format!("no thread for the source: {error}; allow the process more of them")
 }
 
 /// Says so if the thread dies: a source never stops in silence.

@@ -96,7 +96,7 @@ impl Reader {
             answer(reply, Err(SourceError::Fenced(why)));
             return;
         }
-        self.commits.send(&self.consumer, &self.settings.topic, positions, reply);
+        self.commits.send(positions, reply);
     }
 
     /// Polls until librdkafka has nothing more to say.
@@ -121,7 +121,6 @@ impl Reader {
             match said {
                 Said::Assign(partitions) => self.assign(partitions),
                 Said::Revoke { partitions, lost } => self.revoke(partitions, lost),
-                Said::Committed { positions, result } => self.commits.answered(positions, result),
                 Said::Ends(ends) => self.shared.ends(&ends),
             }
         }
