@@ -66,11 +66,25 @@ fn produce(cluster: &Cluster, partition: i32, bodies: impl IntoIterator<Item = S
         .unwrap();
     for body in bodies {
         let headers = OwnedHeaders::new()
-            .insert(Header { key: "tenantId", value: Some("acme") })
-            .insert(Header { key: "X-Secret", value: Some("not read by decoding") })
-            .insert(Header { key: "objectVersion", value: Some("7") });
-        let record = BaseRecord::<str, str>::to(TOPIC).partition(partition).payload(&body);
-        producer.send(record.headers(headers)).map_err(|(error, _)| error).unwrap();
+            .insert(Header {
+                key: "tenantId",
+                value: Some("acme"),
+            })
+            .insert(Header {
+                key: "X-Secret",
+                value: Some("not read by decoding"),
+            })
+            .insert(Header {
+                key: "objectVersion",
+                value: Some("7"),
+            });
+        let record = BaseRecord::<str, str>::to(TOPIC)
+            .partition(partition)
+            .payload(&body);
+        producer
+            .send(record.headers(headers))
+            .map_err(|(error, _)| error)
+            .unwrap();
     }
     producer.flush(DEADLINE).unwrap();
 }
@@ -80,7 +94,9 @@ fn numbered(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
 }
 
 async fn next(source: &mut KafkaSource) -> SourceEvent {
-    tokio::time::timeout(DEADLINE, source.next(true)).await.expect("an event in time")
+    tokio::time::timeout(DEADLINE, source.next(true))
+        .await
+        .expect("an event in time")
 }
 
 async fn assigned(source: &mut KafkaSource) -> Vec<i32> {
@@ -116,7 +132,9 @@ async fn halted(source: &mut KafkaSource) -> String {
 }
 
 async fn end(source: KafkaSource) {
-    tokio::task::spawn_blocking(move || drop(source)).await.unwrap();
+    tokio::task::spawn_blocking(move || drop(source))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -131,9 +149,15 @@ async fn every_record_is_read_once_in_order_with_the_headers_that_decoding_reads
     names.sort_unstable();
     assert_eq!(names, ["objectversion", "tenantid"]);
     let origin = first.origin.unwrap();
-    assert_eq!((origin.source.as_str(), origin.topic.as_str(), origin.offset), ("reltio", TOPIC, 0));
+    assert_eq!(
+        (origin.source.as_str(), origin.topic.as_str(), origin.offset),
+        ("reltio", TOPIC, 0)
+    );
     assert!(first.received_time > 0);
-    assert_eq!(bodies(&mut source, 2999).await, numbered(1..3000).collect::<Vec<_>>());
+    assert_eq!(
+        bodies(&mut source, 2999).await,
+        numbered(1..3000).collect::<Vec<_>>()
+    );
     end(source).await;
 }
 
@@ -152,7 +176,10 @@ async fn g1_only_what_is_told_is_committed_and_a_restart_goes_on_there() {
     // All ten were read; four were told. `start` means nothing once there is an offset.
     let mut source = connect(&cluster, "g", Some("latest"));
     assigned(&mut source).await;
-    assert_eq!(bodies(&mut source, 6).await, numbered(4..10).collect::<Vec<_>>());
+    assert_eq!(
+        bodies(&mut source, 6).await,
+        numbered(4..10).collect::<Vec<_>>()
+    );
     end(source).await;
 }
 
@@ -181,7 +208,10 @@ async fn a_committed_offset_outside_the_topic_halts_and_is_not_reset() {
     end(source).await;
     let mut source = connect(&first, "g", Some("earliest"));
     let sentence = halted(&mut source).await;
-    assert!(sentence.contains("offset 50") && sentence.contains("0 to 2"), "{sentence}");
+    assert!(
+        sentence.contains("offset 50") && sentence.contains("0 to 2"),
+        "{sentence}"
+    );
     end(source).await;
 }
 
@@ -208,7 +238,10 @@ async fn g8_without_room_no_record_is_returned_and_none_is_lost() {
     produce(&cluster, 0, numbered(0..5000));
     let without_room = tokio::time::timeout(MOMENT, source.next(false)).await;
     assert!(without_room.is_err(), "no record, but {without_room:?}");
-    assert_eq!(bodies(&mut source, 5000).await, numbered(0..5000).collect::<Vec<_>>());
+    assert_eq!(
+        bodies(&mut source, 5000).await,
+        numbered(0..5000).collect::<Vec<_>>()
+    );
     end(source).await;
 }
 
@@ -240,9 +273,15 @@ async fn handover(protocol: &str, revoked: usize) {
         }
     };
     assert_eq!(theirs.len(), 1);
-    assert_eq!(bodies(&mut second, 3).await, numbered(7..10).collect::<Vec<_>>());
+    assert_eq!(
+        bodies(&mut second, 3).await,
+        numbered(7..10).collect::<Vec<_>>()
+    );
     let foreign = first.commit(&[(theirs[0], 9)]).await;
-    assert!(matches!(foreign, Err(SourceError::Fenced(_))), "{foreign:?}");
+    assert!(
+        matches!(foreign, Err(SourceError::Fenced(_))),
+        "{foreign:?}"
+    );
     tokio::join!(end(first), end(second));
 }
 
@@ -265,7 +304,10 @@ async fn a_topic_that_is_made_later_is_read() {
     cluster.create_topic(TOPIC, 1, 1).unwrap();
     produce(&cluster, 0, numbered(0..3));
     assert_eq!(assigned(&mut source).await, [0]);
-    assert_eq!(bodies(&mut source, 3).await, numbered(0..3).collect::<Vec<_>>());
+    assert_eq!(
+        bodies(&mut source, 3).await,
+        numbered(0..3).collect::<Vec<_>>()
+    );
     end(source).await;
 }
 
@@ -293,7 +335,10 @@ async fn no_broker_at_all_is_no_error_and_no_hang() {
     let mut source = KafkaSource::connect("reltio", &config, "acme", clock, DRAIN).unwrap();
     let event = tokio::time::timeout(MOMENT, source.next(true)).await;
     assert!(event.is_err(), "waits, and is not halted: {event:?}");
-    assert!(matches!(source.commit(&[(0, 1)]).await, Err(SourceError::Fenced(_))));
+    assert!(matches!(
+        source.commit(&[(0, 1)]).await,
+        Err(SourceError::Fenced(_))
+    ));
     end(source).await;
 }
 

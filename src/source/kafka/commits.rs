@@ -60,8 +60,13 @@ fn work(consumer: &Weak<BaseConsumer<Heard>>, topic: &str, received: &Receiver<A
         if reply.is_closed() {
             continue;
         }
-        let Some(consumer) = consumer.upgrade() else { return };
-        answer(reply, commit(&consumer, topic, &positions).map_err(|error| refused(&error)));
+        let Some(consumer) = consumer.upgrade() else {
+            return;
+        };
+        answer(
+            reply,
+            commit(&consumer, topic, &positions).map_err(|error| refused(&error)),
+        );
     }
 }
 
@@ -85,6 +90,12 @@ fn commit(
 }
 
 fn refused(error: &KafkaError) -> SourceError {
-    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-    if is_fence(code) { SourceError::Fenced(code.to_string()) } else { SourceError::Retryable(code.to_string()) }
+    let code = error
+        .rdkafka_error_code()
+        .unwrap_or(RDKafkaErrorCode::Unknown);
+    if is_fence(code) {
+        SourceError::Fenced(code.to_string())
+    } else {
+        SourceError::Retryable(code.to_string())
+    }
 }

@@ -40,7 +40,11 @@ impl Complaints {
                 std::mem::take(&mut told.since)
             }
             None => {
-                self.told.push(Told { code, at: now, since: 0 });
+                self.told.push(Told {
+                    code,
+                    at: now,
+                    since: 0,
+                });
                 0
             }
         };
@@ -61,7 +65,12 @@ impl Complaints {
 )]
 fn meaning(settings: &KafkaSettings, code: RDKafkaErrorCode) -> String {
     use RDKafkaErrorCode as Code;
-    let KafkaSettings { bootstrap, topic, group, .. } = settings;
+    let KafkaSettings {
+        bootstrap,
+        topic,
+        group,
+        ..
+    } = settings;
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed => format!(
             "the broker at {bootstrap} refuses the credentials: correct `sasl.username` and \
@@ -98,7 +107,10 @@ fn meaning(settings: &KafkaSettings, code: RDKafkaErrorCode) -> String {
 /// Whether a position was lost with this, so that nothing can be read until a person acts.
 pub(super) fn is_lost_position(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(code, Code::AutoOffsetReset | Code::LogTruncation | Code::OffsetOutOfRange | Code::NoOffset)
+    matches!(
+        code,
+        Code::AutoOffsetReset | Code::LogTruncation | Code::OffsetOutOfRange | Code::NoOffset
+    )
 }
 
 /// Whether a commit was refused because its partitions are somebody else's.
@@ -106,6 +118,10 @@ pub(super) fn is_fence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
-        Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedInstanceId | Code::AssignmentLost | Code::Fenced
+        Code::UnknownMemberId
+            | Code::IllegalGeneration
+            | Code::FencedInstanceId
+            | Code::AssignmentLost
+            | Code::Fenced
     )
 }

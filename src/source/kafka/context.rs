@@ -51,7 +51,10 @@ impl Heard {
     }
 
     fn say(&self, said: Said) {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).push_back(said);
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(said);
         self.hear();
     }
 
@@ -92,18 +95,28 @@ impl ConsumerContext for Heard {
             release(consumer, list, assign);
             return;
         }
-        let partitions = list.elements().iter().map(|element| element.partition()).collect();
+        let partitions = list
+            .elements()
+            .iter()
+            .map(|element| element.partition())
+            .collect();
         self.say(if assign {
             Said::Assign(partitions)
         } else {
-            Said::Revoke { partitions, lost: consumer.assignment_lost() }
+            Said::Revoke {
+                partitions,
+                lost: consumer.assignment_lost(),
+            }
         });
     }
 }
 
 /// Answers a rebalance with nobody left to read.
 fn release(consumer: &BaseConsumer<Heard>, list: &TopicPartitionList, assign: bool) {
-    let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+    let cooperative = matches!(
+        consumer.rebalance_protocol(),
+        RebalanceProtocol::Cooperative
+    );
     let answered = match (cooperative, assign) {
         (true, true) => consumer.incremental_assign(list),
         (true, false) => consumer.incremental_unassign(list),
@@ -136,8 +149,12 @@ struct PartitionStatistics {
 impl Statistics {
     /// One topic is subscribed to, so that partition numbers are enough.
     fn ends(&self) -> Vec<(i32, u64)> {
-        let partitions = self.topics.values().flat_map(|topic| topic.partitions.values());
-        let known = |of: &PartitionStatistics| Some((of.partition, u64::try_from(of.ls_offset).ok()?));
+        let partitions = self
+            .topics
+            .values()
+            .flat_map(|topic| topic.partitions.values());
+        let known =
+            |of: &PartitionStatistics| Some((of.partition, u64::try_from(of.ls_offset).ok()?));
         partitions.filter_map(known).collect()
     }
 }

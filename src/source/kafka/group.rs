@@ -36,7 +36,11 @@ enum Step {
     /// Ask the broker, not before this.
     Ask(Instant),
     /// Positions were chosen here, and are being committed.
-    Commit { begins: Vec<Begin>, done: oneshot::Receiver<Answer>, deadline: Instant },
+    Commit {
+        begins: Vec<Begin>,
+        done: oneshot::Receiver<Answer>,
+        deadline: Instant,
+    },
 }
 
 /// Partitions that the task drains before they are given back.
@@ -50,14 +54,23 @@ pub(super) struct Leaving {
 impl Reader {
     pub(super) fn assign(&mut self, partitions: Vec<i32>) {
         let step = Step::Ask(Instant::now());
-        self.arriving = Some(Arriving { partitions, wait: FIRST_WAIT, step });
+        self.arriving = Some(Arriving {
+            partitions,
+            wait: FIRST_WAIT,
+            step,
+        });
     }
 
     /// Decides where to begin, and begins.
     pub(super) fn go_on_arriving(&mut self) {
-        let Some(arriving) = self.arriving.take() else { return };
+        let Some(arriving) = self.arriving.take() else {
+            return;
+        };
         if self.halted {
-            let nowhere = arriving.partitions.iter().map(|partition| (*partition, Offset::End));
+            let nowhere = arriving
+                .partitions
+                .iter()
+                .map(|partition| (*partition, Offset::End));
             let taken = self.take(&nowhere.collect::<Vec<_>>());
             self.log_failure("assign", taken);
             return;
@@ -86,7 +99,9 @@ impl Reader {
     /// What was chosen is committed before it is read, so that a crash does not choose again.
     fn chosen(&mut self, arriving: Arriving, begins: Vec<Begin>) -> Option<Arriving> {
         let chosen = begins.iter().filter(|begin| begin.chosen);
-        let positions: Vec<(i32, i64)> = chosen.map(|begin| (begin.partition, begin.offset)).collect();
+        let positions: Vec<(i32, i64)> = chosen
+            .map(|begin| (begin.partition, begin.offset))
+            .collect();
         if positions.is_empty() {
             self.begin(&begins);
             return None;
@@ -94,23 +109,51 @@ impl Reader {
         let (reply, done) = oneshot::channel();
         self.commits.send(positions, reply);
         let deadline = Instant::now() + COMMIT;
-        Some(Arriving { step: Step::Commit { begins, done, deadline }, ..arriving })
+        Some(Arriving {
+            step: Step::Commit {
+                begins,
+                done,
+                deadline,
+            },
+            ..arriving
+        })
     }
 
     fn await_commit(&mut self, arriving: Arriving) -> Option<Arriving> {
-        let Step::Commit { begins, mut done, deadline } = arriving.step else { return None };
-        let again = Arriving { step: Step::Ask(Instant::now()), ..arriving }.again();
+        let Step::Commit {
+            begins,
+            mut done,
+            deadline,
+        } = arriving.step
+        else {
+            return None;
+        };
+        let again = Arriving {
+            step: Step::Ask(Instant::now()),
+            ..arriving
+        }
+        .again();
         match done.try_recv() {
             Ok(Ok(())) => {
                 self.begin(&begins);
                 None
             }
             Ok(Err(error)) => {
-                tracing::warn!(source = self.name, "where to begin could not be committed: {error}");
+                tracing::warn!(
+                    source = self.name,
+                    "where to begin could not be committed: {error}"
+                );
                 Some(again)
             }
             Err(oneshot::error::TryRecvError::Empty) if Instant::now() < deadline => {
-                Some(Arriving { step: Step::Commit { begins, done, deadline }, ..again })
+                Some(Arriving {
+                    step: Step::Commit {
+                        begins,
+                        done,
+                        deadline,
+                    },
+                    ..again
+                })
             }
             Err(_) => Some(again),
         }
@@ -119,17 +162,22 @@ impl Reader {
     fn begin(&mut self, begins: &[Begin]) {
         let partitions: Vec<i32> = begins.iter().map(|begin| begin.partition).collect();
         for begin in begins {
-            let queue = self.consumer.split_partition_queue(&self.settings.topic, begin.partition);
+            let queue = self
+                .consumer
+                .split_partition_queue(&self.settings.topic, begin.partition);
             let Some(mut queue) = queue else { continue };
             let shared = std::sync::Arc::clone(&self.shared);
             queue.set_nonempty_callback(move || shared.wake());
             self.queues.insert(begin.partition, queue);
             let unsigned = |offset: i64| u64::try_from(offset).unwrap_or_default();
-            self.shared.stands(begin.partition, unsigned(begin.offset), unsigned(begin.end));
+            self.shared
+                .stands(begin.partition, unsigned(begin.offset), unsigned(begin.end));
         }
         self.complaints.clear();
         self.shared.tell(SourceEvent::Assigned { partitions });
-        let offsets = begins.iter().map(|begin| (begin.partition, Offset::Offset(begin.offset)));
+        let offsets = begins
+            .iter()
+            .map(|begin| (begin.partition, Offset::Offset(begin.offset)));
         let taken = self.take(&offsets.collect::<Vec<_>>());
         self.log_failure("assign", taken);
     }
@@ -148,44 +196,71 @@ impl Reader {
 
     pub(super) fn revoke(&mut self, partitions: Vec<i32>, lost: bool) {
         self.arriving = None;
-        let owned: Vec<i32> =
-            partitions.iter().copied().filter(|of| self.queues.contains_key(of)).collect();
-        self.shared.forget(&owned.iter().copied().collect::<BTreeSet<_>>());
+        let owned: Vec<i32> = partitions
+            .iter()
+            .copied()
+            .filter(|of| self.queues.contains_key(of))
+            .collect();
+        self.shared
+            .forget(&owned.iter().copied().collect::<BTreeSet<_>>());
         let (answer, done) = oneshot::channel();
         if lost {
             self.shared.tell(SourceEvent::Lost { partitions: owned });
         } else if !owned.is_empty() {
-            self.shared.tell(SourceEvent::Revoked { partitions: owned, done: answer });
+            self.shared.tell(SourceEvent::Revoked {
+                partitions: owned,
+                done: answer,
+            });
         }
         // Without a question to the task the sender is gone already, which counts as answered.
         let deadline = Instant::now() + self.drain;
-        self.leaving = Some(Leaving { partitions, done, deadline });
+        self.leaving = Some(Leaving {
+            partitions,
+            done,
+            deadline,
+        });
     }
 
     /// Gives partitions back once they are drained, or the deadline has passed.
     pub(super) fn go_on_leaving(&mut self) {
-        let Some(mut leaving) = self.leaving.take() else { return };
-        let waits = matches!(leaving.done.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        let Some(mut leaving) = self.leaving.take() else {
+            return;
+        };
+        let waits = matches!(
+            leaving.done.try_recv(),
+            Err(oneshot::error::TryRecvError::Empty)
+        );
         let late = Instant::now() >= leaving.deadline;
         if waits && !late {
             self.leaving = Some(leaving);
             return;
         }
         if waits {
-            tracing::warn!(source = self.name, "partitions were given back before they were drained");
-            self.shared.tell(SourceEvent::Lost { partitions: leaving.partitions.clone() });
+            tracing::warn!(
+                source = self.name,
+                "partitions were given back before they were drained"
+            );
+            self.shared.tell(SourceEvent::Lost {
+                partitions: leaving.partitions.clone(),
+            });
         }
         self.give_back(&leaving.partitions);
     }
 
     fn give_back(&mut self, partitions: &[i32]) {
-        self.queues.retain(|partition, _| !partitions.contains(partition));
+        self.queues
+            .retain(|partition, _| !partitions.contains(partition));
         let given = if self.is_cooperative() {
-            let mut list = TopicPartitionList::with_capacity(partitions.len());
-            for partition in partitions {
-                list.add_partition(&self.settings.topic, *partition);
-            }
-            self.consumer.incremental_unassign(&list)
+            // librdkafka refuses a list with partitions that never came to be assigned.
+            self.consumer.assignment().and_then(|assigned| {
+                let mut list = TopicPartitionList::with_capacity(partitions.len());
+                for element in assigned.elements() {
+                    if partitions.contains(&element.partition()) {
+                        list.add_partition(&self.settings.topic, element.partition());
+                    }
+                }
+                self.consumer.incremental_unassign(&list)
+            })
         } else {
             self.consumer.unassign()
         };
@@ -202,7 +277,10 @@ impl Reader {
     }
 
     fn is_cooperative(&self) -> bool {
-        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+        matches!(
+            self.consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        )
     }
 
     fn log_failure(&self, what: &str, result: KafkaResult<()>) {
@@ -216,6 +294,10 @@ impl Reader {
 impl Arriving {
     fn again(self) -> Self {
         let step = Step::Ask(Instant::now() + self.wait);
-        Self { step, wait: self.wait.saturating_mul(2).min(LONGEST_WAIT), ..self }
+        Self {
+            step,
+            wait: self.wait.saturating_mul(2).min(LONGEST_WAIT),
+            ..self
+        }
     }
 }

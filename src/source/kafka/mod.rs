@@ -20,11 +20,11 @@ mod settings;
 mod shared;
 
 use std::collections::BTreeMap;
-use std::{fmt, io};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -60,7 +60,10 @@ pub struct KafkaSource {
 impl fmt::Debug for KafkaSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, group, .. } = self;
-        f.debug_struct("KafkaSource").field("name", name).field("group", group).finish_non_exhaustive()
+        f.debug_struct("KafkaSource")
+            .field("name", name)
+            .field("group", group)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,15 +80,19 @@ impl KafkaSource {
         clock: SharedClock,
         drain: Duration,
     ) -> Result<Self, String> {
-        let settings = KafkaSettings::resolve(config, tenant).map_err(|problems| problems.join("; "))?;
+        let settings =
+            KafkaSettings::resolve(config, tenant).map_err(|problems| problems.join("; "))?;
         if drain >= settings.max_poll_interval() {
-            return Err("properties.max.poll.interval.ms: must be longer than `delivery.drain_timeout`, \
+            return Err(
+                "properties.max.poll.interval.ms: must be longer than `delivery.drain_timeout`, \
                         or partitions are taken away before they are drained"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let shared = Arc::new(Shared::default());
         let consumer = Arc::new(consumer(&settings, &shared)?);
-        let commits = Commits::start(&consumer, &settings.topic).map_err(|error| no_thread(&error))?;
+        let commits =
+            Commits::start(&consumer, &settings.topic).map_err(|error| no_thread(&error))?;
         let (commands, received) = channel();
         let group = settings.group.clone();
         let reader = Reader {
@@ -105,7 +112,13 @@ impl KafkaSource {
             ends_asked: Instant::now(),
         };
         let ended = spawn(name, reader)?;
-        Ok(Self { name: name.to_owned(), group, shared, commands, ended })
+        Ok(Self {
+            name: name.to_owned(),
+            group,
+            shared,
+            commands,
+            ended,
+        })
     }
 
     /// The consumer group.
@@ -115,14 +128,18 @@ impl KafkaSource {
 }
 
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
-    let made: Result<BaseConsumer<Heard>, _> = settings.client().create_with_context(Heard::default());
+    let made: Result<BaseConsumer<Heard>, _> =
+        settings.client().create_with_context(Heard::default());
     let mut consumer = made.map_err(|error| match error {
         // Its text quotes the value, which may be a secret (G10).
         KafkaError::ClientConfig(_, _, key, _) => {
             format!("properties.{key}: librdkafka knows no such property, or not this value of it")
         }
         KafkaError::ClientCreation(text) => settings.redact(&text),
-        other => format!("librdkafka does not start: {:?}", other.rdkafka_error_code()),
+        other => format!(
+            "librdkafka does not start: {:?}",
+            other.rdkafka_error_code()
+        ),
     })?;
     let shared = Arc::clone(shared);
     consumer.set_nonempty_callback(move || shared.wake());
@@ -135,7 +152,10 @@ fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsum
 /// Runs the reader; what is returned is disconnected when it has ended.
 fn spawn(name: &str, reader: Reader) -> Result<Receiver<()>, String> {
     let (alive, ended) = channel();
-    let watch = Watch { shared: Arc::clone(&reader.shared), _alive: alive };
+    let watch = Watch {
+        shared: Arc::clone(&reader.shared),
+        _alive: alive,
+    };
     let thread = thread::Builder::new().name(format!("kafka-{name}"));
     let spawned = thread.spawn(move || {
         let _watch = watch;
@@ -182,7 +202,12 @@ impl Source for KafkaSource {
         }
         let (reply, answer) = oneshot::channel();
         let gone = || SourceError::Fenced("the reader of the topic has ended".to_owned());
-        self.commands.send(Command::Commit { positions: signed, reply }).map_err(|_| gone())?;
+        self.commands
+            .send(Command::Commit {
+                positions: signed,
+                reply,
+            })
+            .map_err(|_| gone())?;
         self.shared.wake();
         let answered = tokio::time::timeout(COMMIT, answer).await.map_err(|_| {
             SourceError::Retryable(format!("no answer within {} s", COMMIT.as_secs()))
@@ -205,9 +230,11 @@ impl Drop for KafkaSource {
         if self.commands.send(Command::Stop).is_ok() {
             self.shared.wake();
             // An error is the good end: the thread is gone.
-            if self.ended.recv_timeout(LEAVE).is_err_and(|error| {
-                error == std::sync::mpsc::RecvTimeoutError::Timeout
-            }) {
+            if self
+                .ended
+                .recv_timeout(LEAVE)
+                .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
                 tracing::warn!(source = self.name, "the group could not be left in time");
             }
         }

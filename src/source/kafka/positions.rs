@@ -50,7 +50,11 @@ pub(super) enum Trouble {
 
 impl From<KafkaError> for Trouble {
     fn from(error: KafkaError) -> Self {
-        Self::Retry(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))
+        Self::Retry(
+            error
+                .rdkafka_error_code()
+                .unwrap_or(RDKafkaErrorCode::Unknown),
+        )
     }
 }
 
@@ -62,8 +66,11 @@ pub(super) fn begin(
 ) -> Result<Vec<Begin>, Trouble> {
     let topic = &settings.topic;
     let committed = committed(consumer, topic, partitions)?;
-    let fresh: Vec<i32> =
-        committed.iter().filter(|(_, offset)| offset.is_none()).map(|(of, _)| *of).collect();
+    let fresh: Vec<i32> = committed
+        .iter()
+        .filter(|(_, offset)| offset.is_none())
+        .map(|(of, _)| *of)
+        .collect();
     let joined = !fresh.is_empty()
         && settings.start == Some(StartAt::Latest)
         && has_offsets(consumer, topic)?;
@@ -74,8 +81,18 @@ pub(super) fn begin(
     let mut begins = Vec::with_capacity(partitions.len());
     for (partition, committed) in committed {
         let (low, high) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
-        let at_time = times.iter().find(|(of, _)| *of == partition).and_then(|(_, offset)| *offset);
-        let found = Found { partition, committed, low, high, at_time, joined };
+        let at_time = times
+            .iter()
+            .find(|(of, _)| *of == partition)
+            .and_then(|(_, offset)| *offset);
+        let found = Found {
+            partition,
+            committed,
+            low,
+            high,
+            at_time,
+            joined,
+        };
         begins.push(choose(settings, found).map_err(Trouble::Halt)?);
     }
     Ok(begins)
@@ -83,10 +100,21 @@ pub(super) fn begin(
 
 /// The rule, free of the broker.
 fn choose(settings: &KafkaSettings, found: Found) -> Result<Begin, String> {
-    let Found { partition, committed, low, high, .. } = found;
+    let Found {
+        partition,
+        committed,
+        low,
+        high,
+        ..
+    } = found;
     if let Some(offset) = committed {
         if (low..=high).contains(&offset) {
-            return Ok(Begin { partition, offset, end: high, chosen: false });
+            return Ok(Begin {
+                partition,
+                offset,
+                end: high,
+                chosen: false,
+            });
         }
         return Err(outside(settings, found, offset));
     }
@@ -97,7 +125,12 @@ fn choose(settings: &KafkaSettings, found: Found) -> Result<Begin, String> {
         Some(StartAt::Latest) => high,
         Some(StartAt::Time(_)) => found.at_time.unwrap_or(high),
     };
-    Ok(Begin { partition, offset, end: high, chosen: true })
+    Ok(Begin {
+        partition,
+        offset,
+        end: high,
+        chosen: true,
+    })
 }
 
 fn without_start(settings: &KafkaSettings, partition: i32) -> String {
@@ -109,7 +142,12 @@ fn without_start(settings: &KafkaSettings, partition: i32) -> String {
 }
 
 fn outside(settings: &KafkaSettings, found: Found, offset: i64) -> String {
-    let Found { partition, low, high, .. } = found;
+    let Found {
+        partition,
+        low,
+        high,
+        ..
+    } = found;
     let KafkaSettings { group, topic, .. } = settings;
     let why = if offset < low {
         "records were deleted unread, or the topic was made anew"
@@ -174,9 +212,12 @@ fn committed(
 fn has_offsets(consumer: &BaseConsumer<Heard>, topic: &str) -> Result<bool, Trouble> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
     let topics = metadata.topics().iter().filter(|of| of.name() == topic);
-    let all: Vec<i32> =
-        topics.flat_map(|of| of.partitions().iter().map(|partition| partition.id())).collect();
-    Ok(committed(consumer, topic, &all)?.iter().any(|(_, offset)| offset.is_some()))
+    let all: Vec<i32> = topics
+        .flat_map(|of| of.partitions().iter().map(|partition| partition.id()))
+        .collect();
+    Ok(committed(consumer, topic, &all)?
+        .iter()
+        .any(|(_, offset)| offset.is_some()))
 }
 
 fn at_time(
@@ -207,8 +248,14 @@ mod tests {
         }
     }
 
-    const FOUND: Found =
-        Found { partition: 3, committed: None, low: 10, high: 20, at_time: None, joined: false };
+    const FOUND: Found = Found {
+        partition: 3,
+        committed: None,
+        low: 10,
+        high: 20,
+        at_time: None,
+        joined: false,
+    };
 
     fn offset(start: Option<StartAt>, found: Found) -> Result<(i64, bool), String> {
         choose(&settings(start), found).map(|begin| (begin.offset, begin.chosen))
@@ -216,9 +263,17 @@ mod tests {
 
     #[test]
     fn a_committed_offset_is_taken_whatever_start_says() {
-        for start in [None, Some(StartAt::Earliest), Some(StartAt::Latest), Some(StartAt::Time(5))] {
+        for start in [
+            None,
+            Some(StartAt::Earliest),
+            Some(StartAt::Latest),
+            Some(StartAt::Time(5)),
+        ] {
             for committed in [10, 15, 20] {
-                let found = Found { committed: Some(committed), ..FOUND };
+                let found = Found {
+                    committed: Some(committed),
+                    ..FOUND
+                };
                 assert_eq!(offset(start, found), Ok((committed, false)));
             }
         }
@@ -227,9 +282,16 @@ mod tests {
     #[test]
     fn a_committed_offset_outside_the_topic_halts_and_is_never_reset() {
         for committed in [9, 21] {
-            let found = Found { committed: Some(committed), ..FOUND };
+            let found = Found {
+                committed: Some(committed),
+                ..FOUND
+            };
             let sentence = offset(Some(StartAt::Earliest), found).unwrap_err();
-            for part in [format!("offset {committed}"), "10 to 20".to_owned(), "partition 3".to_owned()] {
+            for part in [
+                format!("offset {committed}"),
+                "10 to 20".to_owned(),
+                "partition 3".to_owned(),
+            ] {
                 assert!(sentence.contains(&part), "{sentence}");
             }
         }
@@ -239,14 +301,26 @@ mod tests {
     fn without_a_committed_offset_start_decides() {
         assert_eq!(offset(Some(StartAt::Earliest), FOUND), Ok((10, true)));
         assert_eq!(offset(Some(StartAt::Latest), FOUND), Ok((20, true)));
-        let at = Found { at_time: Some(12), ..FOUND };
+        let at = Found {
+            at_time: Some(12),
+            ..FOUND
+        };
         assert_eq!(offset(Some(StartAt::Time(5)), at), Ok((12, true)));
         assert_eq!(offset(Some(StartAt::Time(5)), FOUND), Ok((20, true)));
     }
 
     #[test]
     fn a_partition_that_appeared_later_is_read_from_its_beginning() {
-        assert_eq!(offset(Some(StartAt::Latest), Found { joined: true, ..FOUND }), Ok((10, true)));
+        assert_eq!(
+            offset(
+                Some(StartAt::Latest),
+                Found {
+                    joined: true,
+                    ..FOUND
+                }
+            ),
+            Ok((10, true))
+        );
     }
 
     #[test]

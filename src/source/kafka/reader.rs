@@ -38,7 +38,10 @@ const ENDS_ANSWER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Command {
     /// Make positions durable at the broker.
-    Commit { positions: Vec<(i32, i64)>, reply: oneshot::Sender<Answer> },
+    Commit {
+        positions: Vec<(i32, i64)>,
+        reply: oneshot::Sender<Answer>,
+    },
     /// Leave the group and end.
     Stop,
 }
@@ -90,7 +93,9 @@ impl Reader {
     }
 
     fn commit(&mut self, positions: Vec<(i32, i64)>, reply: oneshot::Sender<Answer>) {
-        let foreign = positions.iter().find(|(of, _)| !self.queues.contains_key(of));
+        let foreign = positions
+            .iter()
+            .find(|(of, _)| !self.queues.contains_key(of));
         if let Some((partition, _)) = foreign {
             let why = format!("partition {partition} is not assigned");
             answer(reply, Err(SourceError::Fenced(why)));
@@ -106,7 +111,8 @@ impl Reader {
             match consumer.poll(Duration::ZERO) {
                 // Read before its partition had a queue of its own.
                 Some(Ok(message)) => {
-                    self.shared.push(record(&self.name, &message, self.clock.now()));
+                    self.shared
+                        .push(record(&self.name, &message, self.clock.now()));
                 }
                 Some(Err(error)) => self.failed(None, &error),
                 None if consumer.context().anything() => {}
@@ -136,7 +142,8 @@ impl Reader {
             for _ in 0..TURN {
                 match queue.poll(Duration::ZERO) {
                     Some(Ok(message)) => {
-                        self.shared.push(record(&self.name, &message, self.clock.now()));
+                        self.shared
+                            .push(record(&self.name, &message, self.clock.now()));
                         any = true;
                     }
                     Some(Err(error)) => failed.push((*partition, error)),
@@ -154,7 +161,9 @@ impl Reader {
     }
 
     fn failed(&mut self, partition: Option<i32>, error: &KafkaError) {
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.halt(format!(
                 "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \
@@ -185,10 +194,14 @@ impl Reader {
         }
         let topic = &self.settings.topic;
         for partition in self.queues.keys() {
-            let Ok((_, high)) = self.consumer.fetch_watermarks(topic, *partition, ENDS_ANSWER) else {
+            let Ok((_, high)) = self
+                .consumer
+                .fetch_watermarks(topic, *partition, ENDS_ANSWER)
+            else {
                 break;
             };
-            self.shared.ends(&[(*partition, u64::try_from(high).unwrap_or_default())]);
+            self.shared
+                .ends(&[(*partition, u64::try_from(high).unwrap_or_default())]);
         }
         self.ends_asked = Instant::now();
     }

@@ -47,7 +47,10 @@ pub(super) fn record(source: &str, message: &BorrowedMessage<'_>, now: Millis) -
 
 /// Of several headers with one name the last counts, as with Kafka's `lastHeader`.
 fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, String> {
-    let all = message.headers().into_iter().flat_map(|headers| headers.iter());
+    let all = message
+        .headers()
+        .into_iter()
+        .flat_map(|headers| headers.iter());
     let text = all.filter_map(|header| {
         let name = header.key.to_ascii_lowercase();
         let value = std::str::from_utf8(header.value?).ok()?;

@@ -105,15 +105,26 @@ impl Shared {
     /// Drops the records of partitions that are no longer ours: whoever owns them reads them.
     pub(super) fn forget(&self, partitions: &BTreeSet<i32>) {
         let mut state = lock(&self.state);
-        let of = |record: &SourceRecord| record.origin.as_ref().map_or(-1, |origin| origin.partition);
-        state.records.retain(|record| !partitions.contains(&of(record)));
+        let of =
+            |record: &SourceRecord| record.origin.as_ref().map_or(-1, |origin| origin.partition);
+        state
+            .records
+            .retain(|record| !partitions.contains(&of(record)));
         state.bytes = state.records.iter().map(|record| record.body.len()).sum();
-        state.standing.retain(|partition, _| !partitions.contains(partition));
+        state
+            .standing
+            .retain(|partition, _| !partitions.contains(partition));
     }
 
     /// A partition is ours, from `position`.
     pub(super) fn stands(&self, partition: i32, position: u64, end: u64) {
-        lock(&self.state).standing.insert(partition, Standing { committed: position, end });
+        lock(&self.state).standing.insert(
+            partition,
+            Standing {
+                committed: position,
+                end,
+            },
+        );
     }
 
     /// A position was committed.
@@ -135,7 +146,11 @@ impl Shared {
     pub(super) fn lag(&self) -> Vec<(i32, u64)> {
         let state = lock(&self.state);
         let lag = |standing: &Standing| standing.end.saturating_sub(standing.committed);
-        state.standing.iter().map(|(partition, standing)| (*partition, lag(standing))).collect()
+        state
+            .standing
+            .iter()
+            .map(|(partition, standing)| (*partition, lag(standing)))
+            .collect()
     }
 
     /// Wakes the thread.
@@ -147,7 +162,9 @@ impl Shared {
     /// Waits until woken, no longer than `longest`.
     pub(super) fn wait(&self, longest: Duration) {
         let woken = lock(&self.woken);
-        let waited = self.bell.wait_timeout_while(woken, longest, |woken| !*woken);
+        let waited = self
+            .bell
+            .wait_timeout_while(woken, longest, |woken| !*woken);
         let (mut woken, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *woken = false;
     }

@@ -16,9 +16,18 @@ const OWNED: [(&str, &str); 7] = [
     ("bootstrap.servers", "use the key `bootstrap_servers`"),
     ("metadata.broker.list", "use the key `bootstrap_servers`"),
     ("group.id", "use the key `group`"),
-    ("auto.offset.reset", "use the key `start`; offsets are never reset by default"),
-    ("enable.auto.commit", "positions are committed after the event log has the records; remove it"),
-    ("enable.auto.offset.store", "positions are committed after the event log has the records; remove it"),
+    (
+        "auto.offset.reset",
+        "use the key `start`; offsets are never reset by default",
+    ),
+    (
+        "enable.auto.commit",
+        "positions are committed after the event log has the records; remove it",
+    ),
+    (
+        "enable.auto.offset.store",
+        "positions are committed after the event log has the records; remove it",
+    ),
     ("enable.partition.eof", "remove it"),
 ];
 
@@ -80,10 +89,18 @@ impl KafkaSettings {
                 check_subscription(config, subscription, &mut problems);
                 add_security(subscription, &mut properties, &mut problems);
                 let kafka = &subscription.kafka_config;
-                (kafka.bootstrap_servers.clone(), kafka.topic.clone(), kafka.consumer_group.clone())
+                (
+                    kafka.bootstrap_servers.clone(),
+                    kafka.topic.clone(),
+                    kafka.consumer_group.clone(),
+                )
             }
             None => (
-                required("bootstrap_servers", config.bootstrap_servers.as_ref(), &mut problems),
+                required(
+                    "bootstrap_servers",
+                    config.bootstrap_servers.as_ref(),
+                    &mut problems,
+                ),
                 required("topic", config.topic.as_ref(), &mut problems),
                 required("group", config.group.as_ref(), &mut problems),
             ),
@@ -91,11 +108,19 @@ impl KafkaSettings {
         check_queue(&properties, &mut problems);
         check_credentials(&properties, &mut problems);
         let start = config.start.as_ref().and_then(|start| {
-            StartAt::parse(&start.0).map_err(|problem| problems.push(problem)).ok()
+            StartAt::parse(&start.0)
+                .map_err(|problem| problems.push(problem))
+                .ok()
         });
         if problems.is_empty() {
             let topic = topic.replace("{tenant}", tenant);
-            Ok(Self { bootstrap, topic, group, start, properties })
+            Ok(Self {
+                bootstrap,
+                topic,
+                group,
+                start,
+                properties,
+            })
         } else {
             Err(problems)
         }
@@ -103,7 +128,10 @@ impl KafkaSettings {
 
     /// How long librdkafka waits between polls before it leaves the group.
     pub fn max_poll_interval(&self) -> Duration {
-        let millis = self.properties.get(POLL).and_then(|text| text.reveal().parse().ok());
+        let millis = self
+            .properties
+            .get(POLL)
+            .and_then(|text| text.reveal().parse().ok());
         millis.map_or(LONGEST_POLL, Duration::from_millis)
     }
 
@@ -128,8 +156,14 @@ impl KafkaSettings {
 
     /// `text` without the value of any property, for what librdkafka says about a property.
     pub(super) fn redact(&self, text: &str) -> String {
-        let long = self.properties.values().map(Secret::reveal).filter(|value| value.len() > 3);
-        long.fold(text.to_owned(), |text, value| text.replace(value, "<value>"))
+        let long = self
+            .properties
+            .values()
+            .map(Secret::reveal)
+            .filter(|value| value.len() > 3);
+        long.fold(text.to_owned(), |text, value| {
+            text.replace(value, "<value>")
+        })
     }
 }
 
@@ -155,7 +189,9 @@ fn required(key: &str, value: Option<&String>, problems: &mut Vec<String>) -> St
     match value {
         Some(value) if !value.trim().is_empty() => value.clone(),
         Some(_) | None => {
-            problems.push(format!("{key}: missing; set it, or use INT-004's `subscription`"));
+            problems.push(format!(
+                "{key}: missing; set it, or use INT-004's `subscription`"
+            ));
             String::new()
         }
     }
@@ -164,14 +200,20 @@ fn required(key: &str, value: Option<&String>, problems: &mut Vec<String>) -> St
 fn check_owned(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
     for (key, remedy) in OWNED {
         if properties.contains_key(key) {
-            problems.push(format!("properties.{key}: goldwire sets this itself: {remedy}"));
+            problems.push(format!(
+                "properties.{key}: goldwire sets this itself: {remedy}"
+            ));
         }
     }
 }
 
 fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Vec<String>) {
     let direct = [
-        ("bootstrap_servers", config.bootstrap_servers.is_some(), "kafkaConfig.bootstrapServers"),
+        (
+            "bootstrap_servers",
+            config.bootstrap_servers.is_some(),
+            "kafkaConfig.bootstrapServers",
+        ),
         ("topic", config.topic.is_some(), "kafkaConfig.topic"),
         ("group", config.group.is_some(), "kafkaConfig.consumerGroup"),
         ("entity_types", config.entity_types.is_some(), "entityTypes"),
@@ -179,7 +221,9 @@ fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Ve
     ];
     for (key, is_set, other) in direct {
         if is_set {
-            problems.push(format!("{key}: set beside `subscription.{other}`; keep one of the two"));
+            problems.push(format!(
+                "{key}: set beside `subscription.{other}`; keep one of the two"
+            ));
         }
     }
     if of.attributes != ["*"] {
@@ -198,12 +242,18 @@ fn add_security(
 ) {
     let kafka = &of.kafka_config;
     let pairs = [
-        ("security.protocol", "securityProtocol", &kafka.security_protocol),
+        (
+            "security.protocol",
+            "securityProtocol",
+            &kafka.security_protocol,
+        ),
         ("sasl.mechanism", "saslMechanism", &kafka.sasl_mechanism),
     ];
     for (key, name, value) in pairs {
         let Some(value) = value else { continue };
-        let known = [key, "sasl.mechanisms"].into_iter().take(if key.starts_with("sasl") { 2 } else { 1 });
+        let known = [key, "sasl.mechanisms"]
+            .into_iter()
+            .take(if key.starts_with("sasl") { 2 } else { 1 });
         if known.into_iter().any(|key| properties.contains_key(key)) {
             problems.push(format!(
                 "properties.{key}: set beside `subscription.kafkaConfig.{name}`; keep one of the two"
@@ -215,8 +265,13 @@ fn add_security(
 }
 
 fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
-    let Some(value) = properties.get(QUEUED) else { return };
-    let within = value.reveal().parse::<u64>().is_ok_and(|kilobytes| kilobytes <= LARGEST_QUEUE);
+    let Some(value) = properties.get(QUEUED) else {
+        return;
+    };
+    let within = value
+        .reveal()
+        .parse::<u64>()
+        .is_ok_and(|kilobytes| kilobytes <= LARGEST_QUEUE);
     if !within {
         problems.push(format!(
             "properties.{QUEUED}: at most {LARGEST_QUEUE} kB for each partition, so that memory is \
@@ -226,7 +281,11 @@ fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>
 }
 
 fn check_credentials(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
-    let value = |key: &str| properties.get(key).map_or_else(String::new, |value| value.reveal().to_uppercase());
+    let value = |key: &str| {
+        properties
+            .get(key)
+            .map_or_else(String::new, |value| value.reveal().to_uppercase())
+    };
     if !value("security.protocol").starts_with("SASL_") {
         return;
     }

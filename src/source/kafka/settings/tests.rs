@@ -45,7 +45,10 @@ fn int_004() -> Value {
 fn the_direct_keys_are_taken_with_the_tenant_filled_in() {
     let settings = resolve(with("start", json!("earliest"))).unwrap();
     assert_eq!(settings.topic, "reltio.acme.changes");
-    assert_eq!((settings.bootstrap.as_str(), settings.group.as_str()), ("b:9092", "g"));
+    assert_eq!(
+        (settings.bootstrap.as_str(), settings.group.as_str()),
+        ("b:9092", "g")
+    );
     assert_eq!(settings.start, Some(StartAt::Earliest));
 }
 
@@ -87,7 +90,13 @@ fn a_part_of_the_attributes_is_refused() {
 
 #[test]
 fn properties_that_move_positions_are_refused_with_the_key_to_use() {
-    let owned = ["enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "group.id", "bootstrap.servers"];
+    let owned = [
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "group.id",
+        "bootstrap.servers",
+    ];
     for key in owned {
         let problems = resolve(with("properties", json!({ key: "x-value" }))).unwrap_err();
         assert!(problems[0].starts_with(&format!("properties.{key}: goldwire sets this itself")));
@@ -111,14 +120,20 @@ fn a_mechanism_without_its_secret_is_refused() {
     let mut config = int_004();
     config["properties"] = json!({ "sasl.username": "key" });
     let problems = resolve(config).unwrap_err();
-    assert_eq!(problems, ["properties.sasl.password: missing; SASL needs it"]);
+    assert_eq!(
+        problems,
+        ["properties.sasl.password: missing; SASL needs it"]
+    );
 }
 
 #[test]
 fn a_start_is_a_word_or_a_time() {
     let start = |text: &str| resolve(with("start", json!(text))).map(|settings| settings.start);
     assert_eq!(start("latest").unwrap(), Some(StartAt::Latest));
-    assert_eq!(start("1970-01-01T00:00:01Z").unwrap(), Some(StartAt::Time(1000)));
+    assert_eq!(
+        start("1970-01-01T00:00:01Z").unwrap(),
+        Some(StartAt::Time(1000))
+    );
     assert!(start("yesterday").unwrap_err()[0].contains("`yesterday`"));
 }
 
@@ -126,5 +141,8 @@ fn a_start_is_a_word_or_a_time() {
 fn g10_no_secret_is_printed() {
     let settings = resolve(int_004()).unwrap();
     assert!(!format!("{settings:?}").contains("hush-hush"));
-    assert_eq!(settings.redact("bad value hush-hush!"), "bad value <value>!");
+    assert_eq!(
+        settings.redact("bad value hush-hush!"),
+        "bad value <value>!"
+    );
 }
