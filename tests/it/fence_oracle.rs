@@ -140,7 +140,7 @@ fn arrivals(rng: &mut impl Rng, past: &[Happened], world: World) -> Vec<Record> 
 
 /// The fence with rules taken out; with all of them it must be the product's own.
 fn fenced(register: Option<&Register>, clocks: Clocks, rules: Rules) -> Fenced {
-    let own = fence(register, clocks, true, SKEW);
+    let own = fence(register, clocks, 0, SKEW);
     let (Some((version, time)), Some(register)) = (clocks.both(), register) else {
         return own;
     };
