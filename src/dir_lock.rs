@@ -31,8 +31,14 @@ impl DirLock {
         let made = || {
             fs::create_dir_all(dir)?;
             // the directory's own name must survive, too
-            dir.canonicalize()?.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())?;
-            File::options().write(true).create(true).truncate(false).open(dir.join(FILE))
+            dir.canonicalize()?
+                .parent()
+                .map_or(Ok(()), |above| File::open(above)?.sync_all())?;
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(dir.join(FILE))
         };
         let file = made().map_err(Untaken::Failed)?;
         try_lock(&file)?;

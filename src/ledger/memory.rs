@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Batch, FORMAT_VERSION, Store, StoreError, keys};
+use super::{Batch, FORMAT_VERSION, Pair, Store, StoreError, keys};
 
 /// A store in memory.
 #[derive(Debug)]
@@ -18,7 +18,9 @@ impl MemoryStore {
     /// A new store: it holds its format version and nothing else.
     pub fn new() -> Self {
         let format = FORMAT_VERSION.to_string().into_bytes();
-        Self { pairs: Mutex::new(BTreeMap::from([(keys::FORMAT.to_vec(), format)])) }
+        Self {
+            pairs: Mutex::new(BTreeMap::from([(keys::FORMAT.to_vec(), format)])),
+        }
     }
 
     fn pairs(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
@@ -42,15 +44,19 @@ impl Store for MemoryStore {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         let pairs = self.pairs();
         let found = pairs.range::<[u8], _>((from, Bound::Unbounded));
-        let found = found.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
-        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let found = found
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .take(limit);
+        Ok(found
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -3,10 +3,10 @@
 //! Guarantee (G3): an entry is written after the sink acknowledged, in one durable batch with the
 //! position that it belongs to. Claimed is not applied.
 
+mod group;
 pub mod keys;
 mod memory;
 mod register;
-mod shared_flush;
 mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};

@@ -1,7 +1,7 @@
 //! The store on disk: one sled tree.
 //!
 //! Guarantee (G3): a batch is applied as a whole and flushed before `commit` returns. Commits at
-//! the same time share a flush. After a crash each batch is there whole, or not at all.
+//! the same time share both. After a crash each batch is there whole, or not at all.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::shared_flush::SharedFlush;
-use super::{Batch, FORMAT_VERSION, Store, StoreError, keys};
+use super::group::GroupCommit;
+use super::{Batch, FORMAT_VERSION, Pair, Store, StoreError, keys};
 use crate::dir_lock::{DirLock, Untaken};
 
 /// Bytes of pages that sled keeps in memory.
@@ -24,7 +24,7 @@ const RELEASE_LOOKS: u32 = 1000;
 #[derive(Debug)]
 pub struct SledStore {
     db: sled::Db,
-    flush: SharedFlush,
+    group: GroupCommit,
     /// Released after the database.
     _lock: DirLock,
 }
@@ -41,9 +41,29 @@ impl SledStore {
         await_release(path)?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE);
         let db = config.open().map_err(|error| failed(&error))?;
-        let store = Self { db, flush: SharedFlush::default(), _lock: lock };
+        let store = Self {
+            db,
+            group: GroupCommit::default(),
+            _lock: lock,
+        };
         store.check_format(path)?;
         Ok(store)
+    }
+
+    /// One sled batch and one flush for all: sled applies batches one after the other, and an
+    /// apply waits for a flush that is under way, so that two at a time gain nothing.
+    fn store(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let mut changes = sled::Batch::default();
+        for (key, change) in batches.into_iter().flat_map(|batch| batch.changes) {
+            match change {
+                Some(value) => changes.insert(key, value),
+                None => changes.remove(key),
+            }
+        }
+        self.db
+            .apply_batch(changes)
+            .map_err(|error| failed(&error))?;
+        self.db.flush().map(drop).map_err(|error| failed(&error))
     }
 
     fn check_format(&self, path: &Path) -> Result<(), StoreError> {
@@ -51,13 +71,20 @@ impl SledStore {
             |why: String| StoreError::Refused(format!("the store in {} {why}", path.display()));
         let Some(value) = self.get(keys::FORMAT)? else {
             if !self.db.is_empty() {
-                return Err(refused("was not made by goldwire; use a directory of its own".into()));
+                return Err(refused(
+                    "was not made by goldwire; use a directory of its own".into(),
+                ));
             }
             let mut batch = Batch::default();
-            batch.put(keys::FORMAT.to_vec(), FORMAT_VERSION.to_string().into_bytes());
+            batch.put(
+                keys::FORMAT.to_vec(),
+                FORMAT_VERSION.to_string().into_bytes(),
+            );
             return self.commit(batch);
         };
-        let format: Option<u32> = str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+        let format: Option<u32> = str::from_utf8(&value)
+            .ok()
+            .and_then(|text| text.parse().ok());
         match format {
             Some(FORMAT_VERSION) => Ok(()),
             Some(other) => Err(refused(format!(
@@ -83,13 +110,17 @@ impl Store for SledStore {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         let mut found = Vec::new();
-        for pair in self.db.range::<&[u8], _>((from, Bound::Unbounded)).take(limit) {
+        for pair in self
+            .db
+            .range::<&[u8], _>((from, Bound::Unbounded))
+            .take(limit)
+        {
             let (key, value) = pair.map_err(|error| failed(&error))?;
             if !key.starts_with(prefix) {
                 break;
@@ -103,15 +134,7 @@ impl Store for SledStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut changes = sled::Batch::default();
-        for (key, change) in batch.changes {
-            match change {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
-            }
-        }
-        self.db.apply_batch(changes).map_err(|error| failed(&error))?;
-        self.flush.after(|| self.db.flush().map(drop)).map_err(|error| failed(&error))
+        self.group.commit(batch, |batches| self.store(batches))
     }
 }
 

@@ -31,7 +31,9 @@ fn open(dir: &Path) -> Journal {
 fn append(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let mut group = criterion.benchmark_group("journal/append");
-    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(2));
     for callers in [1_u64, 100] {
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path());
@@ -60,18 +62,25 @@ fn read(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     for _ in 0..READ / 100 {
-        runtime.block_on(log.append(0, vec![Bytes::from(vec![7; RECORD]); 100])).unwrap();
+        runtime
+            .block_on(log.append(0, vec![Bytes::from(vec![7; RECORD]); 100]))
+            .unwrap();
     }
     drop(log);
     let log = open(dir.path());
     let mut group = criterion.benchmark_group("journal/read");
-    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(READ));
     group.bench_function("sequential, past the tail", |bencher| {
         bencher.iter(|| {
             let mut next = 0;
             while next < READ {
-                let limit = ReadLimit { records: 1000, bytes: 1 << 20 };
+                let limit = ReadLimit {
+                    records: 1000,
+                    bytes: 1 << 20,
+                };
                 let records = runtime.block_on(log.read(0, next, limit)).unwrap();
                 next = records.last().unwrap().offset + 1;
                 black_box(records);

@@ -25,7 +25,10 @@ fn commit(store: &SledStore, task: u64, first: u64) {
         batch.put(key, vec![7; 60]);
     }
     let partition = u16::try_from(task).unwrap();
-    batch.put(keys::cursor("goldwire.crm", partition), first.to_be_bytes().to_vec());
+    batch.put(
+        keys::cursor("goldwire.crm", partition),
+        first.to_be_bytes().to_vec(),
+    );
     store.commit(batch).unwrap();
 }
 
@@ -33,7 +36,9 @@ fn ledger(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let store = &SledStore::open(dir.path()).unwrap();
     let mut group = criterion.benchmark_group("ledger");
-    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(3));
     let mut first = 0;
     for tasks in [1, 8] {
         group.throughput(Throughput::Elements(BATCH * tasks));

@@ -35,7 +35,10 @@ pub(crate) fn run_and_kill(test: &str, dir: &Path, lines: usize) -> Vec<String> 
         .unwrap();
     let mut said = Vec::new();
     let mut killed = false;
-    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+    for line in BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+    {
         // The harness begins a line of its own and does not end it.
         if let Some((_, words)) = line.split_once(SAYS) {
             said.push(words.to_owned());
@@ -46,6 +49,9 @@ pub(crate) fn run_and_kill(test: &str, dir: &Path, lines: usize) -> Vec<String> 
         }
     }
     let status = child.wait().unwrap();
-    assert!(killed, "the child ended by itself: {status}, having said {said:?}");
+    assert!(
+        killed,
+        "the child ended by itself: {status}, having said {said:?}"
+    );
     said
 }

@@ -108,15 +108,19 @@ impl Appender {
         if self.length > HEADER && self.length.saturating_add(length) > self.roll_at {
             self.roll()?;
         }
-        let written = (self.seams.before_write)()
-            .and_then(|()| self.file.write_all_at(&frame, self.length));
+        let written =
+            (self.seams.before_write)().and_then(|()| self.file.write_all_at(&frame, self.length));
         if let Err(error) = written {
             self.after = After::Torn;
             // If the cut fails as well, the next append begins with it.
             drop(self.mend());
             return Err(self.shared.failed(&error));
         }
-        Ok(Written { records, length, time })
+        Ok(Written {
+            records,
+            length,
+            time,
+        })
     }
 
     /// Makes a frame durable, shows it to readers, and returns its first offset.
@@ -129,7 +133,11 @@ impl Appender {
         }
         self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         let (first, position) = (self.next, self.length);
-        let Written { records, length, time } = written;
+        let Written {
+            records,
+            length,
+            time,
+        } = written;
         self.next = first.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
         self.length = position.saturating_add(length);
         self.last = time;
@@ -147,7 +155,9 @@ impl Appender {
             return Ok(());
         }
         let cut = self.file.set_len(self.length);
-        let cut = cut.and_then(|()| (self.seams.before_sync)()).and_then(|()| self.file.sync_all());
+        let cut = cut
+            .and_then(|()| (self.seams.before_sync)())
+            .and_then(|()| self.file.sync_all());
         cut.map_err(|error| io_error(&error))?;
         if self.after == After::Distrusted {
             self.roll()?;
@@ -169,9 +179,17 @@ impl Appender {
         let before = if empty {
             self.header.before
         } else {
-            Sealed { base: self.segment.base, length: self.length, last: self.last }
+            Sealed {
+                base: self.segment.base,
+                length: self.length,
+                last: self.last,
+            }
         };
-        let header = Header { base: self.next, before, ..self.header };
+        let header = Header {
+            base: self.next,
+            before,
+            ..self.header
+        };
         let segment = Segment::at(&self.dir, self.next);
         let created = segment.create(&header);
         if created.is_err() {
@@ -185,7 +203,11 @@ impl Appender {
         }
         if let Some(view) = self.shared.views.get(usize::from(header.partition)) {
             let segment = Arc::clone(&self.segment);
-            view.rolled(Held { segment, length: HEADER, last: self.last });
+            view.rolled(Held {
+                segment,
+                length: HEADER,
+                last: self.last,
+            });
         }
         Ok(())
     }
@@ -193,5 +215,8 @@ impl Appender {
 
 /// Whether an error means that the disk, or this user's share of it, is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

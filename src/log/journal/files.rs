@@ -32,7 +32,9 @@ impl Identity {
         let id = Uuid::parse_str(&self.id).ok();
         let marker = id.and_then(|id| id.as_bytes().first_chunk().copied());
         marker.ok_or_else(|| {
-            LogError::Refused(format!("the id in {IDENTITY} is no uuid; restore it from a copy"))
+            LogError::Refused(format!(
+                "the id in {IDENTITY} is no uuid; restore it from a copy"
+            ))
         })
     }
 }
@@ -66,7 +68,10 @@ pub(super) fn lock(dir: &Path) -> Result<DirLock, LogError> {
         }
         Err(Untaken::Failed(error)) => format!("cannot be used: {error}; make it writable"),
     };
-    Err(LogError::Refused(format!("the log directory {} {why}", dir.display())))
+    Err(LogError::Refused(format!(
+        "the log directory {} {why}",
+        dir.display()
+    )))
 }
 
 /// The directory's identity; a directory without one is made into an empty log.
@@ -78,7 +83,9 @@ pub(super) fn identity(dir: &Path, partitions: u16) -> Result<Identity, LogError
         Err(error) => return Err(io_error(&error)),
     };
     let known: Identity = serde_json::from_slice(&text).map_err(|error| {
-        refused(format!("has an {IDENTITY} that cannot be read ({error}); restore it from a copy"))
+        refused(format!(
+            "has an {IDENTITY} that cannot be read ({error}); restore it from a copy"
+        ))
     })?;
     if known.format > FORMAT {
         return Err(refused(format!(
@@ -100,9 +107,15 @@ pub(super) fn identity(dir: &Path, partitions: u16) -> Result<Identity, LogError
 /// partition has its first segment, so that a lost folder is seen.
 fn made(dir: &Path, partitions: u16) -> Result<Identity, LogError> {
     if partitions == 0 {
-        return Err(LogError::Refused("log.partitions is 0; it must be 1 or more".to_owned()));
+        return Err(LogError::Refused(
+            "log.partitions is 0; it must be 1 or more".to_owned(),
+        ));
     }
-    let identity = Identity { format: FORMAT, id: Uuid::new_v4().to_string(), partitions };
+    let identity = Identity {
+        format: FORMAT,
+        id: Uuid::new_v4().to_string(),
+        partitions,
+    };
     let marker = identity.marker()?;
     for partition in 0..partitions {
         let folder = folder(dir, partition);
@@ -114,8 +127,15 @@ fn made(dir: &Path, partitions: u16) -> Result<Identity, LogError> {
             )));
         }
         let before = Sealed::default();
-        let header = Header { marker, partition, base: 0, before };
-        Segment::at(&folder, 0).create(&header).map_err(|error| io_error(&error))?;
+        let header = Header {
+            marker,
+            partition,
+            base: 0,
+            before,
+        };
+        Segment::at(&folder, 0)
+            .create(&header)
+            .map_err(|error| io_error(&error))?;
     }
     write_identity(dir, &identity).map_err(|error| io_error(&error))?;
     Ok(identity)

@@ -73,9 +73,9 @@ fn split_record(body: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Bytes of a body of these records.
 pub(super) fn body_length(records: &[Bytes]) -> usize {
-    records
-        .iter()
-        .fold(0, |sum, record| sum.saturating_add(record.len()).saturating_add(RECORD_HEAD))
+    records.iter().fold(0, |sum, record| {
+        sum.saturating_add(record.len()).saturating_add(RECORD_HEAD)
+    })
 }
 
 /// The frame of these records; nothing if they are more than [`LARGEST_BODY`].
@@ -107,7 +107,10 @@ pub(super) fn encode(
 }
 
 fn checksum(frame: &[u8]) -> Option<u32> {
-    Some(crc32c::crc32c_append(crc32c::crc32c(frame.get(8..12)?), frame.get(16..)?))
+    Some(crc32c::crc32c_append(
+        crc32c::crc32c(frame.get(8..12)?),
+        frame.get(16..)?,
+    ))
 }
 
 /// Bytes of the frame that `head` begins, as far as it can be trusted without its checksum.
@@ -129,15 +132,26 @@ pub(super) fn decode(marker: Marker, bytes: &[u8]) -> Option<Frame<'_>> {
         return None;
     }
     let length = u64::try_from(length).ok()?;
-    let frame = Frame { first, count, time, length, body };
+    let frame = Frame {
+        first,
+        count,
+        time,
+        length,
+        body,
+    };
     (frame.records().count() == usize::try_from(count).ok()?).then_some(frame)
 }
 
 /// Whether a good frame begins anywhere in `bytes`.
 pub(super) fn any_in(marker: Marker, bytes: &[u8]) -> bool {
-    let starts = bytes.windows(marker.len()).enumerate().filter(|(_, window)| *window == marker);
+    let starts = bytes
+        .windows(marker.len())
+        .enumerate()
+        .filter(|(_, window)| *window == marker);
     starts.into_iter().any(|(at, _)| {
-        bytes.get(at..).is_some_and(|rest| decode(marker, rest).is_some())
+        bytes
+            .get(at..)
+            .is_some_and(|rest| decode(marker, rest).is_some())
     })
 }
 
@@ -156,7 +170,14 @@ impl<'a> Frames<'a> {
     /// Frames of `file` from the byte `position` on, as long as the file is now.
     pub(super) fn new(file: &'a File, marker: Marker, position: u64) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        Ok(Self { file, marker, size, position, buffer: Vec::new(), read: 0 })
+        Ok(Self {
+            file,
+            marker,
+            size,
+            position,
+            buffer: Vec::new(),
+            read: 0,
+        })
     }
 
     /// Where the next frame begins.
@@ -175,12 +196,16 @@ impl<'a> Frames<'a> {
             return Ok(None);
         }
         let head = self.buffer.get(self.read..).unwrap_or_default();
-        let Some(length) = claimed_length(self.marker, head) else { return Ok(None) };
+        let Some(length) = claimed_length(self.marker, head) else {
+            return Ok(None);
+        };
         if !self.fill(length)? {
             return Ok(None);
         }
         let bytes = self.buffer.get(self.read..).unwrap_or_default();
-        let Some(frame) = decode(self.marker, bytes) else { return Ok(None) };
+        let Some(frame) = decode(self.marker, bytes) else {
+            return Ok(None);
+        };
         self.read = self.read.saturating_add(length);
         self.position = self.position.saturating_add(frame.length);
         Ok(Some(frame))
@@ -199,7 +224,9 @@ impl<'a> Frames<'a> {
         }
         self.buffer.drain(..self.read);
         self.read = 0;
-        let mut at = self.position.saturating_add(u64::try_from(held).unwrap_or(u64::MAX));
+        let mut at = self
+            .position
+            .saturating_add(u64::try_from(held).unwrap_or(u64::MAX));
         self.buffer.resize(length.max(CHUNK).min(left).max(held), 0);
         let mut free = self.buffer.get_mut(held..).unwrap_or_default();
         while !free.is_empty() {
@@ -221,16 +248,29 @@ mod tests {
     const MARKER: Marker = *b"\x7fmarker\x01";
 
     fn records() -> Vec<Bytes> {
-        vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from_static(b"three")]
+        vec![
+            Bytes::from_static(b"one"),
+            Bytes::new(),
+            Bytes::from_static(b"three"),
+        ]
     }
 
     #[test]
     fn a_frame_decodes_to_what_was_encoded() {
         let bytes = encode(MARKER, 7, 1_000, &records()).unwrap();
         let frame = decode(MARKER, &bytes).unwrap();
-        assert_eq!((frame.first, frame.count, frame.time, frame.end()), (7, 3, 1_000, 10));
-        let read: Vec<_> = frame.records().map(|(at, bytes)| (at, bytes.to_vec())).collect();
-        assert_eq!(read, [(7, b"one".to_vec()), (8, vec![]), (9, b"three".to_vec())]);
+        assert_eq!(
+            (frame.first, frame.count, frame.time, frame.end()),
+            (7, 3, 1_000, 10)
+        );
+        let read: Vec<_> = frame
+            .records()
+            .map(|(at, bytes)| (at, bytes.to_vec()))
+            .collect();
+        assert_eq!(
+            read,
+            [(7, b"one".to_vec()), (8, vec![]), (9, b"three".to_vec())]
+        );
     }
 
     #[test]

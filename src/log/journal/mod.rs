@@ -89,7 +89,9 @@ impl Default for Seams {
 
 impl fmt::Debug for Seams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seams").field("clock", &self.clock).finish_non_exhaustive()
+        f.debug_struct("Seams")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,12 +108,19 @@ struct Shared {
 
 impl Shared {
     fn full(&self) -> LogError {
-        LogError::Full { used: self.used.load(Ordering::Relaxed), quota: self.quota }
+        LogError::Full {
+            used: self.used.load(Ordering::Relaxed),
+            quota: self.quota,
+        }
     }
 
     /// What a failed append, cut off again, is answered with.
     fn failed(&self, error: &io::Error) -> LogError {
-        if appender::is_full(error) { self.full() } else { io_error(error) }
+        if appender::is_full(error) {
+            self.full()
+        } else {
+            io_error(error)
+        }
     }
 
     fn view(&self, partition: u16) -> Result<&View, LogError> {
@@ -147,21 +156,34 @@ impl Journal {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(settings: JournalSettings, seams: Seams) -> Result<Self, LogError> {
-        let JournalSettings { dir, partitions, quota, disk_reserve, keep, segment } = settings;
+        let JournalSettings {
+            dir,
+            partitions,
+            quota,
+            disk_reserve,
+            keep,
+            segment,
+        } = settings;
         let lock = files::lock(&dir)?;
         let known = files::identity(&dir, partitions)?;
         let marker = known.marker()?;
         let (mut views, mut found, mut used) = (Vec::new(), Vec::new(), 0_u64);
         for partition in 0..partitions {
             let part = recover::recover(&files::folder(&dir, partition), partition, marker)?;
-            used = part.segments.iter().fold(used, |sum, held| sum.saturating_add(held.length));
+            used = part
+                .segments
+                .iter()
+                .fold(used, |sum, held| sum.saturating_add(held.length));
             let tail = TAIL / usize::from(partitions).max(1);
             let segments = part.segments.clone();
             views.push(View::new(partition, marker, tail, segments, part.end));
             found.push(part);
         }
         let shared = Arc::new(Shared {
-            identity: LogIdentity { id: known.id, partitions },
+            identity: LogIdentity {
+                id: known.id,
+                partitions,
+            },
             quota,
             used: AtomicU64::new(used),
             syncs: AtomicU64::new(0),
@@ -173,11 +195,19 @@ impl Journal {
         });
         let appenders = appenders.collect();
         let root = File::open(&dir).map_err(|error| io_error(&error))?;
-        let writer =
-            Writer { shared: Arc::clone(&shared), seams, appenders, root, disk_reserve, keep };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            seams,
+            appenders,
+            root,
+            disk_reserve,
+            keep,
+        };
         let (queue, jobs) = mpsc::channel();
         let thread = std::thread::Builder::new().name("journal".to_owned());
-        let thread = thread.spawn(move || writer.run(&jobs)).map_err(|error| io_error(&error))?;
+        let thread = thread
+            .spawn(move || writer.run(&jobs))
+            .map_err(|error| io_error(&error))?;
         let queued = Semaphore::new(usize::try_from(QUEUE_KIB).unwrap_or_default());
         Ok(Self {
             shared,
@@ -208,7 +238,11 @@ impl Drop for Journal {
     /// The writer ends what it has accepted; then the directory is free for another.
     fn drop(&mut self) {
         drop(self.queue.take());
-        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+        if self
+            .writer
+            .take()
+            .is_some_and(|writer| writer.join().is_err())
+        {
             tracing::error!("the log's writer thread ended in a panic");
         }
     }
@@ -226,11 +260,22 @@ impl Log for Journal {
             return Ok(view.range().end);
         }
         let bytes = frame::body_length(&records);
-        let kib = u32::try_from(bytes / 1024).unwrap_or(QUEUE_KIB).clamp(1, QUEUE_KIB);
+        let kib = u32::try_from(bytes / 1024)
+            .unwrap_or(QUEUE_KIB)
+            .clamp(1, QUEUE_KIB);
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await;
         let room = room.map_err(|_| LogError::Closed)?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.ask(|reply| Job::Append(Append { partition, records, bytes, _room: room, reply })).await
+        self.ask(|reply| {
+            Job::Append(Append {
+                partition,
+                records,
+                bytes,
+                _room: room,
+                reply,
+            })
+        })
+        .await
     }
 
     async fn read(
@@ -245,9 +290,12 @@ impl Log for Journal {
         };
         let shared = Arc::clone(&self.shared);
         let read = tokio::task::spawn_blocking(move || {
-            shared.view(partition)?.read_disk(&segment, (from, until), limit)
+            shared
+                .view(partition)?
+                .read_disk(&segment, (from, until), limit)
         });
-        read.await.map_err(|error| LogError::Io(error.to_string()))?
+        read.await
+            .map_err(|error| LogError::Io(error.to_string()))?
     }
 
     async fn wait(&self, partition: u16, from: u64) {

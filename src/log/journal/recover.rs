@@ -31,16 +31,29 @@ pub(super) struct Found {
 /// Finds a partition's segments and repairs the tail of the newest.
 pub(super) fn recover(dir: &Path, partition: u16, marker: Marker) -> Result<Found, LogError> {
     let (mut segments, header) = chain(dir, partition, marker)?;
-    let lost = || LogError::Damaged { file: partition.to_string(), at: 0 };
+    let lost = || LogError::Damaged {
+        file: partition.to_string(),
+        at: 0,
+    };
     let newest = segments.back_mut().ok_or_else(lost)?;
     let header = header.ok_or_else(lost)?;
-    let file = File::options().read(true).write(true).open(&newest.segment.path);
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&newest.segment.path);
     let file = file.map_err(|error| io_error(&error))?;
     let end = tail(&file, newest, marker)?;
     // What a killed process wrote may be read here and yet be in memory only: readers must see
     // nothing that a loss of power can take back.
-    file.sync_all().and_then(|()| sync_dir(dir)).map_err(|error| io_error(&error))?;
-    Ok(Found { segments, file, header, end })
+    file.sync_all()
+        .and_then(|()| sync_dir(dir))
+        .map_err(|error| io_error(&error))?;
+    Ok(Found {
+        segments,
+        file,
+        header,
+        end,
+    })
 }
 
 /// The segments in order. Only headers are read; frames are checked when they are read.
@@ -60,7 +73,9 @@ fn chain(
         let belongs = |header: &Header| {
             (header.marker, header.partition, header.base) == (marker, partition, base)
         };
-        let header = header.filter(belongs).ok_or_else(|| damaged(segment.name()))?;
+        let header = header
+            .filter(belongs)
+            .ok_or_else(|| damaged(segment.name()))?;
         if let Some(before) = segments.back_mut() {
             let Sealed { base, length, last } = header.before;
             if before.segment.base != base {
@@ -69,11 +84,18 @@ fn chain(
             }
             if before.length != length {
                 let at = length.min(before.length);
-                return Err(LogError::Damaged { file: before.segment.name(), at });
+                return Err(LogError::Damaged {
+                    file: before.segment.name(),
+                    at,
+                });
             }
             before.last = last;
         }
-        segments.push_back(Held { segment: Arc::new(segment), length, last: 0 });
+        segments.push_back(Held {
+            segment: Arc::new(segment),
+            length,
+            last: 0,
+        });
         newest = Some(header);
     }
     Ok((segments, newest))
@@ -96,7 +118,10 @@ fn tail(file: &File, newest: &mut Held, marker: Marker) -> Result<u64, LogError>
     let mut good = HEADER;
     while let Some(frame) = frames.next().map_err(|error| io_error(&error))? {
         if frame.first != next || frame.count == 0 {
-            return Err(LogError::Damaged { file: segment.name(), at: good });
+            return Err(LogError::Damaged {
+                file: segment.name(),
+                at: good,
+            });
         }
         segment.note(frame.first, good);
         next = frame.end();
@@ -106,7 +131,10 @@ fn tail(file: &File, newest: &mut Held, marker: Marker) -> Result<u64, LogError>
     let size = frames.size();
     if good < size {
         if followed(file, good, size, marker).map_err(|error| io_error(&error))? {
-            return Err(LogError::Damaged { file: segment.name(), at: good });
+            return Err(LogError::Damaged {
+                file: segment.name(),
+                at: good,
+            });
         }
         // A group commit is one frame, and the next is written after its fsync: a bad frame at
         // the end was never acknowledged.

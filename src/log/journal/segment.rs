@@ -67,7 +67,9 @@ impl Header {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             result => result?,
         }
-        let Some((said, crc)) = bytes.split_last_chunk::<4>() else { return Ok(None) };
+        let Some((said, crc)) = bytes.split_last_chunk::<4>() else {
+            return Ok(None);
+        };
         if crc32c::crc32c(said) != u32::from_be_bytes(*crc) {
             return Ok(None);
         }
@@ -77,8 +79,17 @@ impl Header {
         let (format, partition, _) = (said.get_u16(), said.get_u16(), said.get_u32());
         let base = said.get_u64();
         let (before, length, last) = (said.get_u64(), said.get_u64(), said.get_i64());
-        let before = Sealed { base: before, length, last };
-        Ok((format == FORMAT).then_some(Self { marker, partition, base, before }))
+        let before = Sealed {
+            base: before,
+            length,
+            last,
+        };
+        Ok((format == FORMAT).then_some(Self {
+            marker,
+            partition,
+            base,
+            before,
+        }))
     }
 }
 
@@ -97,7 +108,11 @@ pub(super) struct Segment {
 impl Segment {
     /// The segment of a partition's folder that begins at `base`.
     pub(super) fn at(dir: &Path, base: u64) -> Self {
-        Self { base, path: dir.join(format!("{base:020}.log")), index: Mutex::default() }
+        Self {
+            base,
+            path: dir.join(format!("{base:020}.log")),
+            index: Mutex::default(),
+        }
     }
 
     /// The offset that a file's name says, if it is a segment's.
@@ -108,16 +123,26 @@ impl Segment {
 
     /// Its folder and file name, for messages.
     pub(super) fn name(&self) -> String {
-        let parts = [self.path.parent().and_then(Path::file_name), self.path.file_name()];
-        let names = parts.into_iter().flatten().map(|part| part.to_string_lossy());
+        let parts = [
+            self.path.parent().and_then(Path::file_name),
+            self.path.file_name(),
+        ];
+        let names = parts
+            .into_iter()
+            .flatten()
+            .map(|part| part.to_string_lossy());
         names.collect::<Vec<_>>().join("/")
     }
 
     /// Makes its file, durably: under another name first, so that no half header is ever seen.
     pub(super) fn create(&self, header: &Header) -> io::Result<File> {
         let draft = self.path.with_extension("new");
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&draft)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&draft)?;
         file.write_all_at(&header.encode(), 0)?;
         file.sync_all()?;
         fs::rename(&draft, &self.path)?;

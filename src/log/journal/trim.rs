@@ -23,11 +23,21 @@ impl Writer {
     }
 
     /// The newest segment can only be deleted once there is one after it.
-    fn give_back_newest(&mut self, partition: u16, floor: u64, now: Millis) -> Result<(), LogError> {
-        let wanted = self.appenders.get(usize::from(partition)).is_some_and(|appender| {
-            let passed = appender.next() <= floor;
-            appender.last().is_some_and(|last| passed && self.is_due(last, now))
-        });
+    fn give_back_newest(
+        &mut self,
+        partition: u16,
+        floor: u64,
+        now: Millis,
+    ) -> Result<(), LogError> {
+        let wanted = self
+            .appenders
+            .get(usize::from(partition))
+            .is_some_and(|appender| {
+                let passed = appender.next() <= floor;
+                appender
+                    .last()
+                    .is_some_and(|last| passed && self.is_due(last, now))
+            });
         match self.appenders.get_mut(usize::from(partition)) {
             Some(appender) if wanted => appender.seal(),
             _ => Ok(()),
@@ -40,8 +50,12 @@ impl Writer {
     }
 
     fn delete_oldest(&self, partition: u16, floor: u64, now: Millis) -> Result<bool, LogError> {
-        let Some(view) = self.shared.views.get(usize::from(partition)) else { return Ok(false) };
-        let Some((oldest, until)) = view.oldest() else { return Ok(false) };
+        let Some(view) = self.shared.views.get(usize::from(partition)) else {
+            return Ok(false);
+        };
+        let Some((oldest, until)) = view.oldest() else {
+            return Ok(false);
+        };
         if until > floor || !self.is_due(oldest.last, now) {
             return Ok(false);
         }

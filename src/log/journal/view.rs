@@ -38,11 +38,19 @@ struct Tail {
 
 impl Tail {
     fn push(&mut self, record: Bytes, room: usize) {
-        self.bytes = self.bytes.saturating_add(record.len()).saturating_add(RECORD_COST);
+        self.bytes = self
+            .bytes
+            .saturating_add(record.len())
+            .saturating_add(RECORD_COST);
         self.records.push_back(record);
         while self.bytes > room {
-            let Some(oldest) = self.records.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(oldest.len()).saturating_sub(RECORD_COST);
+            let Some(oldest) = self.records.pop_front() else {
+                break;
+            };
+            self.bytes = self
+                .bytes
+                .saturating_sub(oldest.len())
+                .saturating_sub(RECORD_COST);
         }
     }
 }
@@ -56,7 +64,9 @@ struct State {
 
 impl State {
     fn start(&self) -> u64 {
-        self.segments.front().map_or(self.end, |held| held.segment.base)
+        self.segments
+            .front()
+            .map_or(self.end, |held| held.segment.base)
     }
 }
 
@@ -70,14 +80,18 @@ struct Room {
 
 impl Room {
     fn new(limit: ReadLimit) -> Self {
-        Self { limit, records: 0, bytes: 0 }
+        Self {
+            limit,
+            records: 0,
+            bytes: 0,
+        }
     }
 
     /// Whether a record of so many bytes still fits; the first always does.
     fn takes(&mut self, bytes: usize) -> bool {
         let after = self.bytes.saturating_add(bytes);
-        let fits = self.records == 0
-            || (self.records < self.limit.records && after <= self.limit.bytes);
+        let fits =
+            self.records == 0 || (self.records < self.limit.records && after <= self.limit.bytes);
         self.bytes = after;
         self.records = self.records.saturating_add(1);
         fits
@@ -112,8 +126,18 @@ impl View {
         segments: VecDeque<Held>,
         end: u64,
     ) -> Self {
-        let state = Mutex::new(State { segments, end, tail: Tail::default() });
-        Self { partition, marker, room, state, end: watch::Sender::new(end) }
+        let state = Mutex::new(State {
+            segments,
+            end,
+            tail: Tail::default(),
+        });
+        Self {
+            partition,
+            marker,
+            room,
+            state,
+            end: watch::Sender::new(end),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,7 +146,10 @@ impl View {
 
     pub(super) fn range(&self) -> OffsetRange {
         let state = self.state();
-        OffsetRange { start: state.start(), end: state.end }
+        OffsetRange {
+            start: state.start(),
+            end: state.end,
+        }
     }
 
     /// Returns when there is a record at or after `from`.
@@ -139,7 +166,12 @@ impl View {
         let state = self.state();
         let (start, end) = (state.start(), state.end);
         if from < start || from > end {
-            return Err(LogError::OutOfRange { partition: self.partition, asked: from, start, end });
+            return Err(LogError::OutOfRange {
+                partition: self.partition,
+                asked: from,
+                start,
+                end,
+            });
         }
         let behind = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
         if let Some(skip) = state.tail.records.len().checked_sub(behind) {
@@ -148,12 +180,20 @@ impl View {
             let records = records.take_while(|(record, _)| room.takes(record.len()));
             return Ok(Lookup::Found(
                 records
-                    .map(|(bytes, offset)| LogRecord { offset, bytes: bytes.clone() })
+                    .map(|(bytes, offset)| LogRecord {
+                        offset,
+                        bytes: bytes.clone(),
+                    })
                     .collect(),
             ));
         }
-        let after = state.segments.partition_point(|held| held.segment.base <= from);
-        let until = state.segments.get(after).map_or(end, |next| next.segment.base);
+        let after = state
+            .segments
+            .partition_point(|held| held.segment.base <= from);
+        let until = state
+            .segments
+            .get(after)
+            .map_or(end, |next| next.segment.base);
         let held = after.checked_sub(1).and_then(|at| state.segments.get(at));
         Ok(held.map_or(Lookup::Found(Vec::new()), |held| {
             Lookup::OnDisk(Arc::clone(&held.segment), until)
@@ -183,7 +223,10 @@ impl View {
             // What is durable must be there, whole and in order: anything else is damage.
             let frame = frames.next().map_err(|error| io_error(&error))?;
             let Some(frame) = frame.filter(|frame| frame.first == next && frame.count > 0) else {
-                return Err(LogError::Damaged { file: segment.name(), at });
+                return Err(LogError::Damaged {
+                    file: segment.name(),
+                    at,
+                });
             };
             segment.note(frame.first, at);
             next = frame.end();
@@ -191,7 +234,10 @@ impl View {
                 if !room.takes(record.len()) {
                     return Ok(records);
                 }
-                records.push(LogRecord { offset, bytes: Bytes::copy_from_slice(record) });
+                records.push(LogRecord {
+                    offset,
+                    bytes: Bytes::copy_from_slice(record),
+                });
             }
         }
         Ok(records)
@@ -201,9 +247,17 @@ impl View {
     fn gone(&self, segment: &Segment, asked: u64) -> LogError {
         let OffsetRange { start, end } = self.range();
         if asked < start {
-            return LogError::OutOfRange { partition: self.partition, asked, start, end };
+            return LogError::OutOfRange {
+                partition: self.partition,
+                asked,
+                start,
+                end,
+            };
         }
-        LogError::Damaged { file: segment.name(), at: 0 }
+        LogError::Damaged {
+            file: segment.name(),
+            at: 0,
+        }
     }
 
     /// The writer made these records durable in the newest segment.
@@ -227,7 +281,11 @@ impl View {
     /// The writer goes on in this segment. One that begins at the same offset is replaced.
     pub(super) fn rolled(&self, held: Held) {
         let mut state = self.state();
-        if state.segments.back().is_some_and(|newest| newest.segment.base == held.segment.base) {
+        if state
+            .segments
+            .back()
+            .is_some_and(|newest| newest.segment.base == held.segment.base)
+        {
             state.segments.pop_back();
         }
         state.segments.push_back(held);

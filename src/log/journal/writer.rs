@@ -20,14 +20,17 @@ use super::{Seams, Shared};
 use crate::log::LogError;
 use crate::time::Millis;
 
-/// Bytes that one group commit collects.
-const GROUP: u64 = 4 << 20;
+/// Bytes that one group commit collects: a frame is read as a whole, so not too many.
+const GROUP: u64 = 1 << 20;
 
 /// What is asked of the writer.
 #[derive(Debug)]
 pub(super) enum Job {
     Append(Append),
-    Trim { floors: Vec<u64>, reply: oneshot::Sender<Result<(), LogError>> },
+    Trim {
+        floors: Vec<u64>,
+        reply: oneshot::Sender<Result<(), LogError>>,
+    },
 }
 
 /// One caller's append.
@@ -91,7 +94,9 @@ impl Writer {
             in_flight.extend(self.write(partition, appends, now));
         }
         for (partition, appends, written) in in_flight {
-            let Some(appender) = self.appenders.get_mut(usize::from(partition)) else { continue };
+            let Some(appender) = self.appenders.get_mut(usize::from(partition)) else {
+                continue;
+            };
             match appender.sync(written) {
                 Ok(mut offset) => {
                     for (append, count) in appends {

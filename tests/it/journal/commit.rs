@@ -27,7 +27,13 @@ impl Stalled {
             may_leave.lock().unwrap().recv().ok();
             Ok(())
         });
-        (Self { arrived, leave }, Seams { before_sync, ..Seams::default() })
+        (
+            Self { arrived, leave },
+            Seams {
+                before_sync,
+                ..Seams::default()
+            },
+        )
     }
 }
 
@@ -66,7 +72,11 @@ async fn appends_that_wait_together_share_an_fsync() {
     first.await.unwrap();
     assert!(others.await.iter().all(Result::is_ok));
     elsewhere.await.unwrap();
-    assert_eq!(log.syncs(), 3, "the first, the hundred, and the other partition");
+    assert_eq!(
+        log.syncs(),
+        3,
+        "the first, the hundred, and the other partition"
+    );
     assert_eq!(read_on(&log, 0, 0).await.unwrap().len(), 101);
 }
 
@@ -86,7 +96,11 @@ async fn a_caller_that_gives_up_breaks_nothing_and_leaves_nothing_queued() {
     assert!(poll!(&mut last).is_pending());
     disk.leave.send(()).unwrap();
     disk.leave.send(()).unwrap();
-    assert_eq!(last.await.unwrap(), 1, "what was queued and given up was left out");
+    assert_eq!(
+        last.await.unwrap(),
+        1,
+        "what was queued and given up was left out"
+    );
     assert_eq!(log.read(0, 1, ALL).await.unwrap()[0].bytes, "last");
 }
 
@@ -97,8 +111,9 @@ async fn g8_what_waits_for_a_stalled_disk_is_bounded() {
     let (mut disk, seams) = Stalled::new();
     let log = Journal::open_with(settings(dir.path(), 1), seams).unwrap();
     let body = bytes::Bytes::from(vec![7; 1 << 20]);
-    let mut appends: Vec<_> =
-        (0..CALLERS).map(|_| Box::pin(log.append(0, vec![body.clone()]))).collect();
+    let mut appends: Vec<_> = (0..CALLERS)
+        .map(|_| Box::pin(log.append(0, vec![body.clone()])))
+        .collect();
     for append in &mut appends {
         assert!(poll!(append).is_pending());
     }
@@ -110,7 +125,11 @@ async fn g8_what_waits_for_a_stalled_disk_is_bounded() {
     drop(disk.leave);
     last.await.unwrap();
     appends.pop().unwrap().await.unwrap();
-    assert!(log.range(0).end < 10, "given up appends were stored: {:?}", log.range(0));
+    assert!(
+        log.range(0).end < 10,
+        "given up appends were stored: {:?}",
+        log.range(0)
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,10 @@ fn text(round: &str, caller: u16, number: u32) -> String {
 
 /// Appends until it is killed, and says what was acknowledged.
 fn child(dir: &Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let log = Arc::new(open(dir, PARTITIONS));
         let round = std::process::id().to_string();
@@ -49,7 +52,9 @@ fn g1_every_acknowledged_record_survives_kill_9() {
     }
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged: HashMap<(u16, u64), String> = HashMap::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     for lines in [60, 150, 7, 301, 90] {
         for line in run_and_kill(TEST, dir.path(), lines) {
             // The last line may be cut off by the kill.
@@ -63,7 +68,10 @@ fn g1_every_acknowledged_record_survives_kill_9() {
             let place = (partition.parse().unwrap(), offset.parse().unwrap());
             let text = text(round, caller.parse().unwrap(), number.parse().unwrap());
             let known = acknowledged.insert(place, text);
-            assert_eq!(known, None, "offset {offset} of {partition} was given out twice");
+            assert_eq!(
+                known, None,
+                "offset {offset} of {partition} was given out twice"
+            );
         }
         runtime.block_on(check(dir.path(), &acknowledged));
     }
@@ -86,7 +94,9 @@ async fn check(dir: &Path, acknowledged: &HashMap<(u16, u64), String>) {
             continue;
         }
         let place = format!("offset {offset} of partition {partition}");
-        let bytes = held.get(&(*partition, *offset)).unwrap_or_else(|| panic!("{place} is lost"));
+        let bytes = held
+            .get(&(*partition, *offset))
+            .unwrap_or_else(|| panic!("{place} is lost"));
         assert!(bytes == text.as_bytes(), "{place} is another record");
     }
 }

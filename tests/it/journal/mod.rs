@@ -16,7 +16,10 @@ use goldwire::log::journal::{Journal, JournalSettings};
 use goldwire::log::{Log, LogError, LogRecord, ReadLimit};
 
 /// A read of everything.
-pub(crate) const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
+pub(crate) const ALL: ReadLimit = ReadLimit {
+    records: usize::MAX,
+    bytes: usize::MAX,
+};
 
 /// Bytes of a segment's header.
 const HEADER: u64 = 52;
@@ -59,7 +62,11 @@ async fn read_on(log: &dyn Log, partition: u16, from: u64) -> Result<Vec<LogReco
     let mut next = from;
     while next < log.range(partition).end {
         let read = log.read(partition, next, ALL).await?;
-        next = read.last().expect("at least one record below the end").offset + 1;
+        next = read
+            .last()
+            .expect("at least one record below the end")
+            .offset
+            + 1;
         records.extend(read);
     }
     Ok(records)

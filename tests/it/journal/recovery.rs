@@ -10,7 +10,12 @@ use proptest::prelude::*;
 use super::{ALL, HEADER, fill, flip, kilobyte, length, open, read_on, record, segments, settings};
 
 fn append_bytes(file: &Path, bytes: &[u8]) {
-    std::fs::OpenOptions::new().append(true).open(file).unwrap().write_all(bytes).unwrap();
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(file)
+        .unwrap()
+        .write_all(bytes)
+        .unwrap();
 }
 
 fn damaged(dir: &Path, partitions: u16) -> (String, u64) {
@@ -29,7 +34,10 @@ async fn segments_are_read_across_from_any_offset_after_a_reopen() {
     for from in (0..20).rev().chain(0..20) {
         let read = read_on(&log, 0, from).await.unwrap();
         assert_eq!(read.len() as u64, 20 - from);
-        assert!(read.iter().all(|record| record.bytes == kilobyte(record.offset)));
+        assert!(
+            read.iter()
+                .all(|record| record.bytes == kilobyte(record.offset))
+        );
     }
     assert_eq!(log.append(0, vec![kilobyte(20)]).await.unwrap(), 20);
 }
@@ -37,20 +45,30 @@ async fn segments_are_read_across_from_any_offset_after_a_reopen() {
 #[tokio::test]
 async fn a_large_segment_is_read_through_its_index() {
     let dir = tempfile::tempdir().unwrap();
-    let large = || Journal::open(goldwire::log::journal::JournalSettings {
-        segment: 16 << 20,
-        ..settings(dir.path(), 1)
-    });
+    let large = || {
+        Journal::open(goldwire::log::journal::JournalSettings {
+            segment: 16 << 20,
+            ..settings(dir.path(), 1)
+        })
+    };
     let log = large().unwrap();
     for first in (0..1000).step_by(10) {
-        log.append(0, (first..first + 10).map(kilobyte).collect()).await.unwrap();
+        log.append(0, (first..first + 10).map(kilobyte).collect())
+            .await
+            .unwrap();
     }
     drop(log);
     let log = large().unwrap();
     for from in [999, 0, 503, 64, 999, 500] {
-        let read = log.read(0, from, ReadLimit { records: 3, ..ALL }).await.unwrap();
+        let read = log
+            .read(0, from, ReadLimit { records: 3, ..ALL })
+            .await
+            .unwrap();
         assert_eq!(read[0].offset, from);
-        assert!(read.iter().all(|record| record.bytes == kilobyte(record.offset)));
+        assert!(
+            read.iter()
+                .all(|record| record.bytes == kilobyte(record.offset))
+        );
     }
 }
 
@@ -62,7 +80,9 @@ async fn a_torn_append_is_cut_and_its_place_used_again() {
     let whole = length(&file);
     let next = {
         let log = open(dir.path(), 1);
-        log.append(0, vec![record("never acknowledged"); 3]).await.unwrap();
+        log.append(0, vec![record("never acknowledged"); 3])
+            .await
+            .unwrap();
         length(&file)
     };
     let bytes = std::fs::read(&file).unwrap();
@@ -97,7 +117,10 @@ async fn a_bad_frame_before_a_good_one_is_refused_and_nothing_is_cut() {
     let file = segments(dir.path(), 0).pop().unwrap();
     let whole = length(&file);
     flip(&file, HEADER + 200);
-    assert_eq!(damaged(dir.path(), 1), ("0/00000000000000000000.log".to_owned(), HEADER));
+    assert_eq!(
+        damaged(dir.path(), 1),
+        ("0/00000000000000000000.log".to_owned(), HEADER)
+    );
     assert_eq!(length(&file), whole);
     flip(&file, HEADER + 200);
     assert_eq!(read_on(&open(dir.path(), 1), 0, 0).await.unwrap().len(), 3);
@@ -112,7 +135,11 @@ async fn damage_in_an_earlier_segment_is_refused_by_the_read_that_meets_it() {
     let log = open(dir.path(), 1);
     let met = read_on(&log, 0, 0).await.unwrap_err();
     assert!(matches!(met, LogError::Damaged { .. }), "{met}");
-    assert_eq!(log.read(0, 11, ALL).await.unwrap().len(), 1, "what is good is still read");
+    assert_eq!(
+        log.read(0, 11, ALL).await.unwrap().len(),
+        1,
+        "what is good is still read"
+    );
 }
 
 #[tokio::test]
@@ -148,7 +175,11 @@ enum Step {
     Append(Vec<u16>),
     Reopen,
     /// A crash in the middle of an append: some bytes of its frame, then perhaps others.
-    Torn { sizes: Vec<u16>, cut: prop::sample::Index, garbage: Vec<u8> },
+    Torn {
+        sizes: Vec<u16>,
+        cut: prop::sample::Index,
+        garbage: Vec<u8>,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -168,15 +199,26 @@ fn records(first: usize, sizes: &[u16]) -> Vec<bytes::Bytes> {
 
 /// Appends, then takes the end of the frame away again, as a crash before the fsync would.
 async fn tear(log: Journal, dir: &Path, step: (Vec<bytes::Bytes>, usize, &[u8])) {
-    let before: Vec<_> = segments(dir, 0).into_iter().map(|file| (length(&file), file)).collect();
+    let before: Vec<_> = segments(dir, 0)
+        .into_iter()
+        .map(|file| (length(&file), file))
+        .collect();
     let (records, cut, garbage) = step;
     log.append(0, records).await.unwrap();
     drop(log);
     let newest = segments(dir, 0).pop().unwrap();
-    let start = before.iter().find(|(_, file)| *file == newest).map_or(HEADER, |known| known.0);
+    let start = before
+        .iter()
+        .find(|(_, file)| *file == newest)
+        .map_or(HEADER, |known| known.0);
     let frame = usize::try_from(length(&newest) - start).unwrap();
     let keep = start + (cut % frame) as u64;
-    std::fs::OpenOptions::new().write(true).open(&newest).unwrap().set_len(keep).unwrap();
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&newest)
+        .unwrap()
+        .set_len(keep)
+        .unwrap();
     append_bytes(&newest, garbage);
 }
 
@@ -241,7 +283,11 @@ async fn flip_and_look(
         places.extend((0..length(file)).map(|at| (file.as_path(), at)));
     }
     // The last append may have begun a segment of its own: then only its header is before it.
-    let before = if last < length(newest) && last > 0 { last } else { HEADER };
+    let before = if last < length(newest) && last > 0 {
+        last
+    } else {
+        HEADER
+    };
     places.extend((0..before).map(|at| (newest.as_path(), at)));
     let (file, at) = places[flipped.index(places.len())];
     flip(file, at);

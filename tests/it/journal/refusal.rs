@@ -17,7 +17,10 @@ async fn a_second_process_is_refused_until_the_first_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), 1);
     let why = refused(dir.path(), 1);
-    assert!(why.contains("in use") && why.contains(&dir.path().display().to_string()), "{why}");
+    assert!(
+        why.contains("in use") && why.contains(&dir.path().display().to_string()),
+        "{why}"
+    );
     drop(log);
     open(dir.path(), 1);
 }
@@ -29,8 +32,14 @@ fn the_identity_stays_and_another_partition_count_is_refused() {
     assert_eq!(open(dir.path(), 3).identity(), &made);
     assert_eq!(made.partitions, 3);
     let why = refused(dir.path(), 4);
-    assert!(why.contains("3 partitions") && why.contains("with 4"), "{why}");
-    assert_ne!(open(tempfile::tempdir().unwrap().path(), 3).identity().id, made.id);
+    assert!(
+        why.contains("3 partitions") && why.contains("with 4"),
+        "{why}"
+    );
+    assert_ne!(
+        open(tempfile::tempdir().unwrap().path(), 3).identity().id,
+        made.id
+    );
     assert!(refused(tempfile::tempdir().unwrap().path(), 0).contains("log.partitions"));
 }
 

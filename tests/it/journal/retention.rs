@@ -23,16 +23,26 @@ const KEEP: Duration = Duration::from_secs(1);
 
 fn keeping(dir: &std::path::Path, quota: u64) -> (Arc<ByHand>, Journal) {
     let clock = Arc::new(ByHand::default());
-    let settings = JournalSettings { keep: KEEP, quota, ..settings(dir, 1) };
-    let seams = Seams { clock: Arc::<ByHand>::clone(&clock), ..Seams::default() };
+    let settings = JournalSettings {
+        keep: KEEP,
+        quota,
+        ..settings(dir, 1)
+    };
+    let seams = Seams {
+        clock: Arc::<ByHand>::clone(&clock),
+        ..Seams::default()
+    };
     (clock, Journal::open_with(settings, seams).unwrap())
 }
 
 #[tokio::test]
 async fn g8_at_the_quota_appends_are_refused_and_a_trim_gives_the_disk_back() {
     let dir = tempfile::tempdir().unwrap();
-    let log =
-        Journal::open(JournalSettings { quota: 20 << 10, ..settings(dir.path(), 1) }).unwrap();
+    let log = Journal::open(JournalSettings {
+        quota: 20 << 10,
+        ..settings(dir.path(), 1)
+    })
+    .unwrap();
     let mut stored = 0;
     let full = loop {
         match log.append(0, vec![kilobyte(stored)]).await {
@@ -40,12 +50,21 @@ async fn g8_at_the_quota_appends_are_refused_and_a_trim_gives_the_disk_back() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, LogError::Full { used, quota: 20_480 } if used <= 20_480), "{full}");
+    assert!(
+        matches!(full, LogError::Full { used, quota: 20_480 } if used <= 20_480),
+        "{full}"
+    );
     log.trim(&[0]).await.unwrap();
-    assert!(matches!(log.append(0, vec![kilobyte(0)]).await, Err(LogError::Full { .. })));
+    assert!(matches!(
+        log.append(0, vec![kilobyte(0)]).await,
+        Err(LogError::Full { .. })
+    ));
     assert_eq!(read_on(&log, 0, 0).await.unwrap().len() as u64, stored);
     log.trim(&[stored]).await.unwrap();
-    let on_disk: u64 = segments(dir.path(), 0).iter().map(|file| length(file)).sum();
+    let on_disk: u64 = segments(dir.path(), 0)
+        .iter()
+        .map(|file| length(file))
+        .sum();
     assert_eq!((log.usage(), on_disk), ((52, 20_480), 52));
     fill(&log, 10).await;
 }
@@ -86,7 +105,11 @@ async fn what_every_reader_has_passed_is_kept_for_its_time() {
     let (clock, log) = keeping(dir.path(), 1 << 20);
     clock.0.store(1499, Ordering::SeqCst);
     log.trim(&[12]).await.unwrap();
-    assert_eq!(log.range(0).start, 3, "times of appends are known after a reopen");
+    assert_eq!(
+        log.range(0).start,
+        3,
+        "times of appends are known after a reopen"
+    );
     clock.0.store(1500, Ordering::SeqCst);
     log.trim(&[12]).await.unwrap();
     assert_eq!(log.range(0).start, 12);
@@ -115,5 +138,15 @@ async fn a_read_below_a_trim_says_so_and_a_floor_that_is_missing_holds_everythin
     assert_eq!(log.range(0), OffsetRange { start: 0, end: 8 });
     log.trim(&[8, 0]).await.unwrap();
     let refused = log.read(0, 2, super::ALL).await.unwrap_err();
-    assert!(matches!(refused, LogError::OutOfRange { asked: 2, start: 8, .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            LogError::OutOfRange {
+                asked: 2,
+                start: 8,
+                ..
+            }
+        ),
+        "{refused}"
+    );
 }

@@ -70,7 +70,10 @@ fn g3_every_committed_batch_survives_kill_9_whole() {
         let store = SledStore::open(dir.path()).unwrap();
         for task in 0..TASKS {
             let position = position(&store, task);
-            assert!(position >= committed[usize::from(task)], "task {task}: {position:?}");
+            assert!(
+                position >= committed[usize::from(task)],
+                "task {task}: {position:?}"
+            );
             let mut expected = Vec::new();
             if let Some(number) = position {
                 expected.extend((0..WIDTH).map(|at| (entry_key(task, number, at), vec![at; 100])));

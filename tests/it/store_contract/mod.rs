@@ -6,10 +6,8 @@ mod on_disk;
 
 use std::collections::BTreeMap;
 
-use goldwire::ledger::{Batch, MemoryStore, SledStore, Store, keys};
+use goldwire::ledger::{Batch, MemoryStore, Pair, SledStore, Store, keys};
 use proptest::prelude::*;
-
-type Pair = (Vec<u8>, Vec<u8>);
 
 /// A store in memory, one on disk, and the latter's directory.
 fn stores() -> (tempfile::TempDir, [Box<dyn Store>; 2]) {
@@ -56,17 +54,29 @@ fn a_scan_returns_a_prefix_in_key_order() {
     let (_dir, stores) = stores();
     for store in stores {
         store
-            .commit(puts(&[("p/2", "b"), ("p/10", "c"), ("p", "-"), ("p/1", "a"), ("q", "-")]))
+            .commit(puts(&[
+                ("p/2", "b"),
+                ("p/10", "c"),
+                ("p", "-"),
+                ("p/1", "a"),
+                ("q", "-"),
+            ]))
             .unwrap();
         let found = store.scan(b"p/", None, 10).unwrap();
-        assert_eq!(found, [pair("p/1", "a"), pair("p/10", "c"), pair("p/2", "b")]);
+        assert_eq!(
+            found,
+            [pair("p/1", "a"), pair("p/10", "c"), pair("p/2", "b")]
+        );
         assert!(store.scan(b"p/", None, 0).unwrap().is_empty());
         assert!(store.scan(b"none", None, 10).unwrap().is_empty());
         let high = [0xFF, 0xFF];
         let mut batch = Batch::default();
         batch.put(high.to_vec(), Vec::new());
         store.commit(batch).unwrap();
-        assert_eq!(store.scan(&high, None, 10).unwrap(), [(high.to_vec(), Vec::new())]);
+        assert_eq!(
+            store.scan(&high, None, 10).unwrap(),
+            [(high.to_vec(), Vec::new())]
+        );
     }
 }
 
@@ -76,7 +86,10 @@ fn pages_of_a_scan_follow_each_other_whatever_their_size() {
     for store in stores {
         let mut batch = Batch::default();
         for number in 0..57_u32 {
-            batch.put(keys::dead_letter("crm", "id", number), number.to_string().into_bytes());
+            batch.put(
+                keys::dead_letter("crm", "id", number),
+                number.to_string().into_bytes(),
+            );
             batch.put(keys::dead_letter("other", "id", number), Vec::new());
         }
         store.commit(batch).unwrap();
@@ -90,13 +103,32 @@ fn pages_of_a_scan_follow_each_other_whatever_their_size() {
                 found.extend(page);
             }
             let values: Vec<String> = (0..57).map(|number| number.to_string()).collect();
-            let read: Vec<_> =
-                found.iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
+            let read: Vec<_> = found
+                .iter()
+                .map(|(_, value)| String::from_utf8_lossy(value))
+                .collect();
             assert_eq!(read, values);
         }
-        assert_eq!(store.scan(&prefix, Some(b"a before the prefix"), 100).unwrap().len(), 57);
-        assert!(store.scan(&prefix, Some(b"z after the prefix"), 100).unwrap().is_empty());
-        assert_eq!(store.scan(&keys::dead_letters_of(None), None, 200).unwrap().len(), 114);
+        assert_eq!(
+            store
+                .scan(&prefix, Some(b"a before the prefix"), 100)
+                .unwrap()
+                .len(),
+            57
+        );
+        assert!(
+            store
+                .scan(&prefix, Some(b"z after the prefix"), 100)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            store
+                .scan(&keys::dead_letters_of(None), None, 200)
+                .unwrap()
+                .len(),
+            114
+        );
     }
 }
 

@@ -32,7 +32,10 @@ fn a_second_process_is_refused_until_the_first_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let store = SledStore::open(dir.path()).unwrap();
     let why = refused(dir.path());
-    assert!(why.contains("in use") && why.contains(&dir.path().display().to_string()), "{why}");
+    assert!(
+        why.contains("in use") && why.contains(&dir.path().display().to_string()),
+        "{why}"
+    );
     drop(store);
     SledStore::open(dir.path()).unwrap();
 }
@@ -46,14 +49,20 @@ fn another_format_is_refused_and_an_unreadable_one_is_corrupt() {
     store.commit(puts(&[(format, "2")])).unwrap();
     drop(store);
     let why = refused(dir.path());
-    assert!(why.contains("format 2") && why.contains("run the version"), "{why}");
+    assert!(
+        why.contains("format 2") && why.contains("run the version"),
+        "{why}"
+    );
 
     let db = sled::open(dir.path()).unwrap();
     db.insert(keys::FORMAT, b"two").unwrap();
     db.flush().unwrap();
     drop(db);
     let corrupt = SledStore::open(dir.path()).unwrap_err();
-    assert!(matches!(&corrupt, StoreError::Corrupt { key, .. } if key == format), "{corrupt}");
+    assert!(
+        matches!(&corrupt, StoreError::Corrupt { key, .. } if key == format),
+        "{corrupt}"
+    );
 }
 
 #[test]
