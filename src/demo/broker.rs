@@ -3,7 +3,6 @@
 //! That broker keeps about 5 MB a partition and drops the oldest beyond, read or not, so the topic
 //! gets as many partitions as the script needs to stay well below.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -57,13 +56,16 @@ impl Broker {
     pub(super) async fn send(
         &self,
         key: &str,
-        headers: &HashMap<String, String>,
+        headers: &[(&'static str, String)],
         body: &[u8],
     ) -> Result<(), String> {
         let mut owned = OwnedHeaders::new_with_capacity(headers.len());
         for (name, value) in headers {
             let value = Some(value.as_bytes());
-            owned = owned.insert(Header { key: name, value });
+            owned = owned.insert(Header {
+                key: *name,
+                value,
+            });
         }
         let record = FutureRecord::to(TOPIC).key(key).payload(body).headers(owned);
         match self.producer.send(record, Duration::from_secs(10)).await {
