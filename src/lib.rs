@@ -18,7 +18,7 @@ pub mod time;
 
 // From the outside to the event log.
 pub mod decode;
-//pub mod ingest;
+pub mod ingest;
 pub mod log;
 pub mod reltio;
 pub mod source;

@@ -3,23 +3,18 @@
 //! Guarantee (G9): a record about another subject than the event's own never carries the version
 //! of that one, and nobody is called a survivor because of a place in a list.
 
-use std::fmt;
-
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::layer::{Layer, Text, object, text};
+use super::layer::{Layer, object, text};
 use super::metadata::{Field, Metadata};
+use super::uris::{ObjectHead, any_uri, other_uris, own_uri};
 use super::vocabulary::{EventType, Family};
-use super::{DecodeError, DecodeSettings, MAX_SUBJECTS};
+use super::{DecodeError, DecodeSettings};
 use crate::config::CompletenessConfig;
 use crate::event::{
     Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State, event_id, short_name,
 };
-
-/// The longest URI. Reltio's ids have seven or so characters.
-const MAX_URI: usize = 256;
 
 /// An event, before it is a record for each of its subjects.
 pub(super) struct Event<'a> {
@@ -42,16 +37,6 @@ struct Part<'e> {
     survivor: Option<&'e str>,
     /// The event's own subject: the version, the object and the type are this one's.
     own: bool,
-}
-
-#[derive(Default, serde::Deserialize)]
-struct ObjectHead<'a> {
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
-    #[serde(borrow, rename = "URI")]
-    upper_uri: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type")]
-    object_type: Option<&'a RawValue>,
 }
 
 #[derive(serde::Deserialize)]
@@ -95,9 +80,8 @@ impl<'a> Event<'a> {
     ) -> Self {
         let head: ObjectHead<'_> =
             layer.object.and_then(|json| object("object", json).ok()).unwrap_or_default();
-        let named = own_uri(layer, &head, metadata.source.as_deref()).ok().flatten();
         let object_type = object_type(layer, &head).unwrap_or_default();
-        let own = Some(named.unwrap_or_default());
+        let own = Some(any_uri(layer, &head, metadata.source.as_deref()));
         Self { event_type, own, others: Vec::new(), snapshot: false, object_type, metadata }
     }
 
@@ -247,88 +231,5 @@ fn object_type(layer: &Layer<'_>, head: &ObjectHead<'_>) -> Result<String, Decod
     match deltas.object_type {
         Some(json) => Ok(short_name(&text("deltas.entityType", json)?).to_owned()),
         None => Ok(String::new()),
-    }
-}
-
-/// The one subject that `sourceObjectUri`, `uri` and `object.uri` name, as many of them as there
-/// are.
-fn own_uri(
-    layer: &Layer<'_>,
-    head: &ObjectHead<'_>,
-    source: Option<&str>,
-) -> Result<Option<String>, DecodeError> {
-    let mut own = source.map(|uri| checked(Field::Source.name(), uri)).transpose()?;
-    let members = [
-        ("uri", layer.uri),
-        ("URI", layer.upper_uri),
-        ("object.uri", head.uri),
-        ("object.URI", head.upper_uri),
-    ];
-    for (field, json) in members {
-        let Some(json) = json else { continue };
-        let uri = checked(field, &text(field, json)?)?;
-        match &own {
-            Some(own) if *own != uri => return Err(DecodeError::Contradiction { field }),
-            _ => own = Some(uri),
-        }
-    }
-    Ok(own)
-}
-
-fn other_uris(layer: &Layer<'_>, own: Option<&str>) -> Result<Vec<String>, DecodeError> {
-    let Some(json) = layer.uris else { return Ok(Vec::new()) };
-    let bad = DecodeError::BadMember { field: "uris" };
-    let Uris(uris) = serde_json::from_str(json.get()).map_err(|_| bad)?;
-    if uris.len() > MAX_SUBJECTS {
-        return Err(DecodeError::TooManySubjects);
-    }
-    let mut others: Vec<String> = Vec::with_capacity(uris.len());
-    for Text(uri) in uris {
-        let uri = checked("uris", &uri)?;
-        if own != Some(uri.as_str()) && !others.contains(&uri) {
-            others.push(uri);
-        }
-    }
-    Ok(others)
-}
-
-/// A URI that may be a key of the log and a part of an address: no part of an object, no `..`.
-fn checked(field: &'static str, uri: &str) -> Result<String, DecodeError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
-    let is_id = |id: &str| !id.is_empty() && !id.starts_with('.') && id.bytes().all(plain);
-    let good = uri.len() <= MAX_URI
-        && Family::of(uri).is_some()
-        && uri.split_once('/').is_some_and(|(_, id)| is_id(id));
-    if good { Ok(uri.to_owned()) } else { Err(DecodeError::BadSubject { field }) }
-}
-
-/// A list of URIs that is not kept further than one above the limit.
-struct Uris<'a>(Vec<Text<'a>>);
-
-impl<'de> Deserialize<'de> for Uris<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_seq(UrisVisitor)
-    }
-}
-
-struct UrisVisitor;
-
-impl<'de> Visitor<'de> for UrisVisitor {
-    type Value = Uris<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of URIs")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut uris = Vec::new();
-        while uris.len() <= MAX_SUBJECTS {
-            match list.next_element()? {
-                Some(uri) => uris.push(uri),
-                None => return Ok(Uris(uris)),
-            }
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Uris(uris))
     }
 }

@@ -13,8 +13,9 @@ use crate::time::Millis;
 /// The longest value that is read. Ids and types of Reltio are far shorter.
 pub(super) const MAX_TEXT: usize = 1024;
 
-/// A time later than the year 2100 is not in ms, and one that is believed stops its lane until then.
-const LATEST: Millis = 4_102_444_800_000;
+/// Times are from 2001-09-09 to 2100-01-01: what is outside is not in ms. Seconds would make every
+/// event look stale, and microseconds would have its lane wait for thousands of years.
+const TIMES: std::ops::Range<Millis> = 1_000_000_000_000..4_102_444_800_000;
 
 /// A piece of metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +172,7 @@ fn time(text: &str) -> Option<Millis> {
         let timestamp: jiff::Timestamp = text.parse().ok()?;
         Some(timestamp.as_millisecond())
     })?;
-    (0..=LATEST).contains(&millis).then_some(millis)
+    TIMES.contains(&millis).then_some(millis)
 }
 
 #[cfg(test)]
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_time_in_milliseconds_is_refused() {
-        for text in ["-1", "1.5", "soon", "1720773510454000", "2024-07-12", "9999999999999999999"] {
+        for text in ["-1", "1.5", "soon", "1720773510454000", "1720773510", "2024-07-12", "9999999999999999999"] {
             assert_eq!(time(text), None, "{text}");
         }
     }

@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod layer;
 mod metadata;
+mod uris;
 pub(crate) mod vocabulary;
 
 pub use error::DecodeError;
@@ -30,8 +31,8 @@ pub const MAX_DEPTH: usize = 100;
 /// How many subjects one event may name besides its own.
 pub const MAX_SUBJECTS: usize = 256;
 
-/// How many carriers may be around one event: an SQS message with an SNS notification with a
-/// compressed body in it has five, counting text as one.
+/// How many layers one event may be in, itself included: an SQS message that holds an SNS
+/// notification that holds a compressed event has four, and two may be quoted once more.
 const MAX_LAYERS: usize = 6;
 
 /// How the records of one source are decoded.
