@@ -42,7 +42,13 @@ mod tests {
     #[test]
     fn reltios_own_sample_is_read() {
         let sample = "H4sIAAAAAAAAAKtWKkmtKFGyUlDySM3JyVcozy/KSVGqBQD//REqFwAAAA==";
-        assert_eq!(decompress(sample, 100), Ok(Bytes::from(r#"{"text": "Hello world"}"#)));
-        assert_eq!(decompress(sample, 22), Err(DecodeError::TooLarge { limit: 22 }));
+        assert_eq!(
+            decompress(sample, 100),
+            Ok(Bytes::from(r#"{"text": "Hello world"}"#))
+        );
+        assert_eq!(
+            decompress(sample, 22),
+            Err(DecodeError::TooLarge { limit: 22 })
+        );
     }
 }

@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn brackets_in_strings_and_side_by_side_do_not_nest() {
-        assert!(!is_too_deep(&format!(r#"{{"a":"\"{}"}}"#, "[{".repeat(MAX_DEPTH))));
+        assert!(!is_too_deep(&format!(
+            r#"{{"a":"\"{}"}}"#,
+            "[{".repeat(MAX_DEPTH)
+        )));
         assert!(!is_too_deep(&"[]".repeat(MAX_DEPTH * 2)));
     }
 

@@ -73,16 +73,21 @@ impl<'a> Event<'a> {
 
     /// An event that moves nothing is kept whatever it looks like: its shape may be one that is
     /// not known here, and must not end in dead letters.
-    fn of_no_consequence(
-        layer: &Layer<'_>,
-        metadata: Metadata<'a>,
-        event_type: EventType,
-    ) -> Self {
-        let head: ObjectHead<'_> =
-            layer.object.and_then(|json| object("object", json).ok()).unwrap_or_default();
+    fn of_no_consequence(layer: &Layer<'_>, metadata: Metadata<'a>, event_type: EventType) -> Self {
+        let head: ObjectHead<'_> = layer
+            .object
+            .and_then(|json| object("object", json).ok())
+            .unwrap_or_default();
         let object_type = object_type(layer, &head).unwrap_or_default();
         let own = Some(any_uri(layer, &head, metadata.source.as_deref()));
-        Self { event_type, own, others: Vec::new(), snapshot: false, object_type, metadata }
+        Self {
+            event_type,
+            own,
+            others: Vec::new(),
+            snapshot: false,
+            object_type,
+            metadata,
+        }
     }
 
     /// Events about relations never become records about entities, nor the reverse.
@@ -91,7 +96,9 @@ impl<'a> Event<'a> {
         for uri in self.own.iter().chain(&self.others) {
             let family = Family::of(uri).unwrap_or(Family::Either);
             if !known.admits(family) {
-                return Err(DecodeError::Contradiction { field: Field::Source.name() });
+                return Err(DecodeError::Contradiction {
+                    field: Field::Source.name(),
+                });
             }
             known = family;
         }
@@ -107,7 +114,11 @@ impl<'a> Event<'a> {
             }
             // Who survived a merge, or what was split off whom, is not said: each is read.
             let alone = self.others.len() == 1 && !several;
-            return Ok(self.others.iter().map(|uri| self.part(uri, kind, alone)).collect());
+            return Ok(self
+                .others
+                .iter()
+                .map(|uri| self.part(uri, kind, alone))
+                .collect());
         };
         let mut parts = vec![self.part(own, kind, true)];
         let other_kind = match kind {
@@ -123,7 +134,10 @@ impl<'a> Event<'a> {
         };
         for uri in &self.others {
             let survivor = (other_kind == Kind::Absorbed).then_some(own);
-            parts.push(Part { survivor, ..self.part(uri, other_kind, false) });
+            parts.push(Part {
+                survivor,
+                ..self.part(uri, other_kind, false)
+            });
         }
         Ok(parts)
     }
@@ -143,7 +157,13 @@ impl<'a> Event<'a> {
             | Kind::Split
             | Kind::Spawned => State::Unknown,
         };
-        Part { subject, kind, state, survivor: None, own }
+        Part {
+            subject,
+            kind,
+            state,
+            survivor: None,
+            own,
+        }
     }
 
     /// One record for each subject. `bytes` are the event's own, without their carriers: what an
@@ -155,7 +175,10 @@ impl<'a> Event<'a> {
         bytes: &Bytes,
     ) -> Result<Vec<EventRecord>, DecodeError> {
         let parts = self.parts()?;
-        Ok(parts.iter().map(|part| self.record(part, received, settings, bytes)).collect())
+        Ok(parts
+            .iter()
+            .map(|part| self.record(part, received, settings, bytes))
+            .collect())
     }
 
     fn record(
@@ -219,14 +242,20 @@ fn declare(record: &mut EventRecord, completeness: &CompletenessConfig) {
 
 /// `{}` is a snapshot of nothing: taken for whole, it would empty the subject everywhere.
 fn holds_members(object: &str) -> bool {
-    object.bytes().skip(1).find(|byte| !byte.is_ascii_whitespace()) != Some(b'}')
+    object
+        .bytes()
+        .skip(1)
+        .find(|byte| !byte.is_ascii_whitespace())
+        != Some(b'}')
 }
 
 fn object_type(layer: &Layer<'_>, head: &ObjectHead<'_>) -> Result<String, DecodeError> {
     if let Some(json) = head.object_type {
         return Ok(short_name(&text("object.type", json)?).to_owned());
     }
-    let Some(json) = layer.deltas else { return Ok(String::new()) };
+    let Some(json) = layer.deltas else {
+        return Ok(String::new());
+    };
     let deltas: Deltas<'_> = object("deltas", json)?;
     match deltas.object_type {
         Some(json) => Ok(short_name(&text("deltas.entityType", json)?).to_owned()),

@@ -159,7 +159,10 @@ fn refused(error: &serde_json::Error) -> DecodeError {
         // The members are taken as they are: all that can be wrong is that one is there twice.
         return DecodeError::BadMember { field: "body" };
     }
-    DecodeError::NotJson { line: error.line(), column: error.column() }
+    DecodeError::NotJson {
+        line: error.line(),
+        column: error.column(),
+    }
 }
 
 impl<'a> Layer<'a> {
@@ -187,7 +190,8 @@ impl<'a> Layer<'a> {
 
     /// Whether the object was left out, or may have been cut, for its size.
     pub(super) fn is_oversize(&self) -> bool {
-        self.exceeded.is_some_and(|exceeded| exceeded.get() != "false")
+        self.exceeded
+            .is_some_and(|exceeded| exceeded.get() != "false")
     }
 }
 
@@ -248,7 +252,9 @@ pub(super) fn text<'a>(
         return Err(bad);
     }
     match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).map(|Text(text)| text).map_err(|_| bad),
+        Some(b'"') => serde_json::from_str(json)
+            .map(|Text(text)| text)
+            .map_err(|_| bad),
         Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(json)),
         _ => Err(bad),
     }

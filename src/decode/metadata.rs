@@ -109,7 +109,9 @@ impl<'t> Metadata<'t> {
         if value.is_empty() {
             return Ok(());
         }
-        let bad = DecodeError::BadMember { field: field.name() };
+        let bad = DecodeError::BadMember {
+            field: field.name(),
+        };
         if value.len() > MAX_TEXT {
             return Err(bad);
         }
@@ -134,7 +136,9 @@ impl<'t> Metadata<'t> {
             return Ok(());
         };
         if known.kind != said.kind || !known.family.admits(said.family) {
-            return Err(DecodeError::Contradiction { field: Field::EventType.name() });
+            return Err(DecodeError::Contradiction {
+                field: Field::EventType.name(),
+            });
         }
         if known.family == Family::Either {
             self.event_type = Some(said);
@@ -151,9 +155,9 @@ fn keep_first(known: &mut String, value: &str) {
 
 fn agree<T: PartialEq>(known: &mut Option<T>, said: T, field: Field) -> Result<(), DecodeError> {
     match known {
-        Some(known) if *known != said => {
-            Err(DecodeError::Contradiction { field: field.name() })
-        }
+        Some(known) if *known != said => Err(DecodeError::Contradiction {
+            field: field.name(),
+        }),
         _ => {
             *known = Some(said);
             Ok(())
@@ -183,13 +187,27 @@ mod tests {
     fn times_are_read_as_numbers_and_as_iso_8601() {
         assert_eq!(time("1720773510454"), Some(1_720_773_510_454));
         assert_eq!(time("2024-07-12T08:38:30.454Z"), Some(1_720_773_510_454));
-        assert_eq!(time("2024-07-12T10:38:30.454+02:00"), Some(1_720_773_510_454));
-        assert_eq!(time("2024-07-12T08:38:30.454+0000"), Some(1_720_773_510_454));
+        assert_eq!(
+            time("2024-07-12T10:38:30.454+02:00"),
+            Some(1_720_773_510_454)
+        );
+        assert_eq!(
+            time("2024-07-12T08:38:30.454+0000"),
+            Some(1_720_773_510_454)
+        );
     }
 
     #[test]
     fn what_is_not_a_time_in_milliseconds_is_refused() {
-        for text in ["-1", "1.5", "soon", "1720773510454000", "1720773510", "2024-07-12", "9999999999999999999"] {
+        for text in [
+            "-1",
+            "1.5",
+            "soon",
+            "1720773510454000",
+            "1720773510",
+            "2024-07-12",
+            "9999999999999999999",
+        ] {
             assert_eq!(time(text), None, "{text}");
         }
     }
@@ -198,8 +216,13 @@ mod tests {
     fn two_names_of_one_kind_agree_and_the_narrower_one_stays() {
         let mut metadata = Metadata::of_headers(&HashMap::new(), "t").unwrap();
         metadata.take(Field::EventType, "UPDATE").unwrap();
-        metadata.take(Field::EventType, "relationship_changed").unwrap();
-        assert_eq!(metadata.event_type, Some(EventType::named("RELATIONSHIP_CHANGED")));
+        metadata
+            .take(Field::EventType, "relationship_changed")
+            .unwrap();
+        assert_eq!(
+            metadata.event_type,
+            Some(EventType::named("RELATIONSHIP_CHANGED"))
+        );
         metadata.take(Field::EventType, "UPDATE").unwrap();
         assert!(metadata.take(Field::EventType, "ENTITY_CHANGED").is_err());
         assert!(metadata.take(Field::EventType, "CREATE").is_err());

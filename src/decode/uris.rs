@@ -34,7 +34,9 @@ pub(super) fn own_uri(
     head: &ObjectHead<'_>,
     source: Option<&str>,
 ) -> Result<Option<String>, DecodeError> {
-    let mut own = source.map(|uri| checked(Field::Source.name(), uri)).transpose()?;
+    let mut own = source
+        .map(|uri| checked(Field::Source.name(), uri))
+        .transpose()?;
     for (field, json) in members(layer, head) {
         let uri = checked(field, &text(field, json)?)?;
         match &own {
@@ -48,8 +50,13 @@ pub(super) fn own_uri(
 /// The first URI of any kind of object, in the same order; empty if there is none.
 pub(super) fn any_uri(layer: &Layer<'_>, head: &ObjectHead<'_>, source: Option<&str>) -> String {
     let source = source.map(str::to_owned);
-    let said = members(layer, head).filter_map(|(field, json)| Some(text(field, json).ok()?.into()));
-    source.into_iter().chain(said).find(|uri| is_uri(uri)).unwrap_or_default()
+    let said =
+        members(layer, head).filter_map(|(field, json)| Some(text(field, json).ok()?.into()));
+    source
+        .into_iter()
+        .chain(said)
+        .find(|uri| is_uri(uri))
+        .unwrap_or_default()
 }
 
 fn members<'a>(
@@ -62,12 +69,16 @@ fn members<'a>(
         ("object.uri", head.uri),
         ("object.URI", head.upper_uri),
     ];
-    members.into_iter().filter_map(|(field, json)| Some((field, json?)))
+    members
+        .into_iter()
+        .filter_map(|(field, json)| Some((field, json?)))
 }
 
 /// Whom the event names besides `own`: each once, in the order sent.
 pub(super) fn other_uris(layer: &Layer<'_>, own: Option<&str>) -> Result<Vec<String>, DecodeError> {
-    let Some(json) = layer.uris else { return Ok(Vec::new()) };
+    let Some(json) = layer.uris else {
+        return Ok(Vec::new());
+    };
     let bad = DecodeError::BadMember { field: "uris" };
     let Uris(uris) = serde_json::from_str(json.get()).map_err(|_| bad)?;
     if uris.len() > MAX_SUBJECTS {
@@ -85,15 +96,23 @@ pub(super) fn other_uris(layer: &Layer<'_>, own: Option<&str>) -> Result<Vec<Str
 
 fn checked(field: &'static str, uri: &str) -> Result<String, DecodeError> {
     let good = is_uri(uri) && Family::of(uri).is_some();
-    if good { Ok(uri.to_owned()) } else { Err(DecodeError::BadSubject { field }) }
+    if good {
+        Ok(uri.to_owned())
+    } else {
+        Err(DecodeError::BadSubject { field })
+    }
 }
 
 /// Whether it is `{objects}/{id}`: no part of an object, no `..`, nothing to be escaped.
 fn is_uri(uri: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
-    let is_name = |name: &str| !name.starts_with('.') && !name.is_empty() && name.bytes().all(plain);
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    let is_name =
+        |name: &str| !name.starts_with('.') && !name.is_empty() && name.bytes().all(plain);
     uri.len() <= MAX_URI
-        && uri.split_once('/').is_some_and(|(objects, id)| is_name(objects) && is_name(id))
+        && uri
+            .split_once('/')
+            .is_some_and(|(objects, id)| is_name(objects) && is_name(id))
 }
 
 /// A list of URIs that is not kept further than one above the limit.

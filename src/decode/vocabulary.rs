@@ -39,9 +39,14 @@ pub(crate) struct EventType {
 impl EventType {
     /// The meaning of `name`, whatever its case. A name that is not known moves nothing.
     pub(crate) fn named(name: &str) -> Self {
-        let known = NAMES.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
+        let known = NAMES
+            .iter()
+            .find(|(known, ..)| known.eq_ignore_ascii_case(name));
         known.map_or(
-            Self { kind: Kind::Other, family: Family::Either },
+            Self {
+                kind: Kind::Other,
+                family: Family::Either,
+            },
             |&(_, kind, family)| Self { kind, family },
         )
     }

@@ -36,7 +36,12 @@ impl Filter {
         event_types: Option<&[String]>,
         include_relationships: bool,
     ) -> Self {
-        let short = |types: &[String]| types.iter().map(|name| short_name(name).to_owned()).collect();
+        let short = |types: &[String]| {
+            types
+                .iter()
+                .map(|name| short_name(name).to_owned())
+                .collect()
+        };
         let mut kinds = Vec::new();
         for kind in KINDS {
             for family in [Family::Entity, Family::Relation] {
@@ -46,7 +51,10 @@ impl Filter {
                 }
             }
         }
-        Self { entity_types: entity_types.map(short), kinds }
+        Self {
+            entity_types: entity_types.map(short),
+            kinds,
+        }
     }
 
     /// Whether the event is taken. One of unknown type is: after [`needs_type`](Self::needs_type)
@@ -57,19 +65,27 @@ impl Filter {
         let (kind, is_relation) = (event.kind(), event.is_relation());
         kind == Kind::Erased
             || self.passes_kind(kind, is_relation)
-                && (is_relation || event.object_type.is_empty() || self.passes_type(&event.object_type))
+                && (is_relation
+                    || event.object_type.is_empty()
+                    || self.passes_type(&event.object_type))
     }
 
     /// Whether events of this kind about entities, or about relations, are taken. The absorbed
     /// pass with the merged and the spawned with the split, whose names they share.
     pub fn passes_kind(&self, kind: Kind, is_relation: bool) -> bool {
-        let family = if is_relation { Family::Relation } else { Family::Entity };
+        let family = if is_relation {
+            Family::Relation
+        } else {
+            Family::Entity
+        };
         kind == Kind::Erased || self.kinds.contains(&(kind, family))
     }
 
     /// Whether entities of this type are taken.
     pub fn passes_type(&self, entity_type: &str) -> bool {
-        let Some(patterns) = &self.entity_types else { return true };
+        let Some(patterns) = &self.entity_types else {
+            return true;
+        };
         let entity_type = short_name(entity_type);
         patterns.iter().any(|pattern| matches(pattern, entity_type))
     }
@@ -98,11 +114,13 @@ fn names(kind: Kind, family: Family, patterns: &[String]) -> bool {
         | Kind::Merged
         | Kind::Split => kind,
     };
-    let mut own = NAMES.iter().filter(|(_, of, about)| {
-        (*of == kind || *of == with) && family.admits(*about)
-    });
+    let mut own = NAMES
+        .iter()
+        .filter(|(_, of, about)| (*of == kind || *of == with) && family.admits(*about));
     own.any(|(name, ..)| {
-        patterns.iter().any(|pattern| matches(&pattern.to_ascii_uppercase(), name))
+        patterns
+            .iter()
+            .any(|pattern| matches(&pattern.to_ascii_uppercase(), name))
     })
 }
 
@@ -121,7 +139,9 @@ fn matches(pattern: &str, text: &str) -> bool {
             (None, None) => return true,
             (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {}
             _ => {
-                let Some((after_star, mut skipped)) = retry else { return false };
+                let Some((after_star, mut skipped)) = retry else {
+                    return false;
+                };
                 if skipped.next().is_none() {
                     return false;
                 }
@@ -139,12 +159,23 @@ mod tests {
 
     #[test]
     fn wildcards_match_as_in_file_names() {
-        for (pattern, text) in
-            [("*", ""), ("*", "a"), ("a*c", "abbc"), ("?b*", "ab"), ("*a*b", "xaab"), ("é?", "éa")]
-        {
+        for (pattern, text) in [
+            ("*", ""),
+            ("*", "a"),
+            ("a*c", "abbc"),
+            ("?b*", "ab"),
+            ("*a*b", "xaab"),
+            ("é?", "éa"),
+        ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in [("", "a"), ("?", ""), ("a*c", "abcd"), ("a?", "a"), ("*b", "a")] {
+        for (pattern, text) in [
+            ("", "a"),
+            ("?", ""),
+            ("a*c", "abcd"),
+            ("a?", "a"),
+            ("*b", "a"),
+        ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
     }
