@@ -18,7 +18,7 @@ use crate::event::{
 
 /// An event, before it is a record for each of its subjects.
 pub(super) struct Event<'a> {
-    event_type: EventType,
+    meaning: EventType,
     /// The object that the event itself is about: `sourceObjectUri`.
     own: Option<String>,
     /// Whom else it names, without `own`, each once, in the order sent.
@@ -60,7 +60,7 @@ impl<'a> Event<'a> {
         let others = other_uris(layer, own.as_deref())?;
         let members = layer.object.is_some_and(|json| holds_members(json.get()));
         let event = Self {
-            event_type,
+            meaning: event_type,
             own,
             others,
             snapshot: members && !layer.is_oversize(),
@@ -81,7 +81,7 @@ impl<'a> Event<'a> {
         let object_type = object_type(layer, &head).unwrap_or_default();
         let own = Some(any_uri(layer, &head, metadata.source.as_deref()));
         Self {
-            event_type,
+            meaning: event_type,
             own,
             others: Vec::new(),
             snapshot: false,
@@ -92,7 +92,7 @@ impl<'a> Event<'a> {
 
     /// Events about relations never become records about entities, nor the reverse.
     fn is_of_one_family(&self) -> Result<(), DecodeError> {
-        let mut known = self.event_type.family;
+        let mut known = self.meaning.family;
         for uri in self.own.iter().chain(&self.others) {
             let family = Family::of(uri).unwrap_or(Family::Either);
             if !known.admits(family) {
@@ -106,7 +106,7 @@ impl<'a> Event<'a> {
     }
 
     fn parts(&self) -> Result<Vec<Part<'_>>, DecodeError> {
-        let kind = self.event_type.kind;
+        let kind = self.meaning.kind;
         let several = matches!(kind, Kind::Merged | Kind::Split);
         let Some(own) = self.own.as_deref() else {
             if self.others.is_empty() {

@@ -124,8 +124,8 @@ impl<'t> Metadata<'t> {
             Field::CommitTime => agree(&mut self.commit_time, time(value).ok_or(bad)?, field),
             // These two name a copy or an attempt: every carrier may have its own. The outermost
             // is the one that can be looked up where the record came from.
-            Field::MessageId => Ok(keep_first(&mut self.message_id, value)),
-            Field::Traceparent => Ok(keep_first(&mut self.traceparent, value)),
+            Field::MessageId => keep_first(&mut self.message_id, value),
+            Field::Traceparent => keep_first(&mut self.traceparent, value),
         }
     }
 
@@ -147,10 +147,15 @@ impl<'t> Metadata<'t> {
     }
 }
 
-fn keep_first(known: &mut String, value: &str) {
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "one shape for everything that takes a value"
+)]
+fn keep_first(known: &mut String, value: &str) -> Result<(), DecodeError> {
     if known.is_empty() {
         value.clone_into(known);
     }
+    Ok(())
 }
 
 fn agree<T: PartialEq>(known: &mut Option<T>, said: T, field: Field) -> Result<(), DecodeError> {

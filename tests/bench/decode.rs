@@ -1,8 +1,4 @@
 //! Decoding beside a parse of the whole tree, which it must not need: same bytes, same run.
-#![expect(
-    missing_docs,
-    reason = "criterion's macro makes a function without any"
-)]
 
 use std::fmt::Write as _;
 use std::hint::black_box;

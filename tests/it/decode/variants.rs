@@ -272,3 +272,17 @@ fn where_a_record_came_from_is_carried_on() {
     assert_eq!(origin.source, "stream");
     assert_eq!(origin.message_id, "5e0c7ba1-6f3c-4a55-a4a5-b6d3a0c1f5a0");
 }
+
+/// Valid JSON that no tree can hold: the record passes, and its sink's lane reads Reltio.
+#[test]
+fn a_snapshot_that_cannot_be_a_tree_has_no_state() {
+    for value in [r#""\ud800""#, "1e999"] {
+        let body = format!(r#"{{"type":"UPDATE","object":{{"uri":"entities/a","x":{value}}}}}"#);
+        let record = one(&[], &body);
+        assert_eq!(
+            (record.state(), record.subject_state()),
+            (State::Alive, None),
+            "{value}"
+        );
+    }
+}
