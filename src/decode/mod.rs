@@ -1,177 +1,86 @@
-//! From received bytes to events: whom each is about, what happened, and at which clocks.
+//! Decoding: from the bytes of Reltio's events to one record for each subject.
 //!
-//! Guarantee (G10, bad input): never panics and never builds a tree of the payload; memory is at
-//! most a small multiple of the configured body. An error names what is wrong by a code, never by
-//! the content. The payload reaches the event untouched.
+//! Guarantee: what cannot be understood is refused with a code, never guessed at: two places that
+//! contradict each other, a subject that is not one, bytes that are not JSON. No input panics, and
+//! none takes more memory than a small multiple of the source's limit (G8).
+//!
+//! An event is a hint that a subject changed: a snapshot is taken as it is, everything else
+//! (deltas, ids, claim checks, merges) makes a record that says who changed and has to be read.
 
-mod body;
+mod compression;
 mod depth;
+mod error;
+mod event;
+mod layer;
 mod metadata;
-mod split;
-mod unpack;
-mod vocabulary;
+mod uris;
+pub(crate) mod vocabulary;
 
+pub use error::DecodeError;
+
+use self::event::Event;
+use self::layer::Opened;
+use self::metadata::{Field, Metadata};
 use crate::config::CompletenessConfig;
-use crate::event::{EventRecord, Kind, SourceRecord, State, event_id};
+use crate::event::{EventRecord, Kind, SourceRecord, State};
 
-pub use depth::MAX_DEPTH;
-pub use metadata::reads_header;
-pub use split::MAX_SUBJECTS;
-pub use vocabulary::{Family, kinds_called};
+/// How deeply a body may be nested. Less than the 128 levels at which the parser of a sink that
+/// needs the tree gives up, and several times what Reltio's nested attributes need.
+pub const MAX_DEPTH: usize = 100;
+
+/// How many subjects one event may name besides its own.
+pub const MAX_SUBJECTS: usize = 256;
+
+/// How many layers one event may be in, itself included: an SQS message that holds an SNS
+/// notification that holds a compressed event has four, and two may be quoted once more.
+const MAX_LAYERS: usize = 6;
 
 /// How the records of one source are decoded.
 #[derive(Debug, Clone)]
 pub struct DecodeSettings {
-    /// The tenant whose events are taken.
+    /// The tenant that is served; events that name another are refused.
     pub tenant: String,
     /// What an absent field of an object means.
     pub completeness: CompletenessConfig,
-    /// Longest body in bytes, before and after decompression.
+    /// The largest body in bytes, before and after decompression.
     pub max_bytes: usize,
 }
 
-/// Why a record has no event. Holds no content of the record (G10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Nothing was sent.
-    #[error("the body is empty")]
-    Empty,
-    /// More bytes than the source may send, before or after decompression.
-    #[error("the body is larger than allowed")]
-    TooLarge,
-    /// Not UTF-8.
-    #[error("the body is not UTF-8")]
-    NotUtf8,
-    /// Not JSON, and not compressed JSON.
-    #[error("the body is not JSON")]
-    NotJson,
-    /// JSON nested deeper than [`MAX_DEPTH`].
-    #[error("the body is nested too deeply")]
-    TooDeep,
-    /// Base64, but no gzip in it.
-    #[error("the body is base64, but not gzip")]
-    BadZip,
-    /// JSON, but not of the shape of an event.
-    #[error("the body is JSON, but not an event")]
-    NotAnEvent,
-    /// No event type in metadata or body.
-    #[error("no event type is given")]
-    NoType,
-    /// No subject in metadata or body.
-    #[error("no subject is given")]
-    NoSubject,
-    /// The subject is not `entities/…` or `relations/…`.
-    #[error("the subject is not an entity or a relation")]
-    BadSubject,
-    /// Version or commit time is not a number or a time.
-    #[error("a clock is not a number or a time")]
-    BadClock,
-    /// Metadata and body, or two carriers of metadata, say different things.
-    #[error("metadata and body contradict each other")]
-    Contradiction,
-    /// Another tenant's event.
-    #[error("the event is of another tenant")]
-    UnknownTenant,
-    /// One event about more than [`MAX_SUBJECTS`].
-    #[error("the event names too many subjects")]
-    TooManySubjects,
-}
-
-impl DecodeError {
-    /// A stable code, for dead letters and metrics.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLarge => "too_large",
-            Self::NotUtf8 => "not_utf8",
-            Self::NotJson => "not_json",
-            Self::TooDeep => "too_deep",
-            Self::BadZip => "bad_zip",
-            Self::NotAnEvent => "not_an_event",
-            Self::NoType => "no_type",
-            Self::NoSubject => "no_subject",
-            Self::BadSubject => "bad_subject",
-            Self::BadClock => "bad_clock",
-            Self::Contradiction => "contradiction",
-            Self::UnknownTenant => "unknown_tenant",
-            Self::TooManySubjects => "too_many_subjects",
-        }
-    }
-}
-
-/// The events of a source's record, one for each subject; at least one.
+/// The records, one for each subject, that `record` amounts to. Their payload is a part of its
+/// body, untouched, where it could be.
 ///
 /// # Errors
-/// [`DecodeError`] if the record cannot be understood as a whole; no part of it is kept then.
+/// [`DecodeError`]: the record is for dead letters.
 pub fn decode(
     record: &SourceRecord,
     settings: &DecodeSettings,
 ) -> Result<Vec<EventRecord>, DecodeError> {
-    if record.body.len() > settings.max_bytes {
-        return Err(DecodeError::TooLarge);
+    let mut metadata = Metadata::of_headers(&record.headers, &settings.tenant)?;
+    let mut bytes = record.body.clone();
+    for _ in 0..MAX_LAYERS {
+        let inner = match layer::open(&bytes, settings.max_bytes, &mut metadata)? {
+            Opened::Event(layer) => {
+                return Event::read(&layer, metadata)?.records(record, settings, &bytes);
+            }
+            Opened::Wrapped(inner) => inner,
+        };
+        bytes = inner;
     }
-    let from_headers = metadata::of_headers(&record.headers)?;
-    let received = unpack::unpack(&record.body, settings.max_bytes)?;
-    depth::check(&received)?;
-    let (metadata, payload) = match body::envelope(&received)? {
-        None => (from_headers, received),
-        Some((outer, inner)) => {
-            let inner = unpack::unpack(&inner, settings.max_bytes)?;
-            depth::check(&inner)?;
-            (from_headers.with(outer)?, inner)
-        }
-    };
-    if metadata
-        .tenant
-        .as_ref()
-        .is_some_and(|tenant| *tenant != settings.tenant)
-    {
-        return Err(DecodeError::UnknownTenant);
-    }
-    let body = body::parse(&payload)?;
-    let mut events = split::events(&metadata, &body)?;
-    for event in &mut events {
-        event.tenant.clone_from(&settings.tenant);
-        event.received_time = record.received_time;
-        event.traceparent = metadata.traceparent.clone().unwrap_or_default();
-        event.origin.clone_from(&record.origin);
-        if let (Some(origin), Some(id)) = (&mut event.origin, &metadata.message_id) {
-            origin.message_id.clone_from(id);
-        }
-        if event.state() == State::Alive {
-            event.payload = payload.clone();
-            complete(event, &settings.completeness);
-        }
-        event.id = event_id(event, &record.body).as_str().to_owned();
-    }
-    Ok(events)
+    Err(DecodeError::BadEnvelope)
 }
 
-fn complete(event: &mut EventRecord, completeness: &CompletenessConfig) {
-    use crate::event::Completeness;
-    match completeness {
-        CompletenessConfig::Whole => event.set_completeness(Completeness::Whole),
-        CompletenessConfig::OvOnly => event.set_completeness(Completeness::OvOnly),
-        CompletenessConfig::Fields(fields) => {
-            event.set_completeness(Completeness::Fields);
-            event.fields.clone_from(fields);
-        }
-    }
-}
-
-/// Whether nothing can be done with the event before Reltio is read.
+/// Whether Reltio has to be read before the record can go to the sinks: it does not say what its
+/// subject is, and it moves something.
 pub fn needs_hydration(event: &EventRecord) -> bool {
     event.state() == State::Unknown && event.kind() != Kind::Other
 }
 
-/// Whether the event does not say who survived: worth a read where there is an API.
+/// Whether the record does not say who survived: worth a read where there is an API.
 pub fn lacks_survivor(event: &EventRecord) -> bool {
     event.state() == State::Absorbed && event.absorbed_by.is_none()
 }
 
-impl EventRecord {
-    /// Whether the event is about a relation.
-    pub fn is_relation(&self) -> bool {
-        self.subject.starts_with("relations/")
-    }
+/// Whether decoding reads the header `name` (lower-case); sources keep only those.
+pub fn reads_header(name: &str) -> bool {
+    Field::ALL.iter().any(|field| field.header() == name)
 }

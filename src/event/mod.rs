@@ -49,6 +49,11 @@ impl EventRecord {
         Subject::new(&self.tenant, &self.subject)
     }
 
+    /// Whether the subject is a relation.
+    pub fn is_relation(&self) -> bool {
+        self.subject.starts_with("relations/")
+    }
+
     /// The clocks the record carries.
     pub fn clocks(&self) -> Clocks {
         Clocks {

@@ -151,7 +151,7 @@ impl Lane {
         let register = held.as_ref().map(|held| held.register.clone());
         let asks = matches!(record.says, Says::Asks);
         let fenced =
-            if asks { Fenced::Ask } else { fence(register.as_ref(), clocks, true, SKEW) };
+            if asks { Fenced::Ask } else { fence(register.as_ref(), clocks, 0, SKEW) };
         let mut after = register.unwrap_or_default();
         match (fenced, &record.says) {
             (Fenced::Apply, Says::State(state)) => {
