@@ -15,14 +15,14 @@ const START: Millis = 1_767_225_600_123;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
-pub struct HandClock(AtomicI64);
+pub(crate) struct HandClock(AtomicI64);
 
 impl HandClock {
-    pub fn at(time: Millis) -> Arc<Self> {
+    pub(crate) fn at(time: Millis) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(time)))
     }
 
-    pub fn set(&self, time: Millis) {
+    pub(crate) fn set(&self, time: Millis) {
         self.0.store(time, Ordering::SeqCst);
     }
 
@@ -38,7 +38,7 @@ impl Clock for HandClock {
 }
 
 /// A client for `fake`, with `change` made to its configuration.
-pub fn client_with(
+pub(crate) fn client_with(
     fake: &FakeReltio,
     clock: &Arc<HandClock>,
     change: impl FnOnce(&mut serde_json::Value),
@@ -83,7 +83,15 @@ impl Stage {
         let tenant = Arc::new(world.into_tenant());
         let shared = Arc::clone(&clock);
         let fake = FakeReltio::start(&settings, tenant, shared).await.unwrap();
-        Self { ada, bob, cy, job, contact, fake, clock }
+        Self {
+            ada,
+            bob,
+            cy,
+            job,
+            contact,
+            fake,
+            clock,
+        }
     }
 
     fn client(&self) -> Arc<Client> {
@@ -116,7 +124,10 @@ async fn fifty_reads_at_once_ask_for_one_token() {
     let stage = stage().await;
     stage.crowd(&stage.client()).await;
     let counts = stage.fake.counts();
-    assert_eq!((counts.tokens, counts.found, counts.unauthorized), (1, 50, 0));
+    assert_eq!(
+        (counts.tokens, counts.found, counts.unauthorized),
+        (1, 50, 0)
+    );
 }
 
 #[tokio::test]
@@ -210,7 +221,10 @@ async fn what_reltio_says_not_to_retry_is_not_retried() {
     for code in [400, 413, 500, 507] {
         stage.fake.fail_next(status(code, None));
         let error = stage.client().read(&stage.ada).await.unwrap_err();
-        assert!(matches!(error, ReltioError::Rejected { .. }), "{code}: {error}");
+        assert!(
+            matches!(error, ReltioError::Rejected { .. }),
+            "{code}: {error}"
+        );
     }
     stage.fake.fail_next(status(403, None));
     let error = stage.client().read(&stage.ada).await.unwrap_err();
@@ -256,7 +270,11 @@ async fn a_read_finds_the_living_the_survivor_and_nothing() {
 #[tokio::test]
 async fn a_lagging_answer_says_what_was_under_the_date_of_now() {
     let lag = (15_000, 15_000);
-    let stage = Stage::new(FakeReltioSettings { lag, ..FakeReltioSettings::default() }).await;
+    let stage = Stage::new(FakeReltioSettings {
+        lag,
+        ..FakeReltioSettings::default()
+    })
+    .await;
     let client = stage.client();
     // 30 s after the start: the merge of second 10 is seen, the removal of second 20 is not.
     let cy = client.read(&stage.cy).await.unwrap();
@@ -272,7 +290,11 @@ async fn a_lagging_answer_says_what_was_under_the_date_of_now() {
 async fn a_crosswalk_finds_the_entity_that_has_it_and_no_other() {
     let stage = stage().await;
     let client = stage.client();
-    let found = client.by_crosswalk("SFDC_CONTACT", &stage.contact).await.unwrap().found;
+    let found = client
+        .by_crosswalk("SFDC_CONTACT", &stage.contact)
+        .await
+        .unwrap()
+        .found;
     let Found::Alive(owner) = found else {
         panic!("{found:?}");
     };
@@ -319,7 +341,12 @@ async fn an_answer_without_a_date_is_no_answer() {
 #[tokio::test]
 async fn a_uri_that_leads_elsewhere_is_not_sent() {
     let stage = stage().await;
-    for uri in ["entities/../tenants", "entities/_byUris", "configuration", "entities/"] {
+    for uri in [
+        "entities/../tenants",
+        "entities/_byUris",
+        "configuration",
+        "entities/",
+    ] {
         let error = stage.client().read(uri).await.unwrap_err();
         assert!(matches!(error, ReltioError::Rejected { .. }), "{uri}");
     }
@@ -333,8 +360,14 @@ async fn plain_http_is_refused_unless_a_test_asks_for_it() {
         config["insecure_plain_http"] = false.into();
     });
     let sentence = refused.unwrap_err();
-    assert!(sentence.starts_with("reltio.url: found http://"), "{sentence}");
-    assert!(sentence.contains("reltio.insecure_plain_http"), "{sentence}");
+    assert!(
+        sentence.starts_with("reltio.url: found http://"),
+        "{sentence}"
+    );
+    assert!(
+        sentence.contains("reltio.insecure_plain_http"),
+        "{sentence}"
+    );
 
     for (key, text) in [
         ("url", "reltio.example"),
@@ -345,7 +378,10 @@ async fn plain_http_is_refused_unless_a_test_asks_for_it() {
             config[key] = text.into();
         });
         let sentence = refused.unwrap_err();
-        assert!(sentence.starts_with(&format!("reltio.{key}: ")), "{sentence}");
+        assert!(
+            sentence.starts_with(&format!("reltio.{key}: ")),
+            "{sentence}"
+        );
         assert!(!sentence.contains("hunter2"));
     }
 }
