@@ -85,7 +85,9 @@ impl Client {
                         }
                         reply.status.to_string()
                     }
-                    last => return Err(last.error(reply.status)),
+                    last @ (Verdict::Renew | Verdict::Refused(_) | Verdict::Rejected) => {
+                        return Err(last.error(reply.status));
+                    }
                 },
                 Err(TOO_LARGE) => return Err(rejected(TOO_LARGE)),
                 Err(code) => code.to_owned(),

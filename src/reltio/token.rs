@@ -131,7 +131,9 @@ impl Tokens {
                         let pause = verdict::retry_after(&reply.headers);
                         (reply.status.to_string(), pause)
                     }
-                    final_one => return Err(final_one.error(reply.status)),
+                    last @ (Verdict::Renew | Verdict::Refused(_) | Verdict::Rejected) => {
+                        return Err(last.error(reply.status));
+                    }
                 },
                 Err(code) => (code.to_owned(), None),
             };
@@ -176,7 +178,10 @@ fn judge(status: u16) -> Verdict {
         500 => Verdict::Again,
         other => match verdict::verdict(other) {
             Verdict::Rejected => Verdict::Refused("correct reltio.auth_url"),
-            verdict => verdict,
+            verdict @ (Verdict::Answered
+            | Verdict::Renew
+            | Verdict::Again
+            | Verdict::Refused(_)) => verdict,
         },
     }
 }

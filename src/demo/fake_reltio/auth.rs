@@ -46,14 +46,12 @@ impl TokenDesk {
             });
             return (400, problem);
         }
-        let (token, ends) = match self.token.take().filter(|(_, ends)| now < *ends) {
-            Some(held) => held,
-            None => {
-                self.given += 1;
-                let ends = now.saturating_add(as_millis(self.lifetime));
-                (format!("token-{}", self.given), ends)
-            }
-        };
+        let held = self.token.take().filter(|(_, ends)| now < *ends);
+        let (token, ends) = held.unwrap_or_else(|| {
+            self.given += 1;
+            let ends = now.saturating_add(as_millis(self.lifetime));
+            (format!("token-{}", self.given), ends)
+        });
         let answer = json!({
             "access_token": token,
             "token_type": "bearer",

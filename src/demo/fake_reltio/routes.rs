@@ -170,7 +170,10 @@ impl Fake {
 
     fn nothing(&self, uri: &str) -> Response {
         count(&self.counters.missing);
-        answer(404, problem(101, &format!("Object with id={uri} not found")))
+        answer(
+            404,
+            problem(101, &format!("Object with id={uri} not found")),
+        )
     }
 
     /// The time that the answering replica has reached.

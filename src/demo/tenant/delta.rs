@@ -37,9 +37,7 @@ pub(super) fn deltas(event: &Happening) -> Value {
 }
 
 fn items(event: &Happening) -> Vec<Value> {
-    let created = |after: &Value| {
-        vec![json!({ "type": event.event.name(), "newValue": after })]
-    };
+    let created = |after: &Value| vec![json!({ "type": event.event.name(), "newValue": after })];
     match (&event.before, &event.after) {
         (None, Some(after)) => created(after),
         (Some(before), Some(after)) => between(before, after),

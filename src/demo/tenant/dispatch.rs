@@ -37,7 +37,10 @@ impl Dispatch<'_> {
             self.copy(event, Carrier::Webhook);
         }
         if self.chance(shares.without_clocks) {
-            let form = Form { clocks: false, ..self.form(event) };
+            let form = Form {
+                clocks: false,
+                ..self.form(event)
+            };
             self.write(event, Carrier::Kafka, form);
         }
         if !event.event.names_participants() && self.chance(shares.partial) {
@@ -46,7 +49,10 @@ impl Dispatch<'_> {
             } else {
                 (Carrier::WebhookOvOnly, Payload::OvOnly)
             };
-            let form = Form { payload, ..self.form(event) };
+            let form = Form {
+                payload,
+                ..self.form(event)
+            };
             self.write(event, carrier, form);
         }
     }

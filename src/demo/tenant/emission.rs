@@ -42,6 +42,10 @@ pub enum Payload {
 }
 
 /// How a message is written.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of its own, made for each message"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Form {
     /// What the body holds.

@@ -26,9 +26,15 @@ impl EntityType {
 
     fn attributes(self) -> &'static [&'static str] {
         match self {
-            Self::Individual => {
-                &["FirstName", "LastName", "Email", "Phone", "Address", "Status", "BirthDate"]
-            }
+            Self::Individual => &[
+                "FirstName",
+                "LastName",
+                "Email",
+                "Phone",
+                "Address",
+                "Status",
+                "BirthDate",
+            ],
             Self::Organization => &["Name", "Website", "Address", "Status"],
         }
     }
@@ -105,7 +111,13 @@ impl Entity {
     }
 
     /// Adds a crosswalk of `source` that contributes every attribute.
-    pub(super) fn link(&mut self, source: &'static str, rng: &mut ChaCha8Rng, at: Millis, turn: u64) {
+    pub(super) fn link(
+        &mut self,
+        source: &'static str,
+        rng: &mut ChaCha8Rng,
+        at: Millis,
+        turn: u64,
+    ) {
         let value = match source {
             SALESFORCE_SOURCE => words::salesforce_id(rng),
             "Reltio" => self.id().to_owned(),
@@ -166,7 +178,11 @@ fn content(attribute: &str, rng: &mut ChaCha8Rng) -> Content {
             rng.random_range(1..=12),
             rng.random_range(1..=28)
         ),
-        "Name" => format!("{} {}", pick(rng, &words::COMPANY), pick(rng, &words::ENDING)),
+        "Name" => format!(
+            "{} {}",
+            pick(rng, &words::COMPANY),
+            pick(rng, &words::ENDING)
+        ),
         "Website" => format!("https://{}.example.com", id(rng, 6).to_lowercase()),
         "Status" => return status(rng),
         "Address" => return address(rng),
@@ -177,7 +193,11 @@ fn content(attribute: &str, rng: &mut ChaCha8Rng) -> Content {
 fn status(rng: &mut ChaCha8Rng) -> Content {
     let (code, raw, name) = pick(
         rng,
-        &[("ACTV", "active", "Active"), ("PROS", "P", "Prospect"), ("INAC", "0", "Inactive")],
+        &[
+            ("ACTV", "active", "Active"),
+            ("PROS", "P", "Prospect"),
+            ("INAC", "0", "Inactive"),
+        ],
     );
     Content::Lookup { code, raw, name }
 }

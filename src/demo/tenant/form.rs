@@ -13,8 +13,14 @@ use serde_json::{Map, Value, json};
 
 /// Members of an object that [`Carrier::WebhookFields`](super::Carrier::WebhookFields) sends:
 /// what its source must declare.
-pub const SELECTED_FIELDS: [&str; 6] =
-    ["uri", "type", "updatedBy", "updatedTime", "attributes", "crosswalks"];
+pub const SELECTED_FIELDS: [&str; 6] = [
+    "uri",
+    "type",
+    "updatedBy",
+    "updatedTime",
+    "attributes",
+    "crosswalks",
+];
 
 /// Headers and body of a message.
 pub(super) type Written = (Vec<(&'static str, String)>, Bytes);

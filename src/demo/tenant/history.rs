@@ -39,12 +39,15 @@ pub struct Moment {
     pub state: ObjectState,
 }
 
+/// Whose a crosswalk was from when on; nobody's once its entity was removed.
+pub(super) type Owners = Vec<(Millis, Option<String>)>;
+
 /// A tenant's whole past, and, while a script is played, its future.
 #[derive(Debug, Default)]
 pub struct Tenant {
     pub(super) name: String,
     pub(super) past: BTreeMap<String, Vec<Moment>>,
-    pub(super) crosswalks: BTreeMap<(String, String), Vec<(Millis, Option<String>)>>,
+    pub(super) crosswalks: BTreeMap<(String, String), Owners>,
 }
 
 impl Tenant {

@@ -45,7 +45,10 @@ pub(super) fn entity_type(entity: &Entity) -> String {
 /// What people call the entity.
 pub(super) fn label(entity: &Entity) -> String {
     let text = |attribute: &str| {
-        let values = entity.values.iter().filter(|value| value.attribute == attribute);
+        let values = entity
+            .values
+            .iter()
+            .filter(|value| value.attribute == attribute);
         let newest = values.max_by_key(|value| (value.turn, &value.id));
         match newest.map(|value| &value.content) {
             Some(Content::Text(text)) => text.clone(),

@@ -3,8 +3,8 @@
 
 use std::mem;
 
-use rand::seq::SliceRandom as _;
 use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
 
 use super::entity::Entity;
 use super::event_type::EventType;
@@ -22,20 +22,20 @@ impl World {
         if winner == loser || kind.is_none() || kind != self.kind(loser) {
             return false;
         }
-        let Some(mut lost) = self.entities.remove(loser) else {
+        let Some(mut gone) = self.entities.remove(loser) else {
             return false;
         };
         let Some(mut won) = self.entities.get(winner).cloned() else {
             return false;
         };
         let commit = self.commit(at);
-        let links = lost.links.iter().map(|link| link.id.clone()).collect();
-        won.links.append(&mut lost.links);
-        won.values.append(&mut lost.values);
+        let links = gone.links.iter().map(|link| link.id.clone()).collect();
+        won.links.append(&mut gone.links);
+        won.values.append(&mut gone.values);
         won.updated = commit.time;
         let loss = Loss {
             winner: winner.to_owned(),
-            shell: lost,
+            shell: gone,
             links,
         };
         self.lost.insert(loser.to_owned(), loss);
@@ -65,7 +65,10 @@ impl World {
     pub fn unmerge(&mut self, at: Millis, loser: &str) -> bool {
         let origin = self.lost.get(loser).map(|loss| loss.winner.clone());
         let origin = origin.and_then(|winner| self.entities.get(&winner).cloned());
-        let Some((mut origin, loss)) = origin.zip(self.lost.remove(loser)) else {
+        let Some(mut origin) = origin else {
+            return false;
+        };
+        let Some(loss) = self.lost.remove(loser) else {
             return false;
         };
         let commit = self.commit(at);

@@ -5,9 +5,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::event_type::EventType;
 use super::history::ObjectState;
+use super::json;
 use super::words::{self, id, pick};
 use super::world::{Commit, World};
-use super::json;
 use crate::time::Millis;
 
 /// A living relation. `home` are the ends it was made with, `ends` those it has now.
@@ -86,8 +86,9 @@ impl World {
                 None => self.drop_relation(commit, &uri),
                 Some(ends) if ends == relation.ends => {}
                 Some(ends) => {
-                    let updated = commit.time;
-                    let moved = Relation { ends, updated, ..relation.clone() };
+                    let mut moved = relation.clone();
+                    moved.ends = ends;
+                    moved.updated = commit.time;
                     self.put_relation(commit, moved, EventType::RelationChanged);
                 }
             }

@@ -12,7 +12,7 @@ pub struct SimulatorSettings {
     pub tenant_name: String,
     /// Distinct events of the tenant, at least; copies and defects come on top.
     pub events: usize,
-    /// When the script begins, ms since 1970.
+    /// When the script begins, ms since 1970: the time at which it will be played.
     pub start: Millis,
     /// From the first change to the last, ms.
     pub duration: Millis,
@@ -34,7 +34,7 @@ impl Default for SimulatorSettings {
             seed: 1,
             tenant_name: "demo".to_owned(),
             events: 3000,
-            start: 0,
+            start: 1_767_225_600_000,
             duration: 10_000,
             clock_skew: 200,
             reorder: 500,

@@ -106,7 +106,8 @@ impl Simulator {
     /// How many dead letters the script must leave: messages that nobody can decode, all
     /// different.
     pub fn malformed(&self) -> usize {
-        let malformed = |emission: &&Emission| matches!(emission.meaning, Meaning::Malformed { .. });
+        let malformed =
+            |emission: &&Emission| matches!(emission.meaning, Meaning::Malformed { .. });
         self.emissions.iter().filter(malformed).count()
     }
 
@@ -145,14 +146,14 @@ impl Writer {
     fn run(&mut self, at: Millis, operation: Operation) -> bool {
         match operation {
             Operation::Create => false,
-            Operation::Relate => self.pair().is_some_and(|(start, end)| {
-                self.world.relate(at, &start, &end).is_some()
-            }),
+            Operation::Relate => self
+                .pair()
+                .is_some_and(|(start, end)| self.world.relate(at, &start, &end).is_some()),
             Operation::Rerelate => self.rerelate(at),
             Operation::Unmerge => self.unmerge(at),
-            Operation::Merge => self.pair().is_some_and(|(winner, loser)| {
-                self.world.merge(at, &winner, &loser)
-            }),
+            Operation::Merge => self
+                .pair()
+                .is_some_and(|(winner, loser)| self.world.merge(at, &winner, &loser)),
             Operation::Update => self.any().is_some_and(|uri| self.world.update(at, &uri)),
             Operation::Contribute => self.any().is_some_and(|uri| {
                 let person = self.world.kind(&uri) == Some(EntityType::Individual);

@@ -6,13 +6,41 @@ use rand_chacha::ChaCha8Rng;
 
 /// First names.
 pub(super) const FIRST: [&str; 16] = [
-    "Ada", "Aiko", "Björn", "Chidi", "Dolores", "Emeka", "Fatima", "Grace", "Hana", "Ines", "João",
-    "Katarzyna", "Liam", "Meera", "Noor", "Zoë",
+    "Ada",
+    "Aiko",
+    "Björn",
+    "Chidi",
+    "Dolores",
+    "Emeka",
+    "Fatima",
+    "Grace",
+    "Hana",
+    "Ines",
+    "João",
+    "Katarzyna",
+    "Liam",
+    "Meera",
+    "Noor",
+    "Zoë",
 ];
 /// Last names.
 pub(super) const LAST: [&str; 16] = [
-    "Andersson", "Bianchi", "Castillo", "Dubois", "Eriksen", "Fischer", "García", "Hughes",
-    "Ivanova", "Jansen", "Kowalska", "López", "Müller", "Nakamura", "O'Neill", "Şahin",
+    "Andersson",
+    "Bianchi",
+    "Castillo",
+    "Dubois",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Hughes",
+    "Ivanova",
+    "Jansen",
+    "Kowalska",
+    "López",
+    "Müller",
+    "Nakamura",
+    "O'Neill",
+    "Şahin",
 ];
 /// Companies.
 pub(super) const COMPANY: [&str; 12] = [
@@ -23,8 +51,14 @@ pub(super) const COMPANY: [&str; 12] = [
 pub(super) const ENDING: [&str; 5] = ["GmbH", "Inc.", "Ltd", "S.A.", "& Sons"];
 /// Streets.
 pub(super) const STREET: [&str; 8] = [
-    "Mill Lane", "Rue de la Paix", "Hauptstraße", "High Street", "Calle Mayor", "Via Roma",
-    "Juneau Ave", "Elm Court",
+    "Mill Lane",
+    "Rue de la Paix",
+    "Hauptstraße",
+    "High Street",
+    "Calle Mayor",
+    "Via Roma",
+    "Juneau Ave",
+    "Elm Court",
 ];
 /// Cities with a postal code and a country's code.
 pub(super) const CITY: [(&str, &str, &str); 6] = [
@@ -36,8 +70,14 @@ pub(super) const CITY: [(&str, &str, &str); 6] = [
     ("Torino", "10121", "IT"),
 ];
 /// Job titles.
-pub(super) const TITLE: [&str; 6] =
-    ["Buyer", "Engineer", "Founder", "Head of Sales", "Nurse", "Director, R&D"];
+pub(super) const TITLE: [&str; 6] = [
+    "Buyer",
+    "Engineer",
+    "Founder",
+    "Head of Sales",
+    "Nurse",
+    "Director, R&D",
+];
 
 const ALPHANUMERIC: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -69,9 +109,12 @@ pub(super) fn salesforce_id(rng: &mut ChaCha8Rng) -> String {
         .as_bytes()
         .chunks(5)
         .filter_map(|five| {
-            let upper = five.iter().enumerate().fold(0_usize, |bits, (place, byte)| {
-                bits | (usize::from(byte.is_ascii_uppercase()) << place)
-            });
+            let upper = five
+                .iter()
+                .enumerate()
+                .fold(0_usize, |bits, (place, byte)| {
+                    bits | (usize::from(byte.is_ascii_uppercase()) << place)
+                });
             CASES.get(upper).copied().map(char::from)
         })
         .collect();
@@ -91,7 +134,11 @@ mod tests {
             let id = salesforce_id(&mut rng);
             assert_eq!(id.len(), 18);
             assert!(id.starts_with("003"));
-            assert!(id[15..].bytes().all(|byte| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345".contains(&byte)));
+            assert!(
+                id[15..]
+                    .bytes()
+                    .all(|byte| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345".contains(&byte))
+            );
         }
     }
 }

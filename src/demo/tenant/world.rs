@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::entity::{Entity, EntityType, SALESFORCE_SOURCE};
 use super::event_type::EventType;
 use super::history::{Moment, ObjectState, Tenant};
-use super::relation::Relation;
-use super::words::{id, pick};
 use super::json;
+use super::relation::Relation;
 use super::truth::Merge;
+use super::words::{id, pick};
 use crate::time::Millis;
 
 /// When an operation was done: truly, and by its node's clock.
@@ -222,8 +222,10 @@ impl World {
     pub(super) fn put(&mut self, commit: Commit, entity: Entity) -> Change {
         for link in &entity.links {
             let uri = Some(entity.uri.clone());
-            if self.owned(commit, link.source, &link.value, uri) && link.source == SALESFORCE_SOURCE {
-                self.salesforce.push((link.value.clone(), entity.uri.clone()));
+            if self.owned(commit, link.source, &link.value, uri) && link.source == SALESFORCE_SOURCE
+            {
+                self.salesforce
+                    .push((link.value.clone(), entity.uri.clone()));
             }
         }
         let object = Arc::new(json::entity(&entity));
