@@ -29,12 +29,14 @@ impl DirLock {
     /// Takes `dir`, making it if need be.
     pub(crate) fn take(dir: &Path) -> Result<Self, Untaken> {
         let made = || {
-            fs::create_dir_all(dir)?;
-            // the directory's own name must survive, too
-            dir.canonicalize()?
-                .parent()
-                .map_or(Ok(()), |above| File::open(above)?.sync_all())?;
-            File::options()
+            if !dir.try_exists()? {
+                fs::create_dir_all(dir)?;
+                // The directory's own name must survive a loss of power, too.
+                let above = dir.canonicalize()?.parent().map(File::open);
+                above.map_or(Ok(()), |above| above?.sync_all())?;
+            }
+            let mut options = File::options();
+            options
                 .write(true)
                 .create(true)
                 .truncate(false)

@@ -191,7 +191,7 @@ impl Appender {
             ..self.header
         };
         let segment = Segment::at(&self.dir, self.next);
-        let created = segment.create(&header);
+        let created = segment.create(&header, || (self.seams.before_sync)());
         if created.is_err() {
             self.after = After::Distrusted;
         }

@@ -134,7 +134,7 @@ fn made(dir: &Path, partitions: u16) -> Result<Identity, LogError> {
             before,
         };
         Segment::at(&folder, 0)
-            .create(&header)
+            .create(&header, || Ok(()))
             .map_err(|error| io_error(&error))?;
     }
     write_identity(dir, &identity).map_err(|error| io_error(&error))?;

@@ -72,7 +72,8 @@ pub struct Seams {
     pub clock: SharedClock,
     /// Called before each write of a frame.
     pub before_write: Hook,
-    /// Called before each fsync of a frame, and of the cut after a failed one.
+    /// Called before each fsync of a frame, of the cut after a failed one, and of the name of a
+    /// segment that follows another.
     pub before_sync: Hook,
 }
 

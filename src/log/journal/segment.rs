@@ -135,7 +135,12 @@ impl Segment {
     }
 
     /// Makes its file, durably: under another name first, so that no half header is ever seen.
-    pub(super) fn create(&self, header: &Header) -> io::Result<File> {
+    /// After an error the file may be there all the same.
+    pub(super) fn create(
+        &self,
+        header: &Header,
+        before_sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<File> {
         let draft = self.path.with_extension("new");
         let file = OpenOptions::new()
             .read(true)
@@ -146,6 +151,7 @@ impl Segment {
         file.write_all_at(&header.encode(), 0)?;
         file.sync_all()?;
         fs::rename(&draft, &self.path)?;
+        before_sync()?;
         self.path.parent().map_or(Ok(()), sync_dir)?;
         Ok(file)
     }

@@ -168,6 +168,24 @@ async fn a_roll_that_fails_halfway_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_segment_that_was_begun_and_not_made_durable_is_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (failures, log) = failing_sync(dir.path());
+    fill(&log, 3).await;
+    failures.set(&[ErrorKind::Other]);
+    assert!(matches!(
+        log.append(0, vec![kilobyte(3)]).await,
+        Err(LogError::Io(_))
+    ));
+    // It would fit into the old segment, whose length the new one's header tells already.
+    assert_eq!(log.append(0, vec![record("small")]).await.unwrap(), 3);
+    log.trim(&[0]).await.unwrap();
+    fill(&log, 3).await;
+    drop(log);
+    assert_eq!(read_on(&open(dir.path(), 1), 0, 0).await.unwrap().len(), 7);
+}
+
+#[tokio::test]
 async fn g8_below_the_disk_reserve_appends_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let settings = JournalSettings {

@@ -169,6 +169,27 @@ async fn a_segment_of_another_log_is_refused() {
     damaged(dir.path(), 1);
 }
 
+#[tokio::test]
+async fn good_frames_in_another_order_are_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(&open(dir.path(), 1), 5).await;
+    let files = segments(dir.path(), 0);
+    let swap = |file: &Path| {
+        let mut bytes = std::fs::read(file).unwrap();
+        let (head, frames) = bytes.split_at_mut(usize::try_from(HEADER).unwrap());
+        let frame = (frames.len() / (1024 + 40), 1024 + 40);
+        assert_eq!((head.len(), frames.len()), (52, frame.0 * frame.1));
+        let (first, others) = frames.split_at_mut(frame.1);
+        first.swap_with_slice(&mut others[..frame.1]);
+        std::fs::write(file, bytes).unwrap();
+    };
+    swap(&files[0]);
+    let met = read_on(&open(dir.path(), 1), 0, 0).await.unwrap_err();
+    assert!(matches!(met, LogError::Damaged { .. }), "{met}");
+    swap(&files[1]);
+    assert_eq!(damaged(dir.path(), 1).1, HEADER);
+}
+
 /// What happens to a journal between two looks at it.
 #[derive(Debug, Clone)]
 enum Step {
