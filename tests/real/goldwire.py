@@ -163,8 +163,8 @@ class Goldwire:
             done = all(lags.get(name, 1) == 0 for name in groups)
             done = done and lags.get(f"{self.app}.inbox", 0) == 0
             quiet = quiet + 1 if done else 0
-            # The gauges are set every few seconds: as long as that, nothing may be left.
-            return quiet >= 12
+            # The gauges are set once a second: for longer than that, nothing may be left.
+            return quiet >= 8
 
         wait_for(f"all lags to be 0 (last seen {self.lags()})", seconds, idle, every=0.5)
 

@@ -106,6 +106,10 @@ listener.name.sasl_ssl.{MECHANISM.lower()}.sasl.jaas.config={scram}
             "--add-config", change, "--entity-type", "users", "--entity-name", USER,
         )  # fmt: skip
 
+    def reset_password(self) -> None:
+        """Gives the SCRAM user the password back that everybody else uses."""
+        self.set_password(PASSWORD)
+
     def group_lag(self, group: str) -> dict[tuple[str, int], int]:
         """What `kafka-consumer-groups --describe` says: lag by topic and partition."""
         text = self.tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)
