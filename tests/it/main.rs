@@ -16,6 +16,7 @@ mod decode;
 mod engine;
 mod fence_oracle;
 mod journal;
+mod kafka_real;
 mod kafka_source;
 mod killed;
 mod privacy;

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
@@ -95,10 +96,10 @@ impl ConsumerContext for Heard {
             release(consumer, list, assign);
             return;
         }
-        let partitions = list
-            .elements()
+        let elements = list.elements();
+        let partitions = elements
             .iter()
-            .map(|element| element.partition())
+            .map(TopicPartitionListElem::partition)
             .collect();
         self.say(if assign {
             Said::Assign(partitions)

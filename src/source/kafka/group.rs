@@ -83,6 +83,10 @@ impl Reader {
     }
 
     fn ask(&mut self, arriving: Arriving) -> Option<Arriving> {
+        if arriving.partitions.is_empty() {
+            self.begin(&[]);
+            return None;
+        }
         match positions::begin(&self.consumer, &self.settings, &arriving.partitions) {
             Ok(begins) => self.chosen(arriving, begins),
             Err(Trouble::Retry(code)) => {
@@ -174,7 +178,9 @@ impl Reader {
                 .stands(begin.partition, unsigned(begin.offset), unsigned(begin.end));
         }
         self.complaints.clear();
-        self.shared.tell(SourceEvent::Assigned { partitions });
+        if !partitions.is_empty() {
+            self.shared.tell(SourceEvent::Assigned { partitions });
+        }
         let offsets = begins
             .iter()
             .map(|begin| (begin.partition, Offset::Offset(begin.offset)));

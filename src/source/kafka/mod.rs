@@ -130,16 +130,18 @@ impl KafkaSource {
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
     let made: Result<BaseConsumer<Heard>, _> =
         settings.client().create_with_context(Heard::default());
-    let mut consumer = made.map_err(|error| match error {
-        // Its text quotes the value, which may be a secret (G10).
-        KafkaError::ClientConfig(_, _, key, _) => {
+    let mut consumer = made.map_err(|error| {
+        // The text of the first quotes the value, which may be a secret (G10).
+        if let KafkaError::ClientConfig(_, _, key, _) = error {
             format!("properties.{key}: librdkafka knows no such property, or not this value of it")
+        } else if let KafkaError::ClientCreation(text) = error {
+            settings.redact(&text)
+        } else {
+            format!(
+                "librdkafka does not start: {:?}",
+                error.rdkafka_error_code()
+            )
         }
-        KafkaError::ClientCreation(text) => settings.redact(&text),
-        other => format!(
-            "librdkafka does not start: {:?}",
-            other.rdkafka_error_code()
-        ),
     })?;
     let shared = Arc::clone(shared);
     consumer.set_nonempty_callback(move || shared.wake());

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Heard;
@@ -213,7 +214,7 @@ fn has_offsets(consumer: &BaseConsumer<Heard>, topic: &str) -> Result<bool, Trou
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
     let topics = metadata.topics().iter().filter(|of| of.name() == topic);
     let all: Vec<i32> = topics
-        .flat_map(|of| of.partitions().iter().map(|partition| partition.id()))
+        .flat_map(|of| of.partitions().iter().map(MetadataPartition::id))
         .collect();
     Ok(committed(consumer, topic, &all)?
         .iter()
