@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod salesforce;
+pub mod warehouse;
 
 use std::fmt::Debug;
 use std::time::Duration;
