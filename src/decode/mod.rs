@@ -75,6 +75,12 @@ pub fn needs_hydration(event: &EventRecord) -> bool {
     event.state() == State::Unknown && event.kind() != Kind::Other
 }
 
+/// Whether the record says that its subject was absorbed, but not by whom: worth a read where
+/// there is an API.
+pub fn lacks_survivor(event: &EventRecord) -> bool {
+    event.state() == State::Absorbed && event.absorbed_by.is_none()
+}
+
 /// Whether decoding reads the header `name` (lower-case); sources keep only those.
 pub fn reads_header(name: &str) -> bool {
     Field::ALL.iter().any(|field| field.header() == name)
