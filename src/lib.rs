@@ -13,6 +13,7 @@
 //! ```
 
 // What everything speaks of.
+mod dir_lock;
 pub mod event;
 pub mod time;
 
@@ -36,4 +37,5 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod telemetry;
+pub mod tls;
 pub mod topology;

@@ -3,6 +3,9 @@
 //! Guarantee (G7): one outcome per delivery, never one per batch. Delivering the same thing twice
 //! leaves the target as delivering it once, so the engine may always try again.
 
+pub mod batch;
+pub mod salesforce;
+
 use std::fmt::Debug;
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ mod engine;
 mod fence_oracle;
 mod journal;
 mod kafka_source;
+mod killed;
 mod privacy;
 mod reltio_client;
 mod salesforce;

@@ -1,1 +1,1 @@
-//! reltio_client
+//! Being built.
