@@ -36,6 +36,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod instance;
 pub mod telemetry;
 pub mod tls;
 pub mod topology;

@@ -75,7 +75,8 @@ pub fn needs_hydration(event: &EventRecord) -> bool {
     event.state() == State::Unknown && event.kind() != Kind::Other
 }
 
-/// Whether the record does not say who survived: worth a read where there is an API.
+/// Whether the record says that its subject was absorbed, but not by whom: worth a read where
+/// there is an API.
 pub fn lacks_survivor(event: &EventRecord) -> bool {
     event.state() == State::Absorbed && event.absorbed_by.is_none()
 }

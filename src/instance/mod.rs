@@ -124,7 +124,7 @@ impl Instance {
     /// If something cannot be opened or bound; nothing is left running.
     pub async fn start(config: &Config, with: &Surroundings) -> Result<Self, StartError> {
         let files = Files::open(config)?;
-        let golden = parts::golden(config, &with.clock, &with.metrics)?;
+        let golden = parts::golden(config, &with.clock)?;
         let mut instance = Self {
             files: files.clone(),
             sinks: Vec::new(),
@@ -159,6 +159,7 @@ impl Instance {
             rules: parts::clock_rules(config),
             clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
+            reads: Arc::default(),
         };
         instance.start_ingest(config, &context)?;
         instance.start_webhooks(config, with).await?;

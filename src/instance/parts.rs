@@ -70,8 +70,9 @@ impl Files {
                 segment: config.log.segment.get(),
             })
         };
-        let log = journal("log", config.log.partitions, config.log.quota.get())?;
-        let inbox = journal("inbox", 1, config.inbox.quota.get())?;
+        let log: Arc<dyn Log> =
+            Arc::new(journal("log", config.log.partitions, config.log.quota.get())?);
+        let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
         let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
@@ -115,12 +116,11 @@ pub fn clock_rules(config: &Config) -> ClockRules {
 pub fn golden(
     config: &Config,
     clock: &SharedClock,
-    metrics: &Arc<Metrics>,
 ) -> Result<Option<Arc<dyn Golden>>, StartError> {
     let Some(api) = &config.reltio else {
         return Ok(None);
     };
-    let client = reltio::Client::new(api, Arc::clone(clock), Arc::clone(metrics));
+    let client = reltio::Client::new(api, Arc::clone(clock));
     Ok(Some(Arc::new(client.map_err(StartError::Refused)?)))
 }
 
