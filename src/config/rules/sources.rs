@@ -101,7 +101,7 @@ fn subscription(at: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(attributes) = at.get("attributes") {
         let items = attributes.items();
         let all = matches!(items.as_slice(), [only] if only.text() == Some("*"));
-        if !all && attributes.value.is_array() {
+        if !all && attributes.value.is_array() && items.iter().all(|item| item.text().is_some()) {
             let remedy = "only [\"*\"] so far: a golden record is taken whole or not at all";
             rules.refuse(&attributes, remedy);
         }
