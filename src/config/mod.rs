@@ -4,13 +4,23 @@
 //! in this order: YAML, `${NAME}` and `{file: …}` replaced, the JSON Schema of [`Config`], then
 //! what only several keys together can violate.
 
+mod comments;
+mod load;
+mod nearest;
+mod path;
 mod problem;
+mod rules;
+mod schema;
 mod settings;
 mod sinks;
 mod sources;
+mod validate;
 mod values;
+mod variables;
 
+pub use load::{LoadError, load, parse};
 pub use problem::{Problem, Problems};
+pub use schema::schema;
 pub use settings::{
     Admin, Config, Delivery, Inbox, LogSettings, OnFull, Quota, ReltioApi, Retry, Tls,
     WebhookListener,

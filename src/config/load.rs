@@ -1,0 +1,177 @@
+//! Loading: the steps from a file to a [`Config`], each of which adds its problems.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path as FilePath;
+
+use serde_json::Value;
+
+use super::comments::without_comments;
+use super::path::{Path, Step};
+use super::rules;
+use super::schema::{Shape, schema};
+use super::validate::Check;
+use super::variables::{Environment, Variables};
+use super::{Config, Problem, Problems};
+
+/// Everything that is wrong with a configuration. Prints one line a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError(pub Vec<Problem>);
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Loads the configuration file at `path`. `env` looks up environment variables. Paths inside the
+/// file are relative to the working directory.
+///
+/// # Errors
+/// Every problem at once, each with its path, the value (never a secret) and the remedy.
+pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let remedy = format!("{error}; give a readable file, or write one with `goldwire init`");
+        LoadError(vec![problem(path.display().to_string(), String::new(), remedy)])
+    })?;
+    parse(&text, env)
+}
+
+/// As [`load`], from the file's text.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
+    let mut root = yaml(text)?;
+    let mut problems = Problems::default();
+    let (replaced, refused) = replace_variables(&mut root, env, &mut problems);
+
+    let schema = schema();
+    let shape = Shape { root: &schema };
+    let validator = jsonschema::validator_for(&schema).map_err(|error| {
+        let found = error.to_string();
+        LoadError(vec![problem("schema".to_owned(), found, "report this".to_owned())])
+    })?;
+    let check = Check { shape, root: &root, replaced: &replaced };
+    let mut found = Problems::default();
+    check.violations(&validator, &mut found);
+
+    let with_secrets = read_secrets(shape, &root, &mut found);
+    let check = Check { shape, root: &with_secrets, replaced: &replaced };
+    rules::check(&check, &mut found);
+
+    // A value whose variable is missing is wrong for that reason alone.
+    let refused: BTreeSet<String> = refused.iter().map(ToString::to_string).collect();
+    problems.0.extend(found.0.into_iter().filter(|problem| !refused.contains(&problem.path)));
+    finish(with_secrets, problems)
+}
+
+fn finish(root: Value, problems: Problems) -> Result<Config, LoadError> {
+    let mut problems = problems.0;
+    problems.sort_by(|one, other| (&one.path, &one.found).cmp(&(&other.path, &other.found)));
+    problems.dedup();
+    if !problems.is_empty() {
+        return Err(LoadError(problems));
+    }
+    serde_json::from_value(root).map_err(|_| {
+        // Its text could quote a secret. The schema has accepted what serde refuses.
+        let remedy = "the configuration does not match the schema; report this".to_owned();
+        LoadError(vec![problem("configuration".to_owned(), String::new(), remedy)])
+    })
+}
+
+fn problem(path: String, found: String, remedy: String) -> Problem {
+    Problem { path, found, remedy }
+}
+
+/// The tree of a YAML document. A key that stands there twice is an error, never a choice.
+fn yaml(text: &str) -> Result<Value, LoadError> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+    };
+    let text = without_comments(text);
+    serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+        let place = error.location().map_or_else(
+            || "configuration".to_owned(),
+            |at| format!("line {}, column {}", at.line(), at.column()),
+        );
+        let (found, remedy) = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                (format!("the key `{key}` a second time"), "keep one of them".to_owned())
+            }
+            serde_saphyr::Error::DuplicateMappingKey { .. } => {
+                ("a key a second time".to_owned(), "keep one of them".to_owned())
+            }
+            // The parser's text may quote the line, and the line may hold a secret.
+            _ => (String::new(), "this is not YAML; check indentation, colons, quotes".to_owned()),
+        };
+        LoadError(vec![problem(place, found, remedy)])
+    })
+}
+
+fn replace_variables(
+    root: &mut Value,
+    env: Environment<'_>,
+    problems: &mut Problems,
+) -> (BTreeSet<Path>, BTreeSet<Path>) {
+    let mut variables = Variables { env, replaced: BTreeSet::new(), refused: BTreeSet::new() };
+    variables.replace(&Path::default(), root, problems);
+    (variables.replaced, variables.refused)
+}
+
+/// The tree with `{file: PATH}` replaced by the file's content wherever the schema has a secret.
+fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Value {
+    let mut files = Vec::new();
+    find_files(&Path::default(), root, &mut files);
+    let mut read = root.clone();
+    for (path, file) in files {
+        if !shape.is(&path, "Secret") {
+            continue;
+        }
+        match std::fs::read_to_string(&file) {
+            Ok(text) if text.trim().is_empty() => {
+                problems.add(path.key("file").to_string(), format!("{file:?}"), "the file is empty");
+            }
+            // An editor ends the file with a line break that is no part of the secret.
+            Ok(text) => put(&mut read, &path, text.trim_end_matches(['\r', '\n'])),
+            Err(error) => {
+                let remedy = format!("{}; make the file readable", error.kind());
+                problems.add(path.key("file").to_string(), format!("{file:?}"), remedy);
+            }
+        }
+    }
+    read
+}
+
+fn find_files(path: &Path, value: &Value, files: &mut Vec<(Path, String)>) {
+    match value {
+        Value::Object(entries) => {
+            if let (1, Some(Value::String(file))) = (entries.len(), entries.get("file")) {
+                files.push((path.clone(), file.clone()));
+            }
+            for (key, entry) in entries {
+                find_files(&path.key(key), entry, files);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_files(&path.index(index), item, files);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn put(root: &mut Value, path: &Path, text: &str) {
+    let found = path.0.iter().try_fold(root, |at, step| match step {
+        Step::Key(key) => at.get_mut(key),
+        Step::Index(index) => at.get_mut(index),
+    });
+    if let Some(found) = found {
+        *found = Value::from(text);
+    }
+}

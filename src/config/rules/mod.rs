@@ -1,0 +1,164 @@
+//! What only several keys together, or a value's meaning, can violate.
+//!
+//! The rules look at the tree and not at [`Config`](super::Config), so that they find their
+//! problems while the schema still finds others.
+
+mod engine;
+mod sinks;
+mod sources;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::path::Path;
+use super::validate::Check;
+use super::{ByteSize, Period, Problems};
+
+/// Applies every rule.
+pub(super) fn check(check: &Check<'_>, problems: &mut Problems) {
+    let top = At { path: Path::default(), value: check.root };
+    let mut rules = Rules { check, problems };
+    rules.units(&top);
+    engine::check(&top, &mut rules);
+    sources::check(&top, &mut rules);
+    sinks::check(&top, &mut rules);
+}
+
+/// A value and where it stands.
+#[derive(Clone)]
+struct At<'a> {
+    path: Path,
+    value: &'a Value,
+}
+
+impl<'a> At<'a> {
+    /// What stands at `key`, unless it is nothing.
+    fn get(&self, key: &str) -> Option<At<'a>> {
+        let value = self.value.get(key).filter(|value| !value.is_null())?;
+        Some(At { path: self.path.key(key), value })
+    }
+
+    /// The same, several keys down.
+    fn down(&self, keys: &[&str]) -> Option<At<'a>> {
+        keys.iter().try_fold(self.clone(), |at, key| at.get(key))
+    }
+
+    fn text(&self) -> Option<&'a str> {
+        self.value.as_str()
+    }
+
+    fn is_true(&self, key: &str) -> bool {
+        self.value.get(key).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    fn entries(&self) -> Vec<(&'a str, At<'a>)> {
+        let entries = self.value.as_object().into_iter().flatten();
+        entries.filter_map(|(key, _)| Some((key.as_str(), self.get(key)?))).collect()
+    }
+
+    fn items(&self) -> Vec<At<'a>> {
+        let items = self.value.as_array().into_iter().flatten().enumerate();
+        items.map(|(index, value)| At { path: self.path.index(index), value }).collect()
+    }
+}
+
+struct Rules<'a> {
+    check: &'a Check<'a>,
+    problems: &'a mut Problems,
+}
+
+impl Rules<'_> {
+    /// A problem with the value at `at`, unless the schema already refused it.
+    fn refuse(&mut self, at: &At<'_>, remedy: impl Into<String>) {
+        let path = at.path.to_string();
+        if !self.problems.0.iter().any(|problem| problem.path == path) {
+            self.problems.add(path, self.check.show(&at.path), remedy);
+        }
+    }
+
+    /// A problem with a key that is not there.
+    fn missing(&mut self, at: &At<'_>, key: &str, remedy: impl Into<String>) {
+        let path = at.path.key(key).to_string();
+        if at.value.is_object() && !self.problems.0.iter().any(|problem| problem.path == path) {
+            self.problems.add(path, "", remedy);
+        }
+    }
+
+    /// Durations and sizes whose form is right and whose value is none.
+    fn units(&mut self, at: &At<'_>) {
+        match at.value {
+            Value::String(text) => {
+                let shape = self.check.shape;
+                let bad_period = humantime::parse_duration(text).is_err();
+                let bad_size = text.parse::<bytesize::ByteSize>().is_err();
+                if bad_period && shape.is(&at.path, "Period") {
+                    self.refuse(at, "write a duration such as 250ms, 5s, 10m, 7d");
+                } else if bad_size && shape.is(&at.path, "ByteSize") {
+                    self.refuse(at, "write a size such as 64MiB or 10GB");
+                }
+            }
+            Value::Object(_) => at.entries().iter().for_each(|(_, entry)| self.units(entry)),
+            Value::Array(_) => at.items().iter().for_each(|item| self.units(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The duration at `keys`, within its bounds; nothing if it is absent or refused.
+    fn period(&mut self, at: &At<'_>, keys: &[&str], bounds: (&str, &str)) -> Option<Duration> {
+        let at = at.down(keys)?;
+        let written = humantime::parse_duration(at.text()?).ok()?;
+        let (least, most) = (Period::from(bounds.0).get(), Period::from(bounds.1).get());
+        if written < least || written > most {
+            self.refuse(&at, format!("must be from {} to {}", bounds.0, bounds.1));
+            return None;
+        }
+        Some(written)
+    }
+
+    /// Refuses `http://` where a secret is sent, unless the section says that it is meant.
+    fn https(&mut self, section: &At<'_>, key: &str) {
+        let Some(at) = section.get(key) else { return };
+        let Some(text) = at.text() else { return };
+        let plain = text.starts_with("http://");
+        if plain && !section.is_true("insecure_plain_http") {
+            self.refuse(&at, "use https://; secrets are sent there (insecure_plain_http is for tests)");
+        } else if !plain && !text.starts_with("https://") {
+            self.refuse(&at, "write a URL that begins with https://");
+        } else if text.contains(['{', '}']) {
+            self.refuse(&at, "write the real names in place of the braces");
+        }
+    }
+}
+
+/// A size as written, or the default.
+fn bytes(at: Option<&At<'_>>, default: &str) -> u64 {
+    let written = at.and_then(At::text).and_then(|text| text.parse::<bytesize::ByteSize>().ok());
+    written.map_or_else(|| ByteSize::from(default).get(), |size| size.as_u64())
+}
+
+fn address(at: &At<'_>) -> Option<Result<SocketAddr, ()>> {
+    at.text().map(|text| text.parse().map_err(|_| ()))
+}
+
+/// Exactly one of `kinds` must be there: its name and section.
+fn one_kind<'a>(
+    at: &At<'a>,
+    kinds: [&'static str; 2],
+    rules: &mut Rules<'_>,
+) -> Option<(&'static str, At<'a>)> {
+    let there: Vec<_> = kinds.iter().filter_map(|kind| Some((*kind, at.get(kind)?))).collect();
+    let [one, other] = kinds;
+    match there.as_slice() {
+        [only] => Some(only.clone()),
+        [] => {
+            rules.refuse(at, format!("add exactly one of `{one}` and `{other}`"));
+            None
+        }
+        _ => {
+            rules.refuse(at, format!("keep one of `{one}` and `{other}`; make the other a section of its own"));
+            None
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Rules of sources.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use super::{At, Rules, one_kind};
+
+/// The keys of a Kafka source that `subscription` stands for.
+const DIRECT: [&str; 6] = [
+    "bootstrap_servers",
+    "topic",
+    "group",
+    "entity_types",
+    "event_types",
+    "include_relationships",
+];
+/// Those without which there is no source.
+const REQUIRED: [&str; 3] = ["bootstrap_servers", "topic", "group"];
+
+pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
+    let sources = top.get("sources").map(|sources| sources.entries()).unwrap_or_default();
+    let mut paths = BTreeMap::new();
+    for (name, source) in sources {
+        super::sinks::name(name, &source, &["inbox", "reconcile"], rules);
+        let Some((kind, section)) = one_kind(&source, ["kafka", "webhook"], rules) else {
+            continue;
+        };
+        completeness(top, &section, rules);
+        if kind == "kafka" {
+            kafka(&section, rules);
+            continue;
+        }
+        if top.get("webhook").is_none() {
+            let remedy = "missing; add the listener of webhook sources with its address and tls";
+            rules.missing(top, "webhook", remedy);
+        }
+        webhook(&section, rules);
+        if let Some(path) = section.get("path")
+            && let Some(text) = path.text()
+            && let Some(other) = paths.insert(text, name)
+        {
+            rules.refuse(&path, format!("sources.{other} has this path; give each its own"));
+        }
+    }
+}
+
+/// What is not sent has to be read.
+fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+    let Some(at) = section.get("completeness") else { return };
+    if at.get("fields").is_some() && top.get("reltio").is_none() {
+        let remedy = "add the section `reltio`: objects with some members only are completed there";
+        rules.refuse(&at, remedy);
+    }
+}
+
+fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
+    match section.get("subscription") {
+        Some(subscription) => {
+            for key in DIRECT {
+                if let Some(at) = section.get(key) {
+                    rules.refuse(&at, "remove it, or remove `subscription`, which says the same");
+                }
+            }
+            self::subscription(&subscription, rules);
+        }
+        None => {
+            for key in REQUIRED {
+                if section.get(key).is_none() {
+                    rules.missing(section, key, "missing; add it, or INT-004's `subscription`");
+                }
+            }
+            topic(section.get("topic"), rules);
+        }
+    }
+    if let Some(at) = section.get("start")
+        && let Some(text) = at.text()
+        && !["earliest", "latest"].contains(&text)
+        && text.parse::<jiff::Timestamp>().is_err()
+    {
+        rules.refuse(&at, "write earliest, latest, or a time such as 2026-03-01T00:00:00Z");
+    }
+    for (key, at) in section.get("properties").map(|all| all.entries()).unwrap_or_default() {
+        let owner = match key {
+            "bootstrap.servers" | "metadata.broker.list" => "bootstrap_servers",
+            "group.id" => "group",
+            "auto.offset.reset" => "start",
+            "enable.auto.commit" | "enable.auto.offset.store" => {
+                rules.refuse(&at, "remove it: positions are committed after a durable write only");
+                continue;
+            }
+            _ => continue,
+        };
+        rules.refuse(&at, format!("remove it; the key `{owner}` says it"));
+    }
+}
+
+fn subscription(at: &At<'_>, rules: &mut Rules<'_>) {
+    topic(at.down(&["kafkaConfig", "topic"]), rules);
+    if let Some(attributes) = at.get("attributes") {
+        let items = attributes.items();
+        let all = matches!(items.as_slice(), [only] if only.text() == Some("*"));
+        if !all && attributes.value.is_array() && items.iter().all(|item| item.text().is_some()) {
+            let remedy = "only [\"*\"] so far: a golden record is taken whole or not at all";
+            rules.refuse(&attributes, remedy);
+        }
+    }
+}
+
+fn topic(at: Option<At<'_>>, rules: &mut Rules<'_>) {
+    let Some(at) = at else { return };
+    let Some(text) = at.text() else { return };
+    let filled = text.replace("{tenant}", "t");
+    let lawful = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    if filled.is_empty() || filled.len() > 249 || !filled.chars().all(lawful) {
+        let remedy = "write a topic's name: letters, digits, `.`, `_`, `-`, and {tenant}";
+        rules.refuse(&at, remedy);
+    }
+}
+
+fn webhook(section: &At<'_>, rules: &mut Rules<'_>) {
+    if let Some(at) = section.get("max_body")
+        && super::bytes(Some(&at), "10MiB") == 0
+    {
+        rules.refuse(&at, "must be at least 1KiB");
+    }
+    let standard = section.get("scheme").and_then(|at| at.text()) == Some("standard");
+    for secret in section.get("secrets").map(|all| all.items()).unwrap_or_default() {
+        if standard && secret.text().is_some_and(|text| !is_standard_secret(text)) {
+            let remedy = "a secret of scheme `standard` is `whsec_` and 24 to 64 bytes in base64";
+            rules.refuse(&secret, remedy);
+        }
+    }
+}
+
+/// Standard Webhooks 1.0: `whsec_` and base64 of 24 to 64 bytes.
+fn is_standard_secret(text: &str) -> bool {
+    let Some(encoded) = text.strip_prefix("whsec_") else { return false };
+    let key = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded));
+    key.is_ok_and(|key| (24..=64).contains(&key.len()))
+}

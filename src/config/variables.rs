@@ -1,0 +1,148 @@
+//! `${NAME}` and `${NAME:-default}` in text values, replaced after the YAML is parsed.
+//!
+//! Guarantee: a value from the environment is text and stays text; it cannot change the structure
+//! of the configuration. `$${` stands for `${` itself.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Number, Value};
+
+use super::Problems;
+use super::path::Path;
+
+/// Where the value of a variable comes from.
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Replaces the variables of a tree, and remembers which values came from the environment: those
+/// are never shown (G10).
+pub(super) struct Variables<'a> {
+    pub(super) env: Environment<'a>,
+    pub(super) replaced: BTreeSet<Path>,
+    pub(super) refused: BTreeSet<Path>,
+}
+
+impl Variables<'_> {
+    pub(super) fn replace(&mut self, path: &Path, value: &mut Value, problems: &mut Problems) {
+        match value {
+            Value::String(text) => {
+                if let Some(text) = self.text(path, text, problems) {
+                    *value = Value::String(text);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.replace(&path.index(index), item, problems);
+                }
+            }
+            Value::Object(entries) => {
+                for (key, entry) in entries {
+                    self.replace(&path.key(key), entry, problems);
+                }
+            }
+            Value::Number(number) => *number = whole(number),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// The text with its variables replaced; nothing if it holds none.
+    fn text(&mut self, path: &Path, text: &str, problems: &mut Problems) -> Option<String> {
+        let (mut out, mut rest) = (String::new(), text);
+        if !rest.contains("${") {
+            return None;
+        }
+        while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
+                out.push_str(before);
+                out.push_str("${");
+                rest = after;
+                continue;
+            }
+            out.push_str(before);
+            let Some((inside, after)) = after.split_once('}') else {
+                self.refuse(path, "`${` without `}`", "close it, or write `$${`", problems);
+                return None;
+            };
+            out.push_str(&self.value(path, inside, problems)?);
+            rest = after;
+        }
+        out.push_str(rest);
+        Some(out)
+    }
+
+    fn value(&mut self, path: &Path, inside: &str, problems: &mut Problems) -> Option<String> {
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        if !is_name(name) {
+            let remedy = "write ${NAME} or ${NAME:-default}, or `$${` for the letters themselves";
+            self.refuse(path, "`${` without a variable's name", remedy, problems);
+            return None;
+        }
+        self.replaced.insert(path.clone());
+        let set = (self.env)(name).filter(|value| default.is_none() || !value.is_empty());
+        let value = set.or_else(|| default.map(str::to_owned));
+        if value.is_none() {
+            let remedy = format!("set the environment variable {name}, or write ${{{name}:-…}}");
+            self.refuse(path, format!("${{{name}}}, which is not set"), remedy, problems);
+        }
+        value
+    }
+
+    fn refuse(
+        &mut self,
+        path: &Path,
+        found: impl std::fmt::Display,
+        remedy: impl Into<String>,
+        problems: &mut Problems,
+    ) {
+        problems.add(path.to_string(), found, remedy);
+        self.refused.insert(path.clone());
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let letter = |letter: char| letter.is_ascii_alphabetic() || letter == '_';
+    name.starts_with(letter) && name.chars().all(|each| letter(each) || each.is_ascii_digit())
+}
+
+/// `5.0` as the 5 that JSON Schema takes it for.
+fn whole(number: &Number) -> Number {
+    let text = number.to_string();
+    let whole = text.strip_suffix(".0").and_then(|digits| digits.parse::<i64>().ok());
+    whole.map_or_else(|| number.clone(), Number::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replaced(text: &str) -> (String, Vec<String>) {
+        let env = |name: &str| match name {
+            "A" => Some("x: {y}\n${A}".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let (replaced, refused) = (BTreeSet::new(), BTreeSet::new());
+        let mut variables = Variables { env: &env, replaced, refused };
+        let (mut value, mut problems) = (Value::from(text), Problems::default());
+        variables.replace(&Path::default().key("k"), &mut value, &mut problems);
+        let problems = problems.0.iter().map(ToString::to_string).collect();
+        (value.as_str().unwrap().to_owned(), problems)
+    }
+
+    #[test]
+    fn variables_are_replaced_once_and_defaults_stand_in() {
+        assert_eq!(replaced("<${A}>").0, "<x: {y}\n${A}>");
+        assert_eq!(replaced("${B:-b}${EMPTY:-e}${EMPTY}").0, "be");
+        assert_eq!(replaced("$${A} costs 5$").0, "${A} costs 5$");
+    }
+
+    #[test]
+    fn a_missing_variable_is_named_with_its_path() {
+        let (_, problems) = replaced("${MISSING}");
+        assert!(problems[0].starts_with("k: found ${MISSING}, which is not set"), "{problems:?}");
+        assert_eq!(replaced("${").1.len(), 1);
+        assert_eq!(replaced("${9}").1.len(), 1);
+    }
+}

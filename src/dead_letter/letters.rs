@@ -1,0 +1,133 @@
+//! The open letters of a store: list, count, close.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prost::Message as _;
+
+use super::{DeadLetter, Filter, LetterName, shown_sink};
+use crate::ledger::{Batch, Store, StoreError, keys};
+use crate::task::store_blocking;
+
+/// Letters read in one go. Ingest's hold whole bodies, so there are few of them (G8).
+const PAGE: usize = 25;
+
+/// The open letters of a store.
+#[derive(Debug, Clone)]
+pub struct Letters {
+    store: Arc<dyn Store>,
+}
+
+/// A page of letters, and after which key the next one begins.
+pub(super) struct Page {
+    pub(super) letters: Vec<DeadLetter>,
+    pub(super) next: Option<Vec<u8>>,
+}
+
+impl Letters {
+    /// The letters of `store`.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// Up to `max` letters that `filter` means, by sink and id.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or holds a letter of a newer version.
+    pub async fn list(&self, filter: &Filter, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.page(filter, after).await?;
+            found.extend(page.letters);
+            found.truncate(max);
+            after = page.next;
+            if found.len() >= max || after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The letter called `name`, if it is open.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn show(&self, name: &LetterName) -> Result<Option<DeadLetter>, StoreError> {
+        let (store, key) = (Arc::clone(&self.store), name.key());
+        store_blocking(move || match store.get(&key)? {
+            Some(value) => decode(&key, &value).map(Some),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    /// How many letters are open, by sink; `ingest` for ingest's own.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn depth(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let store = Arc::clone(&self.store);
+        store_blocking(move || {
+            let (mut depth, mut after) = (BTreeMap::new(), None::<Vec<u8>>);
+            loop {
+                let page = store.scan(&keys::dead_letters_of(None), after.as_deref(), PAGE)?;
+                for (key, _) in &page {
+                    *depth.entry(shown_sink(&sink_of(key)).to_owned()).or_default() += 1;
+                }
+                match page.last() {
+                    Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
+                    _ => return Ok(depth),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Closes letters, durably. One that is closed already stays closed.
+    ///
+    /// # Errors
+    /// If the store fails; then none of them may be taken as closed.
+    pub async fn close(&self, names: &[LetterName]) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for name in names {
+            batch.remove(name.key());
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let store = Arc::clone(&self.store);
+        store_blocking(move || store.commit(batch)).await
+    }
+
+    /// The matching letters of the next page after a key.
+    pub(super) async fn page(
+        &self,
+        filter: &Filter,
+        after: Option<Vec<u8>>,
+    ) -> Result<Page, StoreError> {
+        let (store, filter) = (Arc::clone(&self.store), filter.clone());
+        store_blocking(move || {
+            let prefix = keys::dead_letters_of(filter.sink_stored());
+            let pairs = store.scan(&prefix, after.as_deref(), PAGE)?;
+            let next = pairs.last().filter(|_| pairs.len() == PAGE).map(|(key, _)| key.clone());
+            let letters: Result<Vec<_>, _> =
+                pairs.iter().map(|(key, value)| decode(key, value)).collect();
+            let mut letters = letters?;
+            letters.retain(|letter| filter.matches(letter));
+            Ok(Page { letters, next })
+        })
+        .await
+    }
+}
+
+/// `d/{sink}\0…`
+fn sink_of(key: &[u8]) -> String {
+    let sink = key.get(2..).unwrap_or_default().split(|byte| *byte == 0).next();
+    String::from_utf8_lossy(sink.unwrap_or_default()).into_owned()
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Result<DeadLetter, StoreError> {
+    DeadLetter::decode(value).map_err(|error| StoreError::Corrupt {
+        key: String::from_utf8_lossy(key).replace('\0', " "),
+        why: error.to_string(),
+    })
+}

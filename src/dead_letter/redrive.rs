@@ -1,0 +1,212 @@
+//! Redrive: a letter's record goes through the system again, and the letter is closed.
+//!
+//! Guarantee (G1): the letter is closed after the record is durable in its log. Guarantee (G4):
+//! the record passes the same fence as any other, so that an old one overwrites nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+
+use super::{DeadLetter, Filter, LetterName, Letters};
+use crate::event::{EventRecord, Origin, SourceRecord};
+use crate::ledger::StoreError;
+use crate::log::{Log, LogError, partition_of};
+use crate::time::SharedClock;
+
+/// What is needed to redrive and to discard.
+#[derive(Debug, Clone)]
+pub struct Redrive {
+    /// The letters.
+    pub letters: Letters,
+    /// Where ingest's letters go back to.
+    pub inbox: Arc<dyn Log>,
+    /// Where the sinks' letters go back to.
+    pub log: Arc<dyn Log>,
+    /// The configured sinks: a record addressed to another would be read by nobody.
+    pub sinks: BTreeSet<String>,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// How much is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Work {
+    /// Which letters.
+    pub filter: Filter,
+    /// Do nothing, and report what would be done.
+    pub dry_run: bool,
+    /// So many letters at most; all without it.
+    pub max: Option<u64>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Letters redriven or discarded; with `dry_run`, those that would be.
+    pub done: u64,
+    /// The same, by reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Letters that stay, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A letter that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Why a redrive ended early. What was done before stays done; doing it again is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum RedriveError {
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+}
+
+/// Where one record goes back to.
+enum Way {
+    Inbox(Bytes),
+    Log(u16, Bytes),
+}
+
+impl Redrive {
+    /// Redrives what `work` says; `progress` hears the letters done so far.
+    ///
+    /// Letters written since the start are left alone, so that a record which fails again is not
+    /// redriven in a circle.
+    ///
+    /// # Errors
+    /// If a log or the store fails, as when the log is full.
+    pub async fn run(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, RedriveError> {
+        self.each_page(work, progress, true).await
+    }
+
+    /// Closes what `work` says without another try.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn discard(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, RedriveError> {
+        self.each_page(work, progress, false).await
+    }
+
+    async fn each_page(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+        again: bool,
+    ) -> Result<Report, RedriveError> {
+        let mut filter = work.filter.clone();
+        let now = self.clock.now();
+        filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
+        let (mut report, mut after) = (Report::default(), None);
+        loop {
+            let page = self.letters.page(&filter, after).await?;
+            let left = work.max.map_or(u64::MAX, |max| max.saturating_sub(report.done));
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            self.take(page.letters, left, work.dry_run, again, &mut report).await?;
+            progress(report.done);
+            after = page.next;
+            if after.is_none() || work.max.is_some_and(|max| report.done >= max) {
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        letters: Vec<DeadLetter>,
+        left: usize,
+        dry_run: bool,
+        again: bool,
+        report: &mut Report,
+    ) -> Result<(), RedriveError> {
+        let (mut names, mut ways) = (Vec::new(), Vec::new());
+        for letter in letters {
+            if names.len() >= left {
+                break;
+            }
+            let name = LetterName::of(&letter);
+            if again {
+                match self.way(&letter) {
+                    Ok(way) => ways.push(way),
+                    Err(why) => {
+                        report.skipped.push(Skipped { name: name.to_string(), why });
+                        continue;
+                    }
+                }
+            }
+            *report.reasons.entry(letter.reason).or_default() += 1;
+            names.push(name);
+        }
+        if !dry_run {
+            self.append(ways).await?;
+            self.letters.close(&names).await?;
+        }
+        report.done = report.done.saturating_add(u64::try_from(names.len()).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Durable when this returns (G1). Appends made at the same time share an fsync.
+    async fn append(&self, ways: Vec<Way>) -> Result<(), LogError> {
+        let appends = ways.into_iter().map(|way| match way {
+            Way::Inbox(bytes) => self.inbox.append(0, vec![bytes]),
+            Way::Log(partition, bytes) => self.log.append(partition, vec![bytes]),
+        });
+        try_join_all(appends).await?;
+        Ok(())
+    }
+
+    fn way(&self, letter: &DeadLetter) -> Result<Way, String> {
+        if letter.sink.is_empty() {
+            return Ok(Way::Inbox(source_record(letter).encode_to_vec().into()));
+        }
+        if !self.sinks.contains(&letter.sink) {
+            return Err("its sink is not configured any more; discard it".to_owned());
+        }
+        let mut record = EventRecord::decode(letter.original.as_ref())
+            .map_err(|_| "its record cannot be read by this version".to_owned())?;
+        record.sink.clone_from(&letter.sink);
+        record.round = letter.round.saturating_add(1);
+        let partition = partition_of(&record.subject_key(), self.log.identity().partitions);
+        Ok(Way::Log(partition, record.encode_to_vec().into()))
+    }
+}
+
+/// What ingest received, again. Its arrival was not later than its first attempt.
+fn source_record(letter: &DeadLetter) -> SourceRecord {
+    SourceRecord {
+        source: letter.source.clone(),
+        received_time: letter.first_time,
+        headers: letter.headers.clone(),
+        origin: Some(Origin {
+            source: letter.source.clone(),
+            topic: letter.topic.clone(),
+            partition: letter.partition,
+            offset: letter.offset,
+            ..Origin::default()
+        }),
+        sink: String::new(),
+        round: letter.round.saturating_add(1),
+        body: letter.original.clone(),
+    }
+}

@@ -1,0 +1,4 @@
+//! The program from outside: commands, dead letters, the admin listener.
+
+mod letters;
+mod store;
