@@ -1,1 +1,3 @@
 //! demo
+
+pub mod fake_salesforce;
