@@ -145,17 +145,26 @@ impl FakeSalesforce {
             once: VecDeque::new(),
             outage: false,
         };
-        let shared = Shared { state: Arc::new(Mutex::new(state)), address };
+        let shared = Shared {
+            state: Arc::new(Mutex::new(state)),
+            address,
+        };
         let stop = CancellationToken::new();
         let app = routes::app(shared.clone());
         let stopped = stop.clone().cancelled_owned();
         let server = tokio::spawn(async move {
-            let served = axum::serve(listener, app).with_graceful_shutdown(stopped).await;
+            let served = axum::serve(listener, app)
+                .with_graceful_shutdown(stopped)
+                .await;
             if let Err(error) = served {
                 tracing::error!("the fake org stopped: {error}");
             }
         });
-        Ok(Self { shared, stop, server })
+        Ok(Self {
+            shared,
+            stop,
+            server,
+        })
     }
 
     /// Where it listens.
@@ -171,7 +180,10 @@ impl FakeSalesforce {
     /// All records of an object, by id.
     pub fn records(&self, sobject: &str) -> Vec<FakeRecord> {
         let state = self.shared.lock();
-        let records = state.objects.get(sobject).map(|object| object.records.values().cloned());
+        let records = state
+            .objects
+            .get(sobject)
+            .map(|object| object.records.values().cloned());
         records.into_iter().flatten().collect()
     }
 

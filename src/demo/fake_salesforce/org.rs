@@ -19,7 +19,10 @@ pub enum Kind {
 
 /// A field of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "these are what a describe answers")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are what a describe answers"
+)]
 pub struct Field {
     /// What it holds.
     pub kind: Kind,
@@ -81,9 +84,19 @@ impl FakeObject {
     /// An object with goldwire's own fields as `goldwire schema salesforce` says, and `mapped`.
     /// Ids begin with `prefix`, three characters: `003` for contacts.
     pub fn new(table: Table, prefix: &'static str, mapped: &[(&str, Field)]) -> Self {
-        let key = Field { external_id: true, case_sensitive: true, ..Field::of(Kind::Text(80)) };
+        let key = Field {
+            external_id: true,
+            case_sensitive: true,
+            ..Field::of(Kind::Text(80))
+        };
         let mut fields: BTreeMap<String, Field> = [
-            (table.ext.clone(), Field { unique: true, ..key }),
+            (
+                table.ext.clone(),
+                Field {
+                    unique: true,
+                    ..key
+                },
+            ),
             (table.mark.clone(), key),
             (table.home.clone(), key),
             (table.archived.clone(), Field::of(Kind::Checkbox)),
@@ -91,8 +104,19 @@ impl FakeObject {
             (table.guard.clone(), Field::of(Kind::Number)),
         ]
         .into();
-        fields.extend(mapped.iter().map(|(name, field)| ((*name).to_owned(), *field)));
-        Self { table, fields, guard: true, prefix, records: BTreeMap::new(), created: 0 }
+        fields.extend(
+            mapped
+                .iter()
+                .map(|(name, field)| ((*name).to_owned(), *field)),
+        );
+        Self {
+            table,
+            fields,
+            guard: true,
+            prefix,
+            records: BTreeMap::new(),
+            created: 0,
+        }
     }
 
     fn new_id(&mut self) -> String {
@@ -104,8 +128,15 @@ impl FakeObject {
     /// Adds a record that a user made; answers its id.
     pub fn add(&mut self, fields: &[(&str, Value)]) -> String {
         let id = self.new_id();
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let record = FakeRecord { id: id.clone(), fields, ever_by: BTreeSet::new() };
+        let fields = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let record = FakeRecord {
+            id: id.clone(),
+            fields,
+            ever_by: BTreeSet::new(),
+        };
         self.records.insert(id.clone(), record);
         id
     }
@@ -122,7 +153,10 @@ impl FakeObject {
                 continue;
             }
             let Some(field) = self.fields.get(name) else {
-                let text = format!("No such column '{name}' on sobject of type {}", self.table.sobject);
+                let text = format!(
+                    "No such column '{name}' on sobject of type {}",
+                    self.table.sobject
+                );
                 return Err(("INVALID_FIELD", text));
             };
             let fits = value.is_null()
@@ -142,7 +176,11 @@ impl FakeObject {
     /// Creates a record.
     pub(super) fn create(&mut self, row: &Map<String, Value>) -> Value {
         if row.contains_key("id") {
-            return failed("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", &["Id"]);
+            return failed(
+                "INVALID_FIELD_FOR_INSERT_UPDATE",
+                "cannot specify Id in an insert call",
+                &["Id"],
+            );
         }
         if let Err(answer) = self.check(None, row) {
             return answer;
@@ -154,7 +192,10 @@ impl FakeObject {
 
     /// Updates the record that the row names.
     pub(super) fn update(&mut self, row: &Map<String, Value>) -> Value {
-        let id = row.get("id").and_then(Value::as_str).and_then(ids::canonical);
+        let id = row
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(ids::canonical);
         let Some(id) = id else {
             return failed("MALFORMED_ID", "malformed id", &["Id"]);
         };
@@ -173,7 +214,12 @@ impl FakeObject {
         let wanted = row.get(ext).cloned().unwrap_or_default();
         let matches = |record: &&FakeRecord| record.fields.get(ext) == Some(&wanted);
         let mut row = row.clone();
-        match self.records.values().find(matches).map(|record| record.id.clone()) {
+        match self
+            .records
+            .values()
+            .find(matches)
+            .map(|record| record.id.clone())
+        {
             None => self.create(&row),
             Some(id) => {
                 row.insert("id".to_owned(), json!(id));
@@ -185,7 +231,9 @@ impl FakeObject {
     fn check(&self, before: Option<&FakeRecord>, row: &Map<String, Value>) -> Result<(), Value> {
         for (name, field) in &self.fields {
             let given = row.get(name);
-            let empty = |value: &Value| value.is_null() || value.as_str().is_some_and(|it| it.trim().is_empty());
+            let empty = |value: &Value| {
+                value.is_null() || value.as_str().is_some_and(|it| it.trim().is_empty())
+            };
             if field.required && given.map_or(before.is_none(), empty) {
                 let text = format!("Required fields are missing: [{name}]");
                 return Err(failed("REQUIRED_FIELD_MISSING", &text, &[name]));
@@ -207,21 +255,41 @@ impl FakeObject {
     }
 
     /// `AND(NOT(ISNEW()), NOT(ISCHANGED(mark)), guard < PRIORVALUE(guard))`.
-    fn check_guard(&self, before: Option<&FakeRecord>, row: &Map<String, Value>) -> Result<(), Value> {
-        let (Some(before), true) = (before, self.guard) else { return Ok(()) };
+    fn check_guard(
+        &self,
+        before: Option<&FakeRecord>,
+        row: &Map<String, Value>,
+    ) -> Result<(), Value> {
+        let (Some(before), true) = (before, self.guard) else {
+            return Ok(());
+        };
         let Table { mark, guard, .. } = &self.table;
-        let same_mark = row.get(mark).is_none_or(|given| before.fields.get(mark) == Some(given));
+        let same_mark = row
+            .get(mark)
+            .is_none_or(|given| before.fields.get(mark) == Some(given));
         let number = |value: Option<&Value>| value.and_then(Value::as_f64);
         let (given, prior) = (number(row.get(guard)), number(before.fields.get(guard)));
         if same_mark && given.zip(prior).is_some_and(|(given, prior)| given < prior) {
-            return Err(failed("FIELD_CUSTOM_VALIDATION_EXCEPTION", GUARD_MESSAGE, &[guard]));
+            return Err(failed(
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+                GUARD_MESSAGE,
+                &[guard],
+            ));
         }
         Ok(())
     }
 
-    fn check_unique(&self, before: Option<&FakeRecord>, row: &Map<String, Value>) -> Result<(), Value> {
+    fn check_unique(
+        &self,
+        before: Option<&FakeRecord>,
+        row: &Map<String, Value>,
+    ) -> Result<(), Value> {
         for (name, field) in self.fields.iter().filter(|(_, field)| field.unique) {
-            let Some(given) = row.get(name).and_then(Value::as_str).filter(|it| !it.is_empty()) else {
+            let Some(given) = row
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|it| !it.is_empty())
+            else {
                 continue;
             };
             let taken = |record: &&FakeRecord| {
@@ -230,7 +298,10 @@ impl FakeObject {
                     && value.is_some_and(|value| field.same(value, given))
             };
             if let Some(other) = self.records.values().find(taken) {
-                let text = format!("duplicate value found: {name} duplicates value on record with id: {}", other.id);
+                let text = format!(
+                    "duplicate value found: {name} duplicates value on record with id: {}",
+                    other.id
+                );
                 return Err(failed("DUPLICATE_VALUE", &text, &[]));
             }
         }
@@ -240,7 +311,10 @@ impl FakeObject {
     fn put(&mut self, id: &str, row: &Map<String, Value>) {
         let record = self.records.entry(id.to_owned()).or_default();
         id.clone_into(&mut record.id);
-        for (name, value) in row.iter().filter(|(name, _)| self.fields.contains_key(*name)) {
+        for (name, value) in row
+            .iter()
+            .filter(|(name, _)| self.fields.contains_key(*name))
+        {
             let text = value.as_str().map(str::trim);
             if value.is_null() || text == Some("") {
                 record.fields.remove(name);
@@ -277,7 +351,11 @@ impl FakeObject {
 
 impl Field {
     pub(super) fn same(&self, one: &str, other: &str) -> bool {
-        if self.case_sensitive { one == other } else { one.eq_ignore_ascii_case(other) }
+        if self.case_sensitive {
+            one == other
+        } else {
+            one.eq_ignore_ascii_case(other)
+        }
     }
 }
 

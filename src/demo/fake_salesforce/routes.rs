@@ -36,11 +36,19 @@ pub(super) fn app(shared: Shared) -> Router {
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, Json(json!([{ "errorCode": code, "message": message }]))).into_response()
+    (
+        status,
+        Json(json!([{ "errorCode": code, "message": message }])),
+    )
+        .into_response()
 }
 
 fn unavailable() -> Response {
-    refuse(StatusCode::SERVICE_UNAVAILABLE, "SERVER_UNAVAILABLE", "the server is unavailable")
+    refuse(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "SERVER_UNAVAILABLE",
+        "the server is unavailable",
+    )
 }
 
 impl State {
@@ -57,14 +65,23 @@ impl State {
     }
 
     fn is_valid(&self, headers: &HeaderMap) -> bool {
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let until = bearer.and_then(|it| it.strip_prefix("Bearer ")).and_then(|it| self.tokens.get(it));
+        let bearer = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let until = bearer
+            .and_then(|it| it.strip_prefix("Bearer "))
+            .and_then(|it| self.tokens.get(it));
         until.is_some_and(|until| tokio::time::Instant::now() < *until)
     }
 }
 
 /// Outage, slowness, session, URL length, usage: what stands before every resource.
-async fn admit(Extract(shared): Extract<Shared>, uri: Uri, request: Request, next: Next) -> Response {
+async fn admit(
+    Extract(shared): Extract<Shared>,
+    uri: Uri,
+    request: Request,
+    next: Next,
+) -> Response {
     let slow = shared.lock().faults.slow;
     tokio::time::sleep(slow).await;
     let usage = {
@@ -74,7 +91,11 @@ async fn admit(Extract(shared): Extract<Shared>, uri: Uri, request: Request, nex
             return unavailable();
         }
         if !state.is_valid(request.headers()) {
-            return refuse(StatusCode::UNAUTHORIZED, "INVALID_SESSION_ID", "Session expired or invalid");
+            return refuse(
+                StatusCode::UNAUTHORIZED,
+                "INVALID_SESSION_ID",
+                "Session expired or invalid",
+            );
         }
         if uri.to_string().len() > LONGEST_URL {
             return StatusCode::URI_TOO_LONG.into_response();
@@ -92,18 +113,21 @@ async fn admit(Extract(shared): Extract<Shared>, uri: Uri, request: Request, nex
 async fn token(Extract(shared): Extract<Shared>, body: Bytes) -> Response {
     let slow = shared.lock().faults.slow;
     tokio::time::sleep(slow).await;
-    let form: Vec<(String, String)> = reqwest::Url::parse(&format!(
-        "http://form/?{}",
-        String::from_utf8_lossy(&body)
-    ))
-    .map(|url| url.query_pairs().into_owned().collect())
-    .unwrap_or_default();
-    let value = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let form: Vec<(String, String)> =
+        reqwest::Url::parse(&format!("http://form/?{}", String::from_utf8_lossy(&body)))
+            .map(|url| url.query_pairs().into_owned().collect())
+            .unwrap_or_default();
+    let value = |name: &str| {
+        form.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
     let mut state = shared.lock();
     if state.outage {
         return unavailable();
     }
-    let denied = |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
+    let denied =
+        |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
     if value("grant_type") != Some("client_credentials") {
         return denied("unsupported_grant_type");
     }
@@ -138,7 +162,10 @@ async fn query(
     let mut state = shared.lock();
     match soql::run(&asked.q, &state.objects) {
         Ok(found) => {
-            state.seen.push(Seen { method: "QUERY", rows: found.len() });
+            state.seen.push(Seen {
+                method: "QUERY",
+                rows: found.len(),
+            });
             page(&mut state, &version, found)
         }
         Err((code, message)) => refuse(StatusCode::BAD_REQUEST, code, &message),
@@ -152,7 +179,11 @@ async fn more(
     let mut state = shared.lock();
     match state.cursors.remove(&cursor) {
         Some(rest) => page(&mut state, &version, rest),
-        None => refuse(StatusCode::BAD_REQUEST, "INVALID_QUERY_LOCATOR", "invalid query locator"),
+        None => refuse(
+            StatusCode::BAD_REQUEST,
+            "INVALID_QUERY_LOCATOR",
+            "invalid query locator",
+        ),
     }
 }
 
@@ -175,7 +206,11 @@ async fn describe(
 ) -> Response {
     match shared.lock().objects.get(&sobject) {
         Some(object) => Json(object.describe()).into_response(),
-        None => refuse(StatusCode::NOT_FOUND, "NOT_FOUND", "The requested resource does not exist"),
+        None => refuse(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "The requested resource does not exist",
+        ),
     }
 }
 
@@ -204,32 +239,57 @@ async fn upsert(
 /// Collections: 200 with an answer per row, or 400 and nothing done.
 fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
     let bad = |code: &str, message: &str| refuse(StatusCode::BAD_REQUEST, code, message);
-    let Some(records) = records(body) else { return bad("JSON_PARSER_ERROR", "unexpected input") };
+    let Some(records) = records(body) else {
+        return bad("JSON_PARSER_ERROR", "unexpected input");
+    };
     if records.len() > ROWS {
-        return bad("EXCEEDED_ID_LIMIT", "record limit reached. cannot submit more than 200 records");
+        return bad(
+            "EXCEEDED_ID_LIMIT",
+            "record limit reached. cannot submit more than 200 records",
+        );
     }
     let mut state = shared.lock();
     if state.takes(Once::RequestLimit) {
-        return refuse(StatusCode::FORBIDDEN, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "REQUEST_LIMIT_EXCEEDED",
+            "TotalRequests Limit exceeded.",
+        );
     }
     let mut seen = BTreeSet::new();
     for row in &records {
         let sobject = sobject(row);
         let Some(object) = state.objects.get(&sobject) else {
-            return bad("INVALID_TYPE", &format!("sObject type '{sobject}' is not supported"));
+            return bad(
+                "INVALID_TYPE",
+                &format!("sObject type '{sobject}' is not supported"),
+            );
         };
         if let Err((code, message)) = object.parses(row) {
             return bad(code, &message);
         }
-        let id = row.get("id").and_then(Value::as_str).and_then(ids::canonical);
+        let id = row
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(ids::canonical);
         if id.is_some_and(|id| !seen.insert(id)) {
             return bad("INVALID_OPERATION", "Duplicate id in list");
         }
     }
-    let method = if matches!(verb, Verb::Create) { "POST" } else { "PATCH" };
-    state.seen.push(Seen { method, rows: records.len() });
+    let method = if matches!(verb, Verb::Create) {
+        "POST"
+    } else {
+        "PATCH"
+    };
+    state.seen.push(Seen {
+        method,
+        rows: records.len(),
+    });
     let lock_all = state.takes(Once::LockRows);
-    let answers: Vec<Value> = records.iter().map(|row| one(&mut state, verb, row, lock_all)).collect();
+    let answers: Vec<Value> = records
+        .iter()
+        .map(|row| one(&mut state, verb, row, lock_all))
+        .collect();
     let chance = state.faults.lost_answer;
     if state.takes(Once::LoseAnswer) || state.happens(chance) {
         let broken = std::io::Error::other("the connection breaks");
@@ -246,7 +306,10 @@ fn records(body: &Bytes) -> Option<Vec<Map<String, Value>>> {
 }
 
 fn sobject(row: &Map<String, Value>) -> String {
-    let kind = row.get("attributes").and_then(|it| it.get("type")).and_then(Value::as_str);
+    let kind = row
+        .get("attributes")
+        .and_then(|it| it.get("type"))
+        .and_then(Value::as_str);
     kind.unwrap_or_default().to_owned()
 }
 

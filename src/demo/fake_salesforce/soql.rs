@@ -14,33 +14,64 @@ struct Query {
 }
 
 /// The records that a query finds, as its answer prints them.
-pub(super) fn run(text: &str, objects: &BTreeMap<String, FakeObject>) -> Result<Vec<Value>, Refused> {
-    let query = parse(text).ok_or_else(|| ("MALFORMED_QUERY", format!("unexpected token: {text}")))?;
+pub(super) fn run(
+    text: &str,
+    objects: &BTreeMap<String, FakeObject>,
+) -> Result<Vec<Value>, Refused> {
+    let query =
+        parse(text).ok_or_else(|| ("MALFORMED_QUERY", format!("unexpected token: {text}")))?;
     let Some(object) = objects.get(&query.sobject) else {
-        return Err(("INVALID_TYPE", format!("sObject type '{}' is not supported", query.sobject)));
+        return Err((
+            "INVALID_TYPE",
+            format!("sObject type '{}' is not supported", query.sobject),
+        ));
     };
-    let used = query.columns.iter().chain(query.conditions.iter().map(|(field, _)| field));
+    let used = query
+        .columns
+        .iter()
+        .chain(query.conditions.iter().map(|(field, _)| field));
     for name in used {
         if name != "Id" && !object.fields.contains_key(name) {
-            return Err(("INVALID_FIELD", format!("No such column '{name}' on entity")));
+            return Err((
+                "INVALID_FIELD",
+                format!("No such column '{name}' on entity"),
+            ));
         }
     }
     let id_lists = query.conditions.iter().filter(|(field, _)| field == "Id");
-    if let Some(odd) = id_lists.flat_map(|(_, list)| list).find(|id| ids::canonical(id).is_none()) {
-        return Err(("INVALID_QUERY_FILTER_OPERATOR", format!("invalid ID field: {odd}")));
+    if let Some(odd) = id_lists
+        .flat_map(|(_, list)| list)
+        .find(|id| ids::canonical(id).is_none())
+    {
+        return Err((
+            "INVALID_QUERY_FILTER_OPERATOR",
+            format!("invalid ID field: {odd}"),
+        ));
     }
     let found = object.records.values().filter(|record| {
-        query.conditions.iter().any(|(field, list)| matches(object, record, field, list))
+        query
+            .conditions
+            .iter()
+            .any(|(field, list)| matches(object, record, field, list))
     });
     Ok(found.map(|record| row(&query, record)).collect())
 }
 
 fn matches(object: &FakeObject, record: &FakeRecord, field: &str, list: &[String]) -> bool {
     if field == "Id" {
-        return list.iter().any(|id| ids::canonical(id).as_ref() == Some(&record.id));
+        return list
+            .iter()
+            .any(|id| ids::canonical(id).as_ref() == Some(&record.id));
     }
     let value = record.fields.get(field).and_then(Value::as_str);
-    let same = |value: &str| list.iter().any(|it| object.fields.get(field).is_some_and(|field| field.same(value, it)));
+    let same = |value: &str| {
+        list.iter().any(|it| {
+            object
+                .fields
+                .get(field)
+                .is_some_and(|field| field.same(value, it))
+        })
+    };
     value.is_some_and(same)
 }
 
@@ -75,8 +106,15 @@ fn parse(text: &str) -> Option<Query> {
             None => return None,
         }
     }
-    let columns = columns.split(',').map(|column| column.trim().to_owned()).collect();
-    Some(Query { columns, sobject: sobject.trim().to_owned(), conditions })
+    let columns = columns
+        .split(',')
+        .map(|column| column.trim().to_owned())
+        .collect();
+    Some(Query {
+        columns,
+        sobject: sobject.trim().to_owned(),
+        conditions,
+    })
 }
 
 /// The literals up to the closing parenthesis, and what follows it.
