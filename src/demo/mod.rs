@@ -2,4 +2,5 @@
 //! the real ones do.
 
 pub mod fake_reltio;
+pub mod fake_salesforce;
 pub mod tenant;

@@ -53,7 +53,9 @@ pub struct Batcher<I, O> {
 
 impl<I, O> fmt::Debug for Batcher<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher").field("shape", &self.inner.shape).finish_non_exhaustive()
+        f.debug_struct("Batcher")
+            .field("shape", &self.inner.shape)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,10 +63,21 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
     /// A batcher over `sends`. Batches under way at the same time are bounded by `permits`, which
     /// several batchers may share; while none is free, rows go on gathering.
     pub fn new(shape: Shape, permits: Arc<Semaphore>, sends: impl SendRows<I, O>) -> Self {
-        let queue = Mutex::new(Queue { rows: VecDeque::new(), gathering: false });
+        let queue = Mutex::new(Queue {
+            rows: VecDeque::new(),
+            gathering: false,
+        });
         let sends = Box::new(sends);
-        let inner = Inner { queue, full: Notify::new(), shape, permits, sends };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            queue,
+            full: Notify::new(),
+            shape,
+            permits,
+            sends,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Hands in a row and waits for its answer. `None` if the send ended without one: the row may
@@ -131,12 +144,16 @@ async fn gather<I: Send + 'static, O: Send + 'static>(inner: Arc<Inner<I, O>>) {
                 () = inner.full.notified() => {}
             }
         }
-        let Ok(permit) = Arc::clone(&inner.permits).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&inner.permits).acquire_owned().await else {
+            return;
+        };
         let rows = inner.take();
         let sender = Arc::clone(&inner);
         tokio::spawn(async move {
-            let (rows, answers): (Vec<I>, Vec<_>) =
-                rows.into_iter().map(|waiting| (waiting.row, waiting.answer)).unzip();
+            let (rows, answers): (Vec<I>, Vec<_>) = rows
+                .into_iter()
+                .map(|waiting| (waiting.row, waiting.answer))
+                .unzip();
             let results = sender.sends.send(rows).await;
             drop(permit);
             for (answer, result) in answers.into_iter().zip(results) {
@@ -169,14 +186,26 @@ mod tests {
 
     fn batcher(largest: usize, at_once: usize) -> (Arc<Batcher<u32, u32>>, Seen) {
         let seen = Seen::default();
-        let shape = Shape { linger: Duration::from_millis(20), largest };
+        let shape = Shape {
+            linger: Duration::from_millis(20),
+            largest,
+        };
         let permits = Arc::new(Semaphore::new(at_once));
-        (Arc::new(Batcher::new(shape, permits, Doubles(Arc::clone(&seen)))), seen)
+        (
+            Arc::new(Batcher::new(shape, permits, Doubles(Arc::clone(&seen)))),
+            seen,
+        )
     }
 
     async fn submit_all(batcher: &Arc<Batcher<u32, u32>>, rows: &[(&str, u32)]) -> Vec<u32> {
-        let calls = rows.iter().map(|(key, row)| batcher.submit((*key).to_owned(), *row));
-        futures::future::join_all(calls).await.into_iter().flatten().collect()
+        let calls = rows
+            .iter()
+            .map(|(key, row)| batcher.submit((*key).to_owned(), *row));
+        futures::future::join_all(calls)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]

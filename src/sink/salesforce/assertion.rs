@@ -36,8 +36,14 @@ pub struct Snapshot {
 
 impl Assertion {
     pub(super) fn sought(&self) -> Sought {
-        let named = self.alive.iter().flat_map(|snapshot| snapshot.named.clone());
-        let targets = self.targets.iter().filter_map(|target| ids::canonical(target));
+        let named = self
+            .alive
+            .iter()
+            .flat_map(|snapshot| snapshot.named.clone());
+        let targets = self
+            .targets
+            .iter()
+            .filter_map(|target| ids::canonical(target));
         Sought {
             entity: self.subject.uri().to_owned(),
             homes: self.alive.is_some(),
@@ -56,7 +62,9 @@ impl Assertion {
             (named.is_none(), named, !home, record.id.clone())
         };
         let candidates = mine.iter().filter(|record| {
-            let bears = [&record.home, &record.ext].into_iter().any(|it| it.as_deref() == entity);
+            let bears = [&record.home, &record.ext]
+                .into_iter()
+                .any(|it| it.as_deref() == entity);
             bears || snapshot.named.contains(&record.id)
         });
         candidates.min_by_key(|record| place(record)).copied()
@@ -76,7 +84,10 @@ impl Assertion {
     }
 
     pub(super) fn free(&self, record: &Record) -> Write {
-        Write { ext: Some(None), ..self.write(Some(record.id.clone()), "free") }
+        Write {
+            ext: Some(None),
+            ..self.write(Some(record.id.clone()), "free")
+        }
     }
 
     /// The write that makes the chosen record right; `None` if it is, or if nobody lives.
@@ -91,12 +102,19 @@ impl Assertion {
             home: chosen.is_none().then(|| entity.to_owned()),
             ..self.write(chosen.map(|record| record.id.clone()), action)
         };
-        let Some(record) = chosen else { return Some(write) };
+        let Some(record) = chosen else {
+            return Some(write);
+        };
         let outdated = guarded && record.guard < self.stands_for;
         (outdated || differs(record, &write)).then_some(write)
     }
 
-    pub(super) fn archive(&self, record: &Record, into: Option<String>, blank: Option<&Values>) -> Option<Write> {
+    pub(super) fn archive(
+        &self,
+        record: &Record,
+        into: Option<String>,
+        blank: Option<&Values>,
+    ) -> Option<Write> {
         let write = Write {
             ext: Some(None),
             archived: Some((true, into)),
@@ -109,11 +127,24 @@ impl Assertion {
 
 /// Whether a write would change anything but the guard.
 fn differs(record: &Record, write: &Write) -> bool {
-    let Record { ext, mark, archived, merged_into, content, .. } = record;
+    let Record {
+        ext,
+        mark,
+        archived,
+        merged_into,
+        content,
+        ..
+    } = record;
     write.ext.as_ref().is_some_and(|wanted| wanted != ext)
         || mark.as_ref() != Some(&write.mark)
-        || write.archived.as_ref().is_some_and(|(out, into)| out != archived || into != merged_into)
-        || write.content.iter().any(|(field, value)| !same(value, content.get(field)))
+        || write
+            .archived
+            .as_ref()
+            .is_some_and(|(out, into)| out != archived || into != merged_into)
+        || write
+            .content
+            .iter()
+            .any(|(field, value)| !same(value, content.get(field)))
 }
 
 #[cfg(test)]
@@ -122,7 +153,11 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    const ID: [&str; 3] = ["003000000000001AAA", "003000000000002AAA", "003000000000003AAA"];
+    const ID: [&str; 3] = [
+        "003000000000001AAA",
+        "003000000000002AAA",
+        "003000000000003AAA",
+    ];
 
     fn alive(named: &[&str]) -> Assertion {
         let named = named.iter().map(|id| (*id).to_owned()).collect();
@@ -140,7 +175,12 @@ mod tests {
 
     fn record(id: &str, ext: Option<&str>, home: Option<&str>) -> Record {
         let (ext, home) = (ext.map(ToOwned::to_owned), home.map(ToOwned::to_owned));
-        Record { id: id.to_owned(), ext, home, ..Record::default() }
+        Record {
+            id: id.to_owned(),
+            ext,
+            home,
+            ..Record::default()
+        }
     }
 
     proptest! {
@@ -171,18 +211,29 @@ mod tests {
         there.content = [("LastName".to_owned(), json!("Lovelace"))].into();
         assert_eq!(assertion.chosen_write(Some(&there), true), None);
         there.guard = 9;
-        assert!(assertion.chosen_write(Some(&there), true).is_some(), "the guard has to grow");
+        assert!(
+            assertion.chosen_write(Some(&there), true).is_some(),
+            "the guard has to grow"
+        );
         assert_eq!(assertion.chosen_write(Some(&there), false), None);
         there.mark = Some("entities/f".to_owned());
-        assert!(assertion.chosen_write(Some(&there), false).is_some(), "every lane leaves its mark");
+        assert!(
+            assertion.chosen_write(Some(&there), false).is_some(),
+            "every lane leaves its mark"
+        );
     }
 
     #[test]
     fn home_is_written_once_by_the_write_that_creates() {
         let assertion = alive(&[]);
         let created = assertion.chosen_write(None, true).unwrap();
-        assert_eq!((created.home.as_deref(), created.id), (Some("entities/e"), None));
-        let updated = assertion.chosen_write(Some(&record(ID[0], None, None)), true).unwrap();
+        assert_eq!(
+            (created.home.as_deref(), created.id),
+            (Some("entities/e"), None)
+        );
+        let updated = assertion
+            .chosen_write(Some(&record(ID[0], None, None)), true)
+            .unwrap();
         assert_eq!(updated.home, None);
     }
 }

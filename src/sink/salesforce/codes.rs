@@ -35,27 +35,46 @@ struct Problem<'a> {
 
 fn problems<'a>(errors: &'a Value, code_key: &str) -> Vec<Problem<'a>> {
     let list = errors.as_array().map(Vec::as_slice).unwrap_or_default();
-    let text = |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let fields = |value: &'a Value| value.get("fields").and_then(Value::as_array);
     list.iter()
         .map(|error| Problem {
             code: code(text(error, code_key)),
             message: text(error, "message"),
-            fields: fields(error).into_iter().flatten().filter_map(Value::as_str).map(code).collect(),
+            fields: fields(error)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(code)
+                .collect(),
         })
         .collect()
 }
 
 /// What a code or a field name may show: nothing else of an answer is.
 pub(super) fn code(text: &str) -> String {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
-    if plain && !text.is_empty() && text.len() <= 80 { text.to_owned() } else { "unnamed".to_owned() }
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
+    if plain && !text.is_empty() && text.len() <= 80 {
+        text.to_owned()
+    } else {
+        "unnamed".to_owned()
+    }
 }
 
 /// The outcome of one row of a Collections answer.
-pub(super) fn row(answer: &Value, table: &Table, action: &'static str) -> Result<Written, SinkError> {
+pub(super) fn row(
+    answer: &Value,
+    table: &Table,
+    action: &'static str,
+) -> Result<Written, SinkError> {
     if answer.get("success").and_then(Value::as_bool) == Some(true) {
-        let id = answer.get("id").and_then(Value::as_str).and_then(ids::canonical);
+        let id = answer
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(ids::canonical);
         return id.map(Written::Done).ok_or_else(|| lost("row_without_id"));
     }
     let errors = answer.get("errors").unwrap_or(&Value::Null);
@@ -63,7 +82,9 @@ pub(super) fn row(answer: &Value, table: &Table, action: &'static str) -> Result
     if problems.iter().any(|problem| problem.is_guard(table)) {
         return Ok(Written::Stale);
     }
-    let Some(first) = problems.into_iter().next() else { return Err(lost("row_without_answer")) };
+    let Some(first) = problems.into_iter().next() else {
+        return Err(lost("row_without_answer"));
+    };
     if first.is_moved(table, action) {
         return Ok(Written::Moved(first.code));
     }
@@ -98,16 +119,29 @@ impl Problem<'_> {
 
 /// Codes that mean the same wherever they show; `None`: the record's own fault.
 fn general(code: &str) -> Option<SinkError> {
-    let retry = |outage| SinkError::Retryable { code: code.to_owned(), ambiguous: false, outage };
-    let halt = |remedy: &str| SinkError::Systemic { code: code.to_owned(), remedy: remedy.to_owned() };
+    let retry = |outage| SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous: false,
+        outage,
+    };
+    let halt = |remedy: &str| SinkError::Systemic {
+        code: code.to_owned(),
+        remedy: remedy.to_owned(),
+    };
     Some(match code {
-        "UNABLE_TO_LOCK_ROW" | "QUERY_TIMEOUT" | "REQUEST_RUNNING_TOO_LONG"
+        "UNABLE_TO_LOCK_ROW"
+        | "QUERY_TIMEOUT"
+        | "REQUEST_RUNNING_TOO_LONG"
         | "ALL_OR_NONE_OPERATION_ROLLED_BACK" => retry(false),
-        "SERVER_UNAVAILABLE" | "SERVICE_UNAVAILABLE" | "TOO_MANY_APEX_REQUESTS" | "INVALID_SESSION_ID"
+        "SERVER_UNAVAILABLE"
+        | "SERVICE_UNAVAILABLE"
+        | "TOO_MANY_APEX_REQUESTS"
+        | "INVALID_SESSION_ID"
         | "API_CURRENTLY_DISABLED" => retry(true),
-        "REQUEST_LIMIT_EXCEEDED" => {
-            SinkError::Throttled { code: code.to_owned(), pause: PAUSE }
-        }
+        "REQUEST_LIMIT_EXCEEDED" => SinkError::Throttled {
+            code: code.to_owned(),
+            pause: PAUSE,
+        },
         "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" => halt(
             "a mapped field does not exist or is not writable by the run-as user; add it (see \
              `goldwire schema salesforce`) or grant edit access to it, then see `goldwire probe`",
@@ -133,24 +167,38 @@ pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
     if status >= 500 || status == 420 || status == 429 {
         // 503 is answered before anything is done; behind the others the write may go on.
         let ambiguous = writes && status >= 500 && status != 503;
-        return Fault::All(SinkError::Retryable { code, ambiguous, outage: true });
+        return Fault::All(SinkError::Retryable {
+            code,
+            ambiguous,
+            outage: true,
+        });
     }
     if let Some(error) = general(&code) {
         return Fault::All(error);
     }
     match status {
         400 | 404 | 409 | 412 | 413 | 414 | 431 => Fault::OneRow(code),
-        401 => Fault::All(SinkError::Retryable { code, ambiguous: false, outage: true }),
+        401 => Fault::All(SinkError::Retryable {
+            code,
+            ambiguous: false,
+            outage: true,
+        }),
         _ => Fault::All(SinkError::Systemic {
             code,
-            remedy: format!("Salesforce refuses with status {status}; check the run-as user's rights"),
+            remedy: format!(
+                "Salesforce refuses with status {status}; check the run-as user's rights"
+            ),
         }),
     }
 }
 
 /// A write whose answer does not tell what became of it.
 pub(super) fn lost(code: &str) -> SinkError {
-    SinkError::Retryable { code: code.to_owned(), ambiguous: true, outage: true }
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous: true,
+        outage: true,
+    }
 }
 
 #[cfg(test)]
@@ -173,19 +221,37 @@ mod tests {
 
     fn failed(code: &str, message: &str, fields: &[&str]) -> Result<Written, SinkError> {
         let error = json!({ "statusCode": code, "message": message, "fields": fields });
-        row(&json!({ "success": false, "errors": [error] }), &table(), "update")
+        row(
+            &json!({ "success": false, "errors": [error] }),
+            &table(),
+            "update",
+        )
     }
 
     #[test]
     fn g7_each_code_has_the_meaning_that_research_gives_it() {
-        let retry = failed("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access", &[]);
-        assert!(matches!(retry, Err(SinkError::Retryable { ambiguous: false, outage: false, .. })));
+        let retry = failed(
+            "UNABLE_TO_LOCK_ROW",
+            "unable to obtain exclusive access",
+            &[],
+        );
+        assert!(matches!(
+            retry,
+            Err(SinkError::Retryable {
+                ambiguous: false,
+                outage: false,
+                ..
+            })
+        ));
         let paused = failed("REQUEST_LIMIT_EXCEEDED", "", &[]);
         assert!(matches!(paused, Err(SinkError::Throttled { .. })));
         let halted = failed("INSUFFICIENT_ACCESS_OR_READONLY", "", &[]);
         assert!(matches!(halted, Err(SinkError::Systemic { .. })));
         let gone = failed("ENTITY_IS_DELETED", "", &[]);
-        assert_eq!(gone.unwrap(), Written::Moved("ENTITY_IS_DELETED".to_owned()));
+        assert_eq!(
+            gone.unwrap(),
+            Written::Moved("ENTITY_IS_DELETED".to_owned())
+        );
     }
 
     #[test]
@@ -193,12 +259,19 @@ mod tests {
         let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION";
         assert_eq!(failed(code, "x", &["Guard__c"]).unwrap(), Written::Stale);
         assert_eq!(failed(code, GUARD_MESSAGE, &[]).unwrap(), Written::Stale);
-        assert!(matches!(failed(code, "x", &["Email"]), Err(SinkError::Rejected { .. })));
+        assert!(matches!(
+            failed(code, "x", &["Email"]),
+            Err(SinkError::Rejected { .. })
+        ));
     }
 
     #[test]
     fn only_a_duplicate_of_the_external_id_is_read_again() {
-        let ext = failed("DUPLICATE_VALUE", "duplicate value found: Reltio_Id__c duplicates", &[]);
+        let ext = failed(
+            "DUPLICATE_VALUE",
+            "duplicate value found: Reltio_Id__c duplicates",
+            &[],
+        );
         assert!(matches!(ext, Ok(Written::Moved(_))));
         let other = failed("DUPLICATE_VALUE", "duplicate value found: Email__c", &[]);
         assert!(matches!(other, Err(SinkError::Rejected { .. })));
@@ -206,9 +279,16 @@ mod tests {
 
     #[test]
     fn g10_an_error_shows_codes_and_field_names_and_nothing_of_the_message() {
-        let refused = failed("STRING_TOO_LONG", "First Name: Ada (max 1)", &["FirstName", "Ada L"]);
+        let refused = failed(
+            "STRING_TOO_LONG",
+            "First Name: Ada (max 1)",
+            &["FirstName", "Ada L"],
+        );
         let shown = format!("{refused:?}");
-        assert!(shown.contains("STRING_TOO_LONG") && shown.contains("FirstName"), "{shown}");
+        assert!(
+            shown.contains("STRING_TOO_LONG") && shown.contains("FirstName"),
+            "{shown}"
+        );
         assert!(!shown.contains("Ada"), "{shown}");
         let odd = failed("secret value!", "", &[]);
         assert!(format!("{odd:?}").contains("unnamed"));
@@ -217,17 +297,29 @@ mod tests {
     #[test]
     fn a_503_is_no_ambiguity_and_a_gateway_timeout_of_a_write_is() {
         let of = |status, writes| match request(status, &Value::Null, writes) {
-            Fault::All(SinkError::Retryable { ambiguous, outage: true, .. }) => Some(ambiguous),
+            Fault::All(SinkError::Retryable {
+                ambiguous,
+                outage: true,
+                ..
+            }) => Some(ambiguous),
             _ => None,
         };
-        assert_eq!((of(503, true), of(504, true), of(504, false)), (Some(false), Some(true), Some(false)));
+        assert_eq!(
+            (of(503, true), of(504, true), of(504, false)),
+            (Some(false), Some(true), Some(false))
+        );
     }
 
     #[test]
     fn a_request_that_one_row_broke_speaks_for_that_row_only() {
         let body = json!([{ "errorCode": "JSON_PARSER_ERROR", "message": "Ada" }]);
-        assert!(matches!(request(400, &body, true), Fault::OneRow(code) if code == "JSON_PARSER_ERROR"));
+        assert!(
+            matches!(request(400, &body, true), Fault::OneRow(code) if code == "JSON_PARSER_ERROR")
+        );
         let body = json!([{ "errorCode": "INVALID_FIELD", "message": "No such column" }]);
-        assert!(matches!(request(400, &body, true), Fault::All(SinkError::Systemic { .. })));
+        assert!(matches!(
+            request(400, &body, true),
+            Fault::All(SinkError::Systemic { .. })
+        ));
     }
 }

@@ -61,7 +61,8 @@ fn is_known(source: &FieldSource, known: Option<&[String]>) -> bool {
         FieldSource::Member(member) => member.clone(),
     };
     known.iter().any(|name| {
-        path.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        path.strip_prefix(name.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }
 
@@ -73,9 +74,10 @@ fn value(source: &FieldSource, object: &Object) -> Value {
             found if blank(&found) => field.default.clone(),
             found => found,
         },
-        FieldSource::Member(member) => {
-            object.json().get(member).map_or(Value::Null, |value| scalar(value).unwrap_or_default())
-        }
+        FieldSource::Member(member) => object
+            .json()
+            .get(member)
+            .map_or(Value::Null, |value| scalar(value).unwrap_or_default()),
     }
 }
 
@@ -85,13 +87,19 @@ fn attribute(object: &Object, path: &str) -> Value {
     let mut level = object.json().get("attributes");
     let mut steps = path.split('.').peekable();
     while let Some(step) = steps.next() {
-        let chosen = level.and_then(|level| level.get(step)).and_then(operational);
-        let Some(chosen) = chosen else { return Value::Null };
+        let chosen = level
+            .and_then(|level| level.get(step))
+            .and_then(operational);
+        let Some(chosen) = chosen else {
+            return Value::Null;
+        };
         let value = chosen.get("value");
         if steps.peek().is_none() {
             let plain = value.and_then(scalar);
             // A nested attribute as a whole has a label, if the tenant gives it one.
-            return plain.or_else(|| chosen.get("label").and_then(scalar)).unwrap_or_default();
+            return plain
+                .or_else(|| chosen.get("label").and_then(scalar))
+                .unwrap_or_default();
         }
         level = value;
     }
@@ -101,9 +109,18 @@ fn attribute(object: &Object, path: &str) -> Value {
 /// The operational value of a list. Several may be: then the one of the lowest URI, then text.
 fn operational(values: &Value) -> Option<&Value> {
     let operational = |value: &&Value| value.get("ov").and_then(Value::as_bool) != Some(false);
-    let uri = |value: &Value| value.get("uri").and_then(Value::as_str).map(ToOwned::to_owned);
+    let uri = |value: &Value| {
+        value
+            .get("uri")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+    };
     let order = |value: &&Value| (uri(value), value.get("value").map(ToString::to_string));
-    values.as_array()?.iter().filter(operational).min_by_key(order)
+    values
+        .as_array()?
+        .iter()
+        .filter(operational)
+        .min_by_key(order)
 }
 
 fn scalar(value: &Value) -> Option<Value> {
@@ -123,7 +140,10 @@ mod tests {
     }
 
     fn fields() -> BTreeMap<String, FieldSource> {
-        let last = AttributeField { path: "LastName".into(), default: json!("Unknown") };
+        let last = AttributeField {
+            path: "LastName".into(),
+            default: json!("Unknown"),
+        };
         [
             ("FirstName", FieldSource::Attribute("FirstName".into())),
             ("LastName", FieldSource::AttributeOr(last)),
@@ -169,7 +189,10 @@ mod tests {
         let names: Vec<&str> = made.keys().map(String::as_str).collect();
         assert_eq!(names, ["Description", "LeadSource", "MailingCity"]);
         assert_eq!(made["MailingCity"], Value::Null);
-        let known = ["attributes.Add".to_owned(), "attributes.Address.Cit".to_owned()];
+        let known = [
+            "attributes.Add".to_owned(),
+            "attributes.Address.Cit".to_owned(),
+        ];
         assert!(!content(&fields(), &Object::default(), Some(&known)).contains_key("MailingCity"));
     }
 
@@ -177,7 +200,10 @@ mod tests {
     fn an_erased_record_keeps_constants_and_defaults_only() {
         let made = erased(&fields());
         assert_eq!(made["FirstName"], Value::Null);
-        assert_eq!((&made["LastName"], &made["LeadSource"]), (&json!("Unknown"), &json!("MDM")));
+        assert_eq!(
+            (&made["LastName"], &made["LeadSource"]),
+            (&json!("Unknown"), &json!("MDM"))
+        );
     }
 
     #[test]

@@ -11,15 +11,26 @@ pub(super) struct Filter {
 
 impl Filter {
     /// A filter by entity types (not looked at here), event types, and whether relations pass.
-    pub(super) fn new(_: Option<&[String]>, event_types: Option<&[String]>, relations: bool) -> Self {
-        Self { event_types: event_types.map(<[String]>::to_vec), relations }
+    pub(super) fn new(
+        _: Option<&[String]>,
+        event_types: Option<&[String]>,
+        relations: bool,
+    ) -> Self {
+        Self {
+            event_types: event_types.map(<[String]>::to_vec),
+            relations,
+        }
     }
 
     /// Whether a change of this kind passes.
     pub(super) fn passes_kind(&self, kind: Kind, is_relation: bool) -> bool {
-        let Some(patterns) = &self.event_types else { return true };
+        let Some(patterns) = &self.event_types else {
+            return true;
+        };
         (self.relations || !is_relation)
-            && names(kind).iter().any(|name| patterns.iter().any(|pattern| matches(pattern, name)))
+            && names(kind)
+                .iter()
+                .any(|name| patterns.iter().any(|pattern| matches(pattern, name)))
     }
 }
 
@@ -42,7 +53,10 @@ fn matches(pattern: &str, name: &str) -> bool {
         None => name.is_empty(),
         Some('*') => {
             let rest = pattern.get(1..).unwrap_or_default();
-            matches(rest, name) || name.get(1..).is_some_and(|shorter| matches(pattern, shorter))
+            matches(rest, name)
+                || name
+                    .get(1..)
+                    .is_some_and(|shorter| matches(pattern, shorter))
         }
         Some(first) => name.chars().next().is_some_and(|letter| {
             (first == '?' || first.eq_ignore_ascii_case(&letter))

@@ -21,7 +21,10 @@ pub fn short(id: &str) -> &str {
 fn checksum(short: &str) -> Option<String> {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
     let letter = |five: &[u8]| {
-        let upper = five.iter().enumerate().filter(|(_, byte)| byte.is_ascii_uppercase());
+        let upper = five
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| byte.is_ascii_uppercase());
         let index: usize = upper.map(|(at, _)| 1 << at).sum();
         LETTERS.get(index).copied().map(char::from)
     };
@@ -34,14 +37,26 @@ mod tests {
 
     #[test]
     fn both_forms_of_an_id_are_the_same_id() {
-        assert_eq!(canonical("001A0000006Vm9r").as_deref(), Some("001A0000006Vm9rIAC"));
-        assert_eq!(canonical("001A0000006Vm9rIAC").as_deref(), Some("001A0000006Vm9rIAC"));
+        assert_eq!(
+            canonical("001A0000006Vm9r").as_deref(),
+            Some("001A0000006Vm9rIAC")
+        );
+        assert_eq!(
+            canonical("001A0000006Vm9rIAC").as_deref(),
+            Some("001A0000006Vm9rIAC")
+        );
         assert_eq!(short("001A0000006Vm9rIAC"), "001A0000006Vm9r");
     }
 
     #[test]
     fn what_is_no_record_id_is_never_queried_as_one() {
-        for text in ["", "x", "001A0000006Vm9rIAD", "001A0000006Vm9' OR Id != '", "00158967"] {
+        for text in [
+            "",
+            "x",
+            "001A0000006Vm9rIAD",
+            "001A0000006Vm9' OR Id != '",
+            "00158967",
+        ] {
             assert_eq!(canonical(text), None, "{text}");
         }
     }

@@ -86,7 +86,9 @@ struct Known {
 impl Known {
     /// A living entity whose type nothing tells: there is no saying what it becomes.
     fn is_untyped(&self, delivery: &Delivery) -> bool {
-        let SubjectState::Alive(object) = &self.state else { return false };
+        let SubjectState::Alive(object) = &self.state else {
+            return false;
+        };
         object.object_type().is_none() && delivery.object_type.is_empty()
     }
 }
@@ -96,11 +98,7 @@ impl Salesforce {
     ///
     /// # Errors
     /// If the configuration cannot work: with the key and the remedy.
-    pub fn new(
-        name: &str,
-        config: &SalesforceSink,
-        around: Surroundings,
-    ) -> Result<Self, String> {
+    pub fn new(name: &str, config: &SalesforceSink, around: Surroundings) -> Result<Self, String> {
         let at = |problem: String| format!("sinks.{name}.{problem}");
         let wire: SharedWire = Arc::new(Wire::new(config).map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
@@ -134,7 +132,9 @@ impl Salesforce {
             stands_for: current.stands_for,
             fields: current.fields.clone(),
         };
-        let SubjectState::Alive(object) = &current.state else { return Ok(known) };
+        let SubjectState::Alive(object) = &current.state else {
+            return Ok(known);
+        };
         let typed = object.object_type().is_some() || !delivery.object_type.is_empty();
         let tells = |fields: &Vec<String>| fields.iter().any(|field| field == "crosswalks");
         if typed && current.fields.as_ref().is_none_or(tells) {
@@ -146,12 +146,16 @@ impl Salesforce {
         let answer = answer.map_err(|error| procedure::sink_error(&error))?;
         let state = match answer.found {
             Found::Alive(object) => SubjectState::Alive(object),
-            Found::Survivor(object) => {
-                SubjectState::Absorbed { by: object.uri().map(ToOwned::to_owned) }
-            }
+            Found::Survivor(object) => SubjectState::Absorbed {
+                by: object.uri().map(ToOwned::to_owned),
+            },
             Found::Nothing => SubjectState::Gone,
         };
-        Ok(Known { state, stands_for: answer.date, fields: None })
+        Ok(Known {
+            state,
+            stands_for: answer.date,
+            fields: None,
+        })
     }
 
     /// What is to be asserted, table by table: a living entity in the table of its type, a dead
@@ -172,7 +176,9 @@ impl Salesforce {
             if object_type.is_empty() && alive.is_none() || name == object_type {
                 let blank = objects.entry(Table::of(object)).or_default();
                 blank.extend(content::erased(&object.fields));
-                snapshot = alive.as_ref().map(|alive| self.snapshot(object, alive, known));
+                snapshot = alive
+                    .as_ref()
+                    .map(|alive| self.snapshot(object, alive, known));
             }
         }
         let erased = known.state == SubjectState::Erased;
@@ -185,14 +191,19 @@ impl Salesforce {
             hops: delivery.hops,
             blank: erased.then_some(blank),
         };
-        objects.into_iter().map(|(table, blank)| (table, assertion(blank))).collect()
+        objects
+            .into_iter()
+            .map(|(table, blank)| (table, assertion(blank)))
+            .collect()
     }
 
     fn snapshot(&self, object: &SalesforceObject, alive: &Object, known: &Known) -> Snapshot {
         let mut crosswalks = alive.crosswalks().unwrap_or_default();
         crosswalks.retain(|crosswalk| crosswalk.source == self.tools.source && !crosswalk.deleted);
         crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
-        let named = crosswalks.iter().filter_map(|crosswalk| ids::canonical(&crosswalk.value));
+        let named = crosswalks
+            .iter()
+            .filter_map(|crosswalk| ids::canonical(&crosswalk.value));
         Snapshot {
             named: named.collect(),
             content: content::content(&object.fields, alive, known.fields.as_deref()),
@@ -201,16 +212,30 @@ impl Salesforce {
 
     fn owes(&self, subject: &Subject, owes: bool) -> bool {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
-        if owes { owed.insert(subject.clone()) } else { owed.remove(subject) }
+        if owes {
+            owed.insert(subject.clone())
+        } else {
+            owed.remove(subject)
+        }
     }
 
-    async fn assert(&self, delivery: &Delivery, archived: &AtomicBool) -> Result<Effect, SinkError> {
+    async fn assert(
+        &self,
+        delivery: &Delivery,
+        archived: &AtomicBool,
+    ) -> Result<Effect, SinkError> {
         // Nothing newer: nothing to assert. A sink of mode latest is not handed such a delivery.
-        let Some(current) = &delivery.current else { return Ok(Effect::Delivered) };
+        let Some(current) = &delivery.current else {
+            return Ok(Effect::Delivered);
+        };
         let known = self.known(delivery, current).await?;
         if known.is_untyped(delivery) {
             let code = "no_type".to_owned();
-            return Err(SinkError::Rejected { code, fields: Vec::new(), action: "map" });
+            return Err(SinkError::Rejected {
+                code,
+                fields: Vec::new(),
+                action: "map",
+            });
         }
         let mut effect = Effect::Delivered;
         for (table, assertion) in self.assertions(delivery, &known) {
@@ -238,22 +263,37 @@ fn tables(
         let table = Table::of(object);
         let own = table.fields();
         let plain = |field: &&str| {
-            !field.is_empty() && field.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_')
+            !field.is_empty()
+                && field
+                    .bytes()
+                    .all(|it| it.is_ascii_alphanumeric() || it == b'_')
         };
         let all = own.into_iter().chain([table.sobject.as_str()]);
-        if let Some(odd) = all.chain(object.fields.keys().map(String::as_str)).find(|it| !plain(it)) {
-            return Err(format!("salesforce.objects.{name}: {odd:?} is no API name; correct it"));
+        if let Some(odd) = all
+            .chain(object.fields.keys().map(String::as_str))
+            .find(|it| !plain(it))
+        {
+            return Err(format!(
+                "salesforce.objects.{name}: {odd:?} is no API name; correct it"
+            ));
         }
         if own.iter().collect::<BTreeSet<_>>().len() < own.len() {
-            return Err(format!("salesforce.objects.{name}: two of goldwire's own fields are the \
-                 same one; give each its own"));
+            return Err(format!(
+                "salesforce.objects.{name}: two of goldwire's own fields are the \
+                 same one; give each its own"
+            ));
         }
         let taken = |field: &&String| own.contains(&field.as_str()) || field.as_str() == "Id";
         if let Some(field) = object.fields.keys().find(taken) {
-            return Err(format!("salesforce.objects.{name}.fields.{field}: is written by goldwire \
-                 itself; map another field"));
+            return Err(format!(
+                "salesforce.objects.{name}.fields.{field}: is written by goldwire \
+                 itself; map another field"
+            ));
         }
-        tables.entry(table).or_default().extend(object.fields.keys().cloned());
+        tables
+            .entry(table)
+            .or_default()
+            .extend(object.fields.keys().cloned());
     }
     Ok(tables)
 }
@@ -265,7 +305,10 @@ impl Sink for Salesforce {
     }
 
     fn declares(&self) -> Declaration {
-        Declaration { mode: Mode::Latest, reassert_after: Some(self.longest_request) }
+        Declaration {
+            mode: Mode::Latest,
+            reassert_after: Some(self.longest_request),
+        }
     }
 
     fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
@@ -276,7 +319,10 @@ impl Sink for Salesforce {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
         if delivery.subject.is_relation() {
-            return Ok(Delivered { effect: Effect::Delivered, second_look: false });
+            return Ok(Delivered {
+                effect: Effect::Delivered,
+                second_look: false,
+            });
         }
         let archived = AtomicBool::new(false);
         let result = self.assert(delivery, &archived).await;
@@ -284,7 +330,10 @@ impl Sink for Salesforce {
         match result {
             Ok(effect) => {
                 let owed = self.owes(&delivery.subject, false);
-                Ok(Delivered { effect, second_look: archived || owed })
+                Ok(Delivered {
+                    effect,
+                    second_look: archived || owed,
+                })
             }
             Err(error) => {
                 if archived {

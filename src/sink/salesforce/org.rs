@@ -47,7 +47,14 @@ impl Table {
 
     /// The names of its own fields.
     pub fn fields(&self) -> [&str; 6] {
-        [&self.ext, &self.mark, &self.home, &self.archived, &self.merged_into, &self.guard]
+        [
+            &self.ext,
+            &self.mark,
+            &self.home,
+            &self.archived,
+            &self.merged_into,
+            &self.guard,
+        ]
     }
 }
 

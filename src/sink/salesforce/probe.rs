@@ -50,21 +50,28 @@ pub(super) async fn probe(
     let mut problems = Vec::new();
     for (table, mapped) in tables {
         let sobject = &table.sobject;
-        let answer = match wire.get(&format!("/sobjects/{sobject}/describe"), &[]).await {
+        let answer = match wire
+            .get(&format!("/sobjects/{sobject}/describe"), &[])
+            .await
+        {
             Ok(answer) => answer,
             Err(Fault::All(error)) => {
                 problems.push(format!("{sobject} cannot be described: {error}"));
                 continue;
             }
             Err(Fault::OneRow(code)) => {
-                problems.push(format!("{sobject} cannot be described: {code}; correct its name"));
+                problems.push(format!(
+                    "{sobject} cannot be described: {code}; correct its name"
+                ));
                 continue;
             }
         };
         match serde_json::from_value::<Description>(answer) {
             Ok(description) => {
-                let sources: Vec<&SalesforceObject> =
-                    objects.values().filter(|object| Table::of(object) == *table).collect();
+                let sources: Vec<&SalesforceObject> = objects
+                    .values()
+                    .filter(|object| Table::of(object) == *table)
+                    .collect();
                 problems.extend(check(table, mapped, &sources, &description.fields));
             }
             Err(_) => problems.push(format!(
@@ -82,9 +89,16 @@ fn check(
     fields: &[Field],
 ) -> Vec<String> {
     let sobject = &table.sobject;
-    let known: BTreeMap<&str, &Field> = fields.iter().map(|field| (field.name.as_str(), field)).collect();
+    let known: BTreeMap<&str, &Field> = fields
+        .iter()
+        .map(|field| (field.name.as_str(), field))
+        .collect();
     let mut problems = Vec::new();
-    for name in table.fields().into_iter().chain(mapped.iter().map(String::as_str)) {
+    for name in table
+        .fields()
+        .into_iter()
+        .chain(mapped.iter().map(String::as_str))
+    {
         match known.get(name) {
             None => problems.push(format!(
                 "{sobject}.{name} does not exist or is hidden from the run-as user; add it as \
@@ -141,13 +155,19 @@ fn own_fields(table: &Table, known: &BTreeMap<&str, &Field>) -> Vec<String> {
     let mut problems = Vec::new();
     let mut wrong = |name: &str, is: bool, what: &str| {
         if is {
-            problems.push(format!("{sobject}.{name} is not {what}; change the field's definition"));
+            problems.push(format!(
+                "{sobject}.{name} is not {what}; change the field's definition"
+            ));
         }
     };
     if let Some(ext) = known.get(table.ext.as_str()) {
         let good = ext.unique && ext.external_id;
         wrong(&table.ext, !good, "a unique external id");
-        wrong(&table.ext, !ext.case_sensitive, "case-sensitive, and Reltio's URIs are");
+        wrong(
+            &table.ext,
+            !ext.case_sensitive,
+            "case-sensitive, and Reltio's URIs are",
+        );
     }
     for name in [&table.ext, &table.mark, &table.home] {
         if let Some(field) = known.get(name.as_str()) {
@@ -160,7 +180,11 @@ fn own_fields(table: &Table, known: &BTreeMap<&str, &Field>) -> Vec<String> {
     }
     if let Some(into) = known.get(table.merged_into.as_str()) {
         let good = into.kind == "reference" || into.kind == "string" && into.length >= 18;
-        wrong(&table.merged_into, !good, "a lookup, or text of 18 characters or more");
+        wrong(
+            &table.merged_into,
+            !good,
+            "a lookup, or text of 18 characters or more",
+        );
     }
     if let Some(guard) = known.get(table.guard.as_str()) {
         let good = guard.kind == "double" && guard.precision >= 13;

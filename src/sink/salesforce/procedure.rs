@@ -5,8 +5,8 @@
 //! turn reads first: it may be repeated from the top at any point.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::assertion::Assertion;
@@ -69,12 +69,19 @@ impl Tools {
             match self.round(table, assertion, archived).await? {
                 Round::Over(effect) => {
                     let second_look = archived.load(Ordering::Relaxed);
-                    return Ok(Delivered { effect, second_look });
+                    return Ok(Delivered {
+                        effect,
+                        second_look,
+                    });
                 }
                 Round::Again(code) => last = code,
             }
         }
-        Err(SinkError::Retryable { code: last, ambiguous: false, outage: false })
+        Err(SinkError::Retryable {
+            code: last,
+            ambiguous: false,
+            outage: false,
+        })
     }
 
     async fn round(
@@ -99,7 +106,10 @@ impl Tools {
         let chosen = assertion.choose(&mine);
         let is_chosen = |record: &Record| chosen.is_some_and(|chosen| chosen.id == record.id);
         // 1: the external id comes off whatever is not the chosen one.
-        for record in found.iter().filter(|it| it.ext.as_deref() == Some(entity) && !is_chosen(it)) {
+        for record in found
+            .iter()
+            .filter(|it| it.ext.as_deref() == Some(entity) && !is_chosen(it))
+        {
             match self.org.write(table, assertion.free(record)).await? {
                 Written::Done(_) => {}
                 Written::Stale => return Ok(Round::Over(Effect::Stale)),
@@ -128,9 +138,13 @@ impl Tools {
         // 4: the others.
         let rest = mine.into_iter().filter(|it| into.as_ref() != Some(&it.id));
         let rest = rest.map(|record| (record, into.clone(), None));
-        let nobodys = nobodys.into_iter().map(|it| (it, None, assertion.blank.as_ref()));
+        let nobodys = nobodys
+            .into_iter()
+            .map(|it| (it, None, assertion.blank.as_ref()));
         for (record, into, blank) in rest.chain(nobodys) {
-            let Some(write) = assertion.archive(record, into, blank) else { continue };
+            let Some(write) = assertion.archive(record, into, blank) else {
+                continue;
+            };
             // Set before the answer: a write whose answer is lost may have archived too.
             archived.store(true, Ordering::Relaxed);
             match self.org.write(table, write).await? {
@@ -169,7 +183,9 @@ impl Tools {
                 return Ok(Some(uri));
             }
         }
-        let Some(home) = &record.home else { return Ok(None) };
+        let Some(home) = &record.home else {
+            return Ok(None);
+        };
         self.living(self.golden.read(home).await, Some(home))
     }
 
@@ -203,7 +219,11 @@ pub(super) fn sink_error(error: &ReltioError) -> SinkError {
         },
         ReltioError::Unavailable { code } | ReltioError::Refused { code, .. } => {
             tracing::warn!("{error}; the delivery waits");
-            SinkError::Retryable { code: format!("reltio_{code}"), ambiguous: false, outage: true }
+            SinkError::Retryable {
+                code: format!("reltio_{code}"),
+                ambiguous: false,
+                outage: true,
+            }
         }
     }
 }

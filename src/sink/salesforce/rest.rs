@@ -46,7 +46,10 @@ impl RestOrg {
         tables: &BTreeMap<Table, BTreeSet<String>>,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
-        let shape = Shape { linger: config.linger.get(), largest: LARGEST };
+        let shape = Shape {
+            linger: config.linger.get(),
+            largest: LARGEST,
+        };
         let desk = |(table, columns): (&Table, &BTreeSet<String>)| {
             let part = |part: Part| Sends {
                 wire: Arc::clone(wire),
@@ -61,7 +64,9 @@ impl RestOrg {
             };
             (table.clone(), desk)
         };
-        Self { desks: tables.iter().map(desk).collect() }
+        Self {
+            desks: tables.iter().map(desk).collect(),
+        }
     }
 
     fn desk(&self, table: &Table) -> Result<&Desk, SinkError> {
@@ -75,7 +80,11 @@ impl RestOrg {
 #[async_trait]
 impl Org for RestOrg {
     async fn find(&self, table: &Table, sought: Sought) -> Result<Vec<Record>, SinkError> {
-        let answer = self.desk(table)?.reads.submit(sought.entity.clone(), sought).await;
+        let answer = self
+            .desk(table)?
+            .reads
+            .submit(sought.entity.clone(), sought)
+            .await;
         answer.unwrap_or_else(|| Err(unsent()))
     }
 
@@ -90,7 +99,11 @@ impl Org for RestOrg {
 }
 
 fn unsent() -> SinkError {
-    SinkError::Retryable { code: "send_ended".to_owned(), ambiguous: false, outage: false }
+    SinkError::Retryable {
+        code: "send_ended".to_owned(),
+        ambiguous: false,
+        outage: false,
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +128,11 @@ impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
         while let Some(part) = parts.pop() {
             match self.find(part).await {
                 Ok(found) => answers.extend(part.iter().map(|sought| {
-                    Ok(found.iter().filter(|record| sought.finds(record)).cloned().collect())
+                    Ok(found
+                        .iter()
+                        .filter(|record| sought.finds(record))
+                        .cloned()
+                        .collect())
                 })),
                 Err(Fault::OneRow(code)) => halve(part, &mut parts, &mut answers, code, "find"),
                 Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
@@ -133,7 +150,10 @@ impl SendRows<Write, Result<Written, SinkError>> for Sends {
         while let Some(part) = parts.pop() {
             match self.write(part).await {
                 Ok(results) => answers.extend(
-                    results.iter().zip(part).map(|(it, row)| codes::row(it, &self.table, row.action)),
+                    results
+                        .iter()
+                        .zip(part)
+                        .map(|(it, row)| codes::row(it, &self.table, row.action)),
                 ),
                 Err(Fault::OneRow(code)) => {
                     let action = part.first().map_or("update", |row| row.action);
@@ -156,7 +176,11 @@ fn halve<'a, I, O>(
 ) {
     if part.len() <= 1 {
         answers.extend(part.first().map(|_| {
-            Err(SinkError::Rejected { code, fields: Vec::new(), action })
+            Err(SinkError::Rejected {
+                code,
+                fields: Vec::new(),
+                action,
+            })
         }));
         return;
     }
@@ -171,9 +195,14 @@ impl Sends {
             let mut page = self.wire.get("/query", &[("q", &query)]).await?;
             loop {
                 let rows = page.get("records").and_then(Value::as_array);
-                let records = rows.into_iter().flatten().filter_map(|row| self.record(row));
+                let records = rows
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|row| self.record(row));
                 found.extend(records.map(|record| (record.id.clone(), record)));
-                let Some(next) = page.get("nextRecordsUrl").and_then(Value::as_str) else { break };
+                let Some(next) = page.get("nextRecordsUrl").and_then(Value::as_str) else {
+                    break;
+                };
                 let next = next.to_owned();
                 page = self.wire.next(&next).await?;
             }
@@ -188,7 +217,10 @@ impl Sends {
             Part::Create | Part::Find => Method::POST,
             Part::Update => Method::PATCH,
         };
-        let answer = self.wire.write(method, "/composite/sobjects", &body).await?;
+        let answer = self
+            .wire
+            .write(method, "/composite/sobjects", &body)
+            .await?;
         match answer {
             Value::Array(results) if results.len() == rows.len() => Ok(results),
             _ => Err(Fault::All(codes::lost("answer_of_another_length"))),
@@ -219,19 +251,30 @@ impl Sends {
 
     fn record(&self, row: &Value) -> Option<Record> {
         let table = &self.table;
-        let text = |field: &str| row.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
+        let text = |field: &str| {
+            row.get(field)
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned)
+        };
         let into = text(&table.merged_into);
-        let content = self.columns.iter().filter_map(|field| {
-            Some((field.clone(), row.get(field)?.clone()))
-        });
+        let content = self
+            .columns
+            .iter()
+            .filter_map(|field| Some((field.clone(), row.get(field)?.clone())));
         Some(Record {
             id: ids::canonical(row.get("Id")?.as_str()?)?,
             ext: text(&table.ext),
             mark: text(&table.mark),
             home: text(&table.home),
-            archived: row.get(&table.archived).and_then(Value::as_bool).unwrap_or_default(),
+            archived: row
+                .get(&table.archived)
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
             merged_into: into.map(|id| ids::canonical(&id).unwrap_or(id)),
-            guard: row.get(&table.guard).and_then(whole_number).unwrap_or_default(),
+            guard: row
+                .get(&table.guard)
+                .and_then(whole_number)
+                .unwrap_or_default(),
             content: content.collect(),
         })
     }
@@ -239,5 +282,7 @@ impl Sends {
 
 /// Numbers come back with a fraction: `1.726E12`.
 fn whole_number(value: &Value) -> Option<Millis> {
-    value.as_i64().or_else(|| format!("{:.0}", value.as_f64()?).parse().ok())
+    value
+        .as_i64()
+        .or_else(|| format!("{:.0}", value.as_f64()?).parse().ok())
 }

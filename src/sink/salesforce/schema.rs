@@ -14,16 +14,44 @@ pub fn schema_text(config: &SalesforceSink) -> String {
 }
 
 fn table_text(table: &Table) -> String {
-    let Table { sobject, ext, mark, home, archived, merged_into, guard } = table;
+    let Table {
+        sobject,
+        ext,
+        mark,
+        home,
+        archived,
+        merged_into,
+        guard,
+    } = table;
     let rows = [
-        (ext, "Text(80), External ID, Unique, case sensitive", "the entity that the record stands for"),
-        (mark, "Text(80), External ID (indexed), case sensitive", "the entity whose lane wrote last"),
-        (home, "Text(80), External ID (indexed), case sensitive", "the entity it was created for"),
+        (
+            ext,
+            "Text(80), External ID, Unique, case sensitive",
+            "the entity that the record stands for",
+        ),
+        (
+            mark,
+            "Text(80), External ID (indexed), case sensitive",
+            "the entity whose lane wrote last",
+        ),
+        (
+            home,
+            "Text(80), External ID (indexed), case sensitive",
+            "the entity it was created for",
+        ),
         (archived, "Checkbox, default unchecked", "out of use"),
         (merged_into, "Text(18)", "the record that took over"),
-        (guard, "Number(18, 0)", "the time that the content stands for, ms since 1970"),
+        (
+            guard,
+            "Number(18, 0)",
+            "the time that the content stands for, ms since 1970",
+        ),
     ];
-    let widest = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
+    let widest = rows
+        .iter()
+        .map(|(name, ..)| name.len())
+        .max()
+        .unwrap_or_default();
     let mut text = format!("{sobject}: custom fields\n\n");
     for (name, kind, meaning) in rows {
         // Writing to a String cannot fail.
@@ -62,7 +90,12 @@ mod tests {
         }))
         .unwrap();
         let text = schema_text(&config);
-        for wanted in ["Contact: custom fields", "Account: custom fields", "Reltio_Home__c", GUARD_MESSAGE] {
+        for wanted in [
+            "Contact: custom fields",
+            "Account: custom fields",
+            "Reltio_Home__c",
+            GUARD_MESSAGE,
+        ] {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }
         assert!(text.contains(

@@ -68,12 +68,19 @@ impl Session {
     }
 
     fn current(&self) -> Option<Arc<Token>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A token other than `expired`.
-    pub(super) async fn token(&self, expired: Option<&Arc<Token>>) -> Result<Arc<Token>, SinkError> {
-        let usable = |token: &Arc<Token>| expired.is_none_or(|expired| !Arc::ptr_eq(expired, token));
+    pub(super) async fn token(
+        &self,
+        expired: Option<&Arc<Token>>,
+    ) -> Result<Arc<Token>, SinkError> {
+        let usable =
+            |token: &Arc<Token>| expired.is_none_or(|expired| !Arc::ptr_eq(expired, token));
         if let Some(token) = self.current().filter(usable) {
             return Ok(token);
         }
@@ -94,9 +101,15 @@ impl Session {
             ("client_secret", self.client_secret.reveal()),
         ];
         let request = self.http.post(&self.url).form(&form).timeout(self.timeout);
-        let answer = request.send().await.map_err(|_| unavailable("token_unreachable"))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|_| unavailable("token_unreachable"))?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|_| unavailable("token_unreachable"))?;
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|_| unavailable("token_unreachable"))?;
         if status.is_success() {
             let granted: Granted =
                 serde_json::from_slice(&body).map_err(|_| unavailable("token_unreadable"))?;
@@ -105,13 +118,16 @@ impl Session {
         if status.is_server_error() || status.as_u16() == 429 {
             return Err(unavailable(&format!("token_http_{}", status.as_u16())));
         }
-        let code = serde_json::from_slice::<Denied>(&body)
-            .map_or_else(|_| format!("http_{}", status.as_u16()), |denied| codes::code(&denied.error));
+        let code = serde_json::from_slice::<Denied>(&body).map_or_else(
+            |_| format!("http_{}", status.as_u16()),
+            |denied| codes::code(&denied.error),
+        );
         Err(SinkError::Systemic {
             code: format!("token_{code}"),
-            remedy: "check client_id, client_secret, that login_url is the org's My Domain, and that \
+            remedy:
+                "check client_id, client_secret, that login_url is the org's My Domain, and that \
                      the app allows the client credentials flow with a run-as user"
-                .to_owned(),
+                    .to_owned(),
         })
     }
 
@@ -123,11 +139,18 @@ impl Session {
                 remedy: "the token's instance_url is not https; check login_url".to_owned(),
             });
         }
-        Ok(Token { bearer: granted.access_token, instance })
+        Ok(Token {
+            bearer: granted.access_token,
+            instance,
+        })
     }
 }
 
 /// Nothing was sent to the org itself.
 fn unavailable(code: &str) -> SinkError {
-    SinkError::Retryable { code: code.to_owned(), ambiguous: false, outage: true }
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous: false,
+        outage: true,
+    }
 }

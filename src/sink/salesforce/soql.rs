@@ -37,7 +37,12 @@ pub(super) fn plan<'a>(
         select.push_str(column);
     }
     select.push_str(&format!(" FROM {} WHERE ", table.sobject));
-    let fields = ["Id", table.ext.as_str(), table.mark.as_str(), table.home.as_str()];
+    let fields = [
+        "Id",
+        table.ext.as_str(),
+        table.mark.as_str(),
+        table.home.as_str(),
+    ];
     let frame = encoded(&select) + fields.iter().map(|field| field.len() + 20).sum::<usize>();
     let mut queries = Vec::new();
     let mut lists: [Vec<String>; 4] = Default::default();
@@ -79,7 +84,13 @@ fn query(select: &str, fields: [&str; 4], lists: &[Vec<String>; 4]) -> String {
 
 /// Bytes of a text in a URL's query.
 fn encoded(text: &str) -> usize {
-    let cost = |byte: u8| if byte.is_ascii_alphanumeric() || b" *-._".contains(&byte) { 1 } else { 3 };
+    let cost = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || b" *-._".contains(&byte) {
+            1
+        } else {
+            3
+        }
+    };
     text.bytes().map(cost).sum()
 }
 
@@ -103,18 +114,27 @@ mod tests {
 
     fn sought(entity: &str, homes: bool, ids: usize) -> Sought {
         let ids = (0..ids).map(|id| format!("003{id:015}")).collect();
-        Sought { entity: entity.to_owned(), homes, ids }
+        Sought {
+            entity: entity.to_owned(),
+            homes,
+            ids,
+        }
     }
 
     #[test]
     fn one_query_serves_many_lanes() {
-        let lanes = [sought("entities/a", true, 1), sought("entities/b", false, 0)];
+        let lanes = [
+            sought("entities/a", true, 1),
+            sought("entities/b", false, 0),
+        ];
         let queries = plan(&table(), ["LastName".to_owned()].iter(), &lanes);
         assert_eq!(
             queries,
-            ["SELECT Id,Ext__c,Mark__c,Home__c,Archived__c,Into__c,Guard__c,LastName FROM Contact \
+            [
+                "SELECT Id,Ext__c,Mark__c,Home__c,Archived__c,Into__c,Guard__c,LastName FROM Contact \
               WHERE Id IN ('003000000000000000') OR Ext__c IN ('entities/a','entities/b') \
-              OR Mark__c IN ('entities/a','entities/b') OR Home__c IN ('entities/a')"]
+              OR Mark__c IN ('entities/a','entities/b') OR Home__c IN ('entities/a')"
+            ]
         );
     }
 
@@ -123,7 +143,13 @@ mod tests {
         let queries = plan(&table(), [].iter(), &[sought("entities/a", true, 2000)]);
         assert!(queries.len() > 1);
         assert!(queries.iter().all(|query| encoded(query) <= LONGEST));
-        assert_eq!(queries.iter().map(|query| query.matches("'003").count()).sum::<usize>(), 2000);
+        assert_eq!(
+            queries
+                .iter()
+                .map(|query| query.matches("'003").count())
+                .sum::<usize>(),
+            2000
+        );
     }
 
     proptest! {

@@ -66,7 +66,12 @@ impl Wire {
     }
 
     /// A write.
-    pub(super) async fn write(&self, method: Method, path: &str, body: &Value) -> Result<Value, Fault> {
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Fault> {
         let path = format!("{}{path}", self.base);
         self.call(method, &path, &[], Some(body)).await
     }
@@ -83,7 +88,9 @@ impl Wire {
         loop {
             self.wait_for_quota().await;
             let request = self.request(&method, &token, path, query, body);
-            let (status, answer) = exchange(request, body.is_some()).await.map_err(Fault::All)?;
+            let (status, answer) = exchange(request, body.is_some())
+                .await
+                .map_err(Fault::All)?;
             if status == 401 && !renewed {
                 token = self.session.token(Some(&token)).await.map_err(Fault::All)?;
                 renewed = true;
@@ -91,7 +98,9 @@ impl Wire {
             }
             return match (status, answer) {
                 (200..300, Some(answer)) => Ok(answer),
-                (200..300, None) if body.is_some() => Err(Fault::All(codes::lost("unreadable_answer"))),
+                (200..300, None) if body.is_some() => {
+                    Err(Fault::All(codes::lost("unreadable_answer")))
+                }
                 (200..300, None) => Err(Fault::All(unanswered("unreadable_answer", false))),
                 (status, answer) => {
                     let answer = answer.unwrap_or_default();
@@ -115,7 +124,11 @@ impl Wire {
             .request(method.clone(), url)
             .bearer_auth(token.bearer.reveal())
             .timeout(self.timeout);
-        let request = if query.is_empty() { request } else { request.query(query) };
+        let request = if query.is_empty() {
+            request
+        } else {
+            request.query(query)
+        };
         match body {
             Some(body) => request.json(body),
             None => request,
@@ -139,15 +152,29 @@ async fn exchange(
         if error.is_connect() || error.is_builder() {
             return unanswered("unreachable", false);
         }
-        unanswered(if error.is_timeout() { "timeout" } else { "connection_lost" }, writes)
+        unanswered(
+            if error.is_timeout() {
+                "timeout"
+            } else {
+                "connection_lost"
+            },
+            writes,
+        )
     })?;
     let status = answer.status().as_u16();
-    let body = answer.bytes().await.map_err(|_| unanswered("connection_lost", writes))?;
+    let body = answer
+        .bytes()
+        .await
+        .map_err(|_| unanswered("connection_lost", writes))?;
     Ok((status, serde_json::from_slice(&body).ok()))
 }
 
 fn unanswered(code: &str, ambiguous: bool) -> SinkError {
-    SinkError::Retryable { code: code.to_owned(), ambiguous, outage: true }
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous,
+        outage: true,
+    }
 }
 
 /// What needs no more than the wire itself is shared.

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use goldwire::event::{Clocks, Object, Subject};
 use goldwire::ledger::Register;
 use goldwire::reltio::{Answer, Found, Golden, ReltioError};
-use goldwire::sink::salesforce::{Assertion, Org, Record, Snapshot, Sought, Table, Tools, Write, Written};
+use goldwire::sink::salesforce::{
+    Assertion, Org, Record, Snapshot, Sought, Table, Tools, Write, Written,
+};
 use goldwire::sink::{SinkError, Tell};
 use goldwire::task::fence::{Fenced, fence};
 use goldwire::telemetry::Metrics;
@@ -62,7 +64,12 @@ struct Lane {
 
 impl Lane {
     fn new(world: &Arc<World>, entity: &str) -> Self {
-        let side = || Arc::new(Side { world: Arc::clone(world), entity: entity.to_owned() });
+        let side = || {
+            Arc::new(Side {
+                world: Arc::clone(world),
+                entity: entity.to_owned(),
+            })
+        };
         let name = |text: &str| text.to_owned();
         Self {
             world: Arc::clone(world),
@@ -97,7 +104,11 @@ impl Lane {
     }
 
     async fn run(&mut self, saved: &mut Saved) {
-        let Saved { mut position, mut held, mut newest } = saved.clone();
+        let Saved {
+            mut position,
+            mut held,
+            mut newest,
+        } = saved.clone();
         if position < self.world.lock().logs[&self.entity].len() {
             self.unsettle();
         }
@@ -125,7 +136,11 @@ impl Lane {
                 continue;
             }
             if self.unsettled.is_none() {
-                *saved = Saved { position, held: held.clone(), newest };
+                *saved = Saved {
+                    position,
+                    held: held.clone(),
+                    newest,
+                };
             }
         }
     }
@@ -147,11 +162,17 @@ impl Lane {
 
     /// Fence, and ask if it says so. Tells whether the newest state is to be asserted.
     async fn take(&self, held: &mut Option<Held>, record: &truth::Record, newest: Millis) -> bool {
-        let clocks = Clocks { version: record.version, commit_time: record.commit_time };
+        let clocks = Clocks {
+            version: record.version,
+            commit_time: record.commit_time,
+        };
         let register = held.as_ref().map(|held| held.register.clone());
         let asks = matches!(record.says, Says::Asks);
-        let fenced =
-            if asks { Fenced::Ask } else { fence(register.as_ref(), clocks, 0, SKEW) };
+        let fenced = if asks {
+            Fenced::Ask
+        } else {
+            fence(register.as_ref(), clocks, 0, SKEW)
+        };
         let mut after = register.unwrap_or_default();
         match (fenced, &record.says) {
             (Fenced::Apply, Says::State(state)) => {
@@ -163,7 +184,10 @@ impl Lane {
                     stands_for,
                     ..after
                 };
-                *held = Some(Held { register, state: state.clone() });
+                *held = Some(Held {
+                    register,
+                    state: state.clone(),
+                });
                 true
             }
             (Fenced::Ask, _) => {
@@ -179,7 +203,10 @@ impl Lane {
                 {
                     (after.version, after.commit_time) = (Some(version), Some(time));
                 }
-                *held = Some(Held { register: after, state });
+                *held = Some(Held {
+                    register: after,
+                    state,
+                });
                 true
             }
             _ => false,
@@ -200,7 +227,9 @@ impl Lane {
             alive,
             stands_for: held.register.stands_for,
             newest,
-            targets: record.map(|record| record.targets.clone()).unwrap_or_default(),
+            targets: record
+                .map(|record| record.targets.clone())
+                .unwrap_or_default(),
             hops: record.map_or(0, |record| record.hops),
             blank: None,
         };
@@ -237,13 +266,22 @@ impl Side {
 
     /// What an entity without the rule "look up" takes for granted.
     fn answer(&self, asked: Option<&str>, owner: Option<String>) -> Answer {
-        let owner = if self.world.is_without(Without::LookUp) { Some(self.entity.clone()) } else { owner };
+        let owner = if self.world.is_without(Without::LookUp) {
+            Some(self.entity.clone())
+        } else {
+            owner
+        };
         let found = match owner {
             None => Found::Nothing,
-            Some(owner) if asked.is_none_or(|asked| asked == owner) => Found::Alive(Self::object(&owner)),
+            Some(owner) if asked.is_none_or(|asked| asked == owner) => {
+                Found::Alive(Self::object(&owner))
+            }
             Some(owner) => Found::Survivor(Self::object(&owner)),
         };
-        Answer { date: self.world.now(), found }
+        Answer {
+            date: self.world.now(),
+            found,
+        }
     }
 }
 
@@ -276,7 +314,12 @@ impl Golden for Side {
 
 #[async_trait]
 impl Tell for Side {
-    async fn tell(&self, subject: &Subject, hops: u32, targets: &[String]) -> Result<(), SinkError> {
+    async fn tell(
+        &self,
+        subject: &Subject,
+        hops: u32,
+        targets: &[String],
+    ) -> Result<(), SinkError> {
         {
             let mut mutable = self.world.lock();
             mutable.hops = mutable.hops.max(hops);
@@ -285,7 +328,9 @@ impl Tell for Side {
             return Ok(());
         }
         let with = !self.world.is_without(Without::Contacts);
-        let late = *[0, 100, 1000, 5000].choose(&mut self.world.lock().rng).unwrap();
+        let late = *[0, 100, 1000, 5000]
+            .choose(&mut self.world.lock().rng)
+            .unwrap();
         let record = truth::Record {
             version: None,
             commit_time: None,

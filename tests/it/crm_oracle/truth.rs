@@ -63,9 +63,18 @@ struct How {
     no_version: bool,
 }
 
-const PLAIN: How = How { of_set: false, no_version: false };
-const OF_SET: How = How { of_set: true, no_version: false };
-const OF_SET_BARE: How = How { of_set: true, no_version: true };
+const PLAIN: How = How {
+    of_set: false,
+    no_version: false,
+};
+const OF_SET: How = How {
+    of_set: true,
+    no_version: false,
+};
+const OF_SET_BARE: How = How {
+    of_set: true,
+    no_version: true,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Reltio {
@@ -91,7 +100,9 @@ fn pick<R: Rng, T: Clone>(rng: &mut R, of: &[T]) -> T {
 impl Reltio {
     pub(crate) fn new(rng: &mut impl Rng) -> Self {
         let mut it = Self {
-            names: (0..rng.random_range(3..=5)).map(|n| format!("entities/e{n}")).collect(),
+            names: (0..rng.random_range(3..=5))
+                .map(|n| format!("entities/e{n}"))
+                .collect(),
             end: 100_000,
             restart: rng.random(),
             one_time: rng.random(),
@@ -112,8 +123,11 @@ impl Reltio {
             it.create(rng, &e);
         }
         it.end += pick(rng, &[10, 3000, 40_000]);
-        let gaps: &[Millis] =
-            if rng.random() { &[1, 50, 300, 1000, 5000, 20_000] } else { &[1, 300, 1000, 3000] };
+        let gaps: &[Millis] = if rng.random() {
+            &[1, 50, 300, 1000, 5000, 20_000]
+        } else {
+            &[1, 300, 1000, 3000]
+        };
         for _ in 0..rng.random_range(2..=12) {
             it.end += pick(rng, gaps);
             it.happen(rng);
@@ -126,19 +140,29 @@ impl Reltio {
     }
 
     fn now(&self, is: impl Fn(&Kind) -> bool) -> Vec<String> {
-        let last = |e: &String| self.past[e].last().is_some_and(|(_, state)| is(&state.kind));
+        let last = |e: &String| {
+            self.past[e]
+                .last()
+                .is_some_and(|(_, state)| is(&state.kind))
+        };
         self.names.iter().filter(|e| last(e)).cloned().collect()
     }
 
     fn put(&mut self, e: &str, kind: Kind) -> State {
         let past = self.past.entry(e.to_owned()).or_default();
-        let state = State { kind, index: past.len() };
+        let state = State {
+            kind,
+            index: past.len(),
+        };
         past.push((self.end, state.clone()));
         state
     }
 
     fn live(&mut self, e: &str) -> State {
-        let held = self.holds[e].iter().filter_map(|held| self.own.get(held)).flatten();
+        let held = self.holds[e]
+            .iter()
+            .filter_map(|held| self.own.get(held))
+            .flatten();
         let mut contacts: Vec<String> = held.cloned().collect();
         contacts.sort_by_key(|contact| self.dates[contact]);
         self.put(e, Kind::Alive(contacts))
@@ -200,13 +224,21 @@ impl Reltio {
     }
 
     fn unmerge(&mut self, rng: &mut impl Rng, alive: &[String], spawn: &str) {
-        let origin = alive.iter().find(|e| self.holds[*e].contains(spawn)).unwrap();
+        let origin = alive
+            .iter()
+            .find(|e| self.holds[*e].contains(spawn))
+            .unwrap();
         let mut back: BTreeSet<String> = [spawn.to_owned()].into();
         if rng.random() {
-            let came = self.came[spawn].iter().filter(|e| self.holds[origin].contains(*e) && *e != origin);
+            let came = self.came[spawn]
+                .iter()
+                .filter(|e| self.holds[origin].contains(*e) && *e != origin);
             back.extend(came.cloned());
         }
-        self.holds.get_mut(origin).unwrap().retain(|e| !back.contains(e));
+        self.holds
+            .get_mut(origin)
+            .unwrap()
+            .retain(|e| !back.contains(e));
         self.again(spawn, back);
         let (left, spawned) = (self.live(origin), self.live(spawn));
         for root in [origin, spawn] {
@@ -244,8 +276,15 @@ impl Reltio {
                     says = Says::Nothing;
                 }
                 let version = versioned.then(|| self.versions[*e]);
-                let record =
-                    Record { version, commit_time, at, says, read: None, hops: 0, targets: vec![] };
+                let record = Record {
+                    version,
+                    commit_time,
+                    at,
+                    says,
+                    read: None,
+                    hops: 0,
+                    targets: vec![],
+                };
                 self.records.push(((*e).to_owned(), record));
             }
         }
@@ -254,8 +293,14 @@ impl Reltio {
     /// What an entity was at a time.
     pub(crate) fn at(&self, e: &str, time: Millis) -> State {
         let past = self.past[e].iter().rev();
-        let known = past.clone().find(|(since, _)| *since <= time).map(|(_, state)| state.clone());
-        known.unwrap_or(State { kind: Kind::Dead, index: usize::MAX })
+        let known = past
+            .clone()
+            .find(|(since, _)| *since <= time)
+            .map(|(_, state)| state.clone());
+        known.unwrap_or(State {
+            kind: Kind::Dead,
+            index: usize::MAX,
+        })
     }
 
     /// Who answers for an entity's URI: itself, who survived it, or nobody.
@@ -272,7 +317,11 @@ impl Reltio {
 
     /// The living entity with a crosswalk that names a contact.
     pub(crate) fn names(&self, contact: &str, time: Millis) -> Option<String> {
-        let names = |e: &&String| self.at(e, time).named().is_some_and(|ids| ids.iter().any(|id| id == contact));
+        let names = |e: &&String| {
+            self.at(e, time)
+                .named()
+                .is_some_and(|ids| ids.iter().any(|id| id == contact))
+        };
         self.names.iter().find(names).cloned()
     }
 }

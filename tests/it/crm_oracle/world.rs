@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use goldwire::sink::SinkError;
 use goldwire::sink::salesforce::{Record, Sought, Values, Write, Written, ids};
-use goldwire::time::{Clock, Millis, SharedClock, TokioClock};
+use goldwire::time::{Millis, SharedClock, TokioClock};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +27,6 @@ pub(crate) enum Without {
     Tell,
     Contacts,
     ReadCrm,
-    Again,
     Home,
     OwnGuard,
     AssertAgain,
@@ -69,10 +68,26 @@ impl World {
     pub(crate) fn new(seed: u64, without: Without, guarded: bool) -> Arc<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let reltio = Reltio::new(&mut rng);
-        let bells = || reltio.names.iter().map(|e| (e.clone(), Notify::new())).collect();
+        let bells = || {
+            reltio
+                .names
+                .iter()
+                .map(|e| (e.clone(), Notify::new()))
+                .collect()
+        };
         // A crosswalk may name a contact that is no more.
         let there = reltio.dates.keys().filter(|_| rng.random_bool(0.92));
-        let records = there.map(|id| (id.clone(), Record { id: id.clone(), ..Record::default() })).collect();
+        let records = there
+            .map(|id| {
+                (
+                    id.clone(),
+                    Record {
+                        id: id.clone(),
+                        ..Record::default()
+                    },
+                )
+            })
+            .collect();
         Arc::new(Self {
             without,
             guarded,
@@ -86,7 +101,11 @@ impl World {
                 went_back: 0,
                 hops: 0,
                 coming: 0,
-                logs: reltio.names.iter().map(|e| (e.clone(), Vec::new())).collect(),
+                logs: reltio
+                    .names
+                    .iter()
+                    .map(|e| (e.clone(), Vec::new()))
+                    .collect(),
                 idle: BTreeSet::new(),
                 crashes: rng.random_range(0..=3),
                 created: 0,
@@ -137,7 +156,9 @@ impl World {
         self.may_crash(e, None).await;
         let wait = {
             let mut mutable = self.lock();
-            let longest: f64 = *[10.0, 50.0, 200.0, 1000.0].choose(&mut mutable.rng).unwrap();
+            let longest: f64 = *[10.0, 50.0, 200.0, 1000.0]
+                .choose(&mut mutable.rng)
+                .unwrap();
             longest * mutable.rng.random::<f64>() * self.slow
         };
         tokio::time::sleep(Duration::from_millis(wait as u64)).await;
@@ -179,18 +200,32 @@ impl World {
                 && !(sought.homes && record.home.as_deref() == e)
         };
         let mutable = self.lock();
-        let found = mutable.records.values().filter(|record| sought.finds(record));
-        found.filter(|it| !self.is_without(Without::Mark) || !by_mark_only(it)).cloned().collect()
+        let found = mutable
+            .records
+            .values()
+            .filter(|record| sought.finds(record));
+        found
+            .filter(|it| !self.is_without(Without::Mark) || !by_mark_only(it))
+            .cloned()
+            .collect()
     }
 
     /// A request with a write: sent, maybe lost, maybe landing late, its answer maybe lost.
-    pub(crate) async fn request(self: &Arc<Self>, e: &str, write: &Write) -> Result<Written, SinkError> {
+    pub(crate) async fn request(
+        self: &Arc<Self>,
+        e: &str,
+        write: &Write,
+    ) -> Result<Written, SinkError> {
         self.pause(e).await;
         self.may_crash(e, Some((self, write))).await;
         let (timeout, lands, late) = {
             let mut mutable = self.lock();
             let timeout = mutable.rng.random_bool(self.timeouts);
-            let late = if mutable.rng.random() { 0 } else { mutable.rng.random_range(0..LONGEST) };
+            let late = if mutable.rng.random() {
+                0
+            } else {
+                mutable.rng.random_range(0..LONGEST)
+            };
             (timeout, mutable.rng.random_bool(0.8), late)
         };
         if timeout {
@@ -198,21 +233,26 @@ impl World {
                 self.land(late, write.clone());
             }
             let code = "timeout".to_owned();
-            return Err(SinkError::Retryable { code, ambiguous: true, outage: true });
+            return Err(SinkError::Retryable {
+                code,
+                ambiguous: true,
+                outage: true,
+            });
         }
         let written = self.write(write);
         self.pause(e).await;
-        Ok(match written {
-            // As if a taken external id were a success that nobody looks at again.
-            Written::Moved(_) if self.is_without(Without::Again) => Written::Stale,
-            written => written,
-        })
+        Ok(written)
     }
 
     /// What the CRM does with a write: unique external ids, the guard as a validation rule.
     fn write(&self, write: &Write) -> Written {
         let mutable = &mut *self.lock();
-        let held = write.id.as_ref().and_then(|id| mutable.records.get(id)).cloned().unwrap_or_default();
+        let held = write
+            .id
+            .as_ref()
+            .and_then(|id| mutable.records.get(id))
+            .cloned()
+            .unwrap_or_default();
         let same = held.mark.as_ref() == Some(&write.mark);
         let compares = same || self.is_without(Without::OwnGuard);
         if self.guarded && write.guard < held.guard && compares {
@@ -229,11 +269,15 @@ impl World {
         });
         let fresh = || Record {
             id: id.clone(),
-            home: write.home.clone().filter(|_| !self.is_without(Without::Home)),
+            home: write
+                .home
+                .clone()
+                .filter(|_| !self.is_without(Without::Home)),
             ..Record::default()
         };
         let record = mutable.records.entry(id.clone()).or_insert_with(fresh);
-        let place = |values: &Values| Some((values.get("of")?.clone(), values.get("index")?.as_u64()?));
+        let place =
+            |values: &Values| Some((values.get("of")?.clone(), values.get("index")?.as_u64()?));
         if let (true, Some(old), Some(new)) = (same, place(&held.content), place(&write.content)) {
             mutable.went_back += usize::from(old.0 == new.0 && old.1 > new.1);
         }
