@@ -44,15 +44,18 @@ fn postgres_g5_any_order_of_arrival_with_duplicates_gives_the_same_tables() {
 #[tokio::test]
 #[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
 async fn postgres_connections_that_died_of_idleness_are_made_again() {
-    let place = Place::postgres().await;
+    let mut place = Place::postgres().await;
+    let beside = place.url.clone();
+    let name = uuid::Uuid::new_v4().to_string();
+    place.url = format!("{beside}&application_name={name}");
     let warehouse = place.open();
     deliver(&warehouse, &[event("entities/a", 1, 1, person("x"))]).await;
-    // Whoever waited for the table to be this connection's alone is one of the sink's.
-    place
-        .execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE application_name = 'goldwire' AND query = 'COMMIT'",
-        )
-        .await;
+    place.url = beside;
+    let kill = format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+         WHERE application_name = '{name}'"
+    );
+    place.execute(&kill).await;
     deliver(&warehouse, &[event("entities/a", 2, 2, person("y"))]).await;
+    assert_eq!(place.one("label", "golden_records").await, "y");
 }
