@@ -256,7 +256,9 @@ fn absorbed(dialect: Dialect) -> Statement {
 /// A merge is active while the loser was not seen alive, or absorbed by another, later than by
 /// this winner. That a subject is gone or removed does not undo its merge.
 fn merges(dialect: Dialect) -> Statement {
-    let lives = "(g.alive_at > m.last_seen_at OR g.state = 'alive')";
+    // At the same time, what the current table says counts.
+    let lives = "(g.alive_at > m.last_seen_at
+   OR g.alive_at = m.last_seen_at AND g.state = 'alive')";
     let overtaken = "EXISTS (SELECT 1 FROM merges AS o
    WHERE o.tenant = m.tenant AND o.loser = m.loser
     AND (o.last_seen_at, o.winner) > (m.last_seen_at, m.winner))";

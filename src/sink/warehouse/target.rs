@@ -105,8 +105,13 @@ const SESSION: [(&str, &str); 5] = [
 fn postgres(url: &str, limit: Duration) -> Result<PgConnectOptions, &'static str> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| "is not a PostgreSQL URL; special characters in its parts are written %XX")?;
+    let named = options.get_application_name().is_some();
+    let options = if named {
+        options
+    } else {
+        options.application_name("goldwire")
+    };
     Ok(options
-        .application_name("goldwire")
         .options([("statement_timeout", as_millis(limit).max(1))])
         .options(SESSION)
         .disable_statement_logging())
