@@ -1,5 +1,6 @@
 //! The simulated tenant: the same for the same seed, true to itself, and varied.
 
+mod lag;
 mod messages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,16 +9,12 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use goldwire::demo::fake_reltio::{FakeReltio, FakeReltioSettings};
 use goldwire::demo::tenant::{
     Emission, End, EntityType, EventType, Meaning, ObjectState, SALESFORCE_SOURCE, Simulator,
     SimulatorSettings, World,
 };
 use goldwire::event::Object;
-use goldwire::reltio::{Found, Golden};
 use serde_json::Value;
-
-use super::reltio_client::{HandClock, client_with};
 
 fn settings() -> SimulatorSettings {
     SimulatorSettings {
@@ -264,52 +261,4 @@ fn a_merge_is_three_events_of_two_changes() {
         assert!(winner.ends_with(&[EventType::Changed.kind(), EventType::Merged.kind()]));
         assert!(of(&merge.loser).contains(&EventType::LostMerge.kind()));
     }
-}
-
-#[tokio::test]
-async fn the_fake_answers_with_the_state_of_now_less_its_lag() {
-    const LAG: i64 = 700;
-    let settings = settings();
-    let simulator = script();
-    let tenant = simulator.tenant();
-    let clock = HandClock::at(settings.start);
-    let lagging = FakeReltioSettings {
-        lag: (LAG, LAG),
-        ..FakeReltioSettings::default()
-    };
-    let shared = Arc::clone(&clock);
-    let fake = FakeReltio::start(&lagging, simulator.tenant(), shared)
-        .await
-        .unwrap();
-    let client = client_with(&fake, &clock, |_| {}).unwrap();
-    let uris: Vec<_> = tenant.subjects().map(|(uri, _)| uri.to_owned()).collect();
-    let (mut alive, mut survivors, mut nothing) = (0, 0, 0);
-    for now in (0..=settings.duration + LAG).step_by(1500) {
-        let now = settings.start + now;
-        clock.set(now);
-        for uri in uris.iter().step_by(17) {
-            let answer = client.read(uri).await.unwrap();
-            assert_eq!(answer.date, now / 1000 * 1000);
-            let state = tenant.moment(uri, now - LAG).map(|moment| &moment.state);
-            match (answer.found, state) {
-                (Found::Alive(object), Some(ObjectState::Alive(truth))) => {
-                    assert_eq!(object.json(), truth.as_ref());
-                    alive += 1;
-                }
-                (Found::Survivor(object), Some(ObjectState::Absorbed { by })) => {
-                    let truth = tenant.read(by, now - LAG).unwrap();
-                    assert_eq!(object.json(), truth.as_ref());
-                    survivors += 1;
-                }
-                (Found::Nothing, Some(ObjectState::Absorbed { by })) => {
-                    assert_eq!(tenant.read(by, now - LAG), None);
-                }
-                (Found::Nothing, None | Some(ObjectState::Removed | ObjectState::Erased)) => {
-                    nothing += 1;
-                }
-                (found, state) => panic!("{uri}: {found:?} where it was {state:?}"),
-            }
-        }
-    }
-    assert!(alive > 0 && survivors > 0 && nothing > 0);
 }
