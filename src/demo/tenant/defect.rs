@@ -51,8 +51,9 @@ impl Defects<'_> {
         self.emission(at, written, PLAIN, Meaning::Noise, vec![subject.to_owned()])
     }
 
-    /// A message that nobody can decode, or that is another tenant's. No two are alike.
-    pub(super) fn malformed(&mut self, at: Millis) -> Emission {
+    /// A message that nobody can decode, or that is another tenant's: five defects in turn by
+    /// `number`. No two messages are alike.
+    pub(super) fn malformed(&mut self, at: Millis, number: usize) -> Emission {
         let time = self.start + at;
         let uri = format!("entities/{}", id(self.rng, 9));
         let own = self.tenant.to_owned();
@@ -65,7 +66,7 @@ impl Defects<'_> {
             reason: "undecodable",
         };
         let metadata = self.metadata(own, event, &uri, time);
-        let (written, meaning): (Written, Meaning) = match self.rng.random_range(0..5) {
+        let (written, meaning): (Written, Meaning) = match number % 5 {
             0 => {
                 // Cut off on the way.
                 let mut text = snapshot.to_string();

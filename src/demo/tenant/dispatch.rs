@@ -60,6 +60,7 @@ impl Dispatch<'_> {
     /// Writes noise and defects, as many as their shares of `events` say, about `subjects`.
     pub(super) fn disturb(&mut self, events: usize, subjects: &[String]) {
         let shares = self.settings.shares;
+        let mut defective = 0;
         for _ in 0..events {
             let at = self.rng.random_range(0..=self.settings.duration.max(0));
             let noise = self.chance(shares.noise);
@@ -71,7 +72,8 @@ impl Dispatch<'_> {
                 rng: &mut self.rng,
             };
             let noise = subject.map(|subject| defects.noise(at, subject));
-            let malformed = malformed.then(|| defects.malformed(at));
+            let malformed = malformed.then(|| defects.malformed(at, defective));
+            defective += usize::from(malformed.is_some());
             self.sent.extend(noise.into_iter().chain(malformed));
         }
     }

@@ -9,8 +9,9 @@ use rand::seq::SliceRandom as _;
 use super::entity::Entity;
 use super::event_type::EventType;
 use super::history::ObjectState;
+use super::notes::Change;
 use super::truth::Merge;
-use super::world::{Change, Loss, World};
+use super::world::{Loss, World};
 use crate::time::Millis;
 
 impl World {

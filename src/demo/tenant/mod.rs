@@ -25,6 +25,7 @@ mod form;
 mod history;
 mod json;
 mod merge;
+mod notes;
 mod relation;
 mod settings;
 mod simulator;

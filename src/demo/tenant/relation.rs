@@ -6,8 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use super::event_type::EventType;
 use super::history::ObjectState;
 use super::json;
+use super::notes::Commit;
 use super::words::{self, id, pick};
-use super::world::{Commit, World};
+use super::world::World;
 use crate::time::Millis;
 
 /// A living relation. `home` are the ends it was made with, `ends` those it has now.

@@ -135,8 +135,8 @@ mod tests {
             assert_eq!(id.len(), 18);
             assert!(id.starts_with("003"));
             assert!(
-                id[15..]
-                    .bytes()
+                id.bytes()
+                    .skip(15)
                     .all(|byte| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345".contains(&byte))
             );
         }

@@ -1,21 +1,20 @@
 //! The simulated tenant: the same for the same seed, true to itself, and varied.
 
+mod lag;
+mod messages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use goldwire::demo::fake_reltio::{FakeReltio, FakeReltioSettings};
 use goldwire::demo::tenant::{
-    Carrier, Emission, End, EntityType, EventType, Meaning, ObjectState, Payload,
-    SALESFORCE_SOURCE, SELECTED_FIELDS, Simulator, SimulatorSettings, World,
+    Emission, End, EntityType, EventType, Meaning, ObjectState, SALESFORCE_SOURCE, Simulator,
+    SimulatorSettings, World,
 };
 use goldwire::event::Object;
-use goldwire::reltio::{Found, Golden};
 use serde_json::Value;
-
-use super::reltio_client::{HandClock, client_with};
 
 fn settings() -> SimulatorSettings {
     SimulatorSettings {
@@ -245,144 +244,6 @@ fn relations_follow_merges_and_go_back() {
 }
 
 #[test]
-fn every_message_that_is_not_malformed_can_be_opened_and_says_whom_it_is_about() {
-    let simulator = script();
-    for emission in changes(simulator) {
-        let (metadata, body) = opened(emission);
-        assert_eq!(metadata["sourceObjectUri"], emission.subjects[0]);
-        assert_eq!(metadata["tenantId"], "demo");
-        assert_eq!(body["type"], metadata["eventType"].as_str());
-        assert_eq!(metadata.contains_key("objectVersion"), emission.form.clocks);
-        match emission.form.payload {
-            Payload::IdOnly | Payload::Oversize => {
-                assert!(!body.to_string().contains(&emission.subjects[0]), "{body}");
-            }
-            Payload::Participants => assert!(body["uris"].is_array()),
-            Payload::Delta => assert!(body["object"].is_null() && body["deltas"].is_object()),
-            Payload::Whole | Payload::WholeWithDelta | Payload::Fields | Payload::OvOnly => {
-                let object = Object::parse(body["object"].to_string().as_bytes()).unwrap();
-                assert_eq!(object.uri(), Some(emission.subjects[0].as_str()));
-            }
-        }
-    }
-}
-
-#[test]
-fn every_variant_occurs() {
-    let simulator = script();
-    let seen: BTreeSet<_> = changes(simulator)
-        .map(|emission| (emission.carrier, emission.form.payload))
-        .collect();
-    for payload in [
-        Payload::Whole,
-        Payload::WholeWithDelta,
-        Payload::Delta,
-        Payload::IdOnly,
-        Payload::Oversize,
-        Payload::Participants,
-    ] {
-        assert!(seen.contains(&(Carrier::Kafka, payload)), "{payload:?}");
-        assert!(seen.contains(&(Carrier::Webhook, payload)), "{payload:?}");
-    }
-    assert!(seen.contains(&(Carrier::WebhookFields, Payload::Fields)));
-    assert!(seen.contains(&(Carrier::WebhookOvOnly, Payload::OvOnly)));
-    assert_eq!(
-        seen.len(),
-        14,
-        "partial payloads have carriers of their own"
-    );
-
-    let name = |emission: &Emission| match emission.meaning {
-        Meaning::Change(event) => event.name(),
-        Meaning::Noise => "noise",
-        Meaning::Malformed { reason } => reason,
-    };
-    let events: BTreeSet<_> = simulator.emissions().iter().map(name).collect();
-    assert_eq!(
-        events.len(),
-        13,
-        "ten event types, noise, two reasons: {events:?}"
-    );
-    for trait_of in [
-        |emission: &Emission| emission.form.compressed && emission.form.enveloped,
-        |emission: &Emission| emission.form.int004,
-        |emission: &Emission| emission.form.upper_case_uri,
-        |emission: &Emission| !emission.form.clocks,
-        |emission: &Emission| emission.duplicate,
-    ] {
-        assert!(changes(simulator).any(trait_of));
-    }
-}
-
-#[test]
-fn partial_payloads_hold_what_their_source_declares() {
-    let simulator = script();
-    for emission in changes(simulator) {
-        let (_, body) = opened(emission);
-        if emission.carrier == Carrier::WebhookFields {
-            let known = |name: &String| SELECTED_FIELDS.contains(&name.as_str()) || name == "URI";
-            assert!(body["object"].as_object().unwrap().keys().all(known));
-        }
-        if emission.carrier == Carrier::WebhookOvOnly {
-            let attributes = body["object"]["attributes"].as_object();
-            let values = attributes.into_iter().flat_map(|map| map.values());
-            for value in values.flat_map(|list| list.as_array().unwrap()) {
-                assert_eq!(value["ov"], true);
-            }
-        }
-    }
-}
-
-#[test]
-fn every_event_is_sent_with_both_clocks_after_its_commit_and_some_out_of_order() {
-    let settings = settings();
-    let simulator = script();
-    let mut sent: BTreeSet<(String, i64)> = BTreeSet::new();
-    let (mut newest, mut overtaken) = (BTreeMap::new(), 0);
-    for emission in changes(simulator) {
-        let (metadata, _) = opened(emission);
-        let Some(version) = metadata.get("objectVersion") else {
-            continue;
-        };
-        let version: i64 = version.parse().unwrap();
-        let subject = emission.subjects[0].clone();
-        let committed: i64 = metadata["commitTime"].parse().unwrap();
-        assert!(settings.start + emission.at > committed);
-        let known = newest.entry(subject.clone()).or_insert(version);
-        overtaken += usize::from(version < *known);
-        *known = version.max(*known);
-        sent.insert((subject, version));
-    }
-    let truth = simulator.truth().changes.iter();
-    let changes: BTreeSet<_> = truth
-        .map(|change| (change.subject.clone(), change.version))
-        .collect();
-    assert_eq!(sent, changes);
-    assert!(overtaken > 50, "{overtaken} out of order");
-    let times: Vec<_> = simulator
-        .emissions()
-        .iter()
-        .map(|emission| emission.at)
-        .collect();
-    assert!(times.is_sorted() && times.iter().all(|at| *at >= 0));
-}
-
-#[test]
-fn malformed_messages_are_all_different() {
-    let simulator = script();
-    let malformed = simulator
-        .emissions()
-        .iter()
-        .filter_map(|emission| match emission.meaning {
-            Meaning::Malformed { .. } => Some((&emission.headers, &emission.body)),
-            Meaning::Change(_) | Meaning::Noise => None,
-        });
-    let different: BTreeSet<_> = malformed.collect();
-    assert!(!different.is_empty());
-    assert_eq!(different.len(), simulator.malformed());
-}
-
-#[test]
 fn a_merge_is_three_events_of_two_changes() {
     let simulator = script();
     let truth = simulator.truth();
@@ -400,52 +261,4 @@ fn a_merge_is_three_events_of_two_changes() {
         assert!(winner.ends_with(&[EventType::Changed.kind(), EventType::Merged.kind()]));
         assert!(of(&merge.loser).contains(&EventType::LostMerge.kind()));
     }
-}
-
-#[tokio::test]
-async fn the_fake_answers_with_the_state_of_now_less_its_lag() {
-    const LAG: i64 = 700;
-    let settings = settings();
-    let simulator = script();
-    let tenant = simulator.tenant();
-    let clock = HandClock::at(settings.start);
-    let lagging = FakeReltioSettings {
-        lag: (LAG, LAG),
-        ..FakeReltioSettings::default()
-    };
-    let shared = Arc::clone(&clock);
-    let fake = FakeReltio::start(&lagging, simulator.tenant(), shared)
-        .await
-        .unwrap();
-    let client = client_with(&fake, &clock, |_| {}).unwrap();
-    let uris: Vec<_> = tenant.subjects().map(|(uri, _)| uri.to_owned()).collect();
-    let (mut alive, mut survivors, mut nothing) = (0, 0, 0);
-    for now in (0..=settings.duration + LAG).step_by(1500) {
-        let now = settings.start + now;
-        clock.set(now);
-        for uri in uris.iter().step_by(17) {
-            let answer = client.read(uri).await.unwrap();
-            assert_eq!(answer.date, now / 1000 * 1000);
-            let state = tenant.moment(uri, now - LAG).map(|moment| &moment.state);
-            match (answer.found, state) {
-                (Found::Alive(object), Some(ObjectState::Alive(truth))) => {
-                    assert_eq!(object.json(), truth.as_ref());
-                    alive += 1;
-                }
-                (Found::Survivor(object), Some(ObjectState::Absorbed { by })) => {
-                    let truth = tenant.read(by, now - LAG).unwrap();
-                    assert_eq!(object.json(), truth.as_ref());
-                    survivors += 1;
-                }
-                (Found::Nothing, Some(ObjectState::Absorbed { by })) => {
-                    assert_eq!(tenant.read(by, now - LAG), None);
-                }
-                (Found::Nothing, None | Some(ObjectState::Removed | ObjectState::Erased)) => {
-                    nothing += 1;
-                }
-                (found, state) => panic!("{uri}: {found:?} where it was {state:?}"),
-            }
-        }
-    }
-    assert!(alive > 0 && survivors > 0 && nothing > 0);
 }
