@@ -90,8 +90,10 @@ class Journal:
         """Takes the whole frames at the beginning of `data`; how many bytes those are."""
         at = 0
         while at + FRAME.size <= len(data):
-            marker, length, crc, first, count, time = FRAME.unpack_from(data, at)
+            marker, length, crc, _, count, _ = FRAME.unpack_from(data, at)
             end = at + FRAME.size + length
+            if not any(marker):
+                return at
             rest = data[at + 8 : at + 12] + data[at + 16 : end]
             # The checksum in Python costs a microsecond a byte: for the frames at the end only,
             # where a crash can have torn one.
