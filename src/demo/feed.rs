@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::broker::Broker;
-use super::outside::door;
+use super::outside::{Outside, door};
 use super::tenant::{Carrier, Emission, Meaning};
 use crate::config::SignatureScheme;
 use crate::time::{Millis, SharedClock, until};
@@ -40,7 +40,7 @@ impl Sent {
 /// Where messages go.
 #[derive(Debug, Clone)]
 pub(super) struct Doors {
-    pub(super) broker: Arc<Broker>,
+    pub(super) outside: Arc<Outside>,
     pub(super) webhooks: SocketAddr,
     pub(super) http: reqwest::Client,
     pub(super) clock: SharedClock,
@@ -64,6 +64,7 @@ pub(super) async fn play(
     emissions: &[Emission],
     start: Millis,
     doors: &Doors,
+    progress: &ProgressBar,
 ) -> Result<(), String> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut under_way: JoinSet<Result<(), String>> = JoinSet::new();
@@ -80,6 +81,7 @@ pub(super) async fn play(
             result
         });
         while let Some(ended) = under_way.try_join_next() {
+            progress.inc(1);
             ended.map_err(|error| error.to_string())??;
         }
     }
@@ -105,7 +107,7 @@ impl Doors {
 
     async fn produce(&self, emission: &Emission) -> Result<(), String> {
         let key = emission.subjects.first().map(String::as_str).unwrap_or_default();
-        self.broker.send(key, &emission.headers, &emission.body).await?;
+        self.outside.broker.send(key, &emission.headers, &emission.body).await?;
         self.sent.kafka.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::broker::Broker;
 use super::fake_reltio::{FakeReltio, FakeReltioSettings, FaultShares};
-use super::fake_salesforce::{FakeSalesforce, FakeSalesforceSettings};
+use super::fake_salesforce::{FakeObject, FakeSalesforce, Faults, Field, Kind, Settings};
 use super::tenant::{Carrier, SELECTED_FIELDS, Simulator};
 use crate::config::Secret;
+use crate::sink::salesforce::Table;
 use crate::time::{Millis, SharedClock};
 
 /// The API shows a change this long after it was committed, ms.
@@ -46,9 +47,14 @@ impl Outside {
         };
         let reltio = FakeReltio::start(&reltio, simulator.tenant(), std::sync::Arc::clone(clock));
         let reltio = reltio.await.map_err(|error| format!("fake Reltio: {error}"))?;
-        let salesforce = FakeSalesforceSettings::demo(seed, simulator.salesforce_seed());
-        let salesforce = FakeSalesforce::start(salesforce, std::sync::Arc::clone(clock)).await;
+        let salesforce = FakeSalesforce::start(org(seed, &simulator.salesforce_seed())).await;
         let salesforce = salesforce.map_err(|error| format!("fake Salesforce: {error}"))?;
+        salesforce.set_faults(Faults {
+            row_lock: 0.01,
+            unavailable: 0.01,
+            lost_answer: 0.005,
+            slow: Duration::from_millis(15),
+        });
         let bytes = simulator.emissions().iter().map(|emission| emission.body.len() + 400).sum();
         let broker = Broker::start(bytes)?;
         let certificate = certificate(dir)?;
@@ -124,7 +130,7 @@ sinks:
           fields:
             FirstName: {{ attribute: FirstName }}
             LastName: {{ attribute_or: {{ path: LastName, default: Unknown }} }}
-            Email: {{ attribute: Email.Email }}
+            Email: {{ attribute: Email }}
             MailingCity: {{ attribute: Address.City }}
             Description: {{ member: label }}
   warehouse:
@@ -138,6 +144,39 @@ admin:
   address: 127.0.0.1:0
 "#
         )
+    }
+}
+
+/// The org: Contacts with goldwire's fields, and those that people had made before.
+fn org(seed: u64, known: &[(String, String)]) -> Settings {
+    let table = Table {
+        sobject: "Contact".to_owned(),
+        ext: "Reltio_Id__c".to_owned(),
+        mark: "Reltio_Writer__c".to_owned(),
+        home: "Reltio_Home__c".to_owned(),
+        archived: "Reltio_Archived__c".to_owned(),
+        merged_into: "Reltio_Merged_Into__c".to_owned(),
+        guard: "Reltio_Guard__c".to_owned(),
+    };
+    let text = |length| Field::of(Kind::Text(length));
+    let last_name = Field { required: true, ..text(80) };
+    let mapped = [
+        ("FirstName", text(40)),
+        ("LastName", last_name),
+        ("Email", text(80)),
+        ("MailingCity", text(40)),
+        ("Description", text(32_000)),
+    ];
+    let mut contacts = FakeObject::new(table, "003", &mapped);
+    for (id, _) in known {
+        contacts.add_as(id, &[("LastName", "From the CRM".into())]);
+    }
+    Settings {
+        client_id: "goldwire".to_owned(),
+        client_secret: "not-a-secret".to_owned(),
+        token_life: Duration::from_secs(4),
+        seed,
+        ..Settings::of(vec![contacts])
     }
 }
 

@@ -48,6 +48,20 @@ impl Comparison {
     }
 }
 
+/// The dead letters: every message that nobody can decode, once, and nothing else.
+pub(super) fn letters(found: &[(String, usize)], malformed: usize) -> Comparison {
+    let mut comparison = Comparison::default();
+    let (ingest, others): (Vec<_>, Vec<_>) =
+        found.iter().partition(|(name, _)| name.starts_with("ingest, un"));
+    let kept: usize = ingest.iter().map(|(_, letters)| letters).sum();
+    let wrong = (kept != malformed).then(|| format!("should be {malformed}, are {kept}"));
+    comparison.look("ingest", "undecodable messages", wrong);
+    for (name, letters) in others {
+        comparison.look("dead letters", name, Some(format!("{letters} that should not be there")));
+    }
+    comparison
+}
+
 /// Everybody who ever took `loser` over, directly or by taking over its winner.
 fn ever_by(truth: &Truth, loser: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

@@ -141,6 +141,20 @@ impl FakeObject {
         id
     }
 
+    /// Adds a record that a user made, under an id of 18 characters that others know already.
+    pub fn add_as(&mut self, id: &str, fields: &[(&str, Value)]) {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let record = FakeRecord {
+            id: id.to_owned(),
+            fields,
+            ever_by: BTreeSet::new(),
+        };
+        self.records.insert(id.to_owned(), record);
+    }
+
     /// Deletes a record, as a user does.
     pub fn delete(&mut self, id: &str) {
         self.records.remove(id);
