@@ -141,6 +141,14 @@ async fn halted(source: &mut KafkaSource) -> String {
     sentence
 }
 
+async fn is_fenced(source: &mut KafkaSource, partition: i32) {
+    let foreign = source.commit(&[(partition, 9)]).await;
+    assert!(
+        matches!(foreign, Err(SourceError::Fenced(_))),
+        "{foreign:?}"
+    );
+}
+
 async fn nothing_yet(source: &mut KafkaSource) {
     let early = tokio::time::timeout(MOMENT, source.next(true)).await;
     assert!(early.is_err(), "nothing before the drain, but {early:?}");
@@ -283,11 +291,7 @@ async fn handover(protocol: &str, leaving: usize) {
         bodies(&mut second, 3).await,
         numbered(7..10).collect::<Vec<_>>()
     );
-    let foreign = first.commit(&[(theirs[0], 9)]).await;
-    assert!(
-        matches!(foreign, Err(SourceError::Fenced(_))),
-        "{foreign:?}"
-    );
+    is_fenced(&mut first, theirs[0]).await;
     tokio::join!(end(first), end(second));
 }
 
