@@ -13,6 +13,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::json;
+use tokio::sync::oneshot;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const MOMENT: Duration = Duration::from_secs(1);
@@ -69,24 +70,37 @@ async fn next(source: &mut KafkaSource) -> SourceEvent {
 }
 
 async fn assigned(source: &mut KafkaSource) -> Vec<i32> {
-    match next(source).await {
-        SourceEvent::Assigned { mut partitions } => {
-            partitions.sort_unstable();
-            partitions
-        }
-        other => panic!("assigned, not {other:?}"),
-    }
+    let event = next(source).await;
+    let SourceEvent::Assigned { mut partitions } = event else {
+        panic!("assigned, not {event:?}");
+    };
+    partitions.sort_unstable();
+    partitions
+}
+
+async fn revoked(source: &mut KafkaSource) -> (usize, oneshot::Sender<()>) {
+    let event = next(source).await;
+    let SourceEvent::Revoked { partitions, done } = event else {
+        panic!("revoked, not {event:?}");
+    };
+    (partitions.len(), done)
 }
 
 async fn offsets(source: &mut KafkaSource, count: usize) -> Vec<i64> {
     let mut offsets = Vec::new();
     for _ in 0..count {
-        match next(source).await {
-            SourceEvent::Record(record) => offsets.push(record.origin.unwrap().offset),
-            other => panic!("a record, not {other:?}"),
-        }
+        let event = next(source).await;
+        let SourceEvent::Record(record) = event else {
+            panic!("a record, not {event:?}");
+        };
+        offsets.push(record.origin.unwrap().offset);
     }
     offsets
+}
+
+async fn nothing_yet(source: &mut KafkaSource) {
+    let early = tokio::time::timeout(MOMENT, source.next(true)).await;
+    assert!(early.is_err(), "nothing before the drain, but {early:?}");
 }
 
 async fn end(source: KafkaSource) {
@@ -102,12 +116,8 @@ async fn handover(properties: serde_json::Value) {
     offsets(&mut first, 20).await;
 
     let mut second = connect(&topic, &properties);
-    let done = match next(&mut first).await {
-        SourceEvent::Revoked { done, .. } => done,
-        other => panic!("revoked, not {other:?}"),
-    };
-    let early = tokio::time::timeout(MOMENT, offsets(&mut second, 1)).await;
-    assert!(early.is_err(), "nothing before the drain, but {early:?}");
+    let (_, done) = revoked(&mut first).await;
+    nothing_yet(&mut second).await;
     // A commit during the drain is taken by the broker, and is where the other member begins.
     first.commit(&[(0, 7), (1, 7)]).await.unwrap();
     done.send(()).unwrap();

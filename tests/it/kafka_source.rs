@@ -13,6 +13,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 /// No wait in these tests is longer.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -100,20 +101,28 @@ async fn next(source: &mut KafkaSource) -> SourceEvent {
 }
 
 async fn assigned(source: &mut KafkaSource) -> Vec<i32> {
-    match next(source).await {
-        SourceEvent::Assigned { mut partitions } => {
-            partitions.sort_unstable();
-            partitions
-        }
-        other => panic!("assigned, not {other:?}"),
-    }
+    let event = next(source).await;
+    let SourceEvent::Assigned { mut partitions } = event else {
+        panic!("assigned, not {event:?}");
+    };
+    partitions.sort_unstable();
+    partitions
+}
+
+async fn revoked(source: &mut KafkaSource) -> (usize, oneshot::Sender<()>) {
+    let event = next(source).await;
+    let SourceEvent::Revoked { partitions, done } = event else {
+        panic!("revoked, not {event:?}");
+    };
+    (partitions.len(), done)
 }
 
 async fn record(source: &mut KafkaSource) -> SourceRecord {
-    match next(source).await {
-        SourceEvent::Record(record) => *record,
-        other => panic!("a record, not {other:?}"),
-    }
+    let event = next(source).await;
+    let SourceEvent::Record(record) = event else {
+        panic!("a record, not {event:?}");
+    };
+    *record
 }
 
 async fn bodies(source: &mut KafkaSource, count: usize) -> Vec<String> {
@@ -125,10 +134,24 @@ async fn bodies(source: &mut KafkaSource, count: usize) -> Vec<String> {
 }
 
 async fn halted(source: &mut KafkaSource) -> String {
-    match next(source).await {
-        SourceEvent::Halted(sentence) => sentence,
-        other => panic!("halted, not {other:?}"),
-    }
+    let event = next(source).await;
+    let SourceEvent::Halted(sentence) = event else {
+        panic!("halted, not {event:?}");
+    };
+    sentence
+}
+
+async fn is_fenced(source: &mut KafkaSource, partition: i32) {
+    let foreign = source.commit(&[(partition, 9)]).await;
+    assert!(
+        matches!(foreign, Err(SourceError::Fenced(_))),
+        "{foreign:?}"
+    );
+}
+
+async fn nothing_yet(source: &mut KafkaSource) {
+    let early = tokio::time::timeout(MOMENT, source.next(true)).await;
+    assert!(early.is_err(), "nothing before the drain, but {early:?}");
 }
 
 async fn end(source: KafkaSource) {
@@ -246,7 +269,7 @@ async fn g8_without_room_no_record_is_returned_and_none_is_lost() {
 }
 
 /// Two members, one after the other; what the first commits is where the second begins.
-async fn handover(protocol: &str, revoked: usize) {
+async fn handover(protocol: &str, leaving: usize) {
     let cluster = cluster(2);
     for partition in 0..2 {
         produce(&cluster, partition, numbered(0..10));
@@ -257,13 +280,9 @@ async fn handover(protocol: &str, revoked: usize) {
     first.commit(&[(0, 7), (1, 7)]).await.unwrap();
 
     let mut second = connect_by(protocol, &cluster, "g", Some("earliest"));
-    let (partitions, done) = match next(&mut first).await {
-        SourceEvent::Revoked { partitions, done } => (partitions, done),
-        other => panic!("revoked, not {other:?}"),
-    };
-    assert_eq!(partitions.len(), revoked);
-    let early = tokio::time::timeout(MOMENT, record(&mut second)).await;
-    assert!(early.is_err(), "nothing before the drain, but {early:?}");
+    let (left, done) = revoked(&mut first).await;
+    assert_eq!(left, leaving);
+    nothing_yet(&mut second).await;
     done.send(()).unwrap();
 
     let theirs = assigned(&mut second).await;
@@ -272,11 +291,7 @@ async fn handover(protocol: &str, revoked: usize) {
         bodies(&mut second, 3).await,
         numbered(7..10).collect::<Vec<_>>()
     );
-    let foreign = first.commit(&[(theirs[0], 9)]).await;
-    assert!(
-        matches!(foreign, Err(SourceError::Fenced(_))),
-        "{foreign:?}"
-    );
+    is_fenced(&mut first, theirs[0]).await;
     tokio::join!(end(first), end(second));
 }
 

@@ -29,9 +29,14 @@ impl Complaints {
     /// Logs what `code` means, unless that was done lately.
     pub(super) fn tell(&mut self, source: &str, settings: &KafkaSettings, code: RDKafkaErrorCode) {
         let now = Instant::now();
+        let lately = |told: &Told| now.duration_since(told.at) < AGAIN;
+        // Follows every other trouble with a connection, and says less.
+        if code == RDKafkaErrorCode::AllBrokersDown && self.told.iter().any(lately) {
+            return;
+        }
         let known = self.told.iter().position(|told| told.code == code);
         let suppressed = match known.and_then(|at| self.told.get_mut(at)) {
-            Some(told) if now.duration_since(told.at) < AGAIN => {
+            Some(told) if lately(told) => {
                 told.since += 1;
                 return;
             }
