@@ -3,9 +3,12 @@
 //! That broker keeps about 5 MB a partition and drops the oldest beyond, read or not, so the topic
 //! gets as many partitions as the script needs to stay well below.
 
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
@@ -14,16 +17,18 @@ use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
 const ROOM: usize = 3 << 20;
 const TOPIC: &str = "reltio.demo.entities.changes";
 
-/// The embedded broker with one topic, and a producer to it.
+/// The embedded broker with one topic, and a producer to it. The broker lives on a thread of its
+/// own, which ends when this is dropped: librdkafka's handle stays where it was made.
 pub(super) struct Broker {
-    cluster: MockCluster<'static, DefaultProducerContext>,
+    servers: String,
     producer: FutureProducer,
+    _lives: mpsc::Sender<()>,
 }
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Broker")
-            .field("servers", &self.servers())
+            .field("servers", &self.servers)
             .finish_non_exhaustive()
     }
 }
@@ -31,25 +36,36 @@ impl std::fmt::Debug for Broker {
 impl Broker {
     /// A broker whose topic has room for `bytes`.
     pub(super) fn start(bytes: usize) -> Result<Self, String> {
-        let cluster = MockCluster::new(1).map_err(|error| format!("embedded broker: {error}"))?;
-        let partitions = i32::try_from(bytes / ROOM + 2).unwrap_or(i32::MAX);
-        cluster
-            .create_topic(TOPIC, partitions, 1)
-            .map_err(|error| format!("embedded broker: {error}"))?;
+        let (lives, ended) = mpsc::channel::<()>();
+        let (ready, started) = mpsc::channel();
+        thread::spawn(move || {
+            let made = cluster(bytes);
+            let servers = made.as_ref().map(MockCluster::bootstrap_servers);
+            // Both ends can only fail when the demo is over.
+            ready.send(servers.map_err(ToString::to_string)).ok();
+            ended.recv().ok();
+        });
+        let failed = |why: String| format!("embedded broker: {why}");
+        let servers = started.recv().map_err(|error| failed(error.to_string()))?;
+        let servers = servers.map_err(failed)?;
         let producer = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("bootstrap.servers", &servers)
             .set("linger.ms", "5")
             .create()
-            .map_err(|error| format!("embedded broker: {error}"))?;
-        Ok(Self { cluster, producer })
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self {
+            servers,
+            producer,
+            _lives: lives,
+        })
     }
 
     pub(super) fn topic() -> &'static str {
         TOPIC
     }
 
-    pub(super) fn servers(&self) -> String {
-        self.cluster.bootstrap_servers()
+    pub(super) fn servers(&self) -> &str {
+        &self.servers
     }
 
     /// Produces one message and waits until the broker has it.
@@ -73,4 +89,11 @@ impl Broker {
             Err((error, _)) => Err(format!("embedded broker: {error}")),
         }
     }
+}
+
+fn cluster(bytes: usize) -> KafkaResult<MockCluster<'static, DefaultProducerContext>> {
+    let cluster = MockCluster::new(1)?;
+    let partitions = i32::try_from(bytes / ROOM + 2).unwrap_or(i32::MAX);
+    cluster.create_topic(TOPIC, partitions, 1)?;
+    Ok(cluster)
 }

@@ -104,7 +104,7 @@ impl Demo {
         outage.await.map_err(|error| error.to_string())?;
         caught_up(&instance, registry, sent.all()).await?;
         progress.finish_and_clear();
-        let dead = dead_letters(&instance)?;
+        let dead = dead_letters(&instance).await?;
         let table = report::table(&Gauges::read(registry), &sent, &dead);
         writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
         let differences = verdict(&outside, &simulator, &dead, out).await?;
@@ -172,9 +172,9 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
 }
 
 /// Open dead letters by sink and reason.
-fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, String> {
+async fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, String> {
     let letters = Letters::new(Arc::clone(&instance.files().store));
-    let all = letters.list(&Filter::default(), usize::MAX).map_err(|error| error.to_string())?;
+    let all = letters.list(&Filter::default(), usize::MAX).await.map_err(|error| error.to_string())?;
     let mut counted: BTreeMap<String, usize> = BTreeMap::new();
     for letter in all {
         let sink = if letter.sink.is_empty() { "ingest" } else { &letter.sink };

@@ -34,7 +34,7 @@ impl Gauges {
 
     /// The sum of a counter's series that have these labels.
     pub(super) fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.series(name, labels).map(|metric| metric.get_counter().value()).sum()
+        self.series(name, labels).map(|metric| metric.get_counter().get_value()).sum()
     }
 
     /// The bound below which this share of a histogram's values lies, interpolated, in seconds.

@@ -188,7 +188,8 @@ fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
     let encoding = Encoding::of(&headers)?;
     let body = body::inflate(encoding, body, endpoint.max_body, &mut claim)?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let kept = headers.keys().filter(|name| keep(name.as_str()));
+    // The others, signatures and tokens among them, are not stored.
+    let kept = headers.keys().filter(|name| reads_header(name.as_str()));
     let kept = kept.filter_map(|name| Some((name.to_string(), text(name.as_str())?.to_owned())));
     let record = SourceRecord {
         source: endpoint.source.clone(),
@@ -204,19 +205,4 @@ fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
         ..SourceRecord::default()
     };
     Ok((record.encode_to_vec().into(), claim))
-}
-
-/// Whether decoding reads this header. The others, signatures and tokens among them, are not stored.
-fn keep(name: &str) -> bool {
-    const READ: [&str; 8] = [
-        "committime",
-        "content-type",
-        "eventtype",
-        "messageid",
-        "objectversion",
-        "sourceobjecturi",
-        "tenantid",
-        "traceparent",
-    ];
-    READ.contains(&name)
 }

@@ -6,26 +6,9 @@ use bytes::Bytes;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
+use crate::decode::reads_header;
 use crate::event::{Origin, SourceRecord};
 use crate::time::Millis;
-
-/// Headers that decoding reads, lower-case.
-// To be replaced by `crate::decode::reads_header` when the two branches meet.
-const READ: [&str; 9] = [
-    "tenantid",
-    "eventtype",
-    "sourceobjecturi",
-    "objectversion",
-    "committime",
-    "messageid",
-    "content-encoding",
-    "encoding",
-    "traceparent",
-];
-
-fn keep(name: &str) -> bool {
-    READ.contains(&name)
-}
 
 /// The record of `message`, stamped `now`. A tombstone has an empty body.
 pub(super) fn record(source: &str, message: &BorrowedMessage<'_>, now: Millis) -> SourceRecord {
@@ -54,7 +37,7 @@ fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, String> {
     let text = all.filter_map(|header| {
         let name = header.key.to_ascii_lowercase();
         let value = std::str::from_utf8(header.value?).ok()?;
-        keep(&name).then(|| (name, value.to_owned()))
+        reads_header(&name).then(|| (name, value.to_owned()))
     });
     text.collect()
 }
