@@ -1,1 +1,176 @@
-//! The topology.
+//! THE declaration: which source feeds which log feeds which sink.
+//!
+//! Stated once, and printed by `goldwire topology` and the admin listener's `/topology`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::config::{Config, Declared, KafkaSource, OnFull, SignatureScheme, SinkConfig};
+use crate::dead_letter::INGEST;
+
+/// What flows where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Topology {
+    /// Names the groups.
+    pub app: String,
+    /// Whose events.
+    pub tenant: String,
+    /// What is read.
+    pub sources: Vec<SourceNode>,
+    /// What stands between.
+    pub logs: Vec<LogNode>,
+    /// What is written.
+    pub sinks: Vec<SinkNode>,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceNode {
+    /// Its name.
+    pub name: String,
+    /// `kafka` or `webhook`.
+    pub kind: &'static str,
+    /// Topic or path.
+    pub from: String,
+    /// The group of its ingest task.
+    pub group: String,
+    /// The log it goes through before ingest, if any.
+    pub through: Option<&'static str>,
+    /// Whose dead letters hold what ingest refuses.
+    pub dead_letters: &'static str,
+}
+
+/// A log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogNode {
+    /// Its name.
+    pub name: &'static str,
+    /// `journal`.
+    pub kind: &'static str,
+    /// Partitions.
+    pub partitions: u16,
+    /// Bytes at most.
+    pub quota: u64,
+}
+
+/// A sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SinkNode {
+    /// Its name.
+    pub name: String,
+    /// `salesforce` or `warehouse`.
+    pub kind: &'static str,
+    /// Its consumer group: one task a partition.
+    pub group: String,
+    /// `latest` or `history`.
+    pub mode: &'static str,
+    /// `version` or `none`.
+    pub guard: &'static str,
+    /// What happens when it holds the log back.
+    pub on_full: &'static str,
+    /// Whose dead letters hold what it refuses.
+    pub dead_letters: String,
+}
+
+impl Topology {
+    /// The topology that `config` declares.
+    pub fn of(config: &Config) -> Self {
+        let mut sources = Vec::new();
+        for (name, source) in &config.sources {
+            if let Some(kafka) = &source.kafka {
+                let (topic, group) = topic_and_group(kafka);
+                sources.push(SourceNode {
+                    name: name.clone(),
+                    kind: "kafka",
+                    from: topic.replace("{tenant}", &config.tenant),
+                    group,
+                    through: None,
+                    dead_letters: INGEST,
+                });
+            }
+            if let Some(hook) = &source.webhook {
+                let scheme = match hook.scheme {
+                    SignatureScheme::Reltio => "reltio",
+                    SignatureScheme::Standard => "standard",
+                };
+                sources.push(SourceNode {
+                    name: name.clone(),
+                    kind: "webhook",
+                    from: format!("{} signed {scheme}", hook.path),
+                    group: format!("{}.inbox", config.app),
+                    through: Some("inbox"),
+                    dead_letters: INGEST,
+                });
+            }
+        }
+        let journal = |name, partitions, quota| LogNode { name, kind: "journal", partitions, quota };
+        let logs = vec![
+            journal("inbox", 1, config.inbox.quota.get()),
+            journal("events", config.log.partitions, config.log.quota.get()),
+        ];
+        let sinks = config.sinks.iter().map(|(name, sink)| sink_node(&config.app, name, sink));
+        Self {
+            app: config.app.clone(),
+            tenant: config.tenant.clone(),
+            sources,
+            logs,
+            sinks: sinks.collect(),
+        }
+    }
+
+    /// The topology as text, in the order in which a record flows.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{} for tenant {}\n", self.app, self.tenant);
+        for source in &self.sources {
+            let SourceNode { name, kind, from, group, through, dead_letters } = source;
+            let through = through.map(|log| format!("log {log} -> ")).unwrap_or_default();
+            line(&mut text, &format!("source {name} ({kind} {from})"));
+            let flow = format!("{through}ingest, group {group}");
+            line(&mut text, &format!("  -> {flow}, dead letters {dead_letters} -> log events"));
+        }
+        for LogNode { name, kind, partitions, quota } in &self.logs {
+            let size = bytesize::ByteSize(*quota);
+            line(&mut text, &format!("log {name} ({kind}, {partitions} partitions, quota {size})"));
+        }
+        for sink in &self.sinks {
+            let SinkNode { name, kind, group, mode, guard, on_full, dead_letters } = sink;
+            line(&mut text, &format!("  -> sink {name} ({kind})"));
+            let rules = format!("mode {mode}, guard {guard}, on full {on_full}");
+            line(&mut text, &format!("     group {group}, {rules}, dead letters {dead_letters}"));
+        }
+        text
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String does not fail.
+    writeln!(text, "{line}").ok();
+}
+
+fn topic_and_group(kafka: &KafkaSource) -> (String, String) {
+    match &kafka.subscription {
+        Some(of) => (of.kafka_config.topic.clone(), of.kafka_config.consumer_group.clone()),
+        None => (kafka.topic.clone().unwrap_or_default(), kafka.group.clone().unwrap_or_default()),
+    }
+}
+
+fn sink_node(app: &str, name: &str, sink: &SinkConfig) -> SinkNode {
+    let (kind, mode, guard) = match &sink.salesforce {
+        Some(crm) if crm.guard == Declared::Version => ("salesforce", "latest", "version"),
+        Some(_) => ("salesforce", "latest", "none"),
+        None => ("warehouse", "history", "version"),
+    };
+    SinkNode {
+        name: name.to_owned(),
+        kind,
+        group: format!("{app}.{name}"),
+        mode,
+        guard,
+        on_full: match sink.on_full {
+            OnFull::Stall => "stall",
+            OnFull::Detach => "detach",
+        },
+        dead_letters: name.to_owned(),
+    }
+}

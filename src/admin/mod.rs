@@ -1,1 +1,137 @@
-//! admin
+//! The admin listener: health, metrics, topology, dead letters.
+//!
+//! Guarantee: alive is not healthy. A sink that is paused, halted, behind an open breaker or waiting
+//! for its quota is live, and makes nothing unready. With a token, everything but `/livez` and
+//! `/readyz` asks for it; without one the listener is for loopback, and answers no other host's
+//! name, so that no web page can reach it through a browser.
+
+mod auth;
+mod dlq;
+mod health;
+mod watch;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, middleware};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use dlq::Listed;
+pub use health::{Health, HealthReport, Part};
+pub use watch::{Pulse, Watch};
+
+use crate::config::Admin;
+use crate::dead_letter::Redrive;
+use crate::telemetry;
+use crate::topology::Topology;
+
+/// What the listener shows and does.
+#[derive(Debug, Clone)]
+pub struct AdminState {
+    /// Dead letters.
+    pub redrive: Redrive,
+    /// What flows where.
+    pub topology: Arc<Topology>,
+    /// The metrics.
+    pub registry: prometheus::Registry,
+    /// Who knows whether things move.
+    pub health: Arc<dyn Health>,
+}
+
+/// A running listener; dropped, it ends at once.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinSet<()>,
+}
+
+impl Handle {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it; requests under way have until `within`.
+    pub async fn shutdown(mut self, within: Duration) {
+        self.stop.cancel();
+        let ended = async { while self.server.join_next().await.is_some() {} };
+        if tokio::time::timeout(within, ended).await.is_err() {
+            tracing::warn!("the admin listener was ended with requests under way");
+        }
+    }
+}
+
+/// Listens at `admin.address`.
+///
+/// # Errors
+/// If the address cannot be had, or is not loopback and there is no token.
+pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
+    let token = admin.token.clone();
+    if token.is_none() && !admin.address.ip().is_loopback() {
+        let address = admin.address;
+        return Err(format!("admin.address {address}: add admin.token, or listen on 127.0.0.1"));
+    }
+    let refused = |error| format!("admin.address {}: {error}; choose another", admin.address);
+    let listener = TcpListener::bind(admin.address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let router = router(state, auth::Access::new(token));
+    let stop = CancellationToken::new();
+    let mut server = JoinSet::new();
+    let stopped = stop.clone().cancelled_owned();
+    server.spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+        if let Err(error) = served {
+            tracing::error!("the admin listener ended: {error}");
+        }
+    });
+    Ok(Handle { address, stop, server })
+}
+
+fn router(state: AdminState, access: auth::Access) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/topology", get(topology))
+        .merge(dlq::routes())
+        .route_layer(middleware::from_fn_with_state(access, auth::check));
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .merge(guarded)
+        .with_state(state)
+}
+
+async fn livez(State(state): State<AdminState>) -> Response {
+    health_answer(&state.health.livez())
+}
+
+async fn readyz(State(state): State<AdminState>) -> Response {
+    health_answer(&state.health.readyz())
+}
+
+fn health_answer(report: &HealthReport) -> Response {
+    let code = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(report)).into_response()
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    match telemetry::text(&state.registry) {
+        Ok(text) => {
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why).into_response(),
+    }
+}
+
+async fn topology(State(state): State<AdminState>) -> Response {
+    Json(state.topology.as_ref()).into_response()
+}

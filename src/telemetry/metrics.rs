@@ -1,7 +1,8 @@
 //! The instruments. Parts take an `Arc<Metrics>`; nobody else makes one.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as _};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 /// Bucket bounds in seconds: INT-004 alerts at 30 s, so they reach past it.
 const LATENCY_BOUNDS: [f64; 14] = [
@@ -26,9 +27,21 @@ pub struct Metrics {
     lag: Gauge<u64>,
     dead_letters: Gauge<u64>,
     sink_state: Gauge<u64>,
+    /// Instruments of a provider that was dropped go nowhere.
+    #[expect(dead_code, reason = "held, not read")]
+    provider: Option<SdkMeterProvider>,
 }
 
 impl Metrics {
+    /// Makes the instruments on a meter of `provider`, and keeps it.
+    pub fn exported(provider: SdkMeterProvider) -> Self {
+        let metrics = Self::new(&provider.meter("goldwire"));
+        Self {
+            provider: Some(provider),
+            ..metrics
+        }
+    }
+
     /// Makes the instruments on `meter`.
     pub fn new(meter: &Meter) -> Self {
         let seconds = |name: &'static str, text: &'static str| {
@@ -89,6 +102,7 @@ impl Metrics {
                 "goldwire_sink_state",
                 "0 running, 1 breaker open, 2 quota, 3 halted",
             ),
+            provider: None,
         }
     }
 

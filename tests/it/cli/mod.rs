@@ -1,4 +1,5 @@
 //! The program from outside: commands, dead letters, the admin listener.
 
+mod admin;
 mod letters;
 mod store;
