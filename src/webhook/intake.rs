@@ -20,6 +20,7 @@ use super::endpoint::Endpoint;
 use super::limit::{Budget, Claim};
 use super::signature::STANDARD_ID;
 use super::wire::Peer;
+use crate::decode::reads_header;
 use crate::event::{Origin, SourceRecord};
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock};
