@@ -80,7 +80,7 @@ impl Settings {
         Self {
             client_id: "fake".to_owned(),
             client_secret: "fake-secret".to_owned(),
-            token_life: Duration::from_secs(3600),
+            token_life: Duration::from_hours(1),
             page: 2000,
             seed: 1,
             objects,

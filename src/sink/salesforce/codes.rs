@@ -16,7 +16,7 @@ use crate::sink::SinkError;
 pub const GUARD_MESSAGE: &str = "goldwire: older than what is here";
 /// The quota's code comes without a time to wait: the daily quota and the limit of long requests
 /// share it.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Why a whole request was refused.
 #[derive(Debug)]
@@ -302,7 +302,7 @@ mod tests {
                 outage: true,
                 ..
             }) => Some(ambiguous),
-            _ => None,
+            Fault::All(_) | Fault::OneRow(_) => None,
         };
         assert_eq!(
             (of(503, true), of(504, true), of(504, false)),

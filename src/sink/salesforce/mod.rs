@@ -211,11 +211,11 @@ impl Salesforce {
     }
 
     fn owes(&self, subject: &Subject, owes: bool) -> bool {
-        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         if owes {
-            owed.insert(subject.clone())
+            list.insert(subject.clone())
         } else {
-            owed.remove(subject)
+            list.remove(subject)
         }
     }
 
