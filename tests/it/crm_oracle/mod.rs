@@ -9,6 +9,7 @@
 mod lane;
 mod side;
 mod truth;
+mod words;
 mod world;
 
 use std::collections::BTreeMap;

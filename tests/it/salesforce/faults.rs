@@ -25,7 +25,7 @@ async fn many(bench: &Bench, from: usize, to: usize) -> Vec<Result<Effect, SinkE
 #[tokio::test]
 async fn requests_in_flight_when_the_token_expires_renew_it_once() {
     let bench = bench_with(Settings::of(vec![contact()]), |config| {
-        config["linger"] = json!("1ms")
+        config["linger"] = json!("1ms");
     })
     .await;
     bench
