@@ -5,6 +5,8 @@
 //! guard as a validation rule, field checks, queries in pages, API usage in a header; and on
 //! demand what goes wrong: row locks, 503, answers lost after the write, outages, slowness.
 
+mod admit;
+mod field;
 mod org;
 mod routes;
 mod soql;
@@ -20,7 +22,8 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use org::{FakeObject, FakeRecord, Field, Kind};
+pub use field::{Field, Kind};
+pub use org::{FakeObject, FakeRecord};
 
 /// How often what goes wrong, from 0 to 1.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,7 +83,7 @@ impl Settings {
         Self {
             client_id: "fake".to_owned(),
             client_secret: "fake-secret".to_owned(),
-            token_life: Duration::from_secs(3600),
+            token_life: Duration::from_hours(1),
             page: 2000,
             seed: 1,
             objects,

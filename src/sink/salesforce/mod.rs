@@ -15,6 +15,7 @@ mod content;
 mod filter;
 pub mod ids;
 mod org;
+mod plan;
 mod probe;
 mod procedure;
 mod rest;
@@ -37,14 +38,15 @@ pub use procedure::{HOPS, Tools};
 pub use schema::schema_text;
 
 use self::filter::Filter;
+use self::plan::tables;
 use self::rest::RestOrg;
 use self::wire::{SharedWire, Wire};
 use crate::config::{Declared, SalesforceObject, SalesforceSink};
-use crate::event::{Crosswalk, Kind, Object, Subject, SubjectState};
-use crate::reltio::{Found, Golden};
-use crate::sink::{Current, Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError, Tell};
+use crate::event::{Kind, Subject};
+use crate::reltio::Golden;
+use crate::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError, Tell};
 use crate::telemetry::Metrics;
-use crate::time::{Millis, SharedClock, as_millis, until};
+use crate::time::SharedClock;
 
 /// What the sink works with besides its configuration.
 #[derive(Debug, Clone)]
@@ -74,23 +76,6 @@ pub struct Salesforce {
     /// Subjects whose turn failed after it had archived something: their next success asks for
     /// the second look. Lost with the process, after which every lane is asserted again anyway.
     owed: Mutex<HashSet<Subject>>,
-}
-
-/// What a delivery's state is once everything needed of it is known.
-struct Known {
-    state: SubjectState,
-    stands_for: Millis,
-    fields: Option<Vec<String>>,
-}
-
-impl Known {
-    /// A living entity whose type nothing tells: there is no saying what it becomes.
-    fn is_untyped(&self, delivery: &Delivery) -> bool {
-        let SubjectState::Alive(object) = &self.state else {
-            return false;
-        };
-        object.object_type().is_none() && delivery.object_type.is_empty()
-    }
 }
 
 impl Salesforce {
@@ -124,98 +109,12 @@ impl Salesforce {
         })
     }
 
-    /// What the subject is. Where a record does not tell the crosswalks, or the type, that decide
-    /// about records, Reltio is read: no earlier than a read is sure to see the record's change.
-    async fn known(&self, delivery: &Delivery, current: &Current) -> Result<Known, SinkError> {
-        let known = Known {
-            state: current.state.clone(),
-            stands_for: current.stands_for,
-            fields: current.fields.clone(),
-        };
-        let SubjectState::Alive(object) = &current.state else {
-            return Ok(known);
-        };
-        let typed = object.object_type().is_some() || !delivery.object_type.is_empty();
-        let tells = |fields: &Vec<String>| fields.iter().any(|field| field == "crosswalks");
-        if typed && current.fields.as_ref().is_none_or(tells) {
-            return Ok(known);
-        }
-        let settled = delivery.newest.saturating_add(as_millis(self.tools.settle));
-        tokio::time::sleep(until(self.tools.clock.now(), settled)).await;
-        let answer = self.tools.golden.read(delivery.subject.uri()).await;
-        let answer = answer.map_err(|error| procedure::sink_error(&error))?;
-        let state = match answer.found {
-            Found::Alive(object) => SubjectState::Alive(object),
-            Found::Survivor(object) => SubjectState::Absorbed {
-                by: object.uri().map(ToOwned::to_owned),
-            },
-            Found::Nothing => SubjectState::Gone,
-        };
-        Ok(Known {
-            state,
-            stands_for: answer.date,
-            fields: None,
-        })
-    }
-
-    /// What is to be asserted, table by table: a living entity in the table of its type, a dead
-    /// one in its type's, or in every one if nothing tells its type.
-    fn assertions(&self, delivery: &Delivery, known: &Known) -> Vec<(Table, Assertion)> {
-        let alive = match &known.state {
-            SubjectState::Alive(object) => Some(Arc::clone(object)),
-            SubjectState::Absorbed { .. }
-            | SubjectState::Removed
-            | SubjectState::Erased
-            | SubjectState::Gone => None,
-        };
-        let of_object = alive.as_ref().and_then(|object| object.object_type());
-        let object_type = of_object.unwrap_or(&delivery.object_type);
-        let mut objects: BTreeMap<Table, Values> = BTreeMap::new();
-        let mut snapshot = None;
-        for (name, object) in &self.objects {
-            if object_type.is_empty() && alive.is_none() || name == object_type {
-                let blank = objects.entry(Table::of(object)).or_default();
-                blank.extend(content::erased(&object.fields));
-                snapshot = alive
-                    .as_ref()
-                    .map(|alive| self.snapshot(object, alive, known));
-            }
-        }
-        let erased = known.state == SubjectState::Erased;
-        let assertion = |blank: Values| Assertion {
-            subject: delivery.subject.clone(),
-            alive: snapshot.clone(),
-            stands_for: known.stands_for,
-            newest: delivery.newest,
-            targets: delivery.targets.clone(),
-            hops: delivery.hops,
-            blank: erased.then_some(blank),
-        };
-        objects
-            .into_iter()
-            .map(|(table, blank)| (table, assertion(blank)))
-            .collect()
-    }
-
-    fn snapshot(&self, object: &SalesforceObject, alive: &Object, known: &Known) -> Snapshot {
-        let mut crosswalks = alive.crosswalks().unwrap_or_default();
-        crosswalks.retain(|crosswalk| crosswalk.source == self.tools.source && !crosswalk.deleted);
-        crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
-        let named = crosswalks
-            .iter()
-            .filter_map(|crosswalk| ids::canonical(&crosswalk.value));
-        Snapshot {
-            named: named.collect(),
-            content: content::content(&object.fields, alive, known.fields.as_deref()),
-        }
-    }
-
     fn owes(&self, subject: &Subject, owes: bool) -> bool {
-        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         if owes {
-            owed.insert(subject.clone())
+            list.insert(subject.clone())
         } else {
-            owed.remove(subject)
+            list.remove(subject)
         }
     }
 
@@ -246,56 +145,6 @@ impl Salesforce {
         }
         Ok(effect)
     }
-}
-
-/// When a crosswalk was created; what cannot be read comes last.
-fn created(crosswalk: &Crosswalk) -> Millis {
-    let time = crosswalk.created.parse::<jiff::Timestamp>();
-    time.map_or(Millis::MAX, jiff::Timestamp::as_millisecond)
-}
-
-/// The tables of a configuration, with the mapped fields of each.
-fn tables(
-    objects: &BTreeMap<String, SalesforceObject>,
-) -> Result<BTreeMap<Table, BTreeSet<String>>, String> {
-    let mut tables: BTreeMap<Table, BTreeSet<String>> = BTreeMap::new();
-    for (name, object) in objects {
-        let table = Table::of(object);
-        let own = table.fields();
-        let plain = |field: &&str| {
-            !field.is_empty()
-                && field
-                    .bytes()
-                    .all(|it| it.is_ascii_alphanumeric() || it == b'_')
-        };
-        let all = own.into_iter().chain([table.sobject.as_str()]);
-        if let Some(odd) = all
-            .chain(object.fields.keys().map(String::as_str))
-            .find(|it| !plain(it))
-        {
-            return Err(format!(
-                "salesforce.objects.{name}: {odd:?} is no API name; correct it"
-            ));
-        }
-        if own.iter().collect::<BTreeSet<_>>().len() < own.len() {
-            return Err(format!(
-                "salesforce.objects.{name}: two of goldwire's own fields are the \
-                 same one; give each its own"
-            ));
-        }
-        let taken = |field: &&String| own.contains(&field.as_str()) || field.as_str() == "Id";
-        if let Some(field) = object.fields.keys().find(taken) {
-            return Err(format!(
-                "salesforce.objects.{name}.fields.{field}: is written by goldwire \
-                 itself; map another field"
-            ));
-        }
-        tables
-            .entry(table)
-            .or_default()
-            .extend(object.fields.keys().cloned());
-    }
-    Ok(tables)
 }
 
 #[async_trait]

@@ -17,6 +17,10 @@ struct Description {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are what a describe answers"
+)]
 struct Field {
     name: String,
     #[serde(rename = "type")]

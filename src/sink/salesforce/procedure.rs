@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::assertion::Assertion;
 use super::ids;
-use super::org::{Org, Record, Table, Written};
+use super::org::{Org, Record, Table, Write, Written};
 use crate::event::Subject;
 use crate::reltio::{Answer, Found, Golden, ReltioError};
 use crate::sink::{Delivered, Effect, SinkError, Tell};
@@ -50,9 +50,29 @@ enum Owner {
     Nobody,
 }
 
-enum Round {
-    Over(Effect),
+/// Why a turn ends before its last step.
+enum Cut {
+    /// The guard refused: the record holds something newer.
+    Stale,
+    /// The org is not as it was read: again, from the top.
     Again(String),
+    /// It failed.
+    Failed(SinkError),
+}
+
+impl From<SinkError> for Cut {
+    fn from(error: SinkError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The records found, by whose they are.
+#[derive(Default)]
+struct Sorted<'a> {
+    mine: Vec<&'a Record>,
+    nobodys: Vec<&'a Record>,
+    /// Record ids by the entity whose they are.
+    others: BTreeMap<String, Vec<String>>,
 }
 
 impl Tools {
@@ -66,16 +86,20 @@ impl Tools {
     ) -> Result<Delivered, SinkError> {
         let mut last = String::new();
         for _ in 0..ROUNDS {
-            match self.round(table, assertion, archived).await? {
-                Round::Over(effect) => {
-                    let second_look = archived.load(Ordering::Relaxed);
-                    return Ok(Delivered {
-                        effect,
-                        second_look,
-                    });
+            let effect = match self.round(table, assertion, archived).await {
+                Ok(()) => Effect::Delivered,
+                Err(Cut::Stale) => Effect::Stale,
+                Err(Cut::Again(code)) => {
+                    last = code;
+                    continue;
                 }
-                Round::Again(code) => last = code,
-            }
+                Err(Cut::Failed(error)) => return Err(error),
+            };
+            let second_look = archived.load(Ordering::Relaxed);
+            return Ok(Delivered {
+                effect,
+                second_look,
+            });
         }
         Err(SinkError::Retryable {
             code: last,
@@ -89,71 +113,90 @@ impl Tools {
         table: &Table,
         assertion: &Assertion,
         archived: &AtomicBool,
-    ) -> Result<Round, SinkError> {
-        let entity = assertion.subject.uri();
+    ) -> Result<(), Cut> {
         let found = self.org.find(table, assertion.sought()).await?;
-        let (mut mine, mut nobodys, mut told) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for record in &found {
-            match self.owner(assertion, record).await? {
-                Owner::Own => mine.push(record),
-                Owner::Nobody => nobodys.push(record),
-                Owner::Other(uri) => {
-                    let named: &mut Vec<String> = told.entry(uri).or_default();
-                    named.push(record.id.clone());
-                }
-            }
-        }
-        let chosen = assertion.choose(&mine);
-        let is_chosen = |record: &Record| chosen.is_some_and(|chosen| chosen.id == record.id);
+        let sorted = self.sort(assertion, &found).await?;
+        let chosen = assertion.choose(&sorted.mine);
         // 1: the external id comes off whatever is not the chosen one.
-        for record in found
+        let entity = Some(assertion.subject.uri());
+        let bears = found
             .iter()
-            .filter(|it| it.ext.as_deref() == Some(entity) && !is_chosen(it))
-        {
-            match self.org.write(table, assertion.free(record)).await? {
-                Written::Done(_) => {}
-                Written::Stale => return Ok(Round::Over(Effect::Stale)),
-                Written::Moved(code) => return Ok(Round::Again(code)),
-            }
+            .filter(|record| record.ext.as_deref() == entity);
+        for record in bears.filter(|it| chosen.is_none_or(|chosen| chosen.id != it.id)) {
+            self.put(table, assertion.free(record)).await?;
         }
         // 2: another's is told to its lane, durably, before this turn completes.
-        for (owner, records) in &told {
-            let hops = assertion.hops.saturating_add(1);
-            if hops > HOPS {
-                tracing::warn!(hops, "a reconcile was passed on too often and is dropped");
-                continue;
-            }
-            let owner = Subject::new(assertion.subject.tenant(), owner);
-            self.tell.tell(&owner, hops, records).await?;
-        }
+        self.tell_others(assertion, &sorted.others).await?;
         // 3: the chosen one.
         let mut into = chosen.map(|record| record.id.clone());
         if let Some(write) = assertion.chosen_write(chosen, self.guarded) {
-            match self.org.write(table, write).await? {
-                Written::Done(id) => into = Some(id),
-                Written::Stale => return Ok(Round::Over(Effect::Stale)),
-                Written::Moved(code) => return Ok(Round::Again(code)),
-            }
+            into = Some(self.put(table, write).await?);
         }
         // 4: the others.
-        let rest = mine.into_iter().filter(|it| into.as_ref() != Some(&it.id));
+        let rest = sorted
+            .mine
+            .into_iter()
+            .filter(|it| into.as_ref() != Some(&it.id));
         let rest = rest.map(|record| (record, into.clone(), None));
-        let nobodys = nobodys
+        let nobodys = sorted
+            .nobodys
             .into_iter()
             .map(|it| (it, None, assertion.blank.as_ref()));
         for (record, into, blank) in rest.chain(nobodys) {
-            let Some(write) = assertion.archive(record, into, blank) else {
-                continue;
-            };
-            // Set before the answer: a write whose answer is lost may have archived too.
-            archived.store(true, Ordering::Relaxed);
-            match self.org.write(table, write).await? {
-                Written::Done(_) => {}
-                Written::Stale => return Ok(Round::Over(Effect::Stale)),
-                Written::Moved(code) => return Ok(Round::Again(code)),
+            if let Some(write) = assertion.archive(record, into, blank) {
+                // Set before the answer: a write whose answer is lost may have archived too.
+                archived.store(true, Ordering::Relaxed);
+                self.put(table, write).await?;
             }
         }
-        Ok(Round::Over(Effect::Delivered))
+        Ok(())
+    }
+
+    async fn put(&self, table: &Table, write: Write) -> Result<String, Cut> {
+        match self.org.write(table, write).await? {
+            Written::Done(id) => Ok(id),
+            Written::Stale => Err(Cut::Stale),
+            Written::Moved(code) => Err(Cut::Again(code)),
+        }
+    }
+
+    async fn sort<'a>(
+        &self,
+        assertion: &Assertion,
+        found: &'a [Record],
+    ) -> Result<Sorted<'a>, SinkError> {
+        let mut sorted = Sorted::default();
+        for record in found {
+            match self.owner(assertion, record).await? {
+                Owner::Own => sorted.mine.push(record),
+                Owner::Nobody => sorted.nobodys.push(record),
+                Owner::Other(uri) => {
+                    sorted
+                        .others
+                        .entry(uri)
+                        .or_default()
+                        .push(record.id.clone());
+                }
+            }
+        }
+        Ok(sorted)
+    }
+
+    async fn tell_others(
+        &self,
+        assertion: &Assertion,
+        others: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), SinkError> {
+        let hops = assertion.hops.saturating_add(1);
+        if hops > HOPS && !others.is_empty() {
+            tracing::warn!(hops, "a reconcile was passed on too often and is dropped");
+            return Ok(());
+        }
+        for (owner, records) in others {
+            let owner = Subject::new(assertion.subject.tenant(), owner);
+            self.tell.tell(&owner, hops, records).await?;
+        }
+        Ok(())
     }
 
     async fn owner(&self, assertion: &Assertion, record: &Record) -> Result<Owner, SinkError> {

@@ -221,10 +221,12 @@ impl Sends {
             .wire
             .write(method, "/composite/sobjects", &body)
             .await?;
-        match answer {
-            Value::Array(results) if results.len() == rows.len() => Ok(results),
-            _ => Err(Fault::All(codes::lost("answer_of_another_length"))),
-        }
+        let results = answer
+            .as_array()
+            .filter(|results| results.len() == rows.len());
+        results
+            .cloned()
+            .ok_or_else(|| Fault::All(codes::lost("answer_of_another_length")))
     }
 
     fn row(&self, write: &Write) -> Value {

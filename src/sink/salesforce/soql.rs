@@ -36,7 +36,7 @@ pub(super) fn plan<'a>(
         select.push(',');
         select.push_str(column);
     }
-    select.push_str(&format!(" FROM {} WHERE ", table.sobject));
+    select.extend([" FROM ", &table.sobject, " WHERE "]);
     let fields = [
         "Id",
         table.ext.as_str(),

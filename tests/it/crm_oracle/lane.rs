@@ -5,21 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use goldwire::event::{Clocks, Object, Subject};
+use goldwire::event::{Clocks, Subject};
 use goldwire::ledger::Register;
-use goldwire::reltio::{Answer, Found, Golden, ReltioError};
-use goldwire::sink::salesforce::{
-    Assertion, Org, Record, Snapshot, Sought, Table, Tools, Write, Written,
-};
-use goldwire::sink::{SinkError, Tell};
+use goldwire::sink::SinkError;
+use goldwire::sink::salesforce::{Assertion, Snapshot, Table, Tools};
 use goldwire::task::fence::{Fenced, fence};
 use goldwire::telemetry::Metrics;
 use goldwire::time::Millis;
 use rand::RngExt;
-use rand::seq::IndexedRandom;
 use serde_json::json;
 
+use super::side::Side;
 use super::truth::{self, MARGIN, SETTLE, SKEW, Says, State};
 use super::world::{LONGEST, Without, World, ms};
 
@@ -249,98 +245,5 @@ impl Lane {
         if archived.load(Ordering::Relaxed) {
             self.unsettle();
         }
-    }
-}
-
-/// The world as one lane sees it.
-#[derive(Debug)]
-struct Side {
-    world: Arc<World>,
-    entity: String,
-}
-
-impl Side {
-    fn object(uri: &str) -> Arc<Object> {
-        Arc::new(Object::parse(json!({ "uri": uri }).to_string().as_bytes()).unwrap())
-    }
-
-    /// What an entity without the rule "look up" takes for granted.
-    fn answer(&self, asked: Option<&str>, owner: Option<String>) -> Answer {
-        let owner = if self.world.is_without(Without::LookUp) {
-            Some(self.entity.clone())
-        } else {
-            owner
-        };
-        let found = match owner {
-            None => Found::Nothing,
-            Some(owner) if asked.is_none_or(|asked| asked == owner) => {
-                Found::Alive(Self::object(&owner))
-            }
-            Some(owner) => Found::Survivor(Self::object(&owner)),
-        };
-        Answer {
-            date: self.world.now(),
-            found,
-        }
-    }
-}
-
-#[async_trait]
-impl Org for Side {
-    async fn find(&self, _: &Table, sought: Sought) -> Result<Vec<Record>, SinkError> {
-        self.world.pause(&self.entity).await;
-        Ok(self.world.find(&sought))
-    }
-
-    async fn write(&self, _: &Table, write: Write) -> Result<Written, SinkError> {
-        self.world.request(&self.entity, &write).await
-    }
-}
-
-#[async_trait]
-impl Golden for Side {
-    async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
-        self.world.pause(&self.entity).await;
-        let owner = self.world.reltio.survivor(uri, self.world.lagging());
-        Ok(self.answer(Some(uri), owner))
-    }
-
-    async fn by_crosswalk(&self, _: &str, value: &str) -> Result<Answer, ReltioError> {
-        self.world.pause(&self.entity).await;
-        let owner = self.world.reltio.names(value, self.world.lagging());
-        Ok(self.answer(None, owner))
-    }
-}
-
-#[async_trait]
-impl Tell for Side {
-    async fn tell(
-        &self,
-        subject: &Subject,
-        hops: u32,
-        targets: &[String],
-    ) -> Result<(), SinkError> {
-        {
-            let mut mutable = self.world.lock();
-            mutable.hops = mutable.hops.max(hops);
-        }
-        if self.world.is_without(Without::Tell) {
-            return Ok(());
-        }
-        let with = !self.world.is_without(Without::Contacts);
-        let late = *[0, 100, 1000, 5000]
-            .choose(&mut self.world.lock().rng)
-            .unwrap();
-        let record = truth::Record {
-            version: None,
-            commit_time: None,
-            at: self.world.now() + late,
-            says: Says::Asks,
-            read: None,
-            hops,
-            targets: if with { targets.to_vec() } else { Vec::new() },
-        };
-        self.world.arrive(subject.uri(), record.at, record);
-        Ok(())
     }
 }

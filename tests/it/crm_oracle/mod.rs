@@ -7,7 +7,9 @@
 //! Each rule is then taken out, which must be seen: a check that cannot fail proves nothing.
 
 mod lane;
+mod side;
 mod truth;
+mod words;
 mod world;
 
 use std::collections::BTreeMap;

@@ -161,7 +161,7 @@ impl World {
                 .unwrap();
             longest * mutable.rng.random::<f64>() * self.slow
         };
-        tokio::time::sleep(Duration::from_millis(wait as u64)).await;
+        tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await;
     }
 
     async fn may_crash(&self, e: &str, sending: Option<(&Arc<Self>, &Write)>) {

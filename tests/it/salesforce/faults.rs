@@ -25,7 +25,7 @@ async fn many(bench: &Bench, from: usize, to: usize) -> Vec<Result<Effect, SinkE
 #[tokio::test]
 async fn requests_in_flight_when_the_token_expires_renew_it_once() {
     let bench = bench_with(Settings::of(vec![contact()]), |config| {
-        config["linger"] = json!("1ms")
+        config["linger"] = json!("1ms");
     })
     .await;
     bench
@@ -262,25 +262,6 @@ async fn a_missing_field_halts_the_sink_with_a_remedy() {
     assert!(
         matches!(halted, Err(SinkError::Systemic { code, .. }) if code == "INVALID_FIELD_FOR_INSERT_UPDATE")
     );
-}
-
-#[tokio::test]
-async fn two_lanes_that_write_one_contact_do_not_meet_in_one_request() {
-    let bench = bench().await;
-    let id = bench.add("User");
-    let of = |entity: &str| delivery(entity, alive(&golden(entity, "Ada", &[&id])), 1);
-    let (a, b) = (of("entities/a"), of("entities/b"));
-    let (one, other) = futures::join!(bench.sink.deliver(&a), bench.sink.deliver(&b));
-    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
-    let writes: Vec<usize> = bench
-        .org
-        .seen()
-        .iter()
-        .filter(|seen| seen.method == "PATCH")
-        .map(|seen| seen.rows)
-        .collect();
-    assert_eq!(writes, [1, 1]);
-    assert_eq!(bench.contact(&id).ever_by.len(), 2);
 }
 
 #[tokio::test]

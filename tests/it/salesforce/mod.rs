@@ -252,3 +252,22 @@ async fn types_that_are_not_mapped_and_relations_leave_the_org_alone() {
     assert!(!bench.sink.wants(&entity, "Organization", Kind::Changed));
     assert!(!bench.sink.wants(&relation, "", Kind::Changed));
 }
+
+#[tokio::test]
+async fn two_lanes_that_write_one_contact_do_not_meet_in_one_request() {
+    let bench = bench().await;
+    let id = bench.add("User");
+    let of = |entity: &str| delivery(entity, alive(&golden(entity, "Ada", &[&id])), 1);
+    let (a, b) = (of("entities/a"), of("entities/b"));
+    let (one, other) = futures::join!(bench.sink.deliver(&a), bench.sink.deliver(&b));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    let writes: Vec<usize> = bench
+        .org
+        .seen()
+        .iter()
+        .filter(|seen| seen.method == "PATCH")
+        .map(|seen| seen.rows)
+        .collect();
+    assert_eq!(writes, [1, 1]);
+    assert_eq!(bench.contact(&id).ever_by.len(), 2);
+}
