@@ -141,7 +141,7 @@ impl Doors {
                     return Ok(());
                 }
                 Ok(answer) if answer.status().is_client_error() && answer.status() != 429 => {
-                    return Err(format!("the webhook listener answered {}", answer.status()));
+                    return Err(format!("{path}: the webhook listener answered {}", answer.status()));
                 }
                 Ok(_) | Err(_) => self.sent.refused.fetch_add(1, Ordering::Relaxed),
             };

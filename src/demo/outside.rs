@@ -100,18 +100,18 @@ sources:
       group: goldwire-demo
       start: earliest
   push:
-    webhook: {{ path: /push, scheme: standard, secrets: [{WEBHOOK_SECRET}] }}
+    webhook: {{ path: /push, scheme: standard, secrets: ["{WEBHOOK_SECRET}"] }}
   push_fields:
     webhook:
       path: /push-fields
       scheme: standard
-      secrets: [{WEBHOOK_SECRET}]
+      secrets: ["{WEBHOOK_SECRET}"]
       completeness: {{ fields: [{fields}] }}
   push_ov:
     webhook:
       path: /push-ov
       scheme: reltio
-      secrets: [{RELTIO_SECRET}]
+      secrets: ["{RELTIO_SECRET}"]
       completeness: ov_only
 sinks:
   crm:

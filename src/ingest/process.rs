@@ -97,6 +97,11 @@ impl IngestContext {
         let mut taken = Vec::with_capacity(events.len());
         for mut event in events.drain(..) {
             self.observe_delay(record, &event);
+            // Nothing is read for what the filter leaves out anyway.
+            if !rules.filter.passes_kind(event.kind(), event.is_relation()) {
+                self.metrics.ingested(&record.source, "filtered");
+                continue;
+            }
             let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
             if worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
                 self.hydrate(&mut event).await?;
