@@ -76,7 +76,10 @@ fn current(dialect: Dialect, table: &str, ends: &[&'static str]) -> Current {
     columns.extend(FACTS);
     columns.extend(STATE);
     columns.extend(ends.iter().map(|name| (*name, Type::Text)));
-    let replaced = STATE.iter().map(|(name, _)| *name).chain(ends.iter().copied());
+    let replaced = STATE
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(ends.iter().copied());
     let replaced: Vec<String> = replaced
         .filter(|name| *name != "commit_time")
         .map(|name| format!("{name} = excluded.{name}"))
