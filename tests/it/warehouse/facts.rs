@@ -83,7 +83,7 @@ pub(super) async fn a_life_after_an_erasure_has_content(place: Place) {
         ],
     )
     .await;
-    deliver(&warehouse, &[event(a, 1, 900, person("Zoe"))]).await;
+    deliver(&warehouse, &[event("entities/a", 1, 900, person("Zoe"))]).await;
     deliver(&warehouse, &[event("entities/b", 9, 800, person("Bobby"))]).await;
     deliver(
         &warehouse,
