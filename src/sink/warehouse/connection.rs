@@ -14,7 +14,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use super::dialect::{Cell, Dialect, Statement, Type};
-use super::target::{Target, Options};
+use super::target::{Options, Target};
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -87,9 +87,7 @@ impl Connection {
     /// Asks for one number.
     pub(super) async fn number(&mut self, sql: &'static str) -> Result<i64, Failed> {
         match &mut self.link {
-            Link::Sqlite(link) => {
-                within(self.limit, sqlx::query_scalar(sql).fetch_one(link)).await
-            }
+            Link::Sqlite(link) => within(self.limit, sqlx::query_scalar(sql).fetch_one(link)).await,
             Link::Postgres(link) => {
                 within(self.limit, sqlx::query_scalar(sql).fetch_one(link)).await
             }
@@ -173,8 +171,9 @@ fn arrays(statement: &Statement, rows: &[Vec<Cell>]) -> Result<PgArguments, sqlx
         let column = || rows.iter().filter_map(|row| row.get(index));
         match kind {
             Type::Text | Type::Json => {
-                let texts: Vec<Option<&str>> =
-                    column().map(|cell| cell.text().map(AsRef::as_ref)).collect();
+                let texts: Vec<Option<&str>> = column()
+                    .map(|cell| cell.text().map(AsRef::as_ref))
+                    .collect();
                 arguments.add(texts)
             }
             Type::Int => arguments.add(column().map(Cell::int).collect::<Vec<_>>()),

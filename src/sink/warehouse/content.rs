@@ -105,9 +105,10 @@ impl Partial {
         }
         for (name, value) in known {
             // What is there is known, listed or not; a member listed in parts was laid above.
-            let in_parts = self.fields.iter().any(|path| {
-                path.split_once('.').is_some_and(|(head, _)| head == name)
-            });
+            let in_parts = self
+                .fields
+                .iter()
+                .any(|path| path.split_once('.').is_some_and(|(head, _)| head == name));
             if !in_parts {
                 members.insert(name.clone(), value.clone());
             }
@@ -130,9 +131,7 @@ fn lay(to: &mut Map<String, Value>, from: &Map<String, Value>, path: &str) {
     if inner.is_none() && !to.contains_key(head) {
         return;
     }
-    let target = to
-        .entry(head)
-        .or_insert_with(|| Value::Object(Map::new()));
+    let target = to.entry(head).or_insert_with(|| Value::Object(Map::new()));
     if !target.is_object() {
         *target = Value::Object(Map::new());
     }

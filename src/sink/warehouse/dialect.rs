@@ -90,10 +90,7 @@ impl Dialect {
     /// How `rows` rows are cut into statements, largest piece first.
     pub(super) fn piece(self, rows: usize) -> usize {
         match self {
-            Self::Sqlite => PIECES
-                .into_iter()
-                .find(|piece| *piece <= rows)
-                .unwrap_or(1),
+            Self::Sqlite => PIECES.into_iter().find(|piece| *piece <= rows).unwrap_or(1),
             Self::Postgres => rows,
         }
     }

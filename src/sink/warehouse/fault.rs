@@ -13,7 +13,7 @@ use super::schema;
 use crate::sink::SinkError;
 
 /// How long to wait for a person to make room.
-const FULL: Duration = Duration::from_secs(60);
+const FULL: Duration = Duration::from_mins(1);
 
 /// Where in a transaction an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,23 +45,21 @@ impl Fault {
         match failed {
             Failed::Timeout => Self::away("statement_timeout", ambiguous),
             Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
-            Failed::Sql(error) => match error {
-                sqlx::Error::Database(error) => Self::of_database(error.as_ref(), ambiguous),
-                sqlx::Error::Io(_) => Self::away("connection", ambiguous),
-                sqlx::Error::Protocol(_) => Self::away("protocol", ambiguous),
-                sqlx::Error::WorkerCrashed => Self::away("driver", ambiguous),
-                sqlx::Error::Tls(_) => Self::systemic(
-                    "tls",
-                    "the server's certificate was refused, or it speaks no TLS; see `sslmode` and \
-                     `sslrootcert` of the URL",
-                ),
-                sqlx::Error::Configuration(_) => Self::systemic(
-                    "configuration",
-                    "the driver refuses the URL; correct it, and the files that it names",
-                ),
-                sqlx::Error::Encode(_) => Self::record("encode", Vec::new()),
-                _ => Self::away("driver", ambiguous),
-            },
+            Failed::Sql(sqlx::Error::Database(error)) => {
+                Self::of_database(error.as_ref(), ambiguous)
+            }
+            Failed::Sql(sqlx::Error::Io(_)) => Self::away("connection", ambiguous),
+            Failed::Sql(sqlx::Error::Tls(_)) => Self::systemic(
+                "tls",
+                "the server's certificate was refused, or it speaks no TLS; see `sslmode` and \
+                 `sslrootcert` of the URL",
+            ),
+            Failed::Sql(sqlx::Error::Configuration(_)) => Self::systemic(
+                "configuration",
+                "the driver refuses the URL; correct it, and the files that it names",
+            ),
+            Failed::Sql(sqlx::Error::Encode(_)) => Self::record("encode", Vec::new()),
+            Failed::Sql(_) => Self::away("driver", ambiguous),
         }
     }
 
@@ -94,9 +92,10 @@ impl Fault {
                 "the server takes no writes; let the URL lead to the primary",
             ),
             ("28", _) => Self::systemic(code, "the server refuses user or password; correct `url`"),
-            (_, "3D000") => {
-                Self::systemic(code, "the database does not exist; create it or correct `url`")
-            }
+            (_, "3D000") => Self::systemic(
+                code,
+                "the database does not exist; create it or correct `url`",
+            ),
             (_, "3F000") => Self::systemic(
                 code,
                 "the user's search_path names no schema; create it or set search_path",
@@ -277,7 +276,11 @@ mod tests {
             ("28P01", "halt"),
             ("25006", "halt"),
         ] {
-            assert_eq!(class(&Fault::of_sqlstate(code, vec![], false)), wanted, "{code}");
+            assert_eq!(
+                class(&Fault::of_sqlstate(code, vec![], false)),
+                wanted,
+                "{code}"
+            );
         }
     }
 
@@ -300,9 +303,15 @@ mod tests {
 
     #[test]
     fn g3_only_a_commit_without_an_answer_is_ambiguous() {
-        let ambiguous = |phase| match Fault::of(&Failed::Timeout, phase).error {
-            SinkError::Retryable { ambiguous, .. } => ambiguous,
-            other => panic!("{other}"),
+        let ambiguous = |phase| {
+            let fault = Fault::of(&Failed::Timeout, phase);
+            matches!(
+                fault.error,
+                SinkError::Retryable {
+                    ambiguous: true,
+                    ..
+                }
+            )
         };
         assert!(ambiguous(Phase::Commit));
         assert!(!ambiguous(Phase::Work));

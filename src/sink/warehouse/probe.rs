@@ -55,8 +55,7 @@ fn sentence(error: &SinkError) -> String {
 const READ_ONLY: &str = "SELECT count(*) WHERE current_setting('transaction_read_only') = 'on'";
 const TOO_OLD: &str =
     "SELECT count(*) WHERE CAST(current_setting('server_version_num') AS integer) < 120000";
-const MAY_CREATE: &str =
-    "SELECT count(*) WHERE has_schema_privilege(current_schema(), 'CREATE')";
+const MAY_CREATE: &str = "SELECT count(*) WHERE has_schema_privilege(current_schema(), 'CREATE')";
 const MISSING_RIGHTS: &str = "SELECT count(*) FROM
  (VALUES ('golden_records'), ('relations'), ('golden_record_history'), ('merges')) AS t(name),
  (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(name)

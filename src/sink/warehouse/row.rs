@@ -74,14 +74,16 @@ impl Prepared {
             });
         }
         let object_type = plain(&delivery.object_type);
+        let current = current_row(delivery);
         let mut changes: Vec<ChangeRow> = Vec::new();
         for change in &delivery.changes {
-            keep(&mut changes, ChangeRow::of(change, &object_type));
+            let content = same_content(delivery, current.as_ref(), change);
+            let content = content.unwrap_or_else(|| content_of(&change.state));
+            keep(&mut changes, ChangeRow::of(change, &object_type, content));
         }
-        let current = current_row(delivery);
         let bytes = current.iter().map(|row| row.content.bytes());
-        let bytes = bytes.sum::<usize>()
-            + changes.iter().map(|row| row.content.bytes()).sum::<usize>();
+        let bytes =
+            bytes.sum::<usize>() + changes.iter().map(|row| row.content.bytes()).sum::<usize>();
         let mut prepared = Self {
             key: (plain(subject.tenant()), plain(subject.uri())),
             is_relation: subject.is_relation(),
@@ -151,7 +153,9 @@ fn current_row(delivery: &Delivery) -> Option<CurrentRow> {
 
 impl CurrentRow {
     fn of(current: &Current, changes: &[Change]) -> Self {
-        let brought = changes.iter().filter(|change| Some(change.version) == current.version);
+        let brought = changes
+            .iter()
+            .filter(|change| Some(change.version) == current.version);
         let partial = match (&current.state, &current.fields) {
             (SubjectState::Alive(object), Some(fields)) => Some(Partial {
                 fields: fields.clone(),
@@ -165,14 +169,14 @@ impl CurrentRow {
             version: current.version,
             commit_time: brought.map(|change| change.commit_time).max(),
             stands_for: current.stands_for,
-            content: content(&current.state),
+            content: content_of(&current.state),
             partial,
         }
     }
 }
 
 impl ChangeRow {
-    fn of(change: &Change, object_type: &Arc<str>) -> Self {
+    fn of(change: &Change, object_type: &Arc<str>, content: Content) -> Self {
         let own_type = match &change.state {
             SubjectState::Alive(object) => object.object_type().map(plain),
             SubjectState::Absorbed { .. }
@@ -190,7 +194,7 @@ impl ChangeRow {
             commit_time: change.commit_time,
             received_time: change.received_time,
             observed: change.observed,
-            content: content(&change.state),
+            content,
         }
     }
 
@@ -203,7 +207,9 @@ impl ChangeRow {
 
 fn keep(rows: &mut Vec<ChangeRow>, row: ChangeRow) {
     let clocks = (row.commit_time, row.version);
-    let known = rows.iter_mut().find(|known| (known.commit_time, known.version) == clocks);
+    let known = rows
+        .iter_mut()
+        .find(|known| (known.commit_time, known.version) == clocks);
     match known {
         Some(known) if row.rank() < known.rank() => *known = row,
         Some(_) => {}
@@ -211,7 +217,15 @@ fn keep(rows: &mut Vec<ChangeRow>, row: ChangeRow) {
     }
 }
 
-fn content(state: &SubjectState) -> Content {
+/// The current row's content, where the change brought the same: mostly so, and it is not written
+/// out twice then.
+fn same_content(delivery: &Delivery, row: Option<&CurrentRow>, change: &Change) -> Option<Content> {
+    let state = &delivery.current.as_ref()?.state;
+    let same = *state == change.state && row?.state == state_name(state);
+    same.then(|| row.map(|row| row.content.clone())).flatten()
+}
+
+fn content_of(state: &SubjectState) -> Content {
     match state {
         SubjectState::Alive(object) => Content::of(object),
         SubjectState::Absorbed { .. }

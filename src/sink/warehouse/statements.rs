@@ -76,7 +76,10 @@ fn current(dialect: Dialect, table: &str, ends: &[&'static str]) -> Current {
     columns.extend(FACTS);
     columns.extend(STATE);
     columns.extend(ends.iter().map(|name| (*name, Type::Text)));
-    let replaced = STATE.iter().map(|(name, _)| *name).chain(ends.iter().copied());
+    let replaced = STATE
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(ends.iter().copied());
     let replaced: Vec<String> = replaced
         .filter(|name| *name != "commit_time")
         .map(|name| format!("{name} = excluded.{name}"))
@@ -161,7 +164,7 @@ fn append() -> Statement {
         .collect();
     let body = format!(
         " INSERT INTO golden_record_history AS h ({all}, valid_from, is_current)
- SELECT {all}, commit_time, false FROM incoming WHERE true
+ SELECT {all}, commit_time, true FROM incoming WHERE true
  ORDER BY tenant, subject, commit_time, version
  ON CONFLICT (tenant, subject, commit_time, version) DO UPDATE SET {replaced}
  WHERE (excluded.observed, excluded.received_time, excluded.event_id)
@@ -190,8 +193,9 @@ fn blank() -> Statement {
     }
 }
 
-/// The intervals of new rows and of the rows before them: two look-ups by key each, however many
-/// versions a subject has.
+/// The intervals of new rows and of the rows before them: a few look-ups by key, however many
+/// versions a subject has. A new row is taken for the newest, so that where it is, it stays as it
+/// was inserted.
 fn intervals() -> Statement {
     let mut columns = KEY.to_vec();
     columns.extend([("commit_time", Type::Int), ("version", Type::Int)]);
@@ -203,20 +207,22 @@ fn intervals() -> Statement {
    ORDER BY p.commit_time DESC, p.version DESC LIMIT 1)"
         )
     };
-    let after = "FROM golden_record_history AS n
-   WHERE n.tenant = h.tenant AND n.subject = h.subject
-    AND (n.commit_time, n.version) > (h.commit_time, h.version)";
     let body = format!(
         ", before(tenant, subject, commit_time, version) AS (
   SELECT i.tenant, i.subject, {}, {} FROM incoming AS i),
  touched(tenant, subject, commit_time, version) AS (
   SELECT tenant, subject, commit_time, version FROM incoming
-  UNION SELECT tenant, subject, commit_time, version FROM before WHERE version IS NOT NULL)
- UPDATE golden_record_history AS h SET
-  valid_to = (SELECT n.commit_time {after} ORDER BY n.commit_time, n.version LIMIT 1),
-  is_current = NOT EXISTS (SELECT 1 {after})
- FROM touched AS t WHERE h.tenant = t.tenant AND h.subject = t.subject
-  AND h.commit_time = t.commit_time AND h.version = t.version",
+  UNION SELECT tenant, subject, commit_time, version FROM before),
+ spans(tenant, subject, commit_time, version, valid_to) AS MATERIALIZED (
+  SELECT t.tenant, t.subject, t.commit_time, t.version,
+   (SELECT n.commit_time FROM golden_record_history AS n
+    WHERE n.tenant = t.tenant AND n.subject = t.subject
+     AND (n.commit_time, n.version) > (t.commit_time, t.version)
+    ORDER BY n.commit_time, n.version LIMIT 1) FROM touched AS t)
+ UPDATE golden_record_history AS h SET valid_to = s.valid_to, is_current = (s.valid_to IS NULL)
+ FROM spans AS s WHERE h.tenant = s.tenant AND h.subject = s.subject
+  AND h.commit_time = s.commit_time AND h.version = s.version
+  AND (h.valid_to IS DISTINCT FROM s.valid_to OR h.is_current <> (s.valid_to IS NULL))",
         before("commit_time"),
         before("version"),
     );

@@ -5,6 +5,7 @@
 //! compute the same subject's intervals at once.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::connection::{Connection, Failed};
 use super::content::Content;
@@ -41,7 +42,11 @@ pub(super) async fn write(
     };
     let done = writing.everything(statements, batch).await;
     done.map_err(at(Phase::Work))?;
-    let Writing { connection, written, .. } = writing;
+    let Writing {
+        connection,
+        written,
+        ..
+    } = writing;
     let commit = connection.command("COMMIT".to_owned()).await;
     commit.map_err(at(Phase::Commit))?;
     let effect = |prepared: &&Prepared| {
@@ -79,10 +84,16 @@ impl Writing<'_> {
 
     async fn current(&mut self, table: &Current, batch: &[&Prepared]) -> Result<(), Failed> {
         let before = self.before(&table.content, batch).await?;
-        let ends = table.assert.columns.iter().any(|(name, _)| *name == "start_entity");
+        let ends = table
+            .assert
+            .columns
+            .iter()
+            .any(|(name, _)| *name == "start_entity");
         let mut rows = Vec::new();
         for prepared in batch {
-            let Some(row) = &prepared.current else { continue };
+            let Some(row) = &prepared.current else {
+                continue;
+            };
             let merged = row
                 .partial
                 .as_ref()
@@ -94,9 +105,12 @@ impl Writing<'_> {
             self.written.insert(key.clone());
             self.erased.insert(key, erased_at);
         }
-        let rest = batch.iter().filter(|prepared| !self.written.contains(&prepared.key));
+        let rest = batch
+            .iter()
+            .filter(|prepared| !self.written.contains(&prepared.key));
         let rows: Vec<_> = rest.map(|prepared| fact_cells(prepared)).collect();
-        self.erased.extend(marks(self.connection.run(&table.facts, &rows).await?));
+        self.erased
+            .extend(marks(self.connection.run(&table.facts, &rows).await?));
         Ok(())
     }
 
@@ -114,7 +128,7 @@ impl Writing<'_> {
         let answers = self.connection.run(statement, &rows).await?;
         let before = answers.iter().filter_map(|row| match row.as_slice() {
             [tenant, subject, object] => {
-                let key = (tenant.text()?.clone(), subject.text()?.clone());
+                let key = (Arc::clone(tenant.text()?), Arc::clone(subject.text()?));
                 Some((key, object.text()?.as_ref().to_owned()))
             }
             _ => None,
@@ -135,7 +149,10 @@ impl Writing<'_> {
             for change in &prepared.changes {
                 rows.push(change_cells(prepared, change, erased_at));
                 let mut key = key_cells(&prepared.key);
-                key.extend([Cell::Int(Some(change.commit_time)), Cell::Int(Some(change.version))]);
+                key.extend([
+                    Cell::Int(Some(change.commit_time)),
+                    Cell::Int(Some(change.version)),
+                ]);
                 keys.push(key);
             }
             if prepared.erased_at > 0 {
@@ -150,20 +167,23 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn merges(
-        &mut self,
-        statements: &Statements,
-        batch: &[&Prepared],
-    ) -> Result<(), Failed> {
+    async fn merges(&mut self, statements: &Statements, batch: &[&Prepared]) -> Result<(), Failed> {
         let mut rows = Vec::new();
         for prepared in batch {
             for (winner, (first, last)) in &prepared.absorbed {
                 let mut row = key_cells(&prepared.key);
-                row.extend([text(winner), Cell::Int(Some(*first)), Cell::Int(Some(*last))]);
+                row.extend([
+                    text(winner),
+                    Cell::Int(Some(*first)),
+                    Cell::Int(Some(*last)),
+                ]);
                 rows.push(row);
             }
         }
-        let keys: Vec<_> = batch.iter().map(|prepared| key_cells(&prepared.key)).collect();
+        let keys: Vec<_> = batch
+            .iter()
+            .map(|prepared| key_cells(&prepared.key))
+            .collect();
         self.connection.run(&statements.absorbed, &rows).await?;
         self.connection.run(&statements.merges, &keys).await?;
         Ok(())
@@ -174,7 +194,7 @@ impl Writing<'_> {
 fn marks(answers: Vec<Vec<Cell>>) -> impl Iterator<Item = (Key, Millis)> {
     answers.into_iter().filter_map(|row| match row.as_slice() {
         [tenant, subject, erased_at] => {
-            let key = (tenant.text()?.clone(), subject.text()?.clone());
+            let key = (Arc::clone(tenant.text()?), Arc::clone(subject.text()?));
             Some((key, erased_at.int()?))
         }
         _ => None,

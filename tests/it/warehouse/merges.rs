@@ -6,18 +6,42 @@ use super::place::{Place, deliver};
 use super::{absorbed, event, late, person, read};
 
 async fn merges(place: &Place) -> Vec<Vec<String>> {
-    place.rows(&["loser", "winner", "active", "merged_at", "unmerged_at"], "merges").await
+    place
+        .rows(
+            &["loser", "winner", "active", "merged_at", "unmerged_at"],
+            "merges",
+        )
+        .await
 }
 
-pub(super) async fn merged_unmerged_and_merged_again(place: Place) {
+pub(super) async fn merged_and_unmerged(place: Place) {
     let warehouse = place.open();
     let l = "entities/l";
     deliver(&warehouse, &[event(l, 1, 100, person("l"))]).await;
     assert!(merges(&place).await.is_empty());
     deliver(&warehouse, &[event(l, 2, 200, absorbed("entities/w"))]).await;
-    assert_eq!(merges(&place).await, [["entities/l", "entities/w", "yes", "200", "~"]]);
+    assert_eq!(
+        merges(&place).await,
+        [["entities/l", "entities/w", "yes", "200", "~"]]
+    );
     deliver(&warehouse, &[event(l, 3, 300, person("l"))]).await;
-    assert_eq!(merges(&place).await, [["entities/l", "entities/w", "no", "200", "300"]]);
+    assert_eq!(
+        merges(&place).await,
+        [["entities/l", "entities/w", "no", "200", "300"]]
+    );
+}
+
+pub(super) async fn a_loser_goes_from_winner_to_winner(place: Place) {
+    let warehouse = place.open();
+    let l = "entities/l";
+    deliver(
+        &warehouse,
+        &[
+            event(l, 2, 200, absorbed("entities/w")),
+            event(l, 3, 300, person("l")),
+        ],
+    )
+    .await;
     deliver(&warehouse, &[read(l, 400, absorbed("entities/v"))]).await;
     assert_eq!(
         merges(&place).await,
@@ -41,13 +65,22 @@ pub(super) async fn a_late_merge_is_kept_as_undone(place: Place) {
     let l = "entities/l";
     deliver(
         &warehouse,
-        &[read(l, 900, person("l")), late(l, 2, 200, absorbed("entities/w"))],
+        &[
+            read(l, 900, person("l")),
+            late(l, 2, 200, absorbed("entities/w")),
+        ],
     )
     .await;
-    assert_eq!(merges(&place).await, [["entities/l", "entities/w", "no", "200", "900"]]);
+    assert_eq!(
+        merges(&place).await,
+        [["entities/l", "entities/w", "no", "200", "900"]]
+    );
     // The moment of the return is known better afterwards.
     deliver(&warehouse, &[late(l, 3, 300, person("l"))]).await;
-    assert_eq!(merges(&place).await, [["entities/l", "entities/w", "no", "200", "300"]]);
+    assert_eq!(
+        merges(&place).await,
+        [["entities/l", "entities/w", "no", "200", "300"]]
+    );
 }
 
 pub(super) async fn what_is_gone_stays_merged(place: Place) {
@@ -64,6 +97,9 @@ pub(super) async fn what_is_gone_stays_merged(place: Place) {
         ],
     )
     .await;
-    assert_eq!(merges(&place).await, [["entities/l", "entities/w", "yes", "200", "~"]]);
+    assert_eq!(
+        merges(&place).await,
+        [["entities/l", "entities/w", "yes", "200", "~"]]
+    );
     assert_eq!(place.one("state", "golden_records").await, "absorbed");
 }

@@ -8,6 +8,7 @@ mod orders;
 mod place;
 mod postgres;
 mod rate;
+mod start;
 mod suite;
 
 use std::sync::Arc;
@@ -21,7 +22,9 @@ fn subject(name: &str) -> Subject {
 }
 
 fn snapshot(json: &Value) -> SubjectState {
-    SubjectState::Alive(Arc::new(Object::parse(json.to_string().as_bytes()).unwrap()))
+    SubjectState::Alive(Arc::new(
+        Object::parse(json.to_string().as_bytes()).unwrap(),
+    ))
 }
 
 fn person(label: &str) -> SubjectState {
@@ -32,7 +35,9 @@ fn person(label: &str) -> SubjectState {
 }
 
 fn absorbed(by: &str) -> SubjectState {
-    SubjectState::Absorbed { by: Some(by.to_owned()) }
+    SubjectState::Absorbed {
+        by: Some(by.to_owned()),
+    }
 }
 
 fn change(version: i64, commit_time: i64, state: SubjectState) -> Change {
@@ -48,13 +53,23 @@ fn change(version: i64, commit_time: i64, state: SubjectState) -> Change {
 }
 
 fn current(version: Option<i64>, stands_for: i64, state: SubjectState) -> Current {
-    Current { state, stands_for, version, fields: None }
+    Current {
+        state,
+        stands_for,
+        version,
+        fields: None,
+    }
 }
 
 fn delivery(name: &str, current: Option<Current>, changes: Vec<Change>) -> Delivery {
     Delivery {
         subject: subject(name),
-        object_type: if name.starts_with("relations/") { "Spouse" } else { "Individual" }.to_owned(),
+        object_type: if name.starts_with("relations/") {
+            "Spouse"
+        } else {
+            "Individual"
+        }
+        .to_owned(),
         current,
         changes,
         newest: 0,

@@ -9,6 +9,10 @@ use proptest::test_runner::{Config, TestRunner};
 use super::place::{Place, deliver_all};
 use super::{absorbed, change, current, delivery, event, late, person, read, snapshot};
 
+/// Which delivery comes when, and whether it ends a batch.
+type Arrival = (Vec<usize>, Vec<bool>);
+type Case = (Vec<Fact>, Vec<Arrival>);
+
 /// One thing that became true of a subject.
 #[derive(Debug, Clone)]
 struct Fact {
@@ -63,21 +67,30 @@ fn deliveries(facts: &[Fact]) -> Vec<Delivery> {
 }
 
 /// Each delivery once or twice, in some order, in batches or one by one.
-fn arrivals(count: usize) -> impl Strategy<Value = (Vec<usize>, Vec<bool>)> {
+fn arrivals(count: usize) -> impl Strategy<Value = Arrival> {
     let twice: Vec<usize> = (0..count).chain(0..count).collect();
     (Just(twice).prop_shuffle(), vec(any::<bool>(), count * 2))
 }
 
-fn cases() -> impl Strategy<Value = (Vec<Fact>, Vec<(Vec<usize>, Vec<bool>)>)> {
+fn cases() -> impl Strategy<Value = Case> {
     let fact = (0..4_usize, 0..10_u8, 0..6_u8);
-    let fact = fact.prop_map(|(subject, state, way)| Fact { subject, state, way });
+    let fact = fact.prop_map(|(subject, state, way)| Fact {
+        subject,
+        state,
+        way,
+    });
     vec(fact, 1..16).prop_flat_map(|facts| {
         let count = deliveries(&facts).len();
         (Just(facts), vec(arrivals(count), 2))
     })
 }
 
-async fn tables(place: &Place, all: &[Delivery], order: &[usize], cuts: &[bool]) -> Vec<Vec<String>> {
+async fn tables(
+    place: &Place,
+    all: &[Delivery],
+    order: &[usize],
+    cuts: &[bool],
+) -> Vec<Vec<String>> {
     let warehouse = place.open();
     let mut batch = Vec::new();
     for (at, &index) in order.iter().enumerate() {
@@ -94,9 +107,16 @@ async fn tables(place: &Place, all: &[Delivery], order: &[usize], cuts: &[bool])
 }
 
 /// Intervals of a subject follow each other, and exactly the last one is current.
-async fn exact_intervals(place: &Place) {
+pub(super) async fn exact_intervals(place: &Place) {
     let sql = "golden_record_history ORDER BY tenant, subject, commit_time, version";
-    let columns = ["subject", "commit_time", "version", "valid_from", "valid_to", "is_current"];
+    let columns = [
+        "subject",
+        "commit_time",
+        "version",
+        "valid_from",
+        "valid_to",
+        "is_current",
+    ];
     let mut rows = place.rows(&columns, sql).await;
     let number = |row: &[String], at: usize| row[at].parse::<i64>().unwrap();
     rows.sort_by_key(|row| (row[0].clone(), number(row, 1), number(row, 2)));
@@ -112,11 +132,19 @@ async fn exact_intervals(place: &Place) {
 fn wanted_merges(all: &[Delivery]) -> Vec<Vec<String>> {
     let mut wanted = Vec::new();
     for loser in ["entities/0", "entities/1", "entities/2"] {
-        let mine = all.iter().filter(|delivery| delivery.subject.uri() == loser);
+        let mine = all
+            .iter()
+            .filter(|delivery| delivery.subject.uri() == loser);
         let mut seen: Vec<(i64, SubjectState)> = mine
             .flat_map(|delivery| {
-                let now = delivery.current.iter().map(|row| (row.stands_for, row.state.clone()));
-                let rows = delivery.changes.iter().map(|row| (row.commit_time, row.state.clone()));
+                let now = delivery
+                    .current
+                    .iter()
+                    .map(|row| (row.stands_for, row.state.clone()));
+                let rows = delivery
+                    .changes
+                    .iter()
+                    .map(|row| (row.commit_time, row.state.clone()));
                 now.chain(rows).collect::<Vec<_>>()
             })
             .collect();
@@ -135,7 +163,7 @@ fn wanted_merges(all: &[Delivery]) -> Vec<Vec<String>> {
     wanted
 }
 
-async fn same(first: Place, second: Place, case: (Vec<Fact>, Vec<(Vec<usize>, Vec<bool>)>)) {
+async fn same(first: Place, second: Place, case: Case) {
     let (facts, orders) = case;
     let all = deliveries(&facts);
     let wanted = wanted_merges(&all);
@@ -148,8 +176,15 @@ async fn same(first: Place, second: Place, case: (Vec<Fact>, Vec<(Vec<usize>, Ve
 
 /// Runs `cases` cases, each with two places of its own.
 pub(super) fn check(cases_wanted: u32, postgres: bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let config = Config { cases: cases_wanted, failure_persistence: None, ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = Config {
+        cases: cases_wanted,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new(config);
     runner
         .run(&cases(), |case| {

@@ -34,7 +34,10 @@ impl Place {
         let schema = format!("t{}", uuid::Uuid::new_v4().simple());
         let mut connection = PgConnection::connect(&base).await.unwrap();
         let sql = format!("CREATE SCHEMA {schema}");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap();
         let sign = if base.contains('?') { '&' } else { '?' };
         Self {
             url: format!("{base}{sign}options[search_path]={schema}"),
@@ -93,7 +96,9 @@ impl Place {
                 let mut link = SqliteConnection::connect(&self.url).await.unwrap();
                 let rows = sqlx::query(sql).fetch_all(&mut link).await.unwrap();
                 let cells = |row: &sqlx::sqlite::SqliteRow| {
-                    (0..columns.len()).map(|at| row.get::<String, _>(at)).collect()
+                    (0..columns.len())
+                        .map(|at| row.get::<String, _>(at))
+                        .collect()
                 };
                 rows.iter().map(cells).collect()
             }
@@ -101,7 +106,9 @@ impl Place {
                 let mut link = PgConnection::connect(&self.url).await.unwrap();
                 let rows = sqlx::query(sql).fetch_all(&mut link).await.unwrap();
                 let cells = |row: &sqlx::postgres::PgRow| {
-                    (0..columns.len()).map(|at| row.get::<String, _>(at)).collect()
+                    (0..columns.len())
+                        .map(|at| row.get::<String, _>(at))
+                        .collect()
                 };
                 rows.iter().map(cells).collect()
             }
@@ -120,17 +127,48 @@ impl Place {
     /// Everything, but when it was written.
     pub(super) async fn everything(&self) -> Vec<Vec<String>> {
         let current = [
-            "tenant", "subject", "object_type", "state", "absorbed_by", "version", "commit_time",
-            "stands_for", "label", "object", "object_exact", "alive_at", "erased_at",
+            "tenant",
+            "subject",
+            "object_type",
+            "state",
+            "absorbed_by",
+            "version",
+            "commit_time",
+            "stands_for",
+            "label",
+            "object",
+            "object_exact",
+            "alive_at",
+            "erased_at",
         ];
         let relation = [&current[..], &["start_entity", "end_entity"]].concat();
         let history = [
-            "tenant", "subject", "commit_time", "version", "event_id", "kind", "object_type",
-            "state", "absorbed_by", "object", "object_exact", "observed", "received_time",
-            "valid_from", "valid_to", "is_current",
+            "tenant",
+            "subject",
+            "commit_time",
+            "version",
+            "event_id",
+            "kind",
+            "object_type",
+            "state",
+            "absorbed_by",
+            "object",
+            "object_exact",
+            "observed",
+            "received_time",
+            "valid_from",
+            "valid_to",
+            "is_current",
         ];
-        let merges =
-            ["tenant", "loser", "winner", "active", "merged_at", "last_seen_at", "unmerged_at"];
+        let merges = [
+            "tenant",
+            "loser",
+            "winner",
+            "active",
+            "merged_at",
+            "last_seen_at",
+            "unmerged_at",
+        ];
         let mut all = self.rows(&current, "golden_records").await;
         all.extend(self.rows(&relation, "relations").await);
         all.extend(self.rows(&history, "golden_record_history").await);
@@ -144,9 +182,14 @@ pub(super) async fn deliver_all(
     warehouse: &Warehouse,
     deliveries: &[Delivery],
 ) -> Vec<Result<Effect, SinkError>> {
-    let sent = deliveries.iter().map(|delivery| warehouse.deliver(delivery));
+    let sent = deliveries
+        .iter()
+        .map(|delivery| warehouse.deliver(delivery));
     let answers = futures::future::join_all(sent).await;
-    answers.into_iter().map(|answer| answer.map(|delivered| delivered.effect)).collect()
+    answers
+        .into_iter()
+        .map(|answer| answer.map(|delivered| delivered.effect))
+        .collect()
 }
 
 /// Delivers one after the other, all with success.

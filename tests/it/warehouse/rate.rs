@@ -9,13 +9,12 @@ use super::{event, snapshot};
 
 const EVENTS: i64 = 100_000;
 
-async fn rate(place: Place) {
+async fn rate(place: Place) -> String {
     let mut config = place.config();
     config.batch = 500;
     config.linger = "5ms".into();
     let metrics = std::sync::Arc::new(goldwire::telemetry::Metrics::noop());
-    let warehouse =
-        goldwire::sink::warehouse::Warehouse::open("w", &config, metrics).unwrap();
+    let warehouse = goldwire::sink::warehouse::Warehouse::open("w", &config, metrics).unwrap();
     let filler = "x".repeat(1200);
     let started = tokio::time::Instant::now();
     let sent = futures::stream::iter(0..EVENTS).map(|at| {
@@ -26,20 +25,27 @@ async fn rate(place: Place) {
         async move { warehouse.deliver(&delivery).await.unwrap() }
     });
     sent.buffer_unordered(2000).for_each(|_| async {}).await;
-    let took = started.elapsed();
-    println!("{}: {EVENTS} events in {took:?}", place.dialect);
-    assert_eq!(place.one("count(*)", "golden_record_history").await, EVENTS.to_string());
+    let said = format!(
+        "{}: {EVENTS} events in {:?}",
+        place.dialect,
+        started.elapsed()
+    );
+    assert_eq!(
+        place.one("count(*)", "golden_record_history").await,
+        EVENTS.to_string()
+    );
     assert_eq!(place.one("count(*)", "golden_records").await, "30000");
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a while; prints a rate"]
 async fn rate_on_sqlite() {
-    rate(Place::sqlite()).await;
+    println!("{}", rate(Place::sqlite()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
 async fn rate_on_postgres() {
-    rate(Place::postgres().await).await;
+    println!("{}", rate(Place::postgres().await).await);
 }
