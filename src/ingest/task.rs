@@ -39,6 +39,8 @@ pub struct IngestStatus {
     pub done: u64,
     /// Records between the position and the end, by partition.
     pub lag: Vec<(i32, u64)>,
+    /// Rounds of the task's loop: that it is alive.
+    pub beats: u64,
     /// Why the source will not go on.
     pub halted: Option<String>,
 }
@@ -207,6 +209,7 @@ impl IngestTask {
         }
         let (in_flight, lag) = (self.work.len(), self.source.lag());
         self.status.send_modify(|status| {
+            status.beats = status.beats.wrapping_add(1);
             status.in_flight = in_flight;
             status.lag = lag;
         });

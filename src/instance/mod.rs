@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod health;
 mod housekeeping;
 pub mod parts;
 mod tell;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Health;
 use crate::config::{Config, OnFull};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::ledger::StoreError;
@@ -299,6 +301,18 @@ impl Instance {
     /// Where webhooks are taken, if they are.
     pub fn webhook_address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().map(webhook::Handle::address)
+    }
+
+    /// Who answers for the health of the parts.
+    pub fn health(&self, clock: &SharedClock) -> Arc<dyn Health> {
+        Arc::new(health::InstanceHealth {
+            sinks: self.sinks.clone(),
+            ingest: self.ingest.clone(),
+            inbox: Arc::clone(&self.files.inbox),
+            log: Arc::clone(&self.files.log),
+            clock: Arc::clone(clock),
+            watch: health::InstanceHealth::watch(),
+        })
     }
 
     /// The files.

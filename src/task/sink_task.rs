@@ -97,6 +97,8 @@ pub struct TaskStatus {
     pub unsettled: usize,
     /// Turns that ended, since the start: progress.
     pub turns: u64,
+    /// Rounds of the task's loop: that it is alive.
+    pub beats: u64,
 }
 
 /// One partition of the event log, at one sink.
@@ -380,16 +382,14 @@ impl SinkTask {
     }
 
     fn publish(&self) {
-        self.status.send_if_modified(|status| {
-            let now = TaskStatus {
+        self.status.send_modify(|status| {
+            *status = TaskStatus {
                 position: self.committed,
                 in_flight: self.tracker.in_flight(),
                 unsettled: self.unsettled.len(),
                 turns: self.turns,
+                beats: status.beats.wrapping_add(1),
             };
-            let changed = *status != now;
-            *status = now;
-            changed
         });
     }
 }

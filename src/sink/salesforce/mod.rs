@@ -12,7 +12,6 @@
 mod assertion;
 mod codes;
 mod content;
-mod filter;
 pub mod ids;
 mod org;
 mod plan;
@@ -37,12 +36,12 @@ pub use org::{Org, Record, Sought, Table, Values, Write, Written};
 pub use procedure::{HOPS, Tools};
 pub use schema::schema_text;
 
-use self::filter::Filter;
 use self::plan::tables;
 use self::rest::RestOrg;
 use self::wire::{SharedWire, Wire};
 use crate::config::{Declared, SalesforceObject, SalesforceSink};
 use crate::event::{Kind, Subject};
+use crate::ingest::filter::Filter;
 use crate::reltio::Golden;
 use crate::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError, Tell};
 use crate::telemetry::Metrics;

@@ -27,7 +27,6 @@ mod connection;
 mod content;
 mod dialect;
 mod fault;
-mod filter;
 mod probe;
 mod row;
 mod schema;
@@ -43,13 +42,13 @@ pub use dialect::Dialect;
 pub use schema::schema_text;
 
 use self::batch::{Shared, Writers};
-use self::filter::Filter;
 use self::row::Prepared;
 use self::statements::Statements;
 use self::target::Target;
 use super::{Declaration, Delivered, Delivery, Mode, Sink, SinkError};
 use crate::config::WarehouseSink;
 use crate::event::{Kind, Subject};
+use crate::ingest::filter::Filter;
 use crate::telemetry::Metrics;
 
 /// Why a warehouse cannot be as configured. Never holds the URL.
@@ -132,7 +131,7 @@ impl Sink for Warehouse {
     fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
         kind == Kind::Erased
             || self.filter.passes_kind(kind, subject.is_relation())
-                && self.filter.passes_type(object_type)
+                && (object_type.is_empty() || self.filter.passes_type(object_type))
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
