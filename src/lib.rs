@@ -36,4 +36,5 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod telemetry;
+pub mod tls;
 pub mod topology;
