@@ -1,3 +1,8 @@
 //! The `goldwire` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    goldwire::cli::main(std::env::args_os()).await
+}

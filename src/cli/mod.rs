@@ -1,3 +1,144 @@
-//! cli
+//! The command line: one file per verb.
+//!
+//! Guarantee: a wrong configuration ends with 64 before anything is bound, opened or connected;
+//! errors go to the standard error, results to the standard output.
 
+mod check;
+mod demo;
+mod dlq;
+mod error;
+mod init;
+mod run;
+mod schema;
 pub mod sign;
+mod topology;
+mod wiring;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use demo::{DemoArgs, Sabotage};
+pub use error::CliError;
+pub use run::RunArgs;
+
+use crate::config::{self, Config};
+use crate::telemetry::{self, LogFormat};
+
+const CODES: &str = "\
+Exit codes:
+  0   done; for `demo`: the sinks hold what they should
+  1   `demo`: they do not; `check --connect`, `check --live`: something is not as it should be
+  64  the command line or the configuration is wrong
+  69  something needed is not available: a directory in use, an address taken, a disk full
+  70  a mistake in goldwire itself
+
+Environment:
+  GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …
+
+Examples:
+  goldwire init                      write a starter goldwire.yaml
+  goldwire check                     find every mistake in it
+  goldwire run                       keep the sinks in step
+  goldwire dlq list --sink crm       see what a sink refused";
+
+/// Keeps CRMs and analytics in step with the golden records of a Reltio MDM tenant.
+#[derive(Debug, Parser)]
+#[command(name = "goldwire", version, after_help = CODES)]
+struct Cli {
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(RunArgs),
+    Demo(DemoArgs),
+    Check(check::CheckArgs),
+    Topology(topology::TopologyArgs),
+    Dlq(dlq::DlqArgs),
+    Init(init::InitArgs),
+    Webhook(wiring::WebhookArgs),
+    Schema(schema::SchemaArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArg {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "goldwire.yaml")]
+    pub config: PathBuf,
+}
+
+impl ConfigArg {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// All of its problems, as [`CliError::Config`].
+    pub fn load(&self) -> Result<Config, CliError> {
+        load(&self.config)
+    }
+}
+
+fn load(path: &Path) -> Result<Config, CliError> {
+    config::load(path, &config::environment).map_err(CliError::Config)
+}
+
+/// Runs the program with these arguments, the first of which is its name.
+pub async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and go to the standard output.
+            let code = if error.use_stderr() { error::USAGE } else { 0 };
+            return error.print().map_or(ExitCode::from(error::INTERNAL), |()| ExitCode::from(code));
+        }
+    };
+    match dispatch(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            // There is nowhere left to complain if the standard error is closed.
+            writeln!(std::io::stderr(), "{error}").ok();
+            error.code()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    let filter = config::environment("GOLDWIRE_LOG");
+    let works = matches!(cli.command, Command::Run(_) | Command::Demo(_));
+    let quiet = if works { "info" } else { "warn" };
+    telemetry::init_logs(cli.log_format, Some(filter.as_deref().unwrap_or(quiet)))
+        .map_err(CliError::Usage)?;
+    let mut out = std::io::stdout();
+    match cli.command {
+        Command::Run(args) => run::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Check(args) => check::run(args, &mut out).await,
+        Command::Topology(args) => topology::run(&args, &mut out),
+        Command::Dlq(args) => dlq::run(args, &mut out).await,
+        Command::Init(args) => init::run(&args, &mut out),
+        Command::Webhook(args) => wiring::webhook(&args, &mut out),
+        Command::Schema(args) => schema::run(&args, &mut out),
+    }
+}
+
+/// Writes a result.
+fn print(out: &mut impl Write, text: &str) -> Result<(), CliError> {
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| CliError::Unavailable(format!("the output cannot be written: {error}")))
+}
+
+/// Writes a result as indented JSON.
+fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::Internal(format!("no JSON: {error}")))?;
+    print(out, &format!("{text}\n"))
+}

@@ -69,6 +69,12 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     finish(with_secrets, problems)
 }
 
+/// The process's environment, for [`load`].
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn finish(root: Value, problems: Problems) -> Result<Config, LoadError> {
     let mut problems = problems.0;
     problems.sort_by(|one, other| (&one.path, &one.found).cmp(&(&other.path, &other.found)));

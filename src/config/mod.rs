@@ -18,7 +18,7 @@ mod validate;
 mod values;
 mod variables;
 
-pub use load::{LoadError, load, parse};
+pub use load::{LoadError, environment, load, parse};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::{

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::Registry;
 
-/// The instruments, and the registry that exports them as `docs/metrics.md` lists them.
+/// The instruments, and the registry that exports them as `docs/metrics.md` lists them. The registry
+/// is empty once the instruments are dropped.
 ///
 /// # Errors
 /// If the exporter cannot be made; it has no reason to.

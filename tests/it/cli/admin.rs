@@ -5,7 +5,6 @@ use std::sync::Arc;
 use goldwire::admin::{self, AdminState, Handle, Health, HealthReport, Listed};
 use goldwire::config::{Admin, Secret};
 use goldwire::dead_letter::{Report, Work};
-use goldwire::telemetry;
 use goldwire::topology::Topology;
 use reqwest::{Client, RequestBuilder, StatusCode};
 
@@ -32,14 +31,13 @@ impl Health for Halted {
     }
 }
 
-async fn serve(fixture: &Fixture, token: Option<&str>, live: bool) -> Handle {
-    let (metrics, registry) = telemetry::instruments().unwrap();
-    metrics.dead_letter_depth("crm", 7);
+pub(crate) async fn serve(fixture: &Fixture, token: Option<&str>, live: bool) -> Handle {
+    fixture.metrics.dead_letter_depth("crm", 7);
     let config = crate::config::parse(crate::config::FULL).unwrap();
     let state = AdminState {
         redrive: fixture.redrive.clone(),
         topology: Arc::new(Topology::of(&config)),
-        registry,
+        registry: fixture.registry.clone(),
         health: Arc::new(Halted { live }),
     };
     let admin = Admin { address: ([127, 0, 0, 1], 0).into(), token: token.map(Secret::new) };

@@ -9,6 +9,7 @@ use goldwire::dead_letter::{DeadLetter, Filter, LetterName, LetterView, Letters,
 use goldwire::event::{EventRecord, SourceRecord, Subject};
 use goldwire::ledger::{Batch, Store as _, keys};
 use goldwire::log::{Log, MemoryLog, ReadLimit, partition_of};
+use goldwire::telemetry::{self, Metrics};
 use goldwire::time::TokioClock;
 use prost::Message as _;
 
@@ -21,6 +22,8 @@ pub(crate) struct Fixture {
     pub(crate) inbox: Arc<MemoryLog>,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) redrive: Redrive,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) registry: prometheus::Registry,
 }
 
 /// Letters in a store, and the logs that they go back to. Needs a runtime.
@@ -35,7 +38,8 @@ pub(crate) fn fixture(letters: &[DeadLetter]) -> Fixture {
         sinks: BTreeSet::from(["crm".to_owned(), "lake".to_owned()]),
         clock: Arc::new(TokioClock::starting_at(NOW)),
     };
-    Fixture { store, inbox, log, redrive }
+    let (metrics, registry) = telemetry::instruments().unwrap();
+    Fixture { store, inbox, log, redrive, metrics, registry }
 }
 
 fn write(store: &TestStore, letters: &[DeadLetter]) {

@@ -2,4 +2,6 @@
 
 mod admin;
 mod letters;
+mod program;
+mod running;
 mod store;

@@ -1,0 +1,172 @@
+//! Where letters are handled: in the data directory, or by the process that has it open.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{CliError, reachable};
+use crate::admin::Listed;
+use crate::cli::wiring;
+use crate::config::{Config, Secret};
+use crate::dead_letter::{DeadLetter, Filter, LetterName, LetterView, Redrive, Report, Work};
+use crate::tls;
+
+/// How long the running process may take to be reached. Redriving many letters may take long.
+const CONNECT: Duration = Duration::from_secs(3);
+
+pub(super) enum Desk {
+    Files(Redrive),
+    Running(Running),
+}
+
+/// The admin listener of a running process.
+pub(super) struct Running {
+    client: Client,
+    base: String,
+    token: Option<Secret>,
+}
+
+impl Desk {
+    /// The data directory if it is free, else the process that has it.
+    pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
+        let why = match wiring::open(config) {
+            Ok(redrive) => return Ok(Self::Files(redrive)),
+            Err(why) => why,
+        };
+        let running = Running::new(config)?;
+        match running.request(Method::GET, "/livez").send().await {
+            Ok(_) => Ok(Self::Running(running)),
+            Err(_) => Err(CliError::Unavailable(format!(
+                "{why}; and nobody answers at admin.address {}",
+                config.admin.address
+            ))),
+        }
+    }
+
+    pub(super) async fn list(&self, filter: &Filter, max: usize) -> Result<Listed, CliError> {
+        match self {
+            Self::Files(redrive) => {
+                let letters = redrive.letters.list(filter, max).await.map_err(unavailable)?;
+                let depth = redrive.letters.depth().await.map_err(unavailable)?;
+                Ok(Listed { depth, letters: letters.iter().map(LetterView::from).collect() })
+            }
+            Self::Running(running) => {
+                let request = running.request(Method::GET, "/dlq").query(&wanted(filter, max));
+                running.json(request).await
+            }
+        }
+    }
+
+    pub(super) async fn open_letters(&self) -> Result<u64, CliError> {
+        Ok(self.list(&Filter::default(), 0).await?.depth.values().sum())
+    }
+
+    pub(super) async fn show(&self, name: &LetterName) -> Result<LetterView, CliError> {
+        match self {
+            Self::Files(redrive) => Ok(LetterView::from(&find(redrive, name).await?)),
+            Self::Running(running) => {
+                running.json(running.request(Method::GET, &format!("/dlq/{name}"))).await
+            }
+        }
+    }
+
+    pub(super) async fn original(&self, name: &LetterName) -> Result<Vec<u8>, CliError> {
+        match self {
+            Self::Files(redrive) => Ok(find(redrive, name).await?.original.to_vec()),
+            Self::Running(running) => {
+                let path = format!("/dlq/{name}/original");
+                running.bytes(running.request(Method::GET, &path)).await
+            }
+        }
+    }
+
+    pub(super) async fn redrive(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, CliError> {
+        match self {
+            Self::Files(redrive) => redrive.run(work, progress).await.map_err(unavailable),
+            Self::Running(running) => running.post("/dlq/redrive", work).await,
+        }
+    }
+
+    pub(super) async fn discard(&self, work: &Work) -> Result<Report, CliError> {
+        match self {
+            Self::Files(redrive) => redrive.discard(work, &|_| ()).await.map_err(unavailable),
+            Self::Running(running) => running.post("/dlq/discard", work).await,
+        }
+    }
+}
+
+impl Running {
+    fn new(config: &Config) -> Result<Self, CliError> {
+        tls::use_ring();
+        let client = Client::builder().no_proxy().connect_timeout(CONNECT).build();
+        let client =
+            client.map_err(|_| CliError::Internal("no HTTP client can be made".to_owned()))?;
+        let base = format!("http://{}", reachable(config.admin.address));
+        Ok(Self { client, base, token: config.admin.token.clone() })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<Report, CliError> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
+        let bytes = self.bytes(request).await?;
+        serde_json::from_slice(&bytes).map_err(|_| {
+            let why = "the running process answers as another version would; use its own program";
+            CliError::Unavailable(why.to_owned())
+        })
+    }
+
+    async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, CliError> {
+        let gone = |_| CliError::Unavailable("the running process went away".to_owned());
+        let answer = request.send().await.map_err(gone)?;
+        let code = answer.status();
+        let body = answer.bytes().await.map_err(gone)?.to_vec();
+        let text = || String::from_utf8_lossy(&body).trim_end().to_owned();
+        match code {
+            StatusCode::OK => Ok(body),
+            StatusCode::UNAUTHORIZED => Err(CliError::Unavailable(
+                "the running process has another admin.token; use its configuration".to_owned(),
+            )),
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => Err(CliError::Usage(text())),
+            _ => Err(CliError::Unavailable(text())),
+        }
+    }
+}
+
+async fn find(redrive: &Redrive, name: &LetterName) -> Result<DeadLetter, CliError> {
+    let letter = redrive.letters.show(name).await.map_err(unavailable)?;
+    letter.ok_or_else(|| CliError::Usage("no such letter is open".to_owned()))
+}
+
+fn unavailable(error: impl std::fmt::Display) -> CliError {
+    CliError::Unavailable(error.to_string())
+}
+
+/// The query of `GET /dlq`.
+fn wanted(filter: &Filter, max: usize) -> Vec<(&'static str, String)> {
+    let texts = [
+        ("sink", &filter.sink),
+        ("reason", &filter.reason),
+        ("code", &filter.code),
+        ("subject", &filter.subject),
+    ];
+    let times = [("from", filter.from), ("until", filter.until)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?)));
+    let times = times.into_iter().filter_map(|(key, time)| Some((key, time?.to_string())));
+    texts.chain(times).chain([("max", max.to_string())]).collect()
+}

@@ -1,0 +1,160 @@
+//! `goldwire dlq`: what could not be delivered, and what to do with it.
+//!
+//! The data directory is opened if it is free; while `goldwire run` has it, its admin listener is
+//! asked instead. Both ways do the same.
+
+mod desk;
+mod filter;
+mod show;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{CliError, ConfigArg, print, print_json};
+use crate::dead_letter::Work;
+use crate::time::{Clock as _, SystemClock};
+
+use desk::Desk;
+use filter::FilterArgs;
+
+/// List, show, redrive and discard dead letters.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
+    goldwire dlq show crm/0f8a…:0\n  goldwire dlq redrive --sink crm --dry-run\n  \
+    goldwire dlq redrive --all\n  goldwire dlq discard crm/0f8a…:0\n\n\
+    A redriven record passes the same version guard as any other: an old one overwrites nothing.")]
+pub(super) struct DlqArgs {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// As JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List open letters
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// So many at most
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        max: usize,
+    },
+    /// Show one letter, without its record
+    Show {
+        /// SINK/ID:ROUND, as `list` prints it
+        name: String,
+        /// Print the record's bytes instead; they may hold personal data
+        #[arg(long)]
+        original: bool,
+    },
+    /// Send letters through the system again
+    Redrive(WorkArgs),
+    /// Close letters without another try
+    Discard(WorkArgs),
+}
+
+#[derive(Debug, Args)]
+struct WorkArgs {
+    /// These letters: SINK/ID:ROUND, as `list` prints them
+    names: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Every letter
+    #[arg(long)]
+    all: bool,
+    /// Change nothing, and report what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// So many letters at most
+    #[arg(long, value_name = "N")]
+    max: Option<u64>,
+}
+
+impl WorkArgs {
+    fn work(self) -> Result<Work, CliError> {
+        let mut filter = self.filter.read(SystemClock.now())?;
+        for name in &self.names {
+            name.parse::<crate::dead_letter::LetterName>().map_err(CliError::Usage)?;
+        }
+        filter.names = self.names;
+        if filter.is_empty() != self.all {
+            let why = "say which letters: names, a filter such as --sink, or --all by itself";
+            return Err(CliError::Usage(why.to_owned()));
+        }
+        if self.all {
+            // Never quite empty, so that the other side sees that everything is meant.
+            filter.from = Some(0);
+        }
+        Ok(Work { filter, dry_run: self.dry_run, max: self.max })
+    }
+}
+
+pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode, CliError> {
+    let DlqArgs { verb, config, json } = args;
+    match verb {
+        Verb::List { filter, max } => {
+            let filter = filter.read(SystemClock.now())?;
+            let listed = Desk::open(&config.load()?).await?.list(&filter, max).await?;
+            if json { print_json(out, &listed)? } else { print(out, &show::list(&listed))? }
+        }
+        Verb::Show { name, original } => {
+            let name = name.parse().map_err(CliError::Usage)?;
+            let desk = Desk::open(&config.load()?).await?;
+            if original {
+                let bytes = desk.original(&name).await?;
+                let written = out.write_all(&bytes).and_then(|()| out.flush());
+                written.map_err(|error| CliError::Unavailable(format!("output: {error}")))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let letter = desk.show(&name).await?;
+            if json { print_json(out, &letter)? } else { print(out, &show::letter(&letter))? }
+        }
+        Verb::Redrive(args) => {
+            let work = args.work()?;
+            let desk = Desk::open(&config.load()?).await?;
+            let bar = progress(&desk).await;
+            let report = desk.redrive(&work, &|done| bar.set_position(done)).await?;
+            bar.finish_and_clear();
+            let verb = if work.dry_run { "would be redriven" } else { "redriven" };
+            if json { print_json(out, &report)? } else { print(out, &show::report(&report, verb))? }
+        }
+        Verb::Discard(args) => {
+            let work = args.work()?;
+            let report = Desk::open(&config.load()?).await?.discard(&work).await?;
+            let verb = if work.dry_run { "would be discarded" } else { "discarded" };
+            if json { print_json(out, &report)? } else { print(out, &show::report(&report, verb))? }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bar on the standard error; hidden unless that is a terminal.
+async fn progress(desk: &Desk) -> ProgressBar {
+    let open = desk.open_letters().await.unwrap_or_default();
+    let style = ProgressStyle::with_template("{bar:40} {pos} of at most {len} letters");
+    let bar = ProgressBar::new(open);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Where a listener at `address` is reached from this machine.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,60 @@
+//! Letters as text.
+
+use crate::admin::Listed;
+use crate::dead_letter::{LetterView, Report};
+
+/// One line a letter, then the depth of every sink.
+pub(super) fn list(listed: &Listed) -> String {
+    let mut text = String::new();
+    for letter in &listed.letters {
+        let LetterView { name, reason, code, subject, last_time, .. } = letter;
+        text.push_str(&format!("{name}  {reason}  {code}  {subject}  {last_time}\n"));
+    }
+    let depth: Vec<_> =
+        listed.depth.iter().map(|(sink, letters)| format!("{sink} {letters}")).collect();
+    let depth = if depth.is_empty() { "none".to_owned() } else { depth.join(", ") };
+    text.push_str(&format!("open: {depth}\n"));
+    text
+}
+
+/// A line a field, then Kafka Connect's headers.
+pub(super) fn letter(letter: &LetterView) -> String {
+    let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let rows = [
+        ("name", letter.name.clone()),
+        ("subject", format!("{} {} of {}", letter.subject, letter.object_type, letter.tenant)),
+        ("kind", letter.kind.clone()),
+        ("version", number(letter.version)),
+        ("commit time", number(letter.commit_time)),
+        ("reason", letter.reason.clone()),
+        ("code", letter.code.clone()),
+        ("fields", letter.fields.join(", ")),
+        ("stage", format!("{}, {}", letter.stage, letter.action)),
+        ("attempts", letter.attempts.to_string()),
+        ("first", letter.first_time.clone()),
+        ("last", letter.last_time.clone()),
+        ("source", letter.source.clone()),
+        ("from", format!("{}[{}]@{}", letter.topic, letter.partition, letter.offset)),
+        ("record", format!("{} bytes; see --original", letter.original_bytes)),
+    ];
+    let mut text = String::new();
+    for (name, value) in rows {
+        text.push_str(&format!("{name:12} {value}\n"));
+    }
+    for (name, value) in &letter.headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    text
+}
+
+/// What was done, by reason, and what was not.
+pub(super) fn report(report: &Report, verb: &str) -> String {
+    let mut text = format!("{} {verb}\n", report.done);
+    for (reason, letters) in &report.reasons {
+        text.push_str(&format!("  {letters} {reason}\n"));
+    }
+    for skipped in &report.skipped {
+        text.push_str(&format!("{} stays: {}\n", skipped.name, skipped.why));
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! The built program: exit codes, standard output and standard error.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// What `goldwire init` and the full example name.
+const VARIABLES: [(&str, &str); 15] = [
+    ("RELTIO_TENANT", "abc123"),
+    ("RELTIO_ENVIRONMENT", "dev"),
+    ("RELTIO_CLIENT_ID", "id"),
+    ("RELTIO_CLIENT_SECRET", "s"),
+    ("KAFKA_BROKERS", "b:9092"),
+    ("KAFKA_KEY", "k"),
+    ("KAFKA_SECRET", "s"),
+    ("KAFKA_PASSWORD", "s"),
+    ("WEBHOOK_SECRET", "s"),
+    ("HOOK_SECRET", "s"),
+    ("SALESFORCE_URL", "https://example.my.salesforce.com"),
+    ("SALESFORCE_CLIENT_ID", "id"),
+    ("SALESFORCE_CLIENT_SECRET", "s"),
+    ("SF_SECRET", "s"),
+    ("WAREHOUSE_URL", "sqlite:x.db"),
+];
+
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// Runs the program in `dir` and waits for its end.
+pub(crate) fn goldwire(dir: &Path, arguments: &[&str]) -> Ran {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_goldwire"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .envs(VARIABLES)
+        .env("ADMIN_TOKEN", "t0ken")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+pub(crate) fn dir_with(config: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("goldwire.yaml"), config).unwrap();
+    dir
+}
+
+#[test]
+fn three_mistakes_are_three_lines_and_64() {
+    let text = crate::config::FULL
+        .replace("deadline: 4s", "deadline: 9s")
+        .replace("partitions: 8", "partitions: many")
+        .replace("tenant: abc123\n", "tenantt: abc123\n");
+    let ran = goldwire(dir_with(&text).path(), &["check"]);
+    // A misspelt required key is unknown and missing.
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert_eq!((ran.code, lines.len()), (64, 4), "{}", ran.err);
+    assert!(lines[0].starts_with("log.partitions: found \"many\"; write a whole number"));
+    assert!(lines[1].starts_with("tenant: missing; add it: "));
+    assert!(lines[2].starts_with("tenantt: found an unknown key; did you mean `tenant`?"));
+    assert!(lines[3].starts_with("webhook.deadline: found \"9s\"; must be from"));
+    assert_eq!(ran.out, "");
+
+    let text = text.replace("tenantt", "tenant").replace("keep: 1h", "keep: long");
+    let ran = goldwire(dir_with(&text).path(), &["check"]);
+    assert_eq!((ran.code, ran.err.lines().count()), (64, 3), "{}", ran.err);
+}
+
+#[test]
+fn what_init_writes_passes_check_and_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = goldwire(dir.path(), &["init"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = goldwire(dir.path(), &["check"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "ok: 2 sources, 2 sinks\n"), "{}", ran.err);
+    let again = goldwire(dir.path(), &["init"]);
+    assert_eq!(again.code, 64);
+    assert!(again.err.contains("exists and is left alone"), "{}", again.err);
+    let printed = goldwire(dir.path(), &["init", "--output", "-"]);
+    let written = std::fs::read_to_string(dir.path().join("goldwire.yaml")).unwrap();
+    assert_eq!(printed.out, written);
+}
+
+#[test]
+fn init_names_every_variable_that_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    goldwire(dir.path(), &["init"]);
+    let bare = Command::new(env!("CARGO_BIN_EXE_goldwire"))
+        .arg("check")
+        .current_dir(dir.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    let err = String::from_utf8(bare.stderr).unwrap();
+    assert_eq!(bare.status.code(), Some(64));
+    for name in ["RELTIO_TENANT", "KAFKA_SECRET", "WEBHOOK_SECRET", "SALESFORCE_CLIENT_SECRET"] {
+        assert!(err.contains(&format!("set the environment variable {name}")), "{name}: {err}");
+    }
+    assert!(err.lines().all(|line| line.contains("which is not set")), "{err}");
+}
+
+#[test]
+fn the_topology_says_what_flows_where() {
+    let dir = dir_with(crate::config::FULL);
+    let ran = goldwire(dir.path(), &["topology"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        ran.out,
+        "goldwire for tenant abc123\n\
+         source hook (webhook /reltio-webhook signed reltio)\n  \
+         -> log inbox -> ingest, group goldwire.inbox, dead letters ingest -> log events\n\
+         source stream (kafka reltio.abc123.entities.changes)\n  \
+         -> ingest, group crm-sync-consumer, dead letters ingest -> log events\n\
+         source topic (kafka reltio.abc123.entities.changes)\n  \
+         -> ingest, group goldwire-ingest, dead letters ingest -> log events\n\
+         log inbox (journal, 1 partitions, quota 1.0 GiB)\n\
+         log events (journal, 8 partitions, quota 10.0 GiB)\n  \
+         -> sink crm (salesforce)\n     \
+         group goldwire.crm, mode latest, guard version, on full stall, dead letters crm\n  \
+         -> sink lake (warehouse)\n     \
+         group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n"
+    );
+    let json = goldwire(dir.path(), &["topology", "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["logs"][1]["partitions"], 8);
+}
+
+#[test]
+fn the_schema_is_json_and_accepts_the_full_example() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = goldwire(dir.path(), &["schema"]).out;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let example: serde_json::Value = serde_saphyr::from_str(crate::config::FULL).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&example));
+}
+
+#[test]
+fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["run", "demo", "check", "topology", "dlq", "init", "webhook", "schema"] {
+        let ran = goldwire(dir.path(), &[command, "--help"]);
+        assert_eq!(ran.code, 0, "{command}: {}", ran.err);
+        assert!(ran.out.contains(&format!("Examples:\n  goldwire {command}")), "{}", ran.out);
+    }
+    let top = goldwire(dir.path(), &["--help"]).out;
+    for code in ["0 ", "1 ", "64", "69", "70"] {
+        assert!(top.contains(&format!("\n  {code}  ")), "{top}");
+    }
+    let wrong = goldwire(dir.path(), &["chekc"]);
+    assert_eq!((wrong.code, wrong.out.as_str()), (64, ""));
+    assert!(wrong.err.contains("check"), "{}", wrong.err);
+    let absent = goldwire(dir.path(), &["check", "--config", "nowhere.yaml"]);
+    assert_eq!(absent.code, 64);
+    assert!(absent.err.starts_with("nowhere.yaml: "), "{}", absent.err);
+}
+
+#[test]
+fn dlq_asks_which_letters_are_meant_before_it_touches_any() {
+    let dir = dir_with(crate::config::FULL);
+    for words in [&["dlq", "discard"][..], &["dlq", "redrive", "--all", "--sink", "crm"]] {
+        let ran = goldwire(dir.path(), words);
+        assert_eq!(ran.code, 64, "{}", ran.err);
+        assert!(ran.err.contains("say which letters"), "{}", ran.err);
+    }
+    let ran = goldwire(dir.path(), &["dlq", "show", "nonsense"]);
+    assert!(ran.code == 64 && ran.err.contains("names no letter"), "{}", ran.err);
+    let ran = goldwire(dir.path(), &["dlq", "list", "--from", "yesterday"]);
+    assert!(ran.code == 64 && ran.err.contains("--from \"yesterday\""), "{}", ran.err);
+}
