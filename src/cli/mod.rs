@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use demo::{DemoArgs, Sabotage};
+pub use demo::DemoArgs;
 pub use error::CliError;
 pub use run::RunArgs;
 

@@ -62,6 +62,14 @@ impl Outside {
         Ok(Self { dir, broker, reltio, salesforce, certificate })
     }
 
+    /// Stops the servers.
+    pub(super) async fn stop(self) {
+        self.salesforce.stop().await;
+        if let Err(error) = self.reltio.stop().await {
+            tracing::warn!("the fake Reltio ended badly: {error}");
+        }
+    }
+
     /// Writes the configuration, as a person would, and tells where.
     pub(super) fn write_config(&self) -> Result<PathBuf, String> {
         let path = self.dir.join("goldwire.yaml");

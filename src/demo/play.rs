@@ -112,6 +112,16 @@ impl Demo {
     }
 }
 
+impl Demo {
+    /// Stops the instance, then what stands around it.
+    pub async fn stop(self) {
+        self.instance.stop().await;
+        if let Some(outside) = Arc::into_inner(self.outside) {
+            outside.stop().await;
+        }
+    }
+}
+
 fn script(settings: &DemoSettings, start: Millis) -> SimulatorSettings {
     let events = Millis::try_from(settings.events).unwrap_or(Millis::MAX / 1000);
     SimulatorSettings {

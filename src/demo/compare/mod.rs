@@ -31,11 +31,11 @@ impl std::fmt::Display for Difference {
 
 /// What a comparison came to.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(super) struct Comparison {
     /// Things looked at.
-    pub compared: usize,
+    pub(super) compared: usize,
     /// Those that differ.
-    pub differences: Vec<Difference>,
+    pub(super) differences: Vec<Difference>,
 }
 
 impl Comparison {
