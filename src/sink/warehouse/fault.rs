@@ -9,7 +9,7 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 use super::connection::Failed;
-use super::schema;
+use super::{remedy, schema};
 use crate::sink::SinkError;
 
 /// How long to wait for a person to make room.
@@ -87,41 +87,11 @@ impl Fault {
             (_, "53100") => Self::full(code),
             ("53", _) => Self::throttled(code, FULL / 2),
             ("58", _) => Self::server(code, ambiguous),
-            (_, "25006") => Self::systemic(
-                code,
-                "the server takes no writes; let the URL lead to the primary",
-            ),
-            ("28", _) => Self::systemic(code, "the server refuses user or password; correct `url`"),
-            (_, "3D000") => Self::systemic(
-                code,
-                "the database does not exist; create it or correct `url`",
-            ),
-            (_, "3F000") => Self::systemic(
-                code,
-                "the user's search_path names no schema; create it or set search_path",
-            ),
-            (_, "42501") => Self::systemic(
-                code,
-                "the user lacks rights; grant USAGE and CREATE on the schema, or make the tables \
-                 with `goldwire schema warehouse` and grant SELECT, INSERT and UPDATE on them",
-            ),
-            (_, "42P07") => Self::systemic(
-                code,
-                "a table of that name exists and is not goldwire's; give goldwire a schema of its \
-                 own",
-            ),
-            (_, "26000" | "42P05") => Self::systemic(
-                code,
-                "prepared statements do not survive: a pooler hands out other connections; use \
-                 its session mode or connect to the server itself",
-            ),
-            ("42" | "0A", _) => Self::systemic(
-                code,
-                "the tables are not as `goldwire schema warehouse` prints them, or the server is \
-                 older than PostgreSQL 12; correct them",
-            ),
             ("22" | "23" | "44" | "54" | "P0", _) => Self::record(code, names),
-            _ => Self::unknown(code),
+            _ => match remedy::of_sqlstate(code) {
+                Some(remedy) => Self::systemic(code, remedy),
+                None => Self::unknown(code),
+            },
         }
     }
 
@@ -138,23 +108,10 @@ impl Fault {
             7 | 9 | 10 | 15 => Self::away(&name, ambiguous),
             // TOOBIG, CONSTRAINT, MISMATCH, RANGE
             18 | 19 | 20 | 25 => Self::record(&name, Vec::new()),
-            // PERM, READONLY, CANTOPEN, AUTH
-            3 | 8 | 14 | 23 => Self::systemic(
-                &name,
-                "the file cannot be written; make its folder, and let the process write there",
-            ),
-            // CORRUPT, NOTADB
-            11 | 26 => Self::systemic(
-                &name,
-                "the file is damaged or no SQLite database; restore it, or name another",
-            ),
-            // ERROR, SCHEMA
-            1 | 17 => Self::systemic(
-                &name,
-                "the tables are not as `goldwire schema warehouse` prints them; restore them, or \
-                 name another file",
-            ),
-            _ => Self::unknown(&name),
+            primary => match remedy::of_sqlite(primary) {
+                Some(remedy) => Self::systemic(&name, remedy),
+                None => Self::unknown(&name),
+            },
         }
     }
 

@@ -19,8 +19,9 @@
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is
 //! in the history. State `unknown`: only older changes came so far. An erasure (GDPR) takes the
 //! content out of every row up to its time, also of those that arrive after it; SQLite overwrites
-//! what it held, PostgreSQL with its next vacuum. Where a snapshot holds U+0000, which PostgreSQL
-//! cannot, `object` has U+FFFD instead and `object_exact` the JSON as it was.
+//! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000, which PostgreSQL
+//! cannot, `object` has U+FFFD instead and `object_exact` the JSON as it was. A partial snapshot is
+//! laid over the current row; its history row holds what it brought.
 
 mod batch;
 mod connection;
@@ -28,6 +29,7 @@ mod content;
 mod dialect;
 mod fault;
 mod probe;
+mod remedy;
 mod row;
 mod schema;
 mod statements;

@@ -1,7 +1,9 @@
 //! The suite on SQLite.
 
-use super::place::Place;
-use super::{facts, failures, merges};
+use goldwire::event::SubjectState;
+
+use super::place::{Place, deliver};
+use super::{event, facts, failures, merges, person};
 
 macro_rules! on_sqlite {
     ($($name:ident => $case:path;)*) => {
@@ -34,4 +36,25 @@ on_sqlite! {
     a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
     g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;
     g6_a_locked_database_is_tried_again => failures::a_locked_database;
+}
+
+#[tokio::test]
+async fn what_was_erased_is_not_in_the_file_any_more() {
+    let place = Place::sqlite();
+    let warehouse = place.open();
+    let name = "Rumpelstiltskin";
+    deliver(&warehouse, &[event("entities/a", 1, 100, person(name))]).await;
+    let path = place.url.trim_start_matches("sqlite:").to_owned();
+    let holds = async || {
+        place.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(name.len()).any(|at| at == name.as_bytes())
+    };
+    assert!(holds().await);
+    deliver(
+        &warehouse,
+        &[event("entities/a", 2, 200, SubjectState::Erased)],
+    )
+    .await;
+    assert!(!holds().await);
 }
