@@ -48,7 +48,10 @@ pub struct DemoArgs {
 pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     let unavailable = |error: std::io::Error| CliError::Unavailable(error.to_string());
     let passing = tempfile::tempdir().map_err(unavailable)?;
-    let dir = args.keep.clone().unwrap_or_else(|| passing.path().to_owned());
+    let dir = args
+        .keep
+        .clone()
+        .unwrap_or_else(|| passing.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(unavailable)?;
     let settings = DemoSettings {
         events: args.events,
@@ -75,7 +78,11 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     if args.keep.is_some() {
         print(&mut out, &format!("  left in {}\n", dir.display()))?;
     }
-    Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if equal {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn urls(demo: &Demo, admin: &str) -> String {

@@ -97,7 +97,9 @@ pub async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are no errors, and go to the standard output.
             let code = if error.use_stderr() { error::USAGE } else { 0 };
-            return error.print().map_or(ExitCode::from(error::INTERNAL), |()| ExitCode::from(code));
+            return error
+                .print()
+                .map_or(ExitCode::from(error::INTERNAL), |()| ExitCode::from(code));
         }
     };
     match dispatch(cli).await {

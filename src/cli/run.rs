@@ -75,7 +75,9 @@ pub(super) async fn serve_admin(
         registry,
         health: instance.health(clock),
     };
-    admin::serve(&config.admin, state).await.map_err(CliError::Unavailable)
+    admin::serve(&config.admin, state)
+        .await
+        .map_err(CliError::Unavailable)
 }
 
 /// Ends when the process is told to stop. Told a second time, the process ends at once.

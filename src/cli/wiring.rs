@@ -56,14 +56,24 @@ pub(super) async fn probe(config: &Config) -> Result<Vec<String>, CliError> {
     for (name, sink) in &config.sinks {
         let made = parts::sink(name, sink, config, &with).map_err(refused)?;
         let found = made.probe().await;
-        problems.extend(found.into_iter().map(|problem| format!("sinks.{name}: {problem}")));
+        problems.extend(
+            found
+                .into_iter()
+                .map(|problem| format!("sinks.{name}: {problem}")),
+        );
     }
     for (name, source) in &config.sources {
-        let Some(kafka) = source.kafka.clone() else { continue };
+        let Some(kafka) = source.kafka.clone() else {
+            continue;
+        };
         let tenant = config.tenant.clone();
         let asked = tokio::task::spawn_blocking(move || topic(&kafka, &tenant)).await;
         let found = asked.map_err(|error| CliError::Internal(error.to_string()))?;
-        problems.extend(found.into_iter().map(|problem| format!("sources.{name}: {problem}")));
+        problems.extend(
+            found
+                .into_iter()
+                .map(|problem| format!("sources.{name}: {problem}")),
+        );
     }
     Ok(problems)
 }
@@ -89,7 +99,10 @@ fn topic(kafka: &KafkaSource, tenant: &str) -> Vec<String> {
             if there {
                 Vec::new()
             } else {
-                vec![format!("there is no topic {}; create it, or correct `topic`", settings.topic)]
+                vec![format!(
+                    "there is no topic {}; create it, or correct `topic`",
+                    settings.topic
+                )]
             }
         }
     }
@@ -106,7 +119,11 @@ pub(super) fn warehouse_schema(sink: &WarehouseSink) -> String {
 }
 
 fn dialect(url: &Secret) -> Dialect {
-    if url.reveal().starts_with("sqlite:") { Dialect::Sqlite } else { Dialect::Postgres }
+    if url.reveal().starts_with("sqlite:") {
+        Dialect::Sqlite
+    } else {
+        Dialect::Postgres
+    }
 }
 
 /// Try out a webhook endpoint.

@@ -55,7 +55,10 @@ mod tests {
         let headers = headers(&letter);
         let of = |name: &str| {
             let name = format!("__connect.errors.{name}");
-            headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+            headers
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.as_str())
         };
         // A neighbour fills the partition's header with the offset.
         assert_eq!((of("partition"), of("offset")), (Some("3"), Some("42")));

@@ -78,12 +78,12 @@ impl Broker {
         let mut owned = OwnedHeaders::new_with_capacity(headers.len());
         for (name, value) in headers {
             let value = Some(value.as_bytes());
-            owned = owned.insert(Header {
-                key: *name,
-                value,
-            });
+            owned = owned.insert(Header { key: *name, value });
         }
-        let record = FutureRecord::to(TOPIC).key(key).payload(body).headers(owned);
+        let record = FutureRecord::to(TOPIC)
+            .key(key)
+            .payload(body)
+            .headers(owned);
         match self.producer.send(record, Duration::from_secs(10)).await {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(format!("embedded broker: {error}")),

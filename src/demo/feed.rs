@@ -73,7 +73,10 @@ pub(super) async fn play(
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let permit = Arc::clone(&room).acquire_owned().await.map_err(|e| e.to_string())?;
+        let permit = Arc::clone(&room)
+            .acquire_owned()
+            .await
+            .map_err(|e| e.to_string())?;
         let (doors, emission) = (doors.clone(), emission.clone());
         under_way.spawn(async move {
             let result = doors.send(&emission).await;
@@ -106,8 +109,15 @@ impl Doors {
     }
 
     async fn produce(&self, emission: &Emission) -> Result<(), String> {
-        let key = emission.subjects.first().map(String::as_str).unwrap_or_default();
-        self.outside.broker.send(key, &emission.headers, &emission.body).await?;
+        let key = emission
+            .subjects
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
+        self.outside
+            .broker
+            .send(key, &emission.headers, &emission.body)
+            .await?;
         self.sent.kafka.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -141,7 +151,10 @@ impl Doors {
                     return Ok(());
                 }
                 Ok(answer) if answer.status().is_client_error() && answer.status() != 429 => {
-                    return Err(format!("{path}: the webhook listener answered {}", answer.status()));
+                    return Err(format!(
+                        "{path}: the webhook listener answered {}",
+                        answer.status()
+                    ));
                 }
                 Ok(_) | Err(_) => self.sent.refused.fetch_add(1, Ordering::Relaxed),
             };

@@ -41,12 +41,17 @@ impl Outside {
             // Tokens end in the middle of the run.
             token_lifetime: Duration::from_secs(5),
             lag: LAG,
-            faults: FaultShares { throttled: 0.002, unavailable: 0.005 },
+            faults: FaultShares {
+                throttled: 0.002,
+                unavailable: 0.005,
+            },
             seed,
             ..FakeReltioSettings::default()
         };
         let reltio = FakeReltio::start(&reltio, simulator.tenant(), std::sync::Arc::clone(clock));
-        let reltio = reltio.await.map_err(|error| format!("fake Reltio: {error}"))?;
+        let reltio = reltio
+            .await
+            .map_err(|error| format!("fake Reltio: {error}"))?;
         let salesforce = FakeSalesforce::start(org(seed, &simulator.salesforce_seed())).await;
         let salesforce = salesforce.map_err(|error| format!("fake Salesforce: {error}"))?;
         salesforce.set_faults(Faults {
@@ -55,11 +60,21 @@ impl Outside {
             lost_answer: 0.005,
             slow: Duration::from_millis(15),
         });
-        let bytes = simulator.emissions().iter().map(|emission| emission.body.len() + 400).sum();
+        let bytes = simulator
+            .emissions()
+            .iter()
+            .map(|emission| emission.body.len() + 400)
+            .sum();
         let broker = Broker::start(bytes)?;
         let certificate = certificate(dir)?;
         let dir = dir.to_owned();
-        Ok(Self { dir, broker, reltio, salesforce, certificate })
+        Ok(Self {
+            dir,
+            broker,
+            reltio,
+            salesforce,
+            certificate,
+        })
     }
 
     /// Stops the servers.
@@ -167,7 +182,10 @@ fn org(seed: u64, known: &[(String, String)]) -> Settings {
         guard: "Reltio_Guard__c".to_owned(),
     };
     let text = |length| Field::of(Kind::Text(length));
-    let last_name = Field { required: true, ..text(80) };
+    let last_name = Field {
+        required: true,
+        ..text(80)
+    };
     let mapped = [
         ("FirstName", text(40)),
         ("LastName", last_name),
@@ -204,7 +222,10 @@ fn certificate(dir: &Path) -> Result<String, String> {
     let made = rcgen::generate_simple_self_signed(names);
     let made = made.map_err(|error| format!("certificate: {error}"))?;
     let pem = made.cert.pem();
-    for (name, text) in [("cert.pem", pem.clone()), ("key.pem", made.signing_key.serialize_pem())] {
+    for (name, text) in [
+        ("cert.pem", pem.clone()),
+        ("key.pem", made.signing_key.serialize_pem()),
+    ] {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }

@@ -87,8 +87,12 @@ impl Demo {
             seed: settings.seed,
             wrap: settings.sabotage.map(sabotage),
         };
-        let instance = Instance::start(&config, &with).await.map_err(|error| error.to_string())?;
-        let webhooks = instance.webhook_address().ok_or("the webhook listener is not up")?;
+        let instance = Instance::start(&config, &with)
+            .await
+            .map_err(|error| error.to_string())?;
+        let webhooks = instance
+            .webhook_address()
+            .ok_or("the webhook listener is not up")?;
         let sent = Arc::new(Sent::default());
         let doors = Doors {
             outside: Arc::clone(&outside),
@@ -108,7 +112,11 @@ impl Demo {
         let table = report::table(&Gauges::read(registry), &sent, &dead);
         writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
         let differences = verdict(&outside, &simulator, &dead, out).await?;
-        Ok(Self { instance, differences, outside })
+        Ok(Self {
+            instance,
+            differences,
+            outside,
+        })
     }
 }
 
@@ -169,7 +177,11 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let received = Gauges::read(registry).total("goldwire_records_received_total", &[]);
-        still = if received >= sent && instance.is_caught_up() { still + 1 } else { 0 };
+        still = if received >= sent && instance.is_caught_up() {
+            still + 1
+        } else {
+            0
+        };
         if still == 4 {
             return Ok(());
         }
@@ -177,18 +189,31 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     Err(format!(
         "not everything was delivered within {PATIENCE:?}: {} of {sent} messages received, {:?}",
         Gauges::read(registry).total("goldwire_records_received_total", &[]),
-        instance.sinks().iter().map(|sink| sink.gate.status()).collect::<Vec<_>>()
+        instance
+            .sinks()
+            .iter()
+            .map(|sink| sink.gate.status())
+            .collect::<Vec<_>>()
     ))
 }
 
 /// Open dead letters by sink and reason.
 async fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, String> {
     let letters = Letters::new(Arc::clone(&instance.files().store));
-    let all = letters.list(&Filter::default(), usize::MAX).await.map_err(|error| error.to_string())?;
+    let all = letters
+        .list(&Filter::default(), usize::MAX)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut counted: BTreeMap<String, usize> = BTreeMap::new();
     for letter in all {
-        let sink = if letter.sink.is_empty() { "ingest" } else { &letter.sink };
-        *counted.entry(format!("{sink}, {}", letter.reason)).or_default() += 1;
+        let sink = if letter.sink.is_empty() {
+            "ingest"
+        } else {
+            &letter.sink
+        };
+        *counted
+            .entry(format!("{sink}, {}", letter.reason))
+            .or_default() += 1;
     }
     Ok(counted.into_iter().collect())
 }
@@ -205,9 +230,22 @@ async fn verdict(
     let crm = compare::salesforce(&outside.salesforce.records("Contact"), truth);
     let letters = compare::letters(dead, simulator.malformed());
     let mut differences = Vec::new();
-    for (name, comparison) in [("warehouse", warehouse), ("crm", crm), ("dead letters", letters)] {
-        let Comparison { compared, differences: found } = comparison;
-        say(out, &format!("  {name:<12} {compared} compared with the truth, {} differ", found.len()))?;
+    for (name, comparison) in [
+        ("warehouse", warehouse),
+        ("crm", crm),
+        ("dead letters", letters),
+    ] {
+        let Comparison {
+            compared,
+            differences: found,
+        } = comparison;
+        say(
+            out,
+            &format!(
+                "  {name:<12} {compared} compared with the truth, {} differ",
+                found.len()
+            ),
+        )?;
         differences.extend(found);
     }
     for difference in differences.iter().take(SHOWN) {

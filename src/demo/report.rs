@@ -16,7 +16,9 @@ pub(super) struct Gauges {
 
 impl Gauges {
     pub(super) fn read(registry: &Registry) -> Self {
-        Self { families: registry.gather() }
+        Self {
+            families: registry.gather(),
+        }
     }
 
     fn series<'a>(
@@ -24,17 +26,28 @@ impl Gauges {
         name: &'a str,
         labels: &'a [(&'a str, &'a str)],
     ) -> impl Iterator<Item = &'a Metric> {
-        let families = self.families.iter().filter(move |family| family.name() == name);
-        families.flat_map(MetricFamily::get_metric).filter(move |metric| {
-            labels.iter().all(|(label, value)| {
-                metric.get_label().iter().any(|pair| pair.name() == *label && pair.value() == *value)
+        let families = self
+            .families
+            .iter()
+            .filter(move |family| family.name() == name);
+        families
+            .flat_map(MetricFamily::get_metric)
+            .filter(move |metric| {
+                labels.iter().all(|(label, value)| {
+                    metric
+                        .get_label()
+                        .iter()
+                        .any(|pair| pair.name() == *label && pair.value() == *value)
+                })
             })
-        })
     }
 
     /// The sum of a counter's series that have these labels.
     pub(super) fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.series(name, labels).map(|metric| metric.get_counter().get_value()).sum()
+        // An empty sum of floats is -0.
+        self.series(name, labels)
+            .map(|metric| metric.get_counter().get_value())
+            .fold(0.0, |a, b| a + b)
     }
 
     /// The bound below which this share of a histogram's values lies, interpolated, in seconds.
@@ -55,7 +68,11 @@ impl Gauges {
         for (upper, count) in bounds {
             if float(count) >= wanted && count > below {
                 let part = (wanted - float(below)) / float(count - below);
-                return if upper.is_finite() { lower + (upper - lower) * part } else { lower };
+                return if upper.is_finite() {
+                    lower + (upper - lower) * part
+                } else {
+                    lower
+                };
             }
             (lower, below) = (upper, count);
         }
@@ -75,27 +92,52 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
         debug_assert!(written.is_ok(), "a string takes everything");
     };
     let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    line("sent over Kafka / webhook", format!("{} / {}", of(&sent.kafka), of(&sent.webhook)));
-    line("  exact copies among them", of(&sent.duplicates).to_string());
+    line(
+        "sent over Kafka / webhook",
+        format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
+    );
+    line(
+        "  exact copies among them",
+        of(&sent.duplicates).to_string(),
+    );
     line("  undecodable among them", of(&sent.malformed).to_string());
-    line("webhooks answered 429 or 503", of(&sent.refused).to_string());
-    let ingested = |outcome| gauges.total("goldwire_records_ingested_total", &[("outcome", outcome)]);
+    line(
+        "webhooks answered 429 or 503",
+        of(&sent.refused).to_string(),
+    );
+    let ingested =
+        |outcome| gauges.total("goldwire_records_ingested_total", &[("outcome", outcome)]);
     line("records to the event log", ingested("appended").to_string());
     line("events that move nothing", ingested("other").to_string());
     let reads = |why| gauges.total("goldwire_reltio_reads_total", &[("why", why)]);
     line(
         "reads of Reltio: hydrate/ask/owner",
-        format!("{} / {} / {}", reads("hydrate"), reads("ask"), reads("owner")),
+        format!(
+            "{} / {} / {}",
+            reads("hydrate"),
+            reads("ask"),
+            reads("owner")
+        ),
     );
     for sink in ["crm", "warehouse"] {
         let outcome = |outcome| {
-            gauges.total("goldwire_outcomes_total", &[("sink", sink), ("outcome", outcome)])
+            gauges.total(
+                "goldwire_outcomes_total",
+                &[("sink", sink), ("outcome", outcome)],
+            )
         };
         let attempt = |result| {
-            gauges.total("goldwire_attempts_total", &[("sink", sink), ("result", result)])
+            gauges.total(
+                "goldwire_attempts_total",
+                &[("sink", sink), ("result", result)],
+            )
         };
         let latency = |share| {
-            gauges.quantile("goldwire_delivery_latency_seconds", &[("sink", sink)], share)
+            gauges.quantile(
+                "goldwire_delivery_latency_seconds",
+                &[("sink", sink)],
+                share,
+            )
         };
         line(
             &format!("{sink}: delivered / asked"),
@@ -103,10 +145,21 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
         );
         line(
             &format!("{sink}: duplicate / stale / filtered"),
-            format!("{} / {} / {}", outcome("duplicate"), outcome("stale"), outcome("filtered")),
+            format!(
+                "{} / {} / {}",
+                outcome("duplicate"),
+                outcome("stale"),
+                outcome("filtered")
+            ),
         );
-        line(&format!("{sink}: attempts tried again"), attempt("retryable").to_string());
-        line(&format!("{sink}: dead-lettered"), outcome("dead_lettered").to_string());
+        line(
+            &format!("{sink}: attempts tried again"),
+            attempt("retryable").to_string(),
+        );
+        line(
+            &format!("{sink}: dead-lettered"),
+            outcome("dead_lettered").to_string(),
+        );
         line(
             &format!("{sink}: latency p50 / p99, about"),
             format!("{:.2} s / {:.2} s", latency(0.5), latency(0.99)),

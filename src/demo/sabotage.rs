@@ -95,7 +95,10 @@ impl Saboteur {
             Some(SubjectState::Alive(_))
         );
         let differs = plan.first.get(&delivery.subject).is_some_and(|first| {
-            delivery.current.as_ref().is_some_and(|now| now.state != first.state)
+            delivery
+                .current
+                .as_ref()
+                .is_some_and(|now| now.state != first.state)
         });
         match self.sabotage {
             Sabotage::Lose | Sabotage::Double => alive && !delivery.changes.is_empty(),

@@ -32,13 +32,22 @@ impl InstanceHealth {
         Mutex::new(Watch::new(PATIENCE))
     }
 
-    fn sink_task(&self, watch: &mut Watch, sink: &SinkView, partition: u16, now: Millis) -> (bool, String) {
+    fn sink_task(
+        &self,
+        watch: &mut Watch,
+        sink: &SinkView,
+        partition: u16,
+        now: Millis,
+    ) -> (bool, String) {
         let Some(task) = sink.tasks.get(usize::from(partition)) else {
             return (true, "absent".to_owned());
         };
         let ended = task.has_changed().is_err();
         let status = *task.borrow();
-        let pulse = Pulse { progress: self.progress(partition, status), excused: ended };
+        let pulse = Pulse {
+            progress: self.progress(partition, status),
+            excused: ended,
+        };
         let name = format!("{}/{partition}", sink.name);
         if let Some(still) = watch.stuck(&name, pulse, now) {
             return (false, format!("no progress for {} s", still.as_secs()));
@@ -57,7 +66,11 @@ impl InstanceHealth {
     /// others; a task with nothing in flight and something to read has to move.
     fn progress(&self, partition: u16, status: TaskStatus) -> u64 {
         let behind = status.position < self.log.range(partition).end;
-        if behind && status.in_flight == 0 { status.turns.wrapping_add(status.position) } else { status.beats }
+        if behind && status.in_flight == 0 {
+            status.turns.wrapping_add(status.position)
+        } else {
+            status.beats
+        }
     }
 }
 
@@ -75,7 +88,10 @@ impl Health for InstanceHealth {
         for view in &self.ingest {
             let status = view.status.borrow().clone();
             let excused = status.halted.is_some() || view.status.has_changed().is_err();
-            let pulse = Pulse { progress: status.beats, excused };
+            let pulse = Pulse {
+                progress: status.beats,
+                excused,
+            };
             let stuck = watch.stuck(&format!("source {}", view.name), pulse, now);
             let state = match (stuck, status.halted) {
                 (Some(still), _) => format!("no progress for {} s", still.as_secs()),
@@ -91,7 +107,11 @@ impl Health for InstanceHealth {
         let mut report = HealthReport::default();
         let (used, quota) = self.inbox.usage();
         let room = used < quota;
-        let state = if room { "accepts" } else { "full: webhooks are answered 503" };
+        let state = if room {
+            "accepts"
+        } else {
+            "full: webhooks are answered 503"
+        };
         report.add("inbox", room, state);
         report
     }

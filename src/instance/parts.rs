@@ -70,8 +70,11 @@ impl Files {
                 segment: config.log.segment.get(),
             })
         };
-        let log: Arc<dyn Log> =
-            Arc::new(journal("log", config.log.partitions, config.log.quota.get())?);
+        let log: Arc<dyn Log> = Arc::new(journal(
+            "log",
+            config.log.partitions,
+            config.log.quota.get(),
+        )?);
         let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
         let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
@@ -113,10 +116,7 @@ pub fn clock_rules(config: &Config) -> ClockRules {
 ///
 /// # Errors
 /// If the client cannot be made.
-pub fn golden(
-    config: &Config,
-    clock: &SharedClock,
-) -> Result<Option<Arc<dyn Golden>>, StartError> {
+pub fn golden(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Golden>>, StartError> {
     let Some(api) = &config.reltio else {
         return Ok(None);
     };

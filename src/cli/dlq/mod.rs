@@ -23,10 +23,12 @@ use filter::FilterArgs;
 
 /// List, show, redrive and discard dead letters.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
+#[command(
+    after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
     goldwire dlq show crm/0f8a…:0\n  goldwire dlq redrive --sink crm --dry-run\n  \
     goldwire dlq redrive --all\n  goldwire dlq discard crm/0f8a…:0\n\n\
-    A redriven record passes the same version guard as any other: an old one overwrites nothing.")]
+    A redriven record passes the same version guard as any other: an old one overwrites nothing."
+)]
 pub(super) struct DlqArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -82,7 +84,8 @@ impl WorkArgs {
     fn work(self) -> Result<Work, CliError> {
         let mut filter = self.filter.read(SystemClock.now())?;
         for name in &self.names {
-            name.parse::<crate::dead_letter::LetterName>().map_err(CliError::Usage)?;
+            name.parse::<crate::dead_letter::LetterName>()
+                .map_err(CliError::Usage)?;
         }
         filter.names = self.names;
         if filter.is_empty() != self.all {
@@ -93,7 +96,11 @@ impl WorkArgs {
             // Never quite empty, so that the other side sees that everything is meant.
             filter.from = Some(0);
         }
-        Ok(Work { filter, dry_run: self.dry_run, max: self.max })
+        Ok(Work {
+            filter,
+            dry_run: self.dry_run,
+            max: self.max,
+        })
     }
 }
 
@@ -102,8 +109,15 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
     match verb {
         Verb::List { filter, max } => {
             let filter = filter.read(SystemClock.now())?;
-            let listed = Desk::open(&config.load()?).await?.list(&filter, max).await?;
-            if json { print_json(out, &listed)? } else { print(out, &show::list(&listed))? }
+            let listed = Desk::open(&config.load()?)
+                .await?
+                .list(&filter, max)
+                .await?;
+            if json {
+                print_json(out, &listed)?
+            } else {
+                print(out, &show::list(&listed))?
+            }
         }
         Verb::Show { name, original } => {
             let name = name.parse().map_err(CliError::Usage)?;
@@ -115,7 +129,11 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
                 return Ok(ExitCode::SUCCESS);
             }
             let letter = desk.show(&name).await?;
-            if json { print_json(out, &letter)? } else { print(out, &show::letter(&letter))? }
+            if json {
+                print_json(out, &letter)?
+            } else {
+                print(out, &show::letter(&letter))?
+            }
         }
         Verb::Redrive(args) => {
             let work = args.work()?;
@@ -123,14 +141,30 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             let bar = progress(&desk).await;
             let report = desk.redrive(&work, &|done| bar.set_position(done)).await?;
             bar.finish_and_clear();
-            let verb = if work.dry_run { "would be redriven" } else { "redriven" };
-            if json { print_json(out, &report)? } else { print(out, &show::report(&report, verb))? }
+            let verb = if work.dry_run {
+                "would be redriven"
+            } else {
+                "redriven"
+            };
+            if json {
+                print_json(out, &report)?
+            } else {
+                print(out, &show::report(&report, verb))?
+            }
         }
         Verb::Discard(args) => {
             let work = args.work()?;
             let report = Desk::open(&config.load()?).await?.discard(&work).await?;
-            let verb = if work.dry_run { "would be discarded" } else { "discarded" };
-            if json { print_json(out, &report)? } else { print(out, &show::report(&report, verb))? }
+            let verb = if work.dry_run {
+                "would be discarded"
+            } else {
+                "discarded"
+            };
+            if json {
+                print_json(out, &report)?
+            } else {
+                print(out, &show::report(&report, verb))?
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -7,12 +7,28 @@ use crate::dead_letter::{LetterView, Report};
 pub(super) fn list(listed: &Listed) -> String {
     let mut text = String::new();
     for letter in &listed.letters {
-        let LetterView { name, reason, code, subject, last_time, .. } = letter;
-        text.push_str(&format!("{name}  {reason}  {code}  {subject}  {last_time}\n"));
+        let LetterView {
+            name,
+            reason,
+            code,
+            subject,
+            last_time,
+            ..
+        } = letter;
+        text.push_str(&format!(
+            "{name}  {reason}  {code}  {subject}  {last_time}\n"
+        ));
     }
-    let depth: Vec<_> =
-        listed.depth.iter().map(|(sink, letters)| format!("{sink} {letters}")).collect();
-    let depth = if depth.is_empty() { "none".to_owned() } else { depth.join(", ") };
+    let depth: Vec<_> = listed
+        .depth
+        .iter()
+        .map(|(sink, letters)| format!("{sink} {letters}"))
+        .collect();
+    let depth = if depth.is_empty() {
+        "none".to_owned()
+    } else {
+        depth.join(", ")
+    };
     text.push_str(&format!("open: {depth}\n"));
     text
 }
@@ -22,7 +38,13 @@ pub(super) fn letter(letter: &LetterView) -> String {
     let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let rows = [
         ("name", letter.name.clone()),
-        ("subject", format!("{} {} of {}", letter.subject, letter.object_type, letter.tenant)),
+        (
+            "subject",
+            format!(
+                "{} {} of {}",
+                letter.subject, letter.object_type, letter.tenant
+            ),
+        ),
         ("kind", letter.kind.clone()),
         ("version", number(letter.version)),
         ("commit time", number(letter.commit_time)),
@@ -34,8 +56,14 @@ pub(super) fn letter(letter: &LetterView) -> String {
         ("first", letter.first_time.clone()),
         ("last", letter.last_time.clone()),
         ("source", letter.source.clone()),
-        ("from", format!("{}[{}]@{}", letter.topic, letter.partition, letter.offset)),
-        ("record", format!("{} bytes; see --original", letter.original_bytes)),
+        (
+            "from",
+            format!("{}[{}]@{}", letter.topic, letter.partition, letter.offset),
+        ),
+        (
+            "record",
+            format!("{} bytes; see --original", letter.original_bytes),
+        ),
     ];
     let mut text = String::new();
     for (name, value) in rows {

@@ -43,7 +43,11 @@ impl Comparison {
         self.compared += 1;
         if let Some(what) = problem {
             let subject = subject.to_owned();
-            self.differences.push(Difference { sink, subject, what });
+            self.differences.push(Difference {
+                sink,
+                subject,
+                what,
+            });
         }
     }
 }
@@ -51,13 +55,18 @@ impl Comparison {
 /// The dead letters: every message that nobody can decode, once, and nothing else.
 pub(super) fn letters(found: &[(String, usize)], malformed: usize) -> Comparison {
     let mut comparison = Comparison::default();
-    let (ingest, others): (Vec<_>, Vec<_>) =
-        found.iter().partition(|(name, _)| name.starts_with("ingest, un"));
+    let (ingest, others): (Vec<_>, Vec<_>) = found
+        .iter()
+        .partition(|(name, _)| name.starts_with("ingest, un"));
     let kept: usize = ingest.iter().map(|(_, letters)| letters).sum();
     let wrong = (kept != malformed).then(|| format!("should be {malformed}, are {kept}"));
     comparison.look("ingest", "undecodable messages", wrong);
     for (name, letters) in others {
-        comparison.look("dead letters", name, Some(format!("{letters} that should not be there")));
+        comparison.look(
+            "dead letters",
+            name,
+            Some(format!("{letters} that should not be there")),
+        );
     }
     comparison
 }

@@ -36,7 +36,9 @@ pub(in crate::demo) fn compare(records: &[FakeRecord], truth: &Truth) -> Compari
         }
         let by_crosswalk = named.iter().find_map(|id| ids.get(id.as_str()).copied());
         let home = || {
-            let mut at_home = records.iter().filter(|record| text(record, "Reltio_Home__c") == Some(*uri));
+            let mut at_home = records
+                .iter()
+                .filter(|record| text(record, "Reltio_Home__c") == Some(*uri));
             at_home.next().map(|record| record.id.as_str())
         };
         let problem = match by_crosswalk.or_else(home) {
@@ -72,13 +74,23 @@ fn fate_of(
         merged_into: text(record, "Reltio_Merged_Into__c"),
     };
     let expected = match owner.map(|owner| (owner, chosen.get(owner).copied())) {
-        Some((owner, Some(id))) if id == record.id => {
-            Fate { stands_for: Some(owner), archived: false, merged_into: None }
-        }
-        Some((_, into)) => Fate { stands_for: None, archived: true, merged_into: into },
+        Some((owner, Some(id))) if id == record.id => Fate {
+            stands_for: Some(owner),
+            archived: false,
+            merged_into: None,
+        },
+        Some((_, into)) => Fate {
+            stands_for: None,
+            archived: true,
+            merged_into: into,
+        },
         // Nobody's, and goldwire never had a reason to look at it.
         None if record.ever_by.is_empty() => return None,
-        None => Fate { stands_for: None, archived: true, merged_into: None },
+        None => Fate {
+            stands_for: None,
+            archived: true,
+            merged_into: None,
+        },
     };
     (found != expected).then(|| format!("should be {expected:?}, is {found:?}"))
 }
@@ -99,7 +111,11 @@ fn is_person(object: &Value) -> bool {
 /// The Contacts that an entity's crosswalks name, the earliest first.
 fn contacts(object: &Value) -> Vec<String> {
     let member = |crosswalk: &Value, name: &str| {
-        crosswalk.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        crosswalk
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let source = format!("configuration/sources/{SALESFORCE_SOURCE}");
     let all = object.get("crosswalks").and_then(Value::as_array);
@@ -114,7 +130,11 @@ fn contacts(object: &Value) -> Vec<String> {
 }
 
 fn text<'a>(record: &'a FakeRecord, field: &str) -> Option<&'a str> {
-    record.fields.get(field)?.as_str().filter(|text| !text.is_empty())
+    record
+        .fields
+        .get(field)?
+        .as_str()
+        .filter(|text| !text.is_empty())
 }
 
 /// Which of the mapped fields is not one of the golden record's operational values.
@@ -132,10 +152,16 @@ fn content(record: &FakeRecord, object: &Value) -> Option<String> {
         }
         let found = text(record, field).unwrap_or_default();
         if !allowed.contains(found) {
-            return Some(format!("{field} of {} is not an operational value", record.id));
+            return Some(format!(
+                "{field} of {} is not an operational value",
+                record.id
+            ));
         }
     }
-    let label = object.get("label").and_then(Value::as_str).unwrap_or_default();
+    let label = object
+        .get("label")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     (text(record, "Description").unwrap_or_default() != label.trim())
         .then(|| format!("Description of {} is not the label", record.id))
 }
@@ -143,15 +169,23 @@ fn content(record: &FakeRecord, object: &Value) -> Option<String> {
 /// The operational values at a path of nested attributes.
 fn operational(attributes: Option<&Value>, path: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let Some((first, rest)) = path.split_first() else { return found };
-    let values = attributes.and_then(|all| all.get(*first)).and_then(Value::as_array);
+    let Some((first, rest)) = path.split_first() else {
+        return found;
+    };
+    let values = attributes
+        .and_then(|all| all.get(*first))
+        .and_then(Value::as_array);
     for value in values.into_iter().flatten() {
         if value.get("ov") != Some(&Value::Bool(true)) {
             continue;
         }
         let inner = value.get("value");
         if rest.is_empty() {
-            found.extend(inner.and_then(Value::as_str).map(|text| text.trim().to_owned()));
+            found.extend(
+                inner
+                    .and_then(Value::as_str)
+                    .map(|text| text.trim().to_owned()),
+            );
         } else {
             found.extend(operational(inner, rest));
         }

@@ -22,11 +22,19 @@ type Row = (i64, i64);
 /// If the file cannot be read.
 pub(in crate::demo) async fn compare(file: &Path, truth: &Truth) -> Result<Comparison, String> {
     let options = SqliteConnectOptions::new().filename(file).read_only(true);
-    let pool = SqlitePool::connect_with(options).await.map_err(|error| error.to_string())?;
+    let pool = SqlitePool::connect_with(options)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut comparison = Comparison::default();
-    currents(&pool, truth, &mut comparison).await.map_err(|error| error.to_string())?;
-    history(&pool, truth, &mut comparison).await.map_err(|error| error.to_string())?;
-    merges(&pool, truth, &mut comparison).await.map_err(|error| error.to_string())?;
+    currents(&pool, truth, &mut comparison)
+        .await
+        .map_err(|error| error.to_string())?;
+    history(&pool, truth, &mut comparison)
+        .await
+        .map_err(|error| error.to_string())?;
+    merges(&pool, truth, &mut comparison)
+        .await
+        .map_err(|error| error.to_string())?;
     pool.close().await;
     Ok(comparison)
 }
@@ -50,7 +58,11 @@ async fn currents(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx
         to.look(SINK, uri, problem);
     }
     for uri in held.keys() {
-        to.look(SINK, uri, Some("is there, and was never in the tenant".to_owned()));
+        to.look(
+            SINK,
+            uri,
+            Some("is there, and was never in the tenant".to_owned()),
+        );
     }
     Ok(())
 }
@@ -63,10 +75,12 @@ fn current(truth: &Truth, uri: &str, end: &End, row: &Current) -> Option<String>
             if state != "alive" {
                 return found("alive");
             }
-            let object: Option<Value> =
-                object.as_ref().and_then(|text| serde_json::from_str(text).ok());
+            let object: Option<Value> = object
+                .as_ref()
+                .and_then(|text| serde_json::from_str(text).ok());
             (object.as_ref() != Some(expected.as_ref())).then(|| {
-                let path = object.map_or_else(String::new, |object| first_difference(expected, &object));
+                let path =
+                    object.map_or_else(String::new, |object| first_difference(expected, &object));
                 format!("lives, but its object differs at {path}")
             })
         }
@@ -91,7 +105,9 @@ fn first_difference(expected: &Value, found: &Value) -> String {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
             let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
-            let mut differing = names.into_iter().filter(|name| expected.get(*name) != found.get(*name));
+            let mut differing = names
+                .into_iter()
+                .filter(|name| expected.get(*name) != found.get(*name));
             differing.next().map_or_else(String::new, |name| {
                 let empty = Value::Null;
                 let inner = first_difference(
@@ -119,7 +135,10 @@ async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx:
     }
     let mut expected: BTreeMap<&str, BTreeSet<Row>> = BTreeMap::new();
     for change in &truth.changes {
-        expected.entry(&change.subject).or_default().insert((change.version, change.commit_time));
+        expected
+            .entry(&change.subject)
+            .or_default()
+            .insert((change.version, change.commit_time));
     }
     for (uri, expected) in expected {
         let rows = held.remove(uri).unwrap_or_default();
@@ -127,14 +146,20 @@ async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx:
         let problem = if let Some((version, _)) = expected.difference(&found).next() {
             Some(format!("version {version} has no row in the history"))
         } else if let Some((version, time)) = found.difference(&expected).next() {
-            Some(format!("the history has version {version} at {time}, which never happened"))
+            Some(format!(
+                "the history has version {version} at {time}, which never happened"
+            ))
         } else {
             chained(&rows)
         };
         to.look(SINK, uri, problem);
     }
     for uri in held.keys() {
-        to.look(SINK, uri, Some("has a history, and was never in the tenant".to_owned()));
+        to.look(
+            SINK,
+            uri,
+            Some("has a history, and was never in the tenant".to_owned()),
+        );
     }
     Ok(())
 }
@@ -152,12 +177,18 @@ fn chained(rows: &[(Row, i64, Option<i64>, bool)]) -> Option<String> {
 
 async fn merges(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx::Result<()> {
     let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT loser, winner FROM merges WHERE active").fetch_all(pool).await?;
+        sqlx::query_as("SELECT loser, winner FROM merges WHERE active")
+            .fetch_all(pool)
+            .await?;
     let mut held: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (loser, winner) in rows {
         held.entry(loser).or_default().push(winner);
     }
-    for (uri, end) in truth.ends.iter().filter(|(uri, _)| uri.starts_with("entities/")) {
+    for (uri, end) in truth
+        .ends
+        .iter()
+        .filter(|(uri, _)| uri.starts_with("entities/"))
+    {
         let winners = held.remove(uri).unwrap_or_default();
         let problem = match (end, winners.as_slice()) {
             (End::Absorbed { survivor: None, .. }, []) => None,
