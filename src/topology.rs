@@ -104,12 +104,20 @@ impl Topology {
                 });
             }
         }
-        let journal = |name, partitions, quota| LogNode { name, kind: "journal", partitions, quota };
+        let journal = |name, partitions, quota| LogNode {
+            name,
+            kind: "journal",
+            partitions,
+            quota,
+        };
         let logs = vec![
             journal("inbox", 1, config.inbox.quota.get()),
             journal("events", config.log.partitions, config.log.quota.get()),
         ];
-        let sinks = config.sinks.iter().map(|(name, sink)| sink_node(&config.app, name, sink));
+        let sinks = config
+            .sinks
+            .iter()
+            .map(|(name, sink)| sink_node(&config.app, name, sink));
         Self {
             app: config.app.clone(),
             tenant: config.tenant.clone(),
@@ -123,21 +131,53 @@ impl Topology {
     pub fn describe(&self) -> String {
         let mut text = format!("{} for tenant {}\n", self.app, self.tenant);
         for source in &self.sources {
-            let SourceNode { name, kind, from, group, through, dead_letters } = source;
-            let through = through.map(|log| format!("log {log} -> ")).unwrap_or_default();
+            let SourceNode {
+                name,
+                kind,
+                from,
+                group,
+                through,
+                dead_letters,
+            } = source;
+            let through = through
+                .map(|log| format!("log {log} -> "))
+                .unwrap_or_default();
             line(&mut text, &format!("source {name} ({kind} {from})"));
             let flow = format!("{through}ingest, group {group}");
-            line(&mut text, &format!("  -> {flow}, dead letters {dead_letters} -> log events"));
+            line(
+                &mut text,
+                &format!("  -> {flow}, dead letters {dead_letters} -> log events"),
+            );
         }
-        for LogNode { name, kind, partitions, quota } in &self.logs {
+        for LogNode {
+            name,
+            kind,
+            partitions,
+            quota,
+        } in &self.logs
+        {
             let size = bytesize::ByteSize(*quota);
-            line(&mut text, &format!("log {name} ({kind}, {partitions} partitions, quota {size})"));
+            line(
+                &mut text,
+                &format!("log {name} ({kind}, {partitions} partitions, quota {size})"),
+            );
         }
         for sink in &self.sinks {
-            let SinkNode { name, kind, group, mode, guard, on_full, dead_letters } = sink;
+            let SinkNode {
+                name,
+                kind,
+                group,
+                mode,
+                guard,
+                on_full,
+                dead_letters,
+            } = sink;
             line(&mut text, &format!("  -> sink {name} ({kind})"));
             let rules = format!("mode {mode}, guard {guard}, on full {on_full}");
-            line(&mut text, &format!("     group {group}, {rules}, dead letters {dead_letters}"));
+            line(
+                &mut text,
+                &format!("     group {group}, {rules}, dead letters {dead_letters}"),
+            );
         }
         text
     }
@@ -150,8 +190,14 @@ fn line(text: &mut String, line: &str) {
 
 fn topic_and_group(kafka: &KafkaSource) -> (String, String) {
     match &kafka.subscription {
-        Some(of) => (of.kafka_config.topic.clone(), of.kafka_config.consumer_group.clone()),
-        None => (kafka.topic.clone().unwrap_or_default(), kafka.group.clone().unwrap_or_default()),
+        Some(of) => (
+            of.kafka_config.topic.clone(),
+            of.kafka_config.consumer_group.clone(),
+        ),
+        None => (
+            kafka.topic.clone().unwrap_or_default(),
+            kafka.group.clone().unwrap_or_default(),
+        ),
     }
 }
 

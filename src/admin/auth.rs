@@ -25,9 +25,14 @@ impl Access {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         match &self.token {
             Some(token) => {
-                let given = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+                let given =
+                    text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
                 let right = given.is_some_and(|given| same(given, token.reveal()));
-                if right { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
+                if right {
+                    Ok(())
+                } else {
+                    Err(StatusCode::UNAUTHORIZED)
+                }
             }
             // A web page whose name is rebound to 127.0.0.1 still sends its own name.
             None if text(header::HOST).is_none_or(is_local) => Ok(()),
@@ -36,11 +41,7 @@ impl Access {
     }
 }
 
-pub(super) async fn check(
-    State(access): State<Access>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
     match access.allows(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(code) => code.into_response(),
@@ -50,7 +51,11 @@ pub(super) async fn check(
 /// Compares digests, and all of their bytes: the time says nothing about the token.
 fn same(given: &str, token: &str) -> bool {
     let (given, token) = (Sha256::digest(given), Sha256::digest(token));
-    given.iter().zip(token.iter()).fold(0, |differ, (one, other)| differ | (one ^ other)) == 0
+    given
+        .iter()
+        .zip(token.iter())
+        .fold(0, |differ, (one, other)| differ | (one ^ other))
+        == 0
 }
 
 fn is_local(host: &str) -> bool {
@@ -71,7 +76,12 @@ mod tests {
         for host in ["127.0.0.1:9464", "[::1]:9464", "localhost", "localhost:1"] {
             assert!(is_local(host), "{host}");
         }
-        for host in ["evil.example:9464", "localhost.evil.example", "", "127.0.0.1.evil.example"] {
+        for host in [
+            "evil.example:9464",
+            "localhost.evil.example",
+            "",
+            "127.0.0.1.evil.example",
+        ] {
             assert!(!is_local(host), "{host}");
         }
     }

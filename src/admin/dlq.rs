@@ -84,9 +84,29 @@ async fn list(
     State(state): State<AdminState>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Listed>, Refused> {
-    let Wanted { sink, reason, code, subject, from, until, max } = wanted;
-    let filter = Filter { names: Vec::new(), sink, reason, code, subject, from, until };
-    let letters = state.redrive.letters.list(&filter, max.unwrap_or(MAX)).await?;
+    let Wanted {
+        sink,
+        reason,
+        code,
+        subject,
+        from,
+        until,
+        max,
+    } = wanted;
+    let filter = Filter {
+        names: Vec::new(),
+        sink,
+        reason,
+        code,
+        subject,
+        from,
+        until,
+    };
+    let letters = state
+        .redrive
+        .letters
+        .list(&filter, max.unwrap_or(MAX))
+        .await?;
     Ok(Json(Listed {
         depth: state.redrive.letters.depth().await?,
         letters: letters.iter().map(LetterView::from).collect(),
@@ -94,8 +114,15 @@ async fn list(
 }
 
 async fn find(state: &AdminState, sink: &str, letter: &str) -> Result<DeadLetter, Refused> {
-    let name: LetterName = format!("{sink}/{letter}").parse().map_err(Refused::BadRequest)?;
-    state.redrive.letters.show(&name).await?.ok_or(Refused::NotFound)
+    let name: LetterName = format!("{sink}/{letter}")
+        .parse()
+        .map_err(Refused::BadRequest)?;
+    state
+        .redrive
+        .letters
+        .show(&name)
+        .await?
+        .ok_or(Refused::NotFound)
 }
 
 async fn show(

@@ -40,6 +40,10 @@ impl HealthReport {
 
     /// Adds a part.
     pub fn add(&mut self, name: impl Into<String>, ok: bool, state: impl Into<String>) {
-        self.parts.push(Part { name: name.into(), ok, state: state.into() });
+        self.parts.push(Part {
+            name: name.into(),
+            ok,
+            state: state.into(),
+        });
     }
 }

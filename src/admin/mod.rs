@@ -78,7 +78,9 @@ pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
     let token = admin.token.clone();
     if token.is_none() && !admin.address.ip().is_loopback() {
         let address = admin.address;
-        return Err(format!("admin.address {address}: add admin.token, or listen on 127.0.0.1"));
+        return Err(format!(
+            "admin.address {address}: add admin.token, or listen on 127.0.0.1"
+        ));
     }
     let refused = |error| format!("admin.address {}: {error}; choose another", admin.address);
     let listener = TcpListener::bind(admin.address).await.map_err(refused)?;
@@ -86,14 +88,20 @@ pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
     let router = router(state, auth::Access::new(token));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
-    let stopped = stop.clone().cancelled_owned();
+    let end = stop.clone().cancelled_owned();
     server.spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
-        if let Err(error) = served {
+        let ended = axum::serve(listener, router)
+            .with_graceful_shutdown(end)
+            .await;
+        if let Err(error) = ended {
             tracing::error!("the admin listener ended: {error}");
         }
     });
-    Ok(Handle { address, stop, server })
+    Ok(Handle {
+        address,
+        stop,
+        server,
+    })
 }
 
 fn router(state: AdminState, access: auth::Access) -> Router {
@@ -118,7 +126,11 @@ async fn readyz(State(state): State<AdminState>) -> Response {
 }
 
 fn health_answer(report: &HealthReport) -> Response {
-    let code = if report.ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if report.ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (code, Json(report)).into_response()
 }
 

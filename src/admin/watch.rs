@@ -24,13 +24,19 @@ pub struct Watch {
 impl Watch {
     /// A watch that calls a task stuck after `patience` without progress.
     pub fn new(patience: Duration) -> Self {
-        Self { patience, seen: HashMap::new() }
+        Self {
+            patience,
+            seen: HashMap::new(),
+        }
     }
 
     /// How long `task` has been stuck, if it is. The time begins when it was first seen without an
     /// excuse, so look more often than `patience`.
     pub fn stuck(&mut self, task: &str, pulse: Pulse, now: Millis) -> Option<Duration> {
-        let (progress, since) = self.seen.entry(task.to_owned()).or_insert((pulse.progress, now));
+        let (progress, since) = self
+            .seen
+            .entry(task.to_owned())
+            .or_insert((pulse.progress, now));
         if pulse.excused || *progress != pulse.progress {
             (*progress, *since) = (pulse.progress, now);
             return None;
@@ -46,14 +52,23 @@ mod tests {
 
     #[test]
     fn a_task_that_should_move_and_does_not_is_stuck_and_one_with_an_excuse_is_not() {
-        let mut watch = Watch::new(Duration::from_secs(60));
-        let moving = |progress| Pulse { progress, excused: false };
+        let mut watch = Watch::new(Duration::from_mins(1));
+        let moving = |progress| Pulse {
+            progress,
+            excused: false,
+        };
         assert_eq!(watch.stuck("a", moving(1), 0), None);
         assert_eq!(watch.stuck("a", moving(1), 59_999), None);
-        assert_eq!(watch.stuck("a", moving(1), 60_000), Some(Duration::from_secs(60)));
+        assert_eq!(
+            watch.stuck("a", moving(1), 60_000),
+            Some(Duration::from_mins(1))
+        );
         assert_eq!(watch.stuck("a", moving(2), 70_000), None);
         // An outage of an hour, then the time begins anew.
-        let excused = Pulse { progress: 2, excused: true };
+        let excused = Pulse {
+            progress: 2,
+            excused: true,
+        };
         assert_eq!(watch.stuck("a", excused, 3_670_000), None);
         assert_eq!(watch.stuck("a", moving(2), 3_700_000), None);
         assert_eq!(watch.stuck("b", moving(0), 3_700_000), None);

@@ -17,8 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// Prints one line a problem to the standard error: path, value (never a secret), remedy.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  goldwire check\n  goldwire check --connect\n  \
-    goldwire check --live         ask the running process; a container's health check")]
+#[command(
+    after_help = "Examples:\n  goldwire check\n  goldwire check --connect\n  \
+    goldwire check --live         ask the running process; a container's health check"
+)]
 pub(super) struct CheckArgs {
     /// The configuration.
     #[command(flatten)]
@@ -42,10 +44,10 @@ pub(super) async fn run(args: CheckArgs, out: &mut impl Write) -> Result<ExitCod
     }
     if problems.is_empty() {
         let (sources, sinks) = (config.sources.len(), config.sinks.len());
-        print(out, &format!("ok: {sources} sources, {sinks} sinks\n"))?;
+        print(out, format!("ok: {sources} sources, {sinks} sinks\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(&mut std::io::stderr(), &format!("{}\n", problems.join("\n")))?;
+    print(&mut std::io::stderr(), format!("{}\n", problems.join("\n")))?;
     Ok(ExitCode::FAILURE)
 }
 
@@ -54,7 +56,10 @@ async fn live(config: &Config) -> Result<(), String> {
     let address = config.admin.address;
     let url = format!("http://{}/livez", super::dlq::reachable(address));
     tls::use_ring();
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build();
     let client = client.map_err(|_| "no HTTP client can be made".to_owned())?;
     match client.get(url).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
@@ -62,6 +67,8 @@ async fn live(config: &Config) -> Result<(), String> {
             let parts = answer.text().await.unwrap_or_default();
             Err(format!("admin.address {address}: not alive: {parts}"))
         }
-        Err(_) => Err(format!("admin.address {address}: no answer; is `goldwire run` up?")),
+        Err(_) => Err(format!(
+            "admin.address {address}: no answer; is `goldwire run` up?"
+        )),
     }
 }

@@ -96,7 +96,9 @@ pub async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are no errors, and go to the standard output.
             let code = if error.use_stderr() { error::USAGE } else { 0 };
-            return error.print().map_or(ExitCode::from(error::INTERNAL), |()| ExitCode::from(code));
+            return error
+                .print()
+                .map_or(ExitCode::from(error::INTERNAL), |()| ExitCode::from(code));
         }
     };
     match dispatch(cli).await {
@@ -129,8 +131,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
 }
 
 /// Writes a result.
-fn print(out: &mut impl Write, text: &str) -> Result<(), CliError> {
-    out.write_all(text.as_bytes())
+fn print(out: &mut impl Write, text: impl AsRef<[u8]>) -> Result<(), CliError> {
+    out.write_all(text.as_ref())
         .and_then(|()| out.flush())
         .map_err(|error| CliError::Unavailable(format!("the output cannot be written: {error}")))
 }
@@ -139,5 +141,5 @@ fn print(out: &mut impl Write, text: &str) -> Result<(), CliError> {
 fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CliError::Internal(format!("no JSON: {error}")))?;
-    print(out, &format!("{text}\n"))
+    print(out, format!("{text}\n"))
 }

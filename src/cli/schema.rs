@@ -39,12 +39,16 @@ pub(super) fn run(args: &SchemaArgs, out: &mut impl Write) -> Result<ExitCode, C
         None => print_json(out, &config::schema())?,
         Some(Of::Salesforce(of)) => {
             let sink = of.sink()?;
-            let Some(crm) = &sink.salesforce else { return Err(of.other_kind("salesforce")) };
+            let Some(crm) = &sink.salesforce else {
+                return Err(of.other_kind("salesforce"));
+            };
             print(out, &wiring::salesforce_schema(crm)?)?;
         }
         Some(Of::Warehouse(of)) => {
             let sink = of.sink()?;
-            let Some(warehouse) = &sink.warehouse else { return Err(of.other_kind("warehouse")) };
+            let Some(warehouse) = &sink.warehouse else {
+                return Err(of.other_kind("warehouse"));
+            };
             print(out, &wiring::warehouse_schema(warehouse)?)?;
         }
     }
@@ -57,7 +61,9 @@ impl SinkArg {
         let known: Vec<&str> = config.sinks.keys().map(String::as_str).collect();
         config.sinks.get(&self.name).cloned().ok_or_else(|| {
             let (name, known) = (&self.name, known.join(", "));
-            CliError::Usage(format!("there is no sink {name:?}; the configuration has: {known}"))
+            CliError::Usage(format!(
+                "there is no sink {name:?}; the configuration has: {known}"
+            ))
         })
     }
 

@@ -15,23 +15,32 @@ pub(super) fn open(_config: &Config) -> Result<Redrive, String> {
 }
 
 /// Asks every sink (`probe()`) and the topic of every Kafka source: a sentence per problem.
+#[expect(clippy::unused_async, reason = "until it is built")]
 pub(super) async fn probe(_config: &Config) -> Result<Vec<String>, CliError> {
-    Err(CliError::Internal("`goldwire check --connect` is not built yet".to_owned()))
+    Err(CliError::Internal(
+        "`goldwire check --connect` is not built yet".to_owned(),
+    ))
 }
 
 /// What a Salesforce org needs.
 pub(super) fn salesforce_schema(_sink: &SalesforceSink) -> Result<String, CliError> {
-    Err(CliError::Internal("`goldwire schema salesforce` is not built yet".to_owned()))
+    Err(CliError::Internal(
+        "`goldwire schema salesforce` is not built yet".to_owned(),
+    ))
 }
 
 /// The tables of a warehouse.
 pub(super) fn warehouse_schema(_sink: &WarehouseSink) -> Result<String, CliError> {
-    Err(CliError::Internal("`goldwire schema warehouse` is not built yet".to_owned()))
+    Err(CliError::Internal(
+        "`goldwire schema warehouse` is not built yet".to_owned(),
+    ))
 }
 
 /// Try out a webhook endpoint.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  goldwire webhook sign --scheme reltio --secret-env HOOK_SECRET event.json")]
+#[command(
+    after_help = "Examples:\n  goldwire webhook sign --scheme reltio --secret-env HOOK_SECRET event.json"
+)]
 pub(super) struct WebhookArgs {
     #[command(subcommand)]
     verb: WebhookVerb,
@@ -46,8 +55,8 @@ enum WebhookVerb {
 /// Runs a webhook verb.
 pub(super) fn webhook(args: &WebhookArgs, _out: &mut impl Write) -> Result<ExitCode, CliError> {
     match args.verb {
-        WebhookVerb::Sign => {
-            Err(CliError::Internal("`goldwire webhook sign` is not built yet".to_owned()))
-        }
+        WebhookVerb::Sign => Err(CliError::Internal(
+            "`goldwire webhook sign` is not built yet".to_owned(),
+        )),
     }
 }

@@ -35,7 +35,11 @@ impl std::error::Error for LoadError {}
 pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let remedy = format!("{error}; give a readable file, or write one with `goldwire init`");
-        LoadError(vec![problem(path.display().to_string(), String::new(), remedy)])
+        LoadError(vec![problem(
+            path.display().to_string(),
+            String::new(),
+            remedy,
+        )])
     })?;
     parse(&text, env)
 }
@@ -53,24 +57,44 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     let shape = Shape { root: &schema };
     let validator = jsonschema::validator_for(&schema).map_err(|error| {
         let found = error.to_string();
-        LoadError(vec![problem("schema".to_owned(), found, "report this".to_owned())])
+        LoadError(vec![problem(
+            "schema".to_owned(),
+            found,
+            "report this".to_owned(),
+        )])
     })?;
-    let check = Check { shape, root: &root, replaced: &replaced };
+    let check = Check {
+        shape,
+        root: &root,
+        replaced: &replaced,
+    };
     let mut found = Problems::default();
     check.violations(&validator, &mut found);
 
     let with_secrets = read_secrets(shape, &root, &mut found);
-    let check = Check { shape, root: &with_secrets, replaced: &replaced };
+    let check = Check {
+        shape,
+        root: &with_secrets,
+        replaced: &replaced,
+    };
     rules::check(&check, &mut found);
 
     // A value whose variable is missing is wrong for that reason alone.
     let refused: BTreeSet<String> = refused.iter().map(ToString::to_string).collect();
-    problems.0.extend(found.0.into_iter().filter(|problem| !refused.contains(&problem.path)));
+    problems.0.extend(
+        found
+            .0
+            .into_iter()
+            .filter(|problem| !refused.contains(&problem.path)),
+    );
     finish(with_secrets, problems)
 }
 
 /// The process's environment, for [`load`].
-#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment is read"
+)]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -85,12 +109,20 @@ fn finish(root: Value, problems: Problems) -> Result<Config, LoadError> {
     serde_json::from_value(root).map_err(|_| {
         // Its text could quote a secret. The schema has accepted what serde refuses.
         let remedy = "the configuration does not match the schema; report this".to_owned();
-        LoadError(vec![problem("configuration".to_owned(), String::new(), remedy)])
+        LoadError(vec![problem(
+            "configuration".to_owned(),
+            String::new(),
+            remedy,
+        )])
     })
 }
 
 fn problem(path: String, found: String, remedy: String) -> Problem {
-    Problem { path, found, remedy }
+    Problem {
+        path,
+        found,
+        remedy,
+    }
 }
 
 /// The tree of a YAML document. A key that stands there twice is an error, never a choice.
@@ -105,17 +137,14 @@ fn yaml(text: &str) -> Result<Value, LoadError> {
             || "configuration".to_owned(),
             |at| format!("line {}, column {}", at.line(), at.column()),
         );
-        let (found, remedy) = match error.without_snippet() {
-            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-                (format!("the key `{key}` a second time"), "keep one of them".to_owned())
-            }
-            serde_saphyr::Error::DuplicateMappingKey { .. } => {
-                ("a key a second time".to_owned(), "keep one of them".to_owned())
-            }
-            // The parser's text may quote the line, and the line may hold a secret.
-            _ => (String::new(), "this is not YAML; check indentation, colons, quotes".to_owned()),
-        };
-        LoadError(vec![problem(place, found, remedy)])
+        if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+            let key = key.as_deref().unwrap_or_default();
+            let found = format!("the key `{key}` a second time");
+            return LoadError(vec![problem(place, found, "keep one of them".to_owned())]);
+        }
+        // The parser's text may quote the line, and the line may hold a secret.
+        let remedy = "this is not YAML; check indentation, colons, quotes".to_owned();
+        LoadError(vec![problem(place, String::new(), remedy)])
     })
 }
 
@@ -124,7 +153,11 @@ fn replace_variables(
     env: Environment<'_>,
     problems: &mut Problems,
 ) -> (BTreeSet<Path>, BTreeSet<Path>) {
-    let mut variables = Variables { env, replaced: BTreeSet::new(), refused: BTreeSet::new() };
+    let mut variables = Variables {
+        env,
+        replaced: BTreeSet::new(),
+        refused: BTreeSet::new(),
+    };
     variables.replace(&Path::default(), root, problems);
     (variables.replaced, variables.refused)
 }
@@ -140,7 +173,11 @@ fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Valu
         }
         match std::fs::read_to_string(&file) {
             Ok(text) if text.trim().is_empty() => {
-                problems.add(path.key("file").to_string(), format!("{file:?}"), "the file is empty");
+                problems.add(
+                    path.key("file").to_string(),
+                    format!("{file:?}"),
+                    "the file is empty",
+                );
             }
             // An editor ends the file with a line break that is no part of the secret.
             Ok(text) => put(&mut read, &path, text.trim_end_matches(['\r', '\n'])),

@@ -41,7 +41,10 @@ mod tests {
     fn a_misspelt_key_is_recognised_and_a_strange_one_is_not() {
         let known = ["login_url", "client_id", "client_secret"];
         assert_eq!(nearest("loginUrl", known.into_iter()), Some("login_url"));
-        assert_eq!(nearest("client_sercet", known.into_iter()), Some("client_secret"));
+        assert_eq!(
+            nearest("client_sercet", known.into_iter()),
+            Some("client_secret")
+        );
         assert_eq!(nearest("batch", known.into_iter()), None);
     }
 }

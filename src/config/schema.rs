@@ -42,7 +42,10 @@ pub(super) struct Shape<'a> {
 impl<'a> Shape<'a> {
     /// The schemas that may apply at `path`, references followed, variants apart.
     pub(super) fn at(self, path: &Path) -> Vec<Node<'a>> {
-        let mut nodes = self.variants(Node { name: None, schema: self.root });
+        let mut nodes = self.variants(Node {
+            name: None,
+            schema: self.root,
+        });
         for step in &path.0 {
             let below = nodes.iter().filter_map(|node| node.below(step));
             nodes = below.flat_map(|node| self.variants(node)).collect();
@@ -56,12 +59,18 @@ impl<'a> Shape<'a> {
         let nodes = self.at(path);
         let below = nodes.iter().find_map(|node| node.below(&key))?;
         let text = below.schema.get("description")?.as_str()?;
-        Some(text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.'))
+        Some(
+            text.split_once(". ")
+                .map_or(text, |(first, _)| first)
+                .trim_end_matches('.'),
+        )
     }
 
     /// Whether a secret stands at `path`, or may stand below it.
     pub(super) fn may_hold_secret(self, path: &Path) -> bool {
-        self.at(path).into_iter().any(|node| self.reaches_secret(node))
+        self.at(path)
+            .into_iter()
+            .any(|node| self.reaches_secret(node))
     }
 
     /// Whether the value at `path` is of the named type.
@@ -73,8 +82,13 @@ impl<'a> Shape<'a> {
         // The configuration's types are a tree, so this ends.
         node.name == Some("Secret")
             || node.children().into_iter().any(|child| {
-                let node = Node { name: None, schema: child };
-                self.variants(node).into_iter().any(|node| self.reaches_secret(node))
+                let node = Node {
+                    name: None,
+                    schema: child,
+                };
+                self.variants(node)
+                    .into_iter()
+                    .any(|node| self.reaches_secret(node))
             })
     }
 
@@ -82,13 +96,23 @@ impl<'a> Shape<'a> {
         if let Some(name) = node.schema.get("$ref").and_then(Value::as_str) {
             let name = name.rsplit('/').next().unwrap_or_default();
             let schema = self.root.get("$defs").and_then(|all| all.get(name));
-            let named = |schema| self.variants(Node { name: Some(name), schema });
+            let named = |schema| {
+                self.variants(Node {
+                    name: Some(name),
+                    schema,
+                })
+            };
             return schema.map(named).unwrap_or_default();
         }
-        let lists = ["anyOf", "oneOf"].into_iter().filter_map(|key| node.schema.get(key));
+        let lists = ["anyOf", "oneOf"]
+            .into_iter()
+            .filter_map(|key| node.schema.get(key));
         let mut nodes = vec![node];
         for schema in lists.filter_map(Value::as_array).flatten() {
-            nodes.extend(self.variants(Node { name: node.name, schema }));
+            nodes.extend(self.variants(Node {
+                name: node.name,
+                schema,
+            }));
         }
         nodes
     }
@@ -106,7 +130,11 @@ pub(super) struct Node<'a> {
 impl<'a> Node<'a> {
     /// The keys that it knows.
     pub(super) fn keys(self) -> impl Iterator<Item = &'a String> {
-        self.schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys)
+        self.schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(Map::keys)
     }
 
     fn below(self, step: &Step) -> Option<Node<'a>> {

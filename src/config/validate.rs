@@ -21,6 +21,10 @@ pub(super) struct Check<'a> {
     pub(super) replaced: &'a BTreeSet<Path>,
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library may add kinds, and each has a keyword to name"
+)]
 impl Check<'_> {
     /// Adds every violation.
     pub(super) fn violations(&self, validator: &Validator, problems: &mut Problems) {
@@ -37,8 +41,15 @@ impl Check<'_> {
             }
             Kind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
-                let what = self.shape.description(&path, key).unwrap_or("it is required");
-                problems.add(path.key(key).to_string(), "", format!("missing; add it: {what}"));
+                let what = self
+                    .shape
+                    .description(&path, key)
+                    .unwrap_or("it is required");
+                problems.add(
+                    path.key(key).to_string(),
+                    "",
+                    format!("missing; add it: {what}"),
+                );
             }
             Kind::AdditionalProperties { unexpected } => {
                 for key in unexpected {
@@ -61,23 +72,36 @@ impl Check<'_> {
             Path::of_pointer(error.instance_path().as_str(), self.root) == *path
         };
         let fits = |errors: &&Vec<ValidationError<'_>>, refused: fn(&Kind) -> bool| {
-            !errors.iter().filter(here).any(|error| refused(error.kind()))
+            !errors
+                .iter()
+                .filter(here)
+                .any(|error| refused(error.kind()))
         };
-        let of_kind: Vec<_> = context.iter().filter(|errors| fits(errors, is_other_type)).collect();
-        let of_keys = of_kind.iter().copied().filter(|errors| fits(errors, is_other_key));
+        let of_kind: Vec<_> = context
+            .iter()
+            .filter(|errors| fits(errors, is_other_type))
+            .collect();
+        let mut of_keys = of_kind
+            .iter()
+            .copied()
+            .filter(|errors| fits(errors, is_other_key));
         let meant = match of_kind.as_slice() {
             [only] => Some(*only),
-            _ => of_keys.last(),
+            _ => of_keys.next_back(),
         };
         match meant {
-            Some(errors) => errors.iter().for_each(|error| self.explain(error, problems)),
+            Some(errors) => errors
+                .iter()
+                .for_each(|error| self.explain(error, problems)),
             None => problems.add(path.to_string(), self.show(path), self.choices(path)),
         }
     }
 
     /// The value in short, or only its type.
     pub(super) fn show(&self, path: &Path) -> String {
-        let Some(value) = path.find(self.root) else { return String::new() };
+        let Some(value) = path.find(self.root) else {
+            return String::new();
+        };
         let from_outside = self.replaced.contains(path);
         let hidden = from_outside || self.shape.may_hold_secret(path);
         match value {
@@ -95,7 +119,10 @@ impl Check<'_> {
 
     fn known_keys(&self, path: &Path, key: &str) -> String {
         let nodes = self.shape.at(path);
-        let known: BTreeSet<&String> = nodes.into_iter().flat_map(super::schema::Node::keys).collect();
+        let known: BTreeSet<&String> = nodes
+            .into_iter()
+            .flat_map(super::schema::Node::keys)
+            .collect();
         match nearest(key, known.iter().map(|known| known.as_str())) {
             Some(known) => format!("did you mean `{known}`?"),
             None => format!("remove it; known here: {}", listed(known.iter())),
@@ -113,7 +140,10 @@ impl Check<'_> {
             }
             choices.extend(node.keys().map(|key| format!("{{{key}: …}}")));
         }
-        format!("write {}", choices.into_iter().collect::<Vec<_>>().join(" or "))
+        format!(
+            "write {}",
+            choices.into_iter().collect::<Vec<_>>().join(" or ")
+        )
     }
 
     fn remedy(&self, path: &Path, kind: &Kind) -> String {
@@ -134,7 +164,10 @@ impl Check<'_> {
             Kind::MinItems { .. } | Kind::MinProperties { .. } => "add at least one".to_owned(),
             Kind::MinLength { .. } => "must not be empty".to_owned(),
             Kind::Constant { .. } | Kind::Enum { .. } => self.choices(path),
-            other => format!("violates `{}` of the schema, see `goldwire schema`", other.keyword()),
+            other => format!(
+                "violates `{}` of the schema, see `goldwire schema`",
+                other.keyword()
+            ),
         }
     }
 
@@ -149,26 +182,35 @@ impl Check<'_> {
             TypeKind::Single(only) => vec![only.to_string()],
             TypeKind::Multiple(set) => set.iter().map(|each| each.to_string()).collect(),
         };
-        let names = names.iter().filter(|name| *name != "null").map(|name| match name.as_str() {
-            "string" => "a text",
-            "integer" => "a whole number",
-            "number" => "a number",
-            "boolean" => "true or false",
-            "array" => "a list",
-            _ => "a mapping",
-        });
+        let names = names
+            .iter()
+            .filter(|name| *name != "null")
+            .map(|name| match name.as_str() {
+                "string" => "a text",
+                "integer" => "a whole number",
+                "number" => "a number",
+                "boolean" => "true or false",
+                "array" => "a list",
+                _ => "a mapping",
+            });
         names.collect::<Vec<_>>().join(" or ")
     }
 }
 
 /// The variant is for values of another type, or for another constant.
 fn is_other_type(kind: &Kind) -> bool {
-    matches!(kind, Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. })
+    matches!(
+        kind,
+        Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. }
+    )
 }
 
 /// The variant is for mappings with another key.
 fn is_other_key(kind: &Kind) -> bool {
-    matches!(kind, Kind::Required { .. } | Kind::AdditionalProperties { .. })
+    matches!(
+        kind,
+        Kind::Required { .. } | Kind::AdditionalProperties { .. }
+    )
 }
 
 fn shortened(text: &str) -> String {

@@ -59,7 +59,12 @@ impl Variables<'_> {
             }
             out.push_str(before);
             let Some((inside, after)) = after.split_once('}') else {
-                self.refuse(path, "`${` without `}`", "close it, or write `$${`", problems);
+                self.refuse(
+                    path,
+                    "`${` without `}`",
+                    "close it, or write `$${`",
+                    problems,
+                );
                 return None;
             };
             out.push_str(&self.value(path, inside, problems)?);
@@ -84,7 +89,12 @@ impl Variables<'_> {
         let value = set.or_else(|| default.map(str::to_owned));
         if value.is_none() {
             let remedy = format!("set the environment variable {name}, or write ${{{name}:-…}}");
-            self.refuse(path, format!("${{{name}}}, which is not set"), remedy, problems);
+            self.refuse(
+                path,
+                format!("${{{name}}}, which is not set"),
+                remedy,
+                problems,
+            );
         }
         value
     }
@@ -103,13 +113,18 @@ impl Variables<'_> {
 
 fn is_name(name: &str) -> bool {
     let letter = |letter: char| letter.is_ascii_alphabetic() || letter == '_';
-    name.starts_with(letter) && name.chars().all(|each| letter(each) || each.is_ascii_digit())
+    name.starts_with(letter)
+        && name
+            .chars()
+            .all(|each| letter(each) || each.is_ascii_digit())
 }
 
 /// `5.0` as the 5 that JSON Schema takes it for.
 fn whole(number: &Number) -> Number {
     let text = number.to_string();
-    let whole = text.strip_suffix(".0").and_then(|digits| digits.parse::<i64>().ok());
+    let whole = text
+        .strip_suffix(".0")
+        .and_then(|digits| digits.parse::<i64>().ok());
     whole.map_or_else(|| number.clone(), Number::from)
 }
 
@@ -124,7 +139,11 @@ mod tests {
             _ => None,
         };
         let (replaced, refused) = (BTreeSet::new(), BTreeSet::new());
-        let mut variables = Variables { env: &env, replaced, refused };
+        let mut variables = Variables {
+            env: &env,
+            replaced,
+            refused,
+        };
         let (mut value, mut problems) = (Value::from(text), Problems::default());
         variables.replace(&Path::default().key("k"), &mut value, &mut problems);
         let problems = problems.0.iter().map(ToString::to_string).collect();
@@ -141,7 +160,10 @@ mod tests {
     #[test]
     fn a_missing_variable_is_named_with_its_path() {
         let (_, problems) = replaced("${MISSING}");
-        assert!(problems[0].starts_with("k: found ${MISSING}, which is not set"), "{problems:?}");
+        assert!(
+            problems[0].starts_with("k: found ${MISSING}, which is not set"),
+            "{problems:?}"
+        );
         assert_eq!(replaced("${").1.len(), 1);
         assert_eq!(replaced("${9}").1.len(), 1);
     }

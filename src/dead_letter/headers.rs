@@ -26,11 +26,11 @@ pub fn headers(letter: &DeadLetter) -> Vec<(String, String)> {
 }
 
 fn message(letter: &DeadLetter) -> String {
-    let mut message = format!("{} while doing {}", letter.code, letter.action);
-    if !letter.fields.is_empty() {
-        message.push_str(&format!(" on {}", letter.fields.join(", ")));
+    let message = format!("{} while doing {}", letter.code, letter.action);
+    if letter.fields.is_empty() {
+        return message;
     }
-    message
+    format!("{message} on {}", letter.fields.join(", "))
 }
 
 #[cfg(test)]
@@ -55,7 +55,10 @@ mod tests {
         let headers = headers(&letter);
         let of = |name: &str| {
             let name = format!("__connect.errors.{name}");
-            headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+            headers
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.as_str())
         };
         // A neighbour fills the partition's header with the offset.
         assert_eq!((of("partition"), of("offset")), (Some("3"), Some("42")));

@@ -71,7 +71,9 @@ impl Letters {
             loop {
                 let page = store.scan(&keys::dead_letters_of(None), after.as_deref(), PAGE)?;
                 for (key, _) in &page {
-                    *depth.entry(shown_sink(&sink_of(key)).to_owned()).or_default() += 1;
+                    *depth
+                        .entry(shown_sink(&sink_of(key)).to_owned())
+                        .or_default() += 1;
                 }
                 match page.last() {
                     Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
@@ -108,9 +110,14 @@ impl Letters {
         store_blocking(move || {
             let prefix = keys::dead_letters_of(filter.sink_stored());
             let pairs = store.scan(&prefix, after.as_deref(), PAGE)?;
-            let next = pairs.last().filter(|_| pairs.len() == PAGE).map(|(key, _)| key.clone());
-            let letters: Result<Vec<_>, _> =
-                pairs.iter().map(|(key, value)| decode(key, value)).collect();
+            let next = pairs
+                .last()
+                .filter(|_| pairs.len() == PAGE)
+                .map(|(key, _)| key.clone());
+            let letters: Result<Vec<_>, _> = pairs
+                .iter()
+                .map(|(key, value)| decode(key, value))
+                .collect();
             let mut letters = letters?;
             letters.retain(|letter| filter.matches(letter));
             Ok(Page { letters, next })
@@ -121,7 +128,11 @@ impl Letters {
 
 /// `d/{sink}\0…`
 fn sink_of(key: &[u8]) -> String {
-    let sink = key.get(2..).unwrap_or_default().split(|byte| *byte == 0).next();
+    let sink = key
+        .get(2..)
+        .unwrap_or_default()
+        .split(|byte| *byte == 0)
+        .next();
     String::from_utf8_lossy(sink.unwrap_or_default()).into_owned()
 }
 

@@ -20,7 +20,11 @@ pub struct LetterName {
 impl LetterName {
     /// The name of `letter`.
     pub fn of(letter: &DeadLetter) -> Self {
-        Self { sink: letter.sink.clone(), id: letter.id.clone(), round: letter.round }
+        Self {
+            sink: letter.sink.clone(),
+            id: letter.id.clone(),
+            round: letter.round,
+        }
     }
 
     /// Its key in the store.
@@ -44,10 +48,16 @@ impl FromStr for LetterName {
             let (id, round) = rest.rsplit_once(':')?;
             let known = !sink.is_empty() && !id.is_empty() && !id.contains('\0');
             let (sink, id) = (stored_sink(sink).to_owned(), id.to_owned());
-            known.then_some(Self { sink, id, round: round.parse().ok()? })
+            known.then_some(Self {
+                sink,
+                id,
+                round: round.parse().ok()?,
+            })
         };
         parse().ok_or_else(|| {
-            format!("{text:?} names no letter; write SINK/ID:ROUND as `goldwire dlq list` prints it")
+            format!(
+                "{text:?} names no letter; write SINK/ID:ROUND as `goldwire dlq list` prints it"
+            )
         })
     }
 }

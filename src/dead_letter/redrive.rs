@@ -121,9 +121,12 @@ impl Redrive {
         let (mut report, mut after) = (Report::default(), None);
         loop {
             let page = self.letters.page(&filter, after).await?;
-            let left = work.max.map_or(u64::MAX, |max| max.saturating_sub(report.done));
+            let left = work
+                .max
+                .map_or(u64::MAX, |max| max.saturating_sub(report.done));
             let left = usize::try_from(left).unwrap_or(usize::MAX);
-            self.take(page.letters, left, work.dry_run, again, &mut report).await?;
+            self.take(page.letters, left, work.dry_run, again, &mut report)
+                .await?;
             progress(report.done);
             after = page.next;
             if after.is_none() || work.max.is_some_and(|max| report.done >= max) {
@@ -150,7 +153,10 @@ impl Redrive {
                 match self.way(&letter) {
                     Ok(way) => ways.push(way),
                     Err(why) => {
-                        report.skipped.push(Skipped { name: name.to_string(), why });
+                        report.skipped.push(Skipped {
+                            name: name.to_string(),
+                            why,
+                        });
                         continue;
                     }
                 }
@@ -162,7 +168,9 @@ impl Redrive {
             self.append(ways).await?;
             self.letters.close(&names).await?;
         }
-        report.done = report.done.saturating_add(u64::try_from(names.len()).unwrap_or_default());
+        report.done = report
+            .done
+            .saturating_add(u64::try_from(names.len()).unwrap_or_default());
         Ok(())
     }
 

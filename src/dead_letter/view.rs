@@ -7,7 +7,10 @@ use crate::time::Millis;
 
 /// A letter without its record, which may hold personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of DeadLetter, documented in proto/goldwire/v1/ledger.proto")]
+#[expect(
+    missing_docs,
+    reason = "the fields of DeadLetter, documented in proto/goldwire/v1/ledger.proto"
+)]
 pub struct LetterView {
     pub name: String,
     pub sink: String,
@@ -42,7 +45,11 @@ pub struct LetterView {
 
 impl From<&DeadLetter> for LetterView {
     fn from(letter: &DeadLetter) -> Self {
-        let kind = letter.kind().as_str_name().trim_start_matches("KIND_").to_lowercase();
+        let kind = letter
+            .kind()
+            .as_str_name()
+            .trim_start_matches("KIND_")
+            .to_lowercase();
         Self {
             name: LetterName::of(letter).to_string(),
             sink: shown_sink(&letter.sink).to_owned(),

@@ -21,8 +21,9 @@ pub enum LogFormat {
 /// # Errors
 /// If the filter cannot be read, or log lines go somewhere already.
 pub fn init_logs(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter.unwrap_or("info"))
-        .map_err(|error| format!("GOLDWIRE_LOG: {error}; write for example info,goldwire::task=debug"))?;
+    let filter = EnvFilter::try_new(filter.unwrap_or("info")).map_err(|error| {
+        format!("GOLDWIRE_LOG: {error}; write for example info,goldwire::task=debug")
+    })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -34,7 +34,9 @@ pub fn instruments() -> Result<(Arc<Metrics>, Registry), String> {
 /// If a series cannot be written as text.
 pub fn text(registry: &Registry) -> Result<String, String> {
     let encoder = prometheus::TextEncoder::new();
-    encoder.encode_to_string(&registry.gather()).map_err(|error| error.to_string())
+    encoder
+        .encode_to_string(&registry.gather())
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -63,9 +65,15 @@ mod tests {
             .collect();
         assert_eq!(names.len(), 11, "{text}");
         for name in names {
-            assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/metrics.md");
+            assert!(
+                docs.contains(&format!("`{name}`")),
+                "{name} is not in docs/metrics.md"
+            );
         }
-        assert!(text.contains("goldwire_lag_records{consumergroup=\"g\",partition=\"0\"} 3"), "{text}");
+        assert!(
+            text.contains("goldwire_lag_records{consumergroup=\"g\",partition=\"0\"} 3"),
+            "{text}"
+        );
         assert!(text.contains("goldwire_delivery_latency_seconds_bucket{sink=\"k\",le=\"30\"} 1"));
     }
 }

@@ -48,12 +48,21 @@ impl Desk {
     pub(super) async fn list(&self, filter: &Filter, max: usize) -> Result<Listed, CliError> {
         match self {
             Self::Files(redrive) => {
-                let letters = redrive.letters.list(filter, max).await.map_err(unavailable)?;
+                let letters = redrive
+                    .letters
+                    .list(filter, max)
+                    .await
+                    .map_err(unavailable)?;
                 let depth = redrive.letters.depth().await.map_err(unavailable)?;
-                Ok(Listed { depth, letters: letters.iter().map(LetterView::from).collect() })
+                Ok(Listed {
+                    depth,
+                    letters: letters.iter().map(LetterView::from).collect(),
+                })
             }
             Self::Running(running) => {
-                let request = running.request(Method::GET, "/dlq").query(&wanted(filter, max));
+                let request = running
+                    .request(Method::GET, "/dlq")
+                    .query(&wanted(filter, max));
                 running.json(request).await
             }
         }
@@ -67,7 +76,9 @@ impl Desk {
         match self {
             Self::Files(redrive) => Ok(LetterView::from(&find(redrive, name).await?)),
             Self::Running(running) => {
-                running.json(running.request(Method::GET, &format!("/dlq/{name}"))).await
+                running
+                    .json(running.request(Method::GET, &format!("/dlq/{name}")))
+                    .await
             }
         }
     }
@@ -104,11 +115,18 @@ impl Desk {
 impl Running {
     fn new(config: &Config) -> Result<Self, CliError> {
         tls::use_ring();
-        let client = Client::builder().no_proxy().connect_timeout(CONNECT).build();
+        let client = Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .build();
         let client =
             client.map_err(|_| CliError::Internal("no HTTP client can be made".to_owned()))?;
         let base = format!("http://{}", reachable(config.admin.address));
-        Ok(Self { client, base, token: config.admin.token.clone() })
+        Ok(Self {
+            client,
+            base,
+            token: config.admin.token.clone(),
+        })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -166,7 +184,14 @@ fn wanted(filter: &Filter, max: usize) -> Vec<(&'static str, String)> {
         ("subject", &filter.subject),
     ];
     let times = [("from", filter.from), ("until", filter.until)];
-    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?)));
-    let times = times.into_iter().filter_map(|(key, time)| Some((key, time?.to_string())));
-    texts.chain(times).chain([("max", max.to_string())]).collect()
+    let texts = texts
+        .into_iter()
+        .filter_map(|(key, text)| Some((key, text.clone()?)));
+    let times = times
+        .into_iter()
+        .filter_map(|(key, time)| Some((key, time?.to_string())));
+    texts
+        .chain(times)
+        .chain([("max", max.to_string())])
+        .collect()
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{CliError, ConfigArg, print, print_json};
 use crate::dead_letter::Work;
@@ -23,10 +24,12 @@ use filter::FilterArgs;
 
 /// List, show, redrive and discard dead letters.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
+#[command(
+    after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
     goldwire dlq show crm/0f8a…:0\n  goldwire dlq redrive --sink crm --dry-run\n  \
     goldwire dlq redrive --all\n  goldwire dlq discard crm/0f8a…:0\n\n\
-    A redriven record passes the same version guard as any other: an old one overwrites nothing.")]
+    A redriven record passes the same version guard as any other: an old one overwrites nothing."
+)]
 pub(super) struct DlqArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -82,7 +85,8 @@ impl WorkArgs {
     fn work(self) -> Result<Work, CliError> {
         let mut filter = self.filter.read(SystemClock.now())?;
         for name in &self.names {
-            name.parse::<crate::dead_letter::LetterName>().map_err(CliError::Usage)?;
+            name.parse::<crate::dead_letter::LetterName>()
+                .map_err(CliError::Usage)?;
         }
         filter.names = self.names;
         if filter.is_empty() != self.all {
@@ -93,7 +97,11 @@ impl WorkArgs {
             // Never quite empty, so that the other side sees that everything is meant.
             filter.from = Some(0);
         }
-        Ok(Work { filter, dry_run: self.dry_run, max: self.max })
+        Ok(Work {
+            filter,
+            dry_run: self.dry_run,
+            max: self.max,
+        })
     }
 }
 
@@ -102,20 +110,19 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
     match verb {
         Verb::List { filter, max } => {
             let filter = filter.read(SystemClock.now())?;
-            let listed = Desk::open(&config.load()?).await?.list(&filter, max).await?;
-            if json { print_json(out, &listed)? } else { print(out, &show::list(&listed))? }
+            let listed = Desk::open(&config.load()?)
+                .await?
+                .list(&filter, max)
+                .await?;
+            answer(out, json, &listed, show::list)
         }
         Verb::Show { name, original } => {
             let name = name.parse().map_err(CliError::Usage)?;
             let desk = Desk::open(&config.load()?).await?;
             if original {
-                let bytes = desk.original(&name).await?;
-                let written = out.write_all(&bytes).and_then(|()| out.flush());
-                written.map_err(|error| CliError::Unavailable(format!("output: {error}")))?;
-                return Ok(ExitCode::SUCCESS);
+                return print(out, &desk.original(&name).await?).map(|()| ExitCode::SUCCESS);
             }
-            let letter = desk.show(&name).await?;
-            if json { print_json(out, &letter)? } else { print(out, &show::letter(&letter))? }
+            answer(out, json, &desk.show(&name).await?, show::letter)
         }
         Verb::Redrive(args) => {
             let work = args.work()?;
@@ -123,15 +130,36 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             let bar = progress(&desk).await;
             let report = desk.redrive(&work, &|done| bar.set_position(done)).await?;
             bar.finish_and_clear();
-            let verb = if work.dry_run { "would be redriven" } else { "redriven" };
-            if json { print_json(out, &report)? } else { print(out, &show::report(&report, verb))? }
+            let verb = if work.dry_run {
+                "would be redriven"
+            } else {
+                "redriven"
+            };
+            answer(out, json, &report, |report| show::report(report, verb))
         }
         Verb::Discard(args) => {
             let work = args.work()?;
             let report = Desk::open(&config.load()?).await?.discard(&work).await?;
-            let verb = if work.dry_run { "would be discarded" } else { "discarded" };
-            if json { print_json(out, &report)? } else { print(out, &show::report(&report, verb))? }
+            let verb = if work.dry_run {
+                "would be discarded"
+            } else {
+                "discarded"
+            };
+            answer(out, json, &report, |report| show::report(report, verb))
         }
+    }
+}
+
+fn answer<T: Serialize>(
+    out: &mut impl Write,
+    json: bool,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<ExitCode, CliError> {
+    if json {
+        print_json(out, value)?;
+    } else {
+        print(out, text(value))?;
     }
     Ok(ExitCode::SUCCESS)
 }

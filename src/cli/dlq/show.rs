@@ -7,14 +7,36 @@ use crate::dead_letter::{LetterView, Report};
 pub(super) fn list(listed: &Listed) -> String {
     let mut text = String::new();
     for letter in &listed.letters {
-        let LetterView { name, reason, code, subject, last_time, .. } = letter;
-        text.push_str(&format!("{name}  {reason}  {code}  {subject}  {last_time}\n"));
+        let LetterView {
+            name,
+            reason,
+            code,
+            subject,
+            last_time,
+            ..
+        } = letter;
+        line(
+            &mut text,
+            &format!("{name}  {reason}  {code}  {subject}  {last_time}"),
+        );
     }
-    let depth: Vec<_> =
-        listed.depth.iter().map(|(sink, letters)| format!("{sink} {letters}")).collect();
-    let depth = if depth.is_empty() { "none".to_owned() } else { depth.join(", ") };
-    text.push_str(&format!("open: {depth}\n"));
+    let depth: Vec<_> = listed
+        .depth
+        .iter()
+        .map(|(sink, letters)| format!("{sink} {letters}"))
+        .collect();
+    let depth = if depth.is_empty() {
+        "none".to_owned()
+    } else {
+        depth.join(", ")
+    };
+    line(&mut text, &format!("open: {depth}"));
     text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }
 
 /// A line a field, then Kafka Connect's headers.
@@ -22,7 +44,13 @@ pub(super) fn letter(letter: &LetterView) -> String {
     let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let rows = [
         ("name", letter.name.clone()),
-        ("subject", format!("{} {} of {}", letter.subject, letter.object_type, letter.tenant)),
+        (
+            "subject",
+            format!(
+                "{} {} of {}",
+                letter.subject, letter.object_type, letter.tenant
+            ),
+        ),
         ("kind", letter.kind.clone()),
         ("version", number(letter.version)),
         ("commit time", number(letter.commit_time)),
@@ -34,15 +62,21 @@ pub(super) fn letter(letter: &LetterView) -> String {
         ("first", letter.first_time.clone()),
         ("last", letter.last_time.clone()),
         ("source", letter.source.clone()),
-        ("from", format!("{}[{}]@{}", letter.topic, letter.partition, letter.offset)),
-        ("record", format!("{} bytes; see --original", letter.original_bytes)),
+        (
+            "from",
+            format!("{}[{}]@{}", letter.topic, letter.partition, letter.offset),
+        ),
+        (
+            "record",
+            format!("{} bytes; see --original", letter.original_bytes),
+        ),
     ];
     let mut text = String::new();
     for (name, value) in rows {
-        text.push_str(&format!("{name:12} {value}\n"));
+        line(&mut text, &format!("{name:12} {value}"));
     }
     for (name, value) in &letter.headers {
-        text.push_str(&format!("{name}: {value}\n"));
+        line(&mut text, &format!("{name}: {value}"));
     }
     text
 }
@@ -51,10 +85,13 @@ pub(super) fn letter(letter: &LetterView) -> String {
 pub(super) fn report(report: &Report, verb: &str) -> String {
     let mut text = format!("{} {verb}\n", report.done);
     for (reason, letters) in &report.reasons {
-        text.push_str(&format!("  {letters} {reason}\n"));
+        line(&mut text, &format!("  {letters} {reason}"));
     }
     for skipped in &report.skipped {
-        text.push_str(&format!("{} stays: {}\n", skipped.name, skipped.why));
+        line(
+            &mut text,
+            &format!("{} stays: {}", skipped.name, skipped.why),
+        );
     }
     text
 }

@@ -14,12 +14,19 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
 fn names(top: &At<'_>, rules: &mut Rules<'_>) {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
     if let Some(app) = top.get("app")
-        && app.text().is_some_and(|text| text.is_empty() || !text.chars().all(plain))
+        && app
+            .text()
+            .is_some_and(|text| text.is_empty() || !text.chars().all(plain))
     {
-        rules.refuse(&app, "use letters, digits, `.`, `-` and `_` only: it names consumer groups");
+        rules.refuse(
+            &app,
+            "use letters, digits, `.`, `-` and `_` only: it names consumer groups",
+        );
     }
     if let Some(tenant) = top.get("tenant")
-        && tenant.text().is_some_and(|text| text.is_empty() || !text.chars().all(plain))
+        && tenant
+            .text()
+            .is_some_and(|text| text.is_empty() || !text.chars().all(plain))
     {
         rules.refuse(&tenant, "write the tenant's id, as in the URL of its API");
     }
@@ -31,7 +38,9 @@ fn names(top: &At<'_>, rules: &mut Rules<'_>) {
 }
 
 fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
-    let Some(listener) = top.get("webhook") else { return };
+    let Some(listener) = top.get("webhook") else {
+        return;
+    };
     if let Some(at) = listener.get("address")
         && address(&at).is_some_and(|parsed| parsed.is_err())
     {
@@ -51,11 +60,18 @@ fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
 }
 
 fn admin(top: &At<'_>, rules: &mut Rules<'_>) {
-    let Some(admin) = top.get("admin") else { return };
-    let Some(at) = admin.get("address") else { return };
+    let Some(admin) = top.get("admin") else {
+        return;
+    };
+    let Some(at) = admin.get("address") else {
+        return;
+    };
     match address(&at) {
         Some(Err(())) => {
-            rules.refuse(&at, "write an IP address and a port, such as 127.0.0.1:9464");
+            rules.refuse(
+                &at,
+                "write an IP address and a port, such as 127.0.0.1:9464",
+            );
         }
         Some(Ok(parsed)) if !parsed.ip().is_loopback() && admin.get("token").is_none() => {
             rules.refuse(&at, "add admin.token, or listen on 127.0.0.1");
@@ -90,7 +106,10 @@ fn reltio(top: &At<'_>, rules: &mut Rules<'_>) {
     if settle <= skew {
         let at = api.get("settle").or_else(|| api.get("clock_skew"));
         if let Some(at) = at {
-            rules.refuse(&at, "settle must be longer than clock_skew, or a read may miss the change");
+            rules.refuse(
+                &at,
+                "settle must be longer than clock_skew, or a read may miss the change",
+            );
         }
     }
 }
@@ -104,11 +123,15 @@ fn logs(top: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, "must be at least 4KiB");
     }
-    let partitions = of("partitions").and_then(|at| at.value.as_u64()).unwrap_or(8);
+    let partitions = of("partitions")
+        .and_then(|at| at.value.as_u64())
+        .unwrap_or(8);
     // Only whole segments are given back, so every partition needs one to write and one to read.
     let least = segment.saturating_mul(partitions).saturating_mul(2);
     if bytes(of("quota").as_ref(), "10GiB") < least {
-        let at = of("quota").or_else(|| of("segment")).or_else(|| of("partitions"));
+        let at = of("quota")
+            .or_else(|| of("segment"))
+            .or_else(|| of("partitions"));
         if let Some(at) = at {
             let remedy = format!("log.quota must be at least {least}B: two segments a partition");
             rules.refuse(&at, remedy);
@@ -119,7 +142,10 @@ fn logs(top: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(at) = inbox
         && bytes(Some(&at), "1GiB") < least
     {
-        rules.refuse(&at, format!("must be at least {least}B: two segments of log.segment"));
+        rules.refuse(
+            &at,
+            format!("must be at least {least}B: two segments of log.segment"),
+        );
     }
     if let Some(log) = &log {
         rules.period(log, &["keep"], ("0s", "365d"));
@@ -127,7 +153,9 @@ fn logs(top: &At<'_>, rules: &mut Rules<'_>) {
 }
 
 fn delivery(top: &At<'_>, rules: &mut Rules<'_>) {
-    let Some(delivery) = top.get("delivery") else { return };
+    let Some(delivery) = top.get("delivery") else {
+        return;
+    };
     rules.period(&delivery, &["commit_interval"], ("1ms", "1m"));
     // Kafka gives a member five minutes between polls.
     rules.period(&delivery, &["drain_timeout"], ("100ms", "4m"));
@@ -136,7 +164,9 @@ fn delivery(top: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, "must be at least 1KiB");
     }
-    let Some(retry) = delivery.get("retry") else { return };
+    let Some(retry) = delivery.get("retry") else {
+        return;
+    };
     let first = rules.period(&retry, &["first"], ("1ms", "1h"));
     let longest = rules.period(&retry, &["longest"], ("1ms", "1h"));
     if let (Some(first), Some(longest), Some(at)) = (first, longest, retry.get("longest"))

@@ -18,7 +18,10 @@ use super::{ByteSize, Period, Problems};
 
 /// Applies every rule.
 pub(super) fn check(check: &Check<'_>, problems: &mut Problems) {
-    let top = At { path: Path::default(), value: check.root };
+    let top = At {
+        path: Path::default(),
+        value: check.root,
+    };
     let mut rules = Rules { check, problems };
     rules.units(&top);
     engine::check(&top, &mut rules);
@@ -37,7 +40,10 @@ impl<'a> At<'a> {
     /// What stands at `key`, unless it is nothing.
     fn get(&self, key: &str) -> Option<At<'a>> {
         let value = self.value.get(key).filter(|value| !value.is_null())?;
-        Some(At { path: self.path.key(key), value })
+        Some(At {
+            path: self.path.key(key),
+            value,
+        })
     }
 
     /// The same, several keys down.
@@ -50,17 +56,27 @@ impl<'a> At<'a> {
     }
 
     fn is_true(&self, key: &str) -> bool {
-        self.value.get(key).and_then(Value::as_bool).unwrap_or_default()
+        self.value
+            .get(key)
+            .and_then(Value::as_bool)
+            .unwrap_or_default()
     }
 
     fn entries(&self) -> Vec<(&'a str, At<'a>)> {
         let entries = self.value.as_object().into_iter().flatten();
-        entries.filter_map(|(key, _)| Some((key.as_str(), self.get(key)?))).collect()
+        entries
+            .filter_map(|(key, _)| Some((key.as_str(), self.get(key)?)))
+            .collect()
     }
 
     fn items(&self) -> Vec<At<'a>> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
-        items.map(|(index, value)| At { path: self.path.index(index), value }).collect()
+        items
+            .map(|(index, value)| At {
+                path: self.path.index(index),
+                value,
+            })
+            .collect()
     }
 }
 
@@ -123,7 +139,10 @@ impl Rules<'_> {
         let Some(text) = at.text() else { return };
         let plain = text.starts_with("http://");
         if plain && !section.is_true("insecure_plain_http") {
-            self.refuse(&at, "use https://; secrets are sent there (insecure_plain_http is for tests)");
+            self.refuse(
+                &at,
+                "use https://; secrets are sent there (insecure_plain_http is for tests)",
+            );
         } else if !plain && !text.starts_with("https://") {
             self.refuse(&at, "write a URL that begins with https://");
         } else if text.contains(['{', '}']) {
@@ -134,7 +153,9 @@ impl Rules<'_> {
 
 /// A size as written, or the default.
 fn bytes(at: Option<&At<'_>>, default: &str) -> u64 {
-    let written = at.and_then(At::text).and_then(|text| text.parse::<bytesize::ByteSize>().ok());
+    let written = at
+        .and_then(At::text)
+        .and_then(|text| text.parse::<bytesize::ByteSize>().ok());
     written.map_or_else(|| ByteSize::from(default).get(), |size| size.as_u64())
 }
 
@@ -148,7 +169,10 @@ fn one_kind<'a>(
     kinds: [&'static str; 2],
     rules: &mut Rules<'_>,
 ) -> Option<(&'static str, At<'a>)> {
-    let there: Vec<_> = kinds.iter().filter_map(|kind| Some((*kind, at.get(kind)?))).collect();
+    let there: Vec<_> = kinds
+        .iter()
+        .filter_map(|kind| Some((*kind, at.get(kind)?)))
+        .collect();
     let [one, other] = kinds;
     match there.as_slice() {
         [only] => Some(only.clone()),
@@ -157,7 +181,10 @@ fn one_kind<'a>(
             None
         }
         _ => {
-            rules.refuse(at, format!("keep one of `{one}` and `{other}`; make the other a section of its own"));
+            rules.refuse(
+                at,
+                format!("keep one of `{one}` and `{other}`; make the other a section of its own"),
+            );
             None
         }
     }

@@ -4,14 +4,13 @@ use super::{At, Rules, one_kind};
 use crate::config::Period;
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
-    for (name, sink) in top.get("sinks").map(|sinks| sinks.entries()).unwrap_or_default() {
+    for (name, sink) in top
+        .get("sinks")
+        .map(|sinks| sinks.entries())
+        .unwrap_or_default()
+    {
         // The inbox has a group of that name, and ingest has dead letters of its own.
         self::name(name, &sink, &["inbox", "ingest"], rules);
-        if let Some(at) = sink.get("on_full")
-            && at.text() == Some("detach")
-        {
-            rules.refuse(&at, "only `stall` so far: a sink left behind would need a resync");
-        }
         match one_kind(&sink, ["salesforce", "warehouse"], rules) {
             Some(("salesforce", section)) => salesforce(top, &section, rules),
             Some((_, section)) => warehouse(&section, rules),
@@ -67,9 +66,14 @@ fn is_version(text: &str) -> bool {
 fn warehouse(section: &At<'_>, rules: &mut Rules<'_>) {
     let known = ["sqlite:", "postgres://", "postgresql://"];
     if let Some(at) = section.get("url")
-        && at.text().is_some_and(|text| !known.iter().any(|head| text.starts_with(head)))
+        && at
+            .text()
+            .is_some_and(|text| !known.iter().any(|head| text.starts_with(head)))
     {
-        rules.refuse(&at, "write sqlite:PATH or postgres://user:password@host/database");
+        rules.refuse(
+            &at,
+            "write sqlite:PATH or postgres://user:password@host/database",
+        );
     }
     rules.period(section, &["linger"], ("0s", "10s"));
     rules.period(section, &["statement_timeout"], ("100ms", "1h"));

@@ -20,7 +20,10 @@ const DIRECT: [&str; 6] = [
 const REQUIRED: [&str; 3] = ["bootstrap_servers", "topic", "group"];
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
-    let sources = top.get("sources").map(|sources| sources.entries()).unwrap_or_default();
+    let sources = top
+        .get("sources")
+        .map(|sources| sources.entries())
+        .unwrap_or_default();
     let mut paths = BTreeMap::new();
     for (name, source) in sources {
         super::sinks::name(name, &source, &["inbox", "reconcile"], rules);
@@ -41,14 +44,19 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
             && let Some(text) = path.text()
             && let Some(other) = paths.insert(text, name)
         {
-            rules.refuse(&path, format!("sources.{other} has this path; give each its own"));
+            rules.refuse(
+                &path,
+                format!("sources.{other} has this path; give each its own"),
+            );
         }
     }
 }
 
 /// What is not sent has to be read.
 fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
-    let Some(at) = section.get("completeness") else { return };
+    let Some(at) = section.get("completeness") else {
+        return;
+    };
     if at.get("fields").is_some() && top.get("reltio").is_none() {
         let remedy = "add the section `reltio`: objects with some members only are completed there";
         rules.refuse(&at, remedy);
@@ -56,38 +64,53 @@ fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
 }
 
 fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
-    match section.get("subscription") {
-        Some(subscription) => {
-            for key in DIRECT {
-                if let Some(at) = section.get(key) {
-                    rules.refuse(&at, "remove it, or remove `subscription`, which says the same");
-                }
-            }
-            self::subscription(&subscription, rules);
+    if let Some(subscription) = section.get("subscription") {
+        for at in DIRECT.iter().filter_map(|key| section.get(key)) {
+            rules.refuse(
+                &at,
+                "remove it, or remove `subscription`, which says the same",
+            );
         }
-        None => {
-            for key in REQUIRED {
-                if section.get(key).is_none() {
-                    rules.missing(section, key, "missing; add it, or INT-004's `subscription`");
-                }
-            }
-            topic(section.get("topic"), rules);
+        self::subscription(&subscription, rules);
+    } else {
+        for key in REQUIRED.iter().filter(|key| section.get(key).is_none()) {
+            rules.missing(section, key, "missing; add it, or INT-004's `subscription`");
         }
+        topic(section.get("topic"), rules);
     }
+    start(section, rules);
+    properties(section, rules);
+}
+
+fn start(section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(at) = section.get("start")
         && let Some(text) = at.text()
         && !["earliest", "latest"].contains(&text)
         && text.parse::<jiff::Timestamp>().is_err()
     {
-        rules.refuse(&at, "write earliest, latest, or a time such as 2026-03-01T00:00:00Z");
+        rules.refuse(
+            &at,
+            "write earliest, latest, or a time such as 2026-03-01T00:00:00Z",
+        );
     }
-    for (key, at) in section.get("properties").map(|all| all.entries()).unwrap_or_default() {
+}
+
+/// Properties that keys of the configuration say already, or that would break a guarantee.
+fn properties(section: &At<'_>, rules: &mut Rules<'_>) {
+    for (key, at) in section
+        .get("properties")
+        .map(|all| all.entries())
+        .unwrap_or_default()
+    {
         let owner = match key {
             "bootstrap.servers" | "metadata.broker.list" => "bootstrap_servers",
             "group.id" => "group",
             "auto.offset.reset" => "start",
             "enable.auto.commit" | "enable.auto.offset.store" => {
-                rules.refuse(&at, "remove it: positions are committed after a durable write only");
+                rules.refuse(
+                    &at,
+                    "remove it: positions are committed after a durable write only",
+                );
                 continue;
             }
             _ => continue,
@@ -126,7 +149,11 @@ fn webhook(section: &At<'_>, rules: &mut Rules<'_>) {
         rules.refuse(&at, "must be at least 1KiB");
     }
     let standard = section.get("scheme").and_then(|at| at.text()) == Some("standard");
-    for secret in section.get("secrets").map(|all| all.items()).unwrap_or_default() {
+    for secret in section
+        .get("secrets")
+        .map(|all| all.items())
+        .unwrap_or_default()
+    {
         if standard && secret.text().is_some_and(|text| !is_standard_secret(text)) {
             let remedy = "a secret of scheme `standard` is `whsec_` and 24 to 64 bytes in base64";
             rules.refuse(&secret, remedy);
@@ -136,7 +163,11 @@ fn webhook(section: &At<'_>, rules: &mut Rules<'_>) {
 
 /// Standard Webhooks 1.0: `whsec_` and base64 of 24 to 64 bytes.
 fn is_standard_secret(text: &str) -> bool {
-    let Some(encoded) = text.strip_prefix("whsec_") else { return false };
-    let key = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded));
+    let Some(encoded) = text.strip_prefix("whsec_") else {
+        return false;
+    };
+    let key = STANDARD
+        .decode(encoded)
+        .or_else(|_| STANDARD_NO_PAD.decode(encoded));
     key.is_ok_and(|key| (24..=64).contains(&key.len()))
 }

@@ -40,12 +40,17 @@ pub(crate) async fn serve(fixture: &Fixture, token: Option<&str>, live: bool) ->
         registry: fixture.registry.clone(),
         health: Arc::new(Halted { live }),
     };
-    let admin = Admin { address: ([127, 0, 0, 1], 0).into(), token: token.map(Secret::new) };
+    let admin = Admin {
+        address: ([127, 0, 0, 1], 0).into(),
+        token: token.map(Secret::new),
+    };
     admin::serve(&admin, state).await.unwrap()
 }
 
 fn client() -> Client {
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     Client::builder().no_proxy().build().unwrap()
 }
 
@@ -66,7 +71,13 @@ async fn a_halted_sink_is_live_and_ready_and_a_stuck_task_is_not_live() {
     let stuck = serve(&fixture, None, false).await;
     let answer = get(&stuck, "/livez").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.text().await.unwrap().contains("no progress for 60 s"));
+    assert!(
+        answer
+            .text()
+            .await
+            .unwrap()
+            .contains("no progress for 60 s")
+    );
     assert_eq!(status(get(&stuck, "/readyz")).await, 200);
 }
 
@@ -79,7 +90,11 @@ async fn with_a_token_only_health_is_open() {
     }
     for path in ["/metrics", "/topology", "/dlq", "/dlq/crm/a:0"] {
         assert_eq!(status(get(&handle, path)).await, 401, "{path}");
-        assert_eq!(status(get(&handle, path).bearer_auth("t0kem")).await, 401, "{path}");
+        assert_eq!(
+            status(get(&handle, path).bearer_auth("t0kem")).await,
+            401,
+            "{path}"
+        );
         let right = status(get(&handle, path).bearer_auth("t0ken")).await;
         assert!(right == 200 || right == 404, "{path} {right}");
     }
@@ -90,7 +105,10 @@ async fn without_a_token_another_hosts_name_is_refused_so_that_no_web_page_gets_
     let fixture = fixture(&[]);
     let handle = serve(&fixture, None, true).await;
     assert_eq!(status(get(&handle, "/dlq")).await, 200);
-    assert_eq!(status(get(&handle, "/dlq").header("host", "evil.example")).await, 403);
+    assert_eq!(
+        status(get(&handle, "/dlq").header("host", "evil.example")).await,
+        403
+    );
 }
 
 #[tokio::test]
@@ -100,11 +118,16 @@ async fn outside_loopback_there_is_no_listener_without_a_token() {
     handle.shutdown(std::time::Duration::from_secs(5)).await;
     let state = AdminState {
         redrive: fixture.redrive.clone(),
-        topology: Arc::new(Topology::of(&crate::config::parse(crate::config::FULL).unwrap())),
+        topology: Arc::new(Topology::of(
+            &crate::config::parse(crate::config::FULL).unwrap(),
+        )),
         registry: prometheus::Registry::new(),
         health: Arc::new(Halted { live: true }),
     };
-    let open = Admin { address: ([0, 0, 0, 0], 0).into(), token: None };
+    let open = Admin {
+        address: ([0, 0, 0, 0], 0).into(),
+        token: None,
+    };
     let why = admin::serve(&open, state).await.unwrap_err();
     assert!(why.contains("add admin.token"), "{why}");
 }
@@ -113,8 +136,17 @@ async fn outside_loopback_there_is_no_listener_without_a_token() {
 async fn metrics_and_topology_are_shown() {
     let fixture = fixture(&[]);
     let handle = serve(&fixture, None, true).await;
-    let text = get(&handle, "/metrics").send().await.unwrap().text().await.unwrap();
-    assert!(text.contains("goldwire_dead_letter_depth{sink=\"crm\"} 7"), "{text}");
+    let text = get(&handle, "/metrics")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        text.contains("goldwire_dead_letter_depth{sink=\"crm\"} 7"),
+        "{text}"
+    );
     let topology = get(&handle, "/topology").send().await.unwrap();
     let topology: serde_json::Value = topology.json().await.unwrap();
     assert_eq!(topology["sinks"][0]["group"], "goldwire.crm");
@@ -125,13 +157,24 @@ async fn metrics_and_topology_are_shown() {
 async fn letters_are_listed_shown_redriven_and_discarded_over_http() {
     let fixture = fixture(&[letter("crm", "a", "rejected"), undecodable("d")]);
     let handle = serve(&fixture, None, true).await;
-    let listed: Listed =
-        get(&handle, "/dlq?sink=crm").send().await.unwrap().json().await.unwrap();
-    assert_eq!((listed.letters.len(), listed.letters[0].name.as_str()), (1, "crm/a:0"));
+    let listed: Listed = get(&handle, "/dlq?sink=crm")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        (listed.letters.len(), listed.letters[0].name.as_str()),
+        (1, "crm/a:0")
+    );
     assert_eq!(listed.depth["ingest"], 1);
     assert_eq!(status(get(&handle, "/dlq/crm/zz:0")).await, 404);
     assert_eq!(status(get(&handle, "/dlq/crm/zz")).await, 400);
-    let original = get(&handle, "/dlq/ingest/d:0/original").send().await.unwrap();
+    let original = get(&handle, "/dlq/ingest/d:0/original")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(original.text().await.unwrap(), "{not json");
 
     let mut work = Work::default();
@@ -139,11 +182,27 @@ async fn letters_are_listed_shown_redriven_and_discarded_over_http() {
         let url = format!("http://{}{path}", handle.address());
         client().post(url).json(work)
     };
-    assert_eq!(status(post("/dlq/discard", &work)).await, 400, "everything at once is refused");
+    assert_eq!(
+        status(post("/dlq/discard", &work)).await,
+        400,
+        "everything at once is refused"
+    );
     work.filter.sink = Some("crm".to_owned());
-    let report: Report = post("/dlq/redrive", &work).send().await.unwrap().json().await.unwrap();
+    let report: Report = post("/dlq/redrive", &work)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!((report.done, records(&fixture.log).await.len()), (1, 1));
     work.filter.sink = Some("ingest".to_owned());
-    let report: Report = post("/dlq/discard", &work).send().await.unwrap().json().await.unwrap();
+    let report: Report = post("/dlq/discard", &work)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!((report.done, records(&fixture.inbox).await.len()), (1, 0));
 }

@@ -32,14 +32,21 @@ pub(crate) fn fixture(letters: &[DeadLetter]) -> Fixture {
     let (inbox, log) = (Arc::new(MemoryLog::new(1)), Arc::new(MemoryLog::new(8)));
     write(&store, letters);
     let redrive = Redrive {
-        letters: Letters::new(store.clone()),
-        inbox: inbox.clone(),
-        log: log.clone(),
+        letters: Letters::new(Arc::<TestStore>::clone(&store)),
+        inbox: Arc::<MemoryLog>::clone(&inbox),
+        log: Arc::<MemoryLog>::clone(&log),
         sinks: BTreeSet::from(["crm".to_owned(), "lake".to_owned()]),
         clock: Arc::new(TokioClock::starting_at(NOW)),
     };
     let (metrics, registry) = telemetry::instruments().unwrap();
-    Fixture { store, inbox, log, redrive, metrics, registry }
+    Fixture {
+        store,
+        inbox,
+        log,
+        redrive,
+        metrics,
+        registry,
+    }
 }
 
 fn write(store: &TestStore, letters: &[DeadLetter]) {
@@ -91,7 +98,10 @@ pub(crate) fn undecodable(id: &str) -> DeadLetter {
 pub(crate) async fn records(log: &MemoryLog) -> Vec<(u16, Bytes)> {
     let mut all = Vec::new();
     for partition in 0..log.identity().partitions {
-        let limit = ReadLimit { records: 1000, bytes: usize::MAX };
+        let limit = ReadLimit {
+            records: 1000,
+            bytes: usize::MAX,
+        };
         let read = log.read(partition, 0, limit).await.unwrap();
         all.extend(read.into_iter().map(|record| (partition, record.bytes)));
     }
@@ -103,33 +113,93 @@ fn all() -> Work {
 }
 
 async fn open(fixture: &Fixture) -> Vec<String> {
-    let letters = fixture.redrive.letters.list(&Filter::default(), 1000).await.unwrap();
-    letters.iter().map(|letter| LetterName::of(letter).to_string()).collect()
+    let letters = fixture
+        .redrive
+        .letters
+        .list(&Filter::default(), 1000)
+        .await
+        .unwrap();
+    letters
+        .iter()
+        .map(|letter| LetterName::of(letter).to_string())
+        .collect()
 }
 
 #[tokio::test]
 async fn letters_are_found_by_every_part_of_a_filter() {
     let mut late = letter("lake", "c", "exhausted");
     late.last_time = NOW - 10;
-    let letters =
-        [letter("crm", "a", "rejected"), letter("crm", "b", "exhausted"), late, undecodable("d")];
+    let letters = [
+        letter("crm", "a", "rejected"),
+        letter("crm", "b", "exhausted"),
+        late,
+        undecodable("d"),
+    ];
     let fixture = fixture(&letters);
-    let found = async |filter: Filter| {
-        let letters = fixture.redrive.letters.list(&filter, 1000).await.unwrap();
-        letters.iter().map(|letter| letter.id.clone()).collect::<String>()
-    };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(found(Filter::default()).await, "dabc");
-    assert_eq!(found(Filter { sink: some("crm"), ..Filter::default() }).await, "ab");
-    assert_eq!(found(Filter { sink: some("ingest"), ..Filter::default() }).await, "d");
-    assert_eq!(found(Filter { reason: some("exhausted"), ..Filter::default() }).await, "bc");
-    assert_eq!(found(Filter { subject: some("entities/a"), ..Filter::default() }).await, "a");
-    assert_eq!(found(Filter { from: Some(NOW - 10), ..Filter::default() }).await, "c");
-    assert_eq!(found(Filter { until: Some(NOW - 10), ..Filter::default() }).await, "dab");
-    let names = vec!["crm/b:0".to_owned()];
-    assert_eq!(found(Filter { names, ..Filter::default() }).await, "b");
+    let any = Filter::default;
+    let cases = [
+        (any(), "dabc"),
+        (
+            Filter {
+                sink: some("crm"),
+                ..any()
+            },
+            "ab",
+        ),
+        (
+            Filter {
+                sink: some("ingest"),
+                ..any()
+            },
+            "d",
+        ),
+        (
+            Filter {
+                reason: some("exhausted"),
+                ..any()
+            },
+            "bc",
+        ),
+        (
+            Filter {
+                subject: some("entities/a"),
+                ..any()
+            },
+            "a",
+        ),
+        (
+            Filter {
+                from: Some(NOW - 10),
+                ..any()
+            },
+            "c",
+        ),
+        (
+            Filter {
+                until: Some(NOW - 10),
+                ..any()
+            },
+            "dab",
+        ),
+        (
+            Filter {
+                names: vec!["crm/b:0".to_owned()],
+                ..any()
+            },
+            "b",
+        ),
+    ];
+    for (filter, ids) in cases {
+        let letters = fixture.redrive.letters.list(&filter, 1000).await.unwrap();
+        let found: String = letters.iter().map(|letter| letter.id.as_str()).collect();
+        assert_eq!(found, ids, "{filter:?}");
+    }
     let depth = fixture.redrive.letters.depth().await.unwrap();
-    let depth: Vec<_> = depth.iter().map(|(sink, letters)| (sink.as_str(), *letters)).collect();
+    let depth: Vec<_> = depth
+        .iter()
+        .map(|(sink, letters)| (sink.as_str(), *letters))
+        .collect();
     assert_eq!(depth, [("crm", 2), ("ingest", 1), ("lake", 1)]);
 }
 
@@ -139,10 +209,18 @@ async fn g1_a_sinks_letter_goes_back_addressed_with_the_next_round_and_is_closed
     let report = fixture.redrive.run(&all(), &|_| ()).await.unwrap();
     assert_eq!((report.done, report.reasons["rejected"]), (1, 1));
     let records = records(&fixture.log).await;
-    let [(partition, bytes)] = records.as_slice() else { panic!("{records:?}") };
+    let [(partition, bytes)] = records.as_slice() else {
+        panic!("{records:?}")
+    };
     let record = EventRecord::decode(bytes.clone()).unwrap();
-    assert_eq!((record.sink.as_str(), record.round, record.id.as_str()), ("crm", 1, "a"));
-    assert_eq!(*partition, partition_of(&Subject::new("t", "entities/a"), 8));
+    assert_eq!(
+        (record.sink.as_str(), record.round, record.id.as_str()),
+        ("crm", 1, "a")
+    );
+    assert_eq!(
+        *partition,
+        partition_of(&Subject::new("t", "entities/a"), 8)
+    );
     assert_eq!(open(&fixture).await, Vec::<String>::new());
 }
 
@@ -160,7 +238,8 @@ async fn ingests_letter_goes_back_to_the_inbox_as_it_was_received() {
 }
 
 #[tokio::test]
-async fn g1_when_the_close_fails_the_letter_stays_and_a_second_run_makes_a_copy_of_the_same_record() {
+async fn g1_when_the_close_fails_the_letter_stays_and_a_second_run_makes_a_copy_of_the_same_record()
+{
     let fixture = fixture(&[letter("crm", "a", "rejected")]);
     fixture.store.broken.store(true, Ordering::SeqCst);
     fixture.redrive.run(&all(), &|_| ()).await.unwrap_err();
@@ -174,11 +253,26 @@ async fn g1_when_the_close_fails_the_letter_stays_and_a_second_run_makes_a_copy_
 
 #[tokio::test]
 async fn a_dry_run_changes_nothing_and_max_bounds_the_work() {
-    let letters: Vec<_> = (0..90).map(|n| letter("crm", &format!("{n:03}"), "rejected")).collect();
+    let letters: Vec<_> = (0..90)
+        .map(|n| letter("crm", &format!("{n:03}"), "rejected"))
+        .collect();
     let fixture = fixture(&letters);
-    let report = fixture.redrive.run(&Work { dry_run: true, ..all() }, &|_| ()).await.unwrap();
+    let report = fixture
+        .redrive
+        .run(
+            &Work {
+                dry_run: true,
+                ..all()
+            },
+            &|_| (),
+        )
+        .await
+        .unwrap();
     assert_eq!((report.done, open(&fixture).await.len()), (90, 90));
-    let max = Work { max: Some(31), ..all() };
+    let max = Work {
+        max: Some(31),
+        ..all()
+    };
     let report = fixture.redrive.run(&max, &|_| ()).await.unwrap();
     assert_eq!((report.done, open(&fixture).await.len()), (31, 59));
     assert_eq!(records(&fixture.log).await.len(), 31);
@@ -197,7 +291,10 @@ async fn a_record_that_fails_again_at_once_is_not_redriven_in_a_circle() {
 
 #[tokio::test]
 async fn a_letter_of_a_sink_that_is_gone_stays_and_is_reported() {
-    let fixture = fixture(&[letter("old", "a", "rejected"), letter("crm", "b", "rejected")]);
+    let fixture = fixture(&[
+        letter("old", "a", "rejected"),
+        letter("crm", "b", "rejected"),
+    ]);
     let report = fixture.redrive.run(&all(), &|_| ()).await.unwrap();
     assert_eq!(report.done, 1);
     assert_eq!(report.skipped[0].name, "old/a:0");
@@ -213,7 +310,12 @@ async fn closing_a_letter_twice_is_closing_it_once() {
     let name: LetterName = "crm/a:0".parse().unwrap();
     assert!(fixture.redrive.letters.show(&name).await.unwrap().is_some());
     for _ in 0..2 {
-        fixture.redrive.letters.close(std::slice::from_ref(&name)).await.unwrap();
+        fixture
+            .redrive
+            .letters
+            .close(std::slice::from_ref(&name))
+            .await
+            .unwrap();
     }
     assert!(fixture.redrive.letters.show(&name).await.unwrap().is_none());
 }
@@ -221,5 +323,8 @@ async fn closing_a_letter_twice_is_closing_it_once() {
 #[test]
 fn g10_a_letter_is_shown_without_its_record() {
     let view = serde_json::to_string(&LetterView::from(&letter("crm", "a", "rejected"))).unwrap();
-    assert!(view.contains("REQUIRED_FIELD_MISSING") && !view.contains("Ada"), "{view}");
+    assert!(
+        view.contains("REQUIRED_FIELD_MISSING") && !view.contains("Ada"),
+        "{view}"
+    );
 }

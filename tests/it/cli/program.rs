@@ -32,7 +32,11 @@ pub(crate) struct Ran {
 
 /// Runs the program in `dir` and waits for its end.
 pub(crate) fn goldwire(dir: &Path, arguments: &[&str]) -> Ran {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_goldwire"))
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_goldwire"))
         .args(arguments)
         .current_dir(dir)
         .env_clear()
@@ -42,7 +46,11 @@ pub(crate) fn goldwire(dir: &Path, arguments: &[&str]) -> Ran {
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+    Ran {
+        code: status.code().unwrap(),
+        out: text(stdout),
+        err: text(stderr),
+    }
 }
 
 pub(crate) fn dir_with(config: &str) -> TempDir {
@@ -67,7 +75,9 @@ fn three_mistakes_are_three_lines_and_64() {
     assert!(lines[3].starts_with("webhook.deadline: found \"9s\"; must be from"));
     assert_eq!(ran.out, "");
 
-    let text = text.replace("tenantt", "tenant").replace("keep: 1h", "keep: long");
+    let text = text
+        .replace("tenantt", "tenant")
+        .replace("keep: 1h", "keep: long");
     let ran = goldwire(dir_with(&text).path(), &["check"]);
     assert_eq!((ran.code, ran.err.lines().count()), (64, 3), "{}", ran.err);
 }
@@ -78,10 +88,19 @@ fn what_init_writes_passes_check_and_is_never_overwritten() {
     let ran = goldwire(dir.path(), &["init"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let ran = goldwire(dir.path(), &["check"]);
-    assert_eq!((ran.code, ran.out.as_str()), (0, "ok: 2 sources, 2 sinks\n"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "ok: 2 sources, 2 sinks\n"),
+        "{}",
+        ran.err
+    );
     let again = goldwire(dir.path(), &["init"]);
     assert_eq!(again.code, 64);
-    assert!(again.err.contains("exists and is left alone"), "{}", again.err);
+    assert!(
+        again.err.contains("exists and is left alone"),
+        "{}",
+        again.err
+    );
     let printed = goldwire(dir.path(), &["init", "--output", "-"]);
     let written = std::fs::read_to_string(dir.path().join("goldwire.yaml")).unwrap();
     assert_eq!(printed.out, written);
@@ -99,10 +118,21 @@ fn init_names_every_variable_that_is_missing() {
         .unwrap();
     let err = String::from_utf8(bare.stderr).unwrap();
     assert_eq!(bare.status.code(), Some(64));
-    for name in ["RELTIO_TENANT", "KAFKA_SECRET", "WEBHOOK_SECRET", "SALESFORCE_CLIENT_SECRET"] {
-        assert!(err.contains(&format!("set the environment variable {name}")), "{name}: {err}");
+    for name in [
+        "RELTIO_TENANT",
+        "KAFKA_SECRET",
+        "WEBHOOK_SECRET",
+        "SALESFORCE_CLIENT_SECRET",
+    ] {
+        assert!(
+            err.contains(&format!("set the environment variable {name}")),
+            "{name}: {err}"
+        );
     }
-    assert!(err.lines().all(|line| line.contains("which is not set")), "{err}");
+    assert!(
+        err.lines().all(|line| line.contains("which is not set")),
+        "{err}"
+    );
 }
 
 #[test]
@@ -137,16 +167,27 @@ fn the_schema_is_json_and_accepts_the_full_example() {
     let schema = goldwire(dir.path(), &["schema"]).out;
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     let example: serde_json::Value = serde_saphyr::from_str(crate::config::FULL).unwrap();
-    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&example));
+    assert!(
+        jsonschema::validator_for(&schema)
+            .unwrap()
+            .is_valid(&example)
+    );
 }
 
 #[test]
 fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["run", "demo", "check", "topology", "dlq", "init", "webhook", "schema"] {
+    for command in [
+        "run", "demo", "check", "topology", "dlq", "init", "webhook", "schema",
+    ] {
         let ran = goldwire(dir.path(), &[command, "--help"]);
         assert_eq!(ran.code, 0, "{command}: {}", ran.err);
-        assert!(ran.out.contains(&format!("Examples:\n  goldwire {command}")), "{}", ran.out);
+        assert!(
+            ran.out
+                .contains(&format!("Examples:\n  goldwire {command}")),
+            "{}",
+            ran.out
+        );
     }
     let top = goldwire(dir.path(), &["--help"]).out;
     for code in ["0 ", "1 ", "64", "69", "70"] {
@@ -163,13 +204,24 @@ fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
 #[test]
 fn dlq_asks_which_letters_are_meant_before_it_touches_any() {
     let dir = dir_with(crate::config::FULL);
-    for words in [&["dlq", "discard"][..], &["dlq", "redrive", "--all", "--sink", "crm"]] {
+    for words in [
+        &["dlq", "discard"][..],
+        &["dlq", "redrive", "--all", "--sink", "crm"],
+    ] {
         let ran = goldwire(dir.path(), words);
         assert_eq!(ran.code, 64, "{}", ran.err);
         assert!(ran.err.contains("say which letters"), "{}", ran.err);
     }
     let ran = goldwire(dir.path(), &["dlq", "show", "nonsense"]);
-    assert!(ran.code == 64 && ran.err.contains("names no letter"), "{}", ran.err);
+    assert!(
+        ran.code == 64 && ran.err.contains("names no letter"),
+        "{}",
+        ran.err
+    );
     let ran = goldwire(dir.path(), &["dlq", "list", "--from", "yesterday"]);
-    assert!(ran.code == 64 && ran.err.contains("--from \"yesterday\""), "{}", ran.err);
+    assert!(
+        ran.code == 64 && ran.err.contains("--from \"yesterday\""),
+        "{}",
+        ran.err
+    );
 }

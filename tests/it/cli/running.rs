@@ -11,7 +11,10 @@ use super::program::{Ran, dir_with, goldwire};
 /// A configuration whose data directory cannot be opened, and whose admin listener is `address`.
 fn config(address: SocketAddr) -> TempDir {
     let text = crate::config::FULL
-        .replace("data_dir: /var/lib/goldwire", "data_dir: goldwire.yaml/not-a-directory")
+        .replace(
+            "data_dir: /var/lib/goldwire",
+            "data_dir: goldwire.yaml/not-a-directory",
+        )
         .replace("address: 127.0.0.1:9464", &format!("address: {address}"));
     dir_with(&text)
 }
@@ -19,7 +22,9 @@ fn config(address: SocketAddr) -> TempDir {
 /// The program runs beside the server that it asks.
 async fn run(dir: &TempDir, words: &'static [&'static str]) -> Ran {
     let dir = dir.path().to_owned();
-    tokio::task::spawn_blocking(move || goldwire(&dir, words)).await.unwrap()
+    tokio::task::spawn_blocking(move || goldwire(&dir, words))
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,20 +35,40 @@ async fn letters_are_handled_by_the_process_that_has_them_open() {
 
     let listed = run(&dir, &["dlq", "list", "--sink", "crm"]).await;
     assert_eq!(listed.code, 0, "{}", listed.err);
-    assert!(listed.out.starts_with("crm/a:0  rejected  REQUIRED_FIELD_MISSING  entities/a  "));
-    assert!(listed.out.ends_with("open: crm 1, ingest 1\n"), "{}", listed.out);
+    assert!(
+        listed
+            .out
+            .starts_with("crm/a:0  rejected  REQUIRED_FIELD_MISSING  entities/a  ")
+    );
+    assert!(
+        listed.out.ends_with("open: crm 1, ingest 1\n"),
+        "{}",
+        listed.out
+    );
 
     let shown = run(&dir, &["dlq", "show", "crm/a:0"]).await.out;
-    assert!(shown.contains("__connect.errors.connector.name: crm\n"), "{shown}");
+    assert!(
+        shown.contains("__connect.errors.connector.name: crm\n"),
+        "{shown}"
+    );
     assert!(!shown.contains("Ada"), "{shown}");
     let original = run(&dir, &["dlq", "show", "ingest/d:0", "--original"]).await;
     assert_eq!(original.out, "{not json");
 
     let dry = run(&dir, &["dlq", "redrive", "--all", "--dry-run"]).await;
-    assert_eq!(dry.out, "2 would be redriven\n  1 rejected\n  1 undecodable\n", "{}", dry.err);
+    assert_eq!(
+        dry.out, "2 would be redriven\n  1 rejected\n  1 undecodable\n",
+        "{}",
+        dry.err
+    );
     assert_eq!(records(&fixture.log).await.len(), 0);
     let done = run(&dir, &["dlq", "redrive", "crm/a:0", "--json"]).await;
-    assert!(done.out.contains("\"done\": 1"), "{} {}", done.out, done.err);
+    assert!(
+        done.out.contains("\"done\": 1"),
+        "{} {}",
+        done.out,
+        done.err
+    );
     assert_eq!(records(&fixture.log).await.len(), 1);
     let gone = run(&dir, &["dlq", "discard", "--sink", "ingest"]).await;
     assert_eq!(gone.out, "1 discarded\n  1 undecodable\n", "{}", gone.err);
@@ -58,11 +83,19 @@ async fn another_token_is_told_and_nobody_at_home_is_69() {
     let dir = config(handle.address());
     let refused = run(&dir, &["dlq", "list"]).await;
     assert_eq!(refused.code, 69);
-    assert!(refused.err.contains("another admin.token"), "{}", refused.err);
+    assert!(
+        refused.err.contains("another admin.token"),
+        "{}",
+        refused.err
+    );
     handle.shutdown(std::time::Duration::from_secs(5)).await;
     let nobody = run(&dir, &["dlq", "list"]).await;
     assert_eq!(nobody.code, 69);
-    assert!(nobody.err.contains("nobody answers at admin.address"), "{}", nobody.err);
+    assert!(
+        nobody.err.contains("nobody answers at admin.address"),
+        "{}",
+        nobody.err
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,10 +24,13 @@ impl Store for TestStore {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
         let pairs = self.pairs.lock().unwrap();
-        let matching = pairs
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after));
-        Ok(matching.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+        let matching = pairs.iter().filter(|(key, _)| {
+            key.starts_with(prefix) && after.is_none_or(|after| key.as_slice() > after)
+        });
+        Ok(matching
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -38,10 +38,17 @@ impl Walk<'_> {
     fn variant(&self, schema: &Value, value: &Value) -> (String, Value, bool) {
         let (name, schema) = self.resolve(schema);
         for list in ["anyOf", "oneOf"] {
-            for variant in schema.get(list).and_then(Value::as_array).into_iter().flatten() {
+            for variant in schema
+                .get(list)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 let keys = variant.get("required").and_then(Value::as_array);
                 let fits = match keys {
-                    Some(keys) => keys.iter().all(|key| value.get(key.as_str().unwrap()).is_some()),
+                    Some(keys) => keys
+                        .iter()
+                        .all(|key| value.get(key.as_str().unwrap()).is_some()),
                     None => match variant.get("type").and_then(Value::as_str) {
                         Some("string") => value.is_string(),
                         other => other != Some("null"),
@@ -78,7 +85,9 @@ impl Walk<'_> {
                 (false, path) => format!("{path}.{key}"),
             };
             // What tells the variants of a value apart is not required by itself.
-            let listed = required.as_array().is_some_and(|all| all.contains(&json!(key)));
+            let listed = required
+                .as_array()
+                .is_some_and(|all| all.contains(&json!(key)));
             self.place(&below, &pointer, &path, listed && !tagged);
             self.visit(&below, value, &pointer, &path);
         }
@@ -86,20 +95,29 @@ impl Walk<'_> {
 
     fn place(&mut self, schema: &Value, pointer: &str, path: &str, required: bool) {
         let (_, resolved) = self.resolve(schema);
-        let anything = ["type", "anyOf", "oneOf"].iter().all(|key| resolved.get(key).is_none());
-        let wrong = match resolved {
-            _ if anything => None,
-            schema if schema.get("type") == Some(&json!("boolean")) => Some(json!([])),
-            _ => Some(json!(true)),
-        };
+        let anything = ["type", "anyOf", "oneOf"]
+            .iter()
+            .all(|key| resolved.get(key).is_none());
+        let is_boolean = resolved.get("type") == Some(&json!("boolean"));
+        let other = if is_boolean { json!([]) } else { json!(true) };
+        let wrong = (!anything).then_some(other);
         let (pointer, path) = (pointer.to_owned(), path.to_owned());
-        self.places.push(Place { pointer, path, required, wrong });
+        self.places.push(Place {
+            pointer,
+            path,
+            required,
+            wrong,
+        });
     }
 }
 
 fn walked() -> (Vec<Place>, BTreeSet<(String, String)>, Value) {
     let schema = config::schema();
-    let mut walk = Walk { schema: &schema, places: Vec::new(), met: BTreeSet::new() };
+    let mut walk = Walk {
+        schema: &schema,
+        places: Vec::new(),
+        met: BTreeSet::new(),
+    };
     walk.visit(&schema, &full(), "", "");
     let (places, met) = (walk.places, walk.met);
     (places, met, schema)
@@ -113,16 +131,26 @@ fn the_example_holds_every_key_of_the_schema() {
         all.insert((String::new(), key.clone()));
     }
     for (name, schema) in schema["$defs"].as_object().unwrap() {
-        let variants = ["oneOf", "anyOf"].into_iter().filter_map(|list| schema.get(list)?.as_array());
+        let variants = ["oneOf", "anyOf"]
+            .into_iter()
+            .filter_map(|list| schema.get(list)?.as_array());
         for schema in variants.flatten().chain([schema]) {
-            for key in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            for key in schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+            {
                 all.insert((name.clone(), key.0.clone()));
             }
         }
     }
     // A secret's file is tested where the file exists.
     all.remove(&("Secret".to_owned(), "file".to_owned()));
-    assert_eq!(all.difference(&met).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+    assert_eq!(
+        all.difference(&met).collect::<Vec<_>>(),
+        Vec::<&(String, String)>::new()
+    );
 }
 
 #[test]
@@ -133,11 +161,19 @@ fn the_removal_of_every_required_key_is_named_by_its_path() {
     for place in required {
         let mut tree = full();
         let (parent, key) = place.pointer.rsplit_once('/').unwrap();
-        tree.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+        tree.pointer_mut(parent)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(key)
+            .unwrap();
         let found = problems(&tree);
         assert_eq!(found.len(), 1, "{}: {found:?}", place.path);
         let expected = format!("{}: missing; add it: ", place.path);
-        assert!(found[0].starts_with(&expected), "{expected} is not {found:?}");
+        assert!(
+            found[0].starts_with(&expected),
+            "{expected} is not {found:?}"
+        );
     }
 }
 
@@ -151,7 +187,11 @@ fn a_wrong_type_of_every_key_is_named_by_its_path() {
         *tree.pointer_mut(&place.pointer).unwrap() = wrong.clone();
         let found = problems(&tree);
         assert_eq!(found.len(), 1, "{}: {found:?}", place.path);
-        assert!(found[0].starts_with(&format!("{}: found ", place.path)), "{}: {found:?}", place.path);
+        assert!(
+            found[0].starts_with(&format!("{}: found ", place.path)),
+            "{}: {found:?}",
+            place.path
+        );
         assert!(found[0].contains("; write "), "{found:?}");
     }
 }

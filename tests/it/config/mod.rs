@@ -12,8 +12,9 @@ pub(crate) const FULL: &str = include_str!("full.yaml");
 pub(crate) fn env(name: &str) -> Option<String> {
     let value = match name {
         "RELTIO_CLIENT_ID" => "client",
-        "RELTIO_CLIENT_SECRET" | "KAFKA_PASSWORD" | "HOOK_SECRET" => "s3cret!",
-        "SF_SECRET" | "ADMIN_TOKEN" => "s3cret!",
+        "RELTIO_CLIENT_SECRET" | "KAFKA_PASSWORD" | "HOOK_SECRET" | "SF_SECRET" | "ADMIN_TOKEN" => {
+            "s3cret!"
+        }
         "WAREHOUSE_URL" => "postgres://u:s3cret!@h/d",
         _ => return None,
     };
@@ -49,7 +50,12 @@ fn with(pointer: &str, value: impl Into<Value>) -> Value {
 fn without(pointer: &str) -> Value {
     let mut tree = full();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
-    tree.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+    tree.pointer_mut(parent)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove(key)
+        .unwrap();
     tree
 }
 
@@ -89,9 +95,15 @@ fn the_subscription_of_int_004_is_taken_as_it_stands() {
     let config = parse(&text).unwrap_or_else(|error| panic!("{error}"));
     let kafka = config.sources["streams"].kafka.as_ref().unwrap();
     let subscription = kafka.subscription.as_ref().unwrap();
-    assert_eq!(subscription.event_types, ["MERGE", "UPDATE", "CREATE", "UNMERGE"]);
+    assert_eq!(
+        subscription.event_types,
+        ["MERGE", "UPDATE", "CREATE", "UNMERGE"]
+    );
     assert!(subscription.include_relationships);
-    assert_eq!(subscription.kafka_config.consumer_group, "crm-sync-consumer");
+    assert_eq!(
+        subscription.kafka_config.consumer_group,
+        "crm-sync-consumer"
+    );
 }
 
 #[test]
@@ -108,8 +120,14 @@ fn three_mistakes_are_three_messages_with_path_value_and_remedy() {
         "sinks.crm.salesforce.login_url: found \"http://example.my.salesforce.com\"; use https://; \
          secrets are sent there (insecure_plain_http is for tests)"
     );
-    assert_eq!(lines[1], "sinks.lake.warehouse.batch: found \"lots\"; write a whole number");
-    assert_eq!(lines[2], "webhook.deadline: found \"9s\"; must be from 100ms to 5s");
+    assert_eq!(
+        lines[1],
+        "sinks.lake.warehouse.batch: found \"lots\"; write a whole number"
+    );
+    assert_eq!(
+        lines[2],
+        "webhook.deadline: found \"9s\"; must be from 100ms to 5s"
+    );
 }
 
 #[test]
@@ -132,8 +150,10 @@ fn an_unknown_key_names_the_nearest_known_one() {
     let tree = with("/log/zebra", 1);
     assert_eq!(
         problems(&tree),
-        ["log.zebra: found an unknown key; remove it; known here: disk_reserve, keep, partitions, \
-          quota, segment"]
+        [
+            "log.zebra: found an unknown key; remove it; known here: disk_reserve, keep, partitions, \
+          quota, segment"
+        ]
     );
 }
 
@@ -154,7 +174,12 @@ fn a_variable_cannot_change_the_structure() {
         name => env(name),
     };
     let error = config::parse(&text, &env).unwrap_err();
-    assert!(error.to_string().starts_with("tenant: found the value of a variable;"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("tenant: found the value of a variable;"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -169,8 +194,10 @@ fn a_secret_file_is_read_without_its_line_break_and_a_missing_one_is_named() {
     let absent = serde_json::json!({ "file": "/nowhere/secret" });
     assert_eq!(
         problems(&with("/reltio/client_secret", absent)),
-        ["reltio.client_secret.file: found \"/nowhere/secret\"; entity not found; make the file \
-          readable"]
+        [
+            "reltio.client_secret.file: found \"/nowhere/secret\"; entity not found; make the file \
+          readable"
+        ]
     );
 }
 
@@ -189,8 +216,13 @@ fn g10_no_problem_shows_a_secret() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(!lines[0].contains("s3cret"), "{lines:?}");
     }
-    let broken = parse("admin: {token: s3cret\n  x: [\n").unwrap_err().to_string();
-    assert!(broken.contains("line ") && !broken.contains("s3cret"), "{broken}");
+    let broken = parse("admin: {token: s3cret\n  x: [\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        broken.contains("line ") && !broken.contains("s3cret"),
+        "{broken}"
+    );
     let config = format!("{:?}", parse(FULL).unwrap());
     assert!(!config.contains("s3cret"), "{config}");
 }

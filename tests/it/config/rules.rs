@@ -8,16 +8,31 @@ use super::{problems, with, without};
 fn refused(tree: &Value, path: &str, remedy: &str) {
     let found = problems(tree);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with(&format!("{path}: ")), "{path} is not {found:?}");
+    assert!(
+        found[0].starts_with(&format!("{path}: ")),
+        "{path} is not {found:?}"
+    );
     assert!(found[0].contains(remedy), "{remedy} is not in {found:?}");
 }
 
 #[test]
 fn a_source_and_a_sink_have_exactly_one_kind() {
-    refused(&with("/sinks/lake", json!({})), "sinks.lake", "add exactly one of");
+    refused(
+        &with("/sinks/lake", json!({})),
+        "sinks.lake",
+        "add exactly one of",
+    );
     let url = json!({ "url": "sqlite:x" });
-    refused(&with("/sinks/crm/warehouse", url), "sinks.crm", "keep one of");
-    refused(&with("/sources/hook", json!({})), "sources.hook", "add exactly one of");
+    refused(
+        &with("/sinks/crm/warehouse", url),
+        "sinks.crm",
+        "keep one of",
+    );
+    refused(
+        &with("/sources/hook", json!({})),
+        "sources.hook",
+        "add exactly one of",
+    );
 }
 
 #[test]
@@ -29,8 +44,16 @@ fn a_webhook_source_needs_a_listener_and_the_listener_tls() {
     refused(&tree, "webhook.tls", "trusted_proxy");
     tree["webhook"]["insecure_plain_http"] = json!(true);
     assert_eq!(problems(&tree), Vec::<String>::new());
-    refused(&with("/webhook/insecure_plain_http", true), "webhook.tls", "remove it");
-    refused(&with("/webhook/address", "localhost:1"), "webhook.address", "IP address and a port");
+    refused(
+        &with("/webhook/insecure_plain_http", true),
+        "webhook.tls",
+        "remove it",
+    );
+    refused(
+        &with("/webhook/address", "localhost:1"),
+        "webhook.address",
+        "IP address and a port",
+    );
 }
 
 #[test]
@@ -46,7 +69,10 @@ fn what_needs_the_api_is_refused_without_it() {
     let mut tree = without("/reltio");
     let found = problems(&tree);
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].starts_with("reltio: missing; add Reltio's API"), "{found:?}");
+    assert!(
+        found[0].starts_with("reltio: missing; add Reltio's API"),
+        "{found:?}"
+    );
     assert!(found[1].starts_with("sources.hook.webhook.completeness: found a mapping; add the"));
     tree["sources"]["hook"]["webhook"]["completeness"] = json!("whole");
     tree["sinks"].as_object_mut().unwrap().remove("crm");
@@ -56,10 +82,25 @@ fn what_needs_the_api_is_refused_without_it() {
 #[test]
 fn a_subscription_excludes_the_direct_keys_and_their_absence_demands_it() {
     let topic = with("/sources/stream/kafka/topic", "t");
-    refused(&topic, "sources.stream.kafka.topic", "remove it, or remove `subscription`");
-    refused(&without("/sources/topic/kafka/group"), "sources.topic.kafka.group", "missing");
-    let some = with("/sources/stream/kafka/subscription/attributes", json!(["FirstName"]));
-    refused(&some, "sources.stream.kafka.subscription.attributes", "only [\"*\"] so far");
+    refused(
+        &topic,
+        "sources.stream.kafka.topic",
+        "remove it, or remove `subscription`",
+    );
+    refused(
+        &without("/sources/topic/kafka/group"),
+        "sources.topic.kafka.group",
+        "missing",
+    );
+    let some = with(
+        "/sources/stream/kafka/subscription/attributes",
+        json!(["FirstName"]),
+    );
+    refused(
+        &some,
+        "sources.stream.kafka.subscription.attributes",
+        "only [\"*\"] so far",
+    );
 }
 
 #[test]
@@ -70,9 +111,14 @@ fn a_topic_knows_the_tenant_and_no_other_variable() {
 
 #[test]
 fn two_webhook_sources_do_not_share_a_path() {
-    let hook = json!({ "webhook": { "path": "/reltio-webhook", "scheme": "reltio", "secrets": ["x"] } });
+    let hook =
+        json!({ "webhook": { "path": "/reltio-webhook", "scheme": "reltio", "secrets": ["x"] } });
     let tree = with("/sources/second", hook);
-    refused(&tree, "sources.second.webhook.path", "sources.hook has this path");
+    refused(
+        &tree,
+        "sources.second.webhook.path",
+        "sources.hook has this path",
+    );
 }
 
 #[test]
@@ -88,7 +134,11 @@ fn a_standard_secret_is_whsec_and_base64() {
 
 #[test]
 fn plain_http_is_meant_or_refused() {
-    refused(&with("/reltio/url", "http://h/a"), "reltio.url", "use https://");
+    refused(
+        &with("/reltio/url", "http://h/a"),
+        "reltio.url",
+        "use https://",
+    );
     let braces = "https://{environment}.reltio.com/reltio/api/t";
     refused(&with("/reltio/url", braces), "reltio.url", "braces");
     let mut tree = with("/reltio/url", "http://127.0.0.1:1/reltio/api/t");
@@ -98,39 +148,76 @@ fn plain_http_is_meant_or_refused() {
 
 #[test]
 fn durations_and_sizes_are_sensible() {
-    refused(&with("/webhook/deadline", "6s"), "webhook.deadline", "from 100ms to 5s");
-    refused(&with("/delivery/drain_timeout", "10m"), "delivery.drain_timeout", "to 4m");
-    refused(&with("/reltio/settle", "1s"), "reltio.settle", "longer than clock_skew");
-    refused(&with("/delivery/retry/longest", "100ms"), "delivery.retry.longest", "retry.first");
-    refused(&with("/log/quota", "100MiB"), "log.quota", "two segments a partition");
+    refused(
+        &with("/webhook/deadline", "6s"),
+        "webhook.deadline",
+        "from 100ms to 5s",
+    );
+    refused(
+        &with("/delivery/drain_timeout", "10m"),
+        "delivery.drain_timeout",
+        "to 4m",
+    );
+    refused(
+        &with("/reltio/settle", "1s"),
+        "reltio.settle",
+        "longer than clock_skew",
+    );
+    refused(
+        &with("/delivery/retry/longest", "100ms"),
+        "delivery.retry.longest",
+        "retry.first",
+    );
+    refused(
+        &with("/log/quota", "100MiB"),
+        "log.quota",
+        "two segments a partition",
+    );
     refused(&with("/inbox/quota", "1MiB"), "inbox.quota", "two segments");
     let beyond = "99999999999999999999999d";
     refused(&with("/log/keep", beyond), "log.keep", "write a duration");
     refused(&with("/log/keep", "soon"), "log.keep", "write a duration");
-    refused(&with("/webhook/connections", 5_000_000_000_u64), "webhook.connections", "at most");
-}
-
-#[test]
-fn what_is_not_built_yet_is_refused_and_not_ignored() {
-    refused(&with("/sinks/crm/on_full", "detach"), "sinks.crm.on_full", "only `stall` so far");
+    refused(
+        &with("/webhook/connections", 5_000_000_000_u64),
+        "webhook.connections",
+        "at most",
+    );
 }
 
 #[test]
 fn names_that_goldwire_uses_itself_are_refused() {
     let sink = json!({ "warehouse": { "url": "sqlite:x" } });
-    refused(&with("/sinks/inbox", sink.clone()), "sinks.inbox", "name it otherwise");
-    refused(&with("/sinks/a b", sink), "sinks[\"a b\"]", "letters, digits");
+    refused(
+        &with("/sinks/inbox", sink.clone()),
+        "sinks.inbox",
+        "name it otherwise",
+    );
+    refused(
+        &with("/sinks/a b", sink),
+        "sinks[\"a b\"]",
+        "letters, digits",
+    );
 }
 
 #[test]
 fn properties_that_another_key_says_are_refused() {
-    let tree = with("/sources/topic/kafka/properties", json!({ "group.id": "g" }));
+    let tree = with(
+        "/sources/topic/kafka/properties",
+        json!({ "group.id": "g" }),
+    );
     let path = "sources.topic.kafka.properties[\"group.id\"]";
     refused(&tree, path, "the key `group` says it");
 }
 
 #[test]
 fn a_number_with_a_point_is_the_whole_number_it_is() {
-    assert_eq!(problems(&with("/log/partitions", 4.0)), Vec::<String>::new());
-    refused(&with("/log/partitions", 4.5), "log.partitions", "write a whole number");
+    assert_eq!(
+        problems(&with("/log/partitions", 4.0)),
+        Vec::<String>::new()
+    );
+    refused(
+        &with("/log/partitions", 4.5),
+        "log.partitions",
+        "write a whole number",
+    );
 }
