@@ -13,12 +13,13 @@
 //! ```
 
 // What everything speaks of.
+mod dir_lock;
 pub mod event;
 pub mod time;
 
 // From the outside to the event log.
 pub mod decode;
-//pub mod ingest;
+pub mod ingest;
 pub mod log;
 pub mod reltio;
 pub mod source;
@@ -35,6 +36,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod instance;
 pub mod telemetry;
 pub mod tls;
 pub mod topology;

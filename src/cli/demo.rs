@@ -1,35 +1,41 @@
 //! `goldwire demo`: the whole system against faithful servers of its own.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::CliError;
+use super::run::{serve_admin, stop_signal};
+use super::{CliError, load, print};
+use crate::demo::{Demo, DemoSettings, Sabotage};
+use crate::telemetry;
+use crate::time::{SharedClock, SystemClock};
 
 /// Show it at work: a tenant, a CRM and a warehouse in this process, and a check of what they hold.
 ///
 /// Needs no configuration and no network. Ends with 0 if every sink holds what the tenant says,
-/// with 1 if not.
+/// with 1 if not. The embedded broker keeps about 5 MB a partition, so the topic gets as many
+/// partitions as the script needs to stay well below.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  goldwire demo\n  goldwire demo --events 20000 --rate 2000\n  \
-    goldwire demo --sabotage lose      see that the check finds a lost write"
+    goldwire demo --sabotage lose      see that the check finds a lost write\n  \
+    goldwire demo --serve              look at /metrics, /topology, /dlq afterwards"
 )]
 pub struct DemoArgs {
-    /// How many events happen
-    #[arg(long, default_value_t = 2000, value_name = "N")]
-    pub events: u64,
+    /// How many events happen; copies, late ones and malformed ones come on top
+    #[arg(long, default_value_t = 3000, value_name = "N")]
+    pub events: usize,
     /// How many a second
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 300, value_name = "N")]
     pub rate: u32,
     /// What happens, exactly: the same seed is the same history
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,
-    /// Keep the admin listener up there after the end, until Ctrl-C
-    #[arg(long, value_name = "ADDRESS")]
-    pub serve: Option<SocketAddr>,
+    /// Stay up after the end, with the admin listener and the webhooks, until Ctrl-C
+    #[arg(long)]
+    pub serve: bool,
     /// Work in this directory and leave it there, instead of in one that goes away
     #[arg(long, value_name = "DIRECTORY")]
     pub keep: Option<PathBuf>,
@@ -38,21 +44,54 @@ pub struct DemoArgs {
     pub sabotage: Option<Sabotage>,
 }
 
-/// Which guarantee is broken on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sabotage {
-    /// Says that a write succeeded which was never made
-    Lose,
-    /// Makes a write twice
-    Double,
-    /// Writes an older version over a newer one
-    Regress,
+/// Runs it.
+pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
+    let unavailable = |error: std::io::Error| CliError::Unavailable(error.to_string());
+    let passing = tempfile::tempdir().map_err(unavailable)?;
+    let dir = args
+        .keep
+        .clone()
+        .unwrap_or_else(|| passing.path().to_owned());
+    std::fs::create_dir_all(&dir).map_err(unavailable)?;
+    let settings = DemoSettings {
+        events: args.events,
+        rate: args.rate,
+        seed: args.seed,
+        dir: std::path::absolute(&dir).map_err(unavailable)?,
+        sabotage: args.sabotage,
+    };
+    let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
+    let told = stop_signal()?;
+    let mut out = std::io::stdout();
+    let demo = Demo::play(&settings, metrics, &registry, &mut out).await;
+    let demo = demo.map_err(CliError::Unavailable)?;
+    if args.serve {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let config = load(&settings.dir.join("goldwire.yaml"))?;
+        let admin = serve_admin(&config, &demo.instance, registry, &clock).await?;
+        print(&mut out, urls(&demo, &admin.address().to_string()))?;
+        told.await;
+        admin.shutdown(config.delivery.drain_timeout.get()).await;
+    }
+    let equal = demo.differences.is_empty();
+    demo.stop().await;
+    if args.keep.is_some() {
+        print(&mut out, format!("  left in {}\n", dir.display()))?;
+    }
+    Ok(if equal {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-/// Runs it.
-#[expect(clippy::unused_async, reason = "until it is built")]
-pub(super) async fn run(_args: DemoArgs) -> Result<ExitCode, CliError> {
-    Err(CliError::Internal(
-        "`goldwire demo` is not built yet".to_owned(),
-    ))
+fn urls(demo: &Demo, admin: &str) -> String {
+    let webhooks = demo.instance.webhook_address();
+    let webhooks = webhooks.map_or_else(String::new, |address| {
+        format!("  webhooks    https://{address}/push (signed, self-signed certificate)\n")
+    });
+    format!(
+        "  admin       http://{admin}/livez /readyz /metrics /topology /dlq\n{webhooks}  \
+         Ctrl-C ends it\n"
+    )
 }

@@ -10,6 +10,7 @@ mod error;
 mod init;
 mod run;
 mod schema;
+pub mod sign;
 mod topology;
 mod wiring;
 
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use demo::{DemoArgs, Sabotage};
+pub use demo::DemoArgs;
 pub use error::CliError;
 pub use run::RunArgs;
 

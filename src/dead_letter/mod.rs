@@ -11,6 +11,7 @@ mod letters;
 mod name;
 mod redrive;
 mod view;
+mod write;
 
 pub use crate::event::proto::DeadLetter;
 pub use filter::Filter;
@@ -19,6 +20,7 @@ pub use letters::Letters;
 pub use name::LetterName;
 pub use redrive::{Redrive, RedriveError, Report, Skipped, Work};
 pub use view::LetterView;
+pub(crate) use write::write;
 
 /// What stands for ingest wherever a person reads or writes a sink's name.
 pub const INGEST: &str = "ingest";

@@ -1,1 +1,87 @@
-//! decode
+//! Decoding: from the bytes of Reltio's events to one record for each subject.
+//!
+//! Guarantee: what cannot be understood is refused with a code, never guessed at: two places that
+//! contradict each other, a subject that is not one, bytes that are not JSON. No input panics, and
+//! none takes more memory than a small multiple of the source's limit (G8).
+//!
+//! An event is a hint that a subject changed: a snapshot is taken as it is, everything else
+//! (deltas, ids, claim checks, merges) makes a record that says who changed and has to be read.
+
+mod compression;
+mod depth;
+mod error;
+mod event;
+mod layer;
+mod metadata;
+mod uris;
+pub(crate) mod vocabulary;
+
+pub use error::DecodeError;
+
+use self::event::Event;
+use self::layer::Opened;
+use self::metadata::{Field, Metadata};
+use crate::config::CompletenessConfig;
+use crate::event::{EventRecord, Kind, SourceRecord, State};
+
+/// How deeply a body may be nested. Less than the 128 levels at which the parser of a sink that
+/// needs the tree gives up, and several times what Reltio's nested attributes need.
+pub const MAX_DEPTH: usize = 100;
+
+/// How many subjects one event may name besides its own.
+pub const MAX_SUBJECTS: usize = 256;
+
+/// How many layers one event may be in, itself included: an SQS message that holds an SNS
+/// notification that holds a compressed event has four, and two may be quoted once more.
+const MAX_LAYERS: usize = 6;
+
+/// How the records of one source are decoded.
+#[derive(Debug, Clone)]
+pub struct DecodeSettings {
+    /// The tenant that is served; events that name another are refused.
+    pub tenant: String,
+    /// What an absent field of an object means.
+    pub completeness: CompletenessConfig,
+    /// The largest body in bytes, before and after decompression.
+    pub max_bytes: usize,
+}
+
+/// The records, one for each subject, that `record` amounts to. Their payload is a part of its
+/// body, untouched, where it could be.
+///
+/// # Errors
+/// [`DecodeError`]: the record is for dead letters.
+pub fn decode(
+    record: &SourceRecord,
+    settings: &DecodeSettings,
+) -> Result<Vec<EventRecord>, DecodeError> {
+    let mut metadata = Metadata::of_headers(&record.headers, &settings.tenant)?;
+    let mut bytes = record.body.clone();
+    for _ in 0..MAX_LAYERS {
+        let inner = match layer::open(&bytes, settings.max_bytes, &mut metadata)? {
+            Opened::Event(layer) => {
+                return Event::read(&layer, metadata)?.records(record, settings, &bytes);
+            }
+            Opened::Wrapped(inner) => inner,
+        };
+        bytes = inner;
+    }
+    Err(DecodeError::BadEnvelope)
+}
+
+/// Whether Reltio has to be read before the record can go to the sinks: it does not say what its
+/// subject is, and it moves something.
+pub fn needs_hydration(event: &EventRecord) -> bool {
+    event.state() == State::Unknown && event.kind() != Kind::Other
+}
+
+/// Whether the record says that its subject was absorbed, but not by whom: worth a read where
+/// there is an API.
+pub fn lacks_survivor(event: &EventRecord) -> bool {
+    event.state() == State::Absorbed && event.absorbed_by.is_none()
+}
+
+/// Whether decoding reads the header `name` (lower-case); sources keep only those.
+pub fn reads_header(name: &str) -> bool {
+    Field::ALL.iter().any(|field| field.header() == name)
+}

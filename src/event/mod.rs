@@ -27,6 +27,9 @@ pub use subject::{Subject, SubjectState};
 
 use crate::time::Millis;
 
+/// How far Reltio's clock may be ahead of ours, ms.
+const LONGEST_AHEAD: Millis = 300_000;
+
 /// Reltio's two clocks of one object. Neither alone survives re-creation, restore and skew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Clocks {
@@ -49,6 +52,11 @@ impl EventRecord {
         Subject::new(&self.tenant, &self.subject)
     }
 
+    /// Whether the subject is a relation.
+    pub fn is_relation(&self) -> bool {
+        self.subject.starts_with("relations/")
+    }
+
     /// The clocks the record carries.
     pub fn clocks(&self) -> Clocks {
         Clocks {
@@ -57,9 +65,11 @@ impl EventRecord {
         }
     }
 
-    /// The newest time known of the change: its commit time, else its arrival.
+    /// The newest time known of the change: its commit time, else its arrival. A commit time far
+    /// ahead of the arrival is a broken clock, and nothing waits for it.
     pub fn known_time(&self) -> Millis {
-        self.commit_time.unwrap_or(self.received_time)
+        let latest = self.received_time.saturating_add(LONGEST_AHEAD);
+        self.commit_time.unwrap_or(self.received_time).min(latest)
     }
 
     /// What the subject is according to this record; nothing if the record cannot say, or if its

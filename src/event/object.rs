@@ -57,13 +57,22 @@ impl Object {
         }
     }
 
-    /// An object from its JSON text.
+    /// An object from its JSON text. Some senders print `URI` where others print `uri`; here it
+    /// is always `uri`.
     ///
     /// # Errors
     /// [`ObjectError`] if it is not a JSON object.
     pub fn parse(json: &[u8]) -> Result<Self, ObjectError> {
         match serde_json::from_slice(json)? {
-            json @ Value::Object(_) => Ok(Self { json }),
+            Value::Object(mut members) => {
+                // Two spellings of one member would make two objects of copies of one change.
+                if let Some(uri) = members.remove("URI") {
+                    members.entry("uri").or_insert(uri);
+                }
+                Ok(Self {
+                    json: Value::Object(members),
+                })
+            }
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
@@ -77,9 +86,9 @@ impl Object {
         &self.json
     }
 
-    /// `uri`, or `URI` as some senders print it.
+    /// `uri`, also where the sender printed `URI`.
     pub fn uri(&self) -> Option<&str> {
-        self.text("uri").or_else(|| self.text("URI"))
+        self.text("uri")
     }
 
     /// A member that is text.

@@ -6,14 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Content, EventRecord, Kind, State, SubjectState};
+use super::reads::SharedReads;
+use crate::event::{Completeness, Content, EventRecord, Kind, State, SubjectState};
 use crate::reltio::{Golden, ReltioError};
-use crate::task::{ClockRules, found_label, state_of};
+use crate::task::{ClockRules, state_of};
 use crate::telemetry::Metrics;
-use crate::time::{SharedClock, until};
+use crate::time::{Millis, SharedClock, until};
 
+/// Reads of one subject are at least this far apart, ms; a record waits `settle` and at most this.
+const SLOT: Millis = 250;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Reads for records that do not say what their subject is.
 #[derive(Debug, Clone)]
@@ -22,65 +25,63 @@ pub(super) struct Hydrator {
     pub(super) rules: ClockRules,
     pub(super) clock: SharedClock,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) reads: Arc<SharedReads>,
 }
 
 impl Hydrator {
     /// Completes `record` with what Reltio answers; the code, if it will not for this subject.
     pub(super) async fn hydrate(&self, record: &mut EventRecord) -> Result<(), String> {
-        let due = record.known_time().saturating_add(self.rules.settle);
+        let due = slot(record.known_time().saturating_add(self.rules.settle));
         tokio::time::sleep(until(self.clock.now(), due)).await;
         let mut wait = FIRST_WAIT;
         loop {
-            match self.golden.read(&record.subject).await {
+            let error = match self.reads.read(self, &record.subject, due).await {
                 Ok(answer) => {
-                    self.metrics.read("hydrate", found_label(&answer.found));
                     record.read_time = Some(answer.date);
                     fill(record, &state_of(&answer));
                     return Ok(());
                 }
-                Err(ReltioError::Rejected { code }) => {
-                    self.metrics.read("hydrate", "failed");
-                    return Err(code);
-                }
-                Err(error @ ReltioError::Unavailable { .. }) => {
-                    self.metrics.read("hydrate", "failed");
-                    tracing::warn!("{error}; will be read again");
-                }
-                Err(error @ ReltioError::Refused { .. }) => {
-                    self.metrics.read("hydrate", "failed");
-                    tracing::error!("{error}; will be read again");
-                }
+                Err(error) => error,
+            };
+            if let ReltioError::Rejected { code } = error {
+                return Err(code);
             }
+            tracing::error!("{error}; will be read again");
             tokio::time::sleep(wait).await;
             wait = wait.saturating_mul(2).min(LONGEST_WAIT);
         }
     }
 }
 
+/// The end of the slot that `due` falls into, so that neighbours share a read.
+fn slot(due: Millis) -> Millis {
+    due.saturating_add(SLOT - 1) / SLOT * SLOT
+}
+
+/// Puts what was read into the record. What the event itself said of a death stands.
 fn fill(record: &mut EventRecord, state: &SubjectState) {
-    record.set_state(state.tag());
-    match state {
-        SubjectState::Alive(object) => {
+    record.set_content(Content::None);
+    record.payload.clear();
+    match (state, record.kind()) {
+        (SubjectState::Alive(object), _) => {
+            record.set_state(State::Alive);
             record.set_content(Content::Object);
             record.payload = object.json().to_string().into();
+            record.set_completeness(Completeness::Whole);
             if let Some(name) = object.object_type() {
                 name.clone_into(&mut record.object_type);
             }
         }
-        SubjectState::Absorbed { by } => {
-            record.set_content(Content::None);
-            record.payload.clear();
+        (SubjectState::Absorbed { by }, kind) => {
+            record.set_state(State::Absorbed);
             record.absorbed_by.clone_from(by);
-        }
-        SubjectState::Removed | SubjectState::Erased | SubjectState::Gone => {
-            // A removal that only needed its type keeps what it says.
-            if matches!(record.kind(), Kind::Removed) {
-                record.set_state(State::Removed);
-            } else if matches!(record.kind(), Kind::Erased) {
-                record.set_state(State::Erased);
+            if kind == Kind::Merged {
+                record.set_kind(Kind::Absorbed);
             }
-            record.set_content(Content::None);
-            record.payload.clear();
         }
+        (_, Kind::Removed) => record.set_state(State::Removed),
+        (_, Kind::Erased) => record.set_state(State::Erased),
+        (_, Kind::Absorbed) => record.set_state(State::Absorbed),
+        (dead, _) => record.set_state(dead.tag()),
     }
 }

@@ -6,7 +6,9 @@
 pub mod filter;
 mod hydrate;
 mod process;
+mod reads;
 mod task;
 
 pub use process::{IngestContext, SourceRules};
+pub use reads::SharedReads;
 pub use task::{IngestSettings, IngestStatus, IngestTask};

@@ -12,13 +12,14 @@ use prost::Message as _;
 
 use super::filter::Filter;
 use super::hydrate::Hydrator;
+use super::reads::SharedReads;
 use crate::dead_letter::DeadLetter;
 use crate::decode::{self, DecodeSettings};
 use crate::event::{EventId, EventRecord, Kind, SourceRecord};
-use crate::ledger::{Batch, Store, keys};
+use crate::ledger::Store;
 use crate::log::{Log, LogError, partition_of};
 use crate::reltio::Golden;
-use crate::task::{ClockRules, store_blocking};
+use crate::task::ClockRules;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
@@ -51,6 +52,8 @@ pub struct IngestContext {
     pub clock: SharedClock,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// Reads that several records wait for.
+    pub reads: Arc<SharedReads>,
 }
 
 /// Why a record is dead-lettered by ingest.
@@ -76,18 +79,31 @@ impl IngestContext {
     async fn events(&self, record: &SourceRecord) -> Result<Vec<EventRecord>, Refused> {
         let Some(rules) = self.sources.get(&record.source) else {
             let code = "unknown_source".to_owned();
-            return Err(Refused { stage: "decode", reason: "undecodable", code });
-        };
-        let mut events =
-            decode::decode(record, &rules.decode).map_err(|error| Refused {
+            return Err(Refused {
                 stage: "decode",
-                reason: if error.code() == "unknown_tenant" { "unknown_tenant" } else { "undecodable" },
-                code: error.code().to_owned(),
-            })?;
+                reason: "undecodable",
+                code,
+            });
+        };
+        let mut events = decode::decode(record, &rules.decode).map_err(|error| Refused {
+            stage: "decode",
+            reason: if error.code() == "unknown_tenant" {
+                "unknown_tenant"
+            } else {
+                "undecodable"
+            },
+            code: error.code().to_owned(),
+        })?;
         let mut taken = Vec::with_capacity(events.len());
         for mut event in events.drain(..) {
             self.observe_delay(record, &event);
-            if decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
+            // Nothing is read for what the filter leaves out anyway.
+            if !rules.filter.passes_kind(event.kind(), event.is_relation()) {
+                self.metrics.ingested(&record.source, "filtered");
+                continue;
+            }
+            let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
+            if worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
                 self.hydrate(&mut event).await?;
             }
             let passes = rules.filter.passes(&event);
@@ -107,16 +123,25 @@ impl IngestContext {
     async fn hydrate(&self, event: &mut EventRecord) -> Result<(), Refused> {
         let Some(golden) = &self.golden else {
             let code = "no_reltio_api".to_owned();
-            return Err(Refused { stage: "hydrate", reason: "needs_hydration", code });
+            return Err(Refused {
+                stage: "hydrate",
+                reason: "needs_hydration",
+                code,
+            });
         };
         let hydrator = Hydrator {
             golden: Arc::clone(golden),
             rules: self.rules,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            reads: Arc::clone(&self.reads),
         };
         let hydrated = hydrator.hydrate(event).await;
-        hydrated.map_err(|code| Refused { stage: "hydrate", reason: "unreadable", code })
+        hydrated.map_err(|code| Refused {
+            stage: "hydrate",
+            reason: "unreadable",
+            code,
+        })
     }
 
     /// Appends until every record is durable. A full log stalls intake here (G6, G8).
@@ -144,25 +169,7 @@ impl IngestContext {
 
     async fn dead_letter(&self, record: &SourceRecord, refused: &Refused) {
         let letter = self.letter(record, refused);
-        tracing::error!(
-            source = record.source,
-            id = letter.id,
-            reason = letter.reason,
-            code = letter.code,
-            "dead-lettered"
-        );
-        let mut batch = Batch::default();
-        batch.put(keys::dead_letter("", &letter.id, letter.round), letter.encode_to_vec());
-        let mut wait = FIRST_WAIT;
-        loop {
-            let (store, attempt) = (Arc::clone(&self.store), batch.clone());
-            match store_blocking(move || store.commit(attempt)).await {
-                Ok(()) => return,
-                Err(error) => tracing::error!("dead letters cannot be stored: {error}"),
-            }
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-        }
+        crate::dead_letter::write(&self.store, &[letter]).await;
     }
 
     fn letter(&self, record: &SourceRecord, refused: &Refused) -> DeadLetter {
@@ -192,7 +199,8 @@ impl IngestContext {
     fn observe_delay(&self, record: &SourceRecord, event: &EventRecord) {
         if let Some(commit_time) = event.commit_time {
             let delay = crate::time::until(commit_time, event.received_time);
-            self.metrics.source_delay(&record.source, delay.as_secs_f64());
+            self.metrics
+                .source_delay(&record.source, delay.as_secs_f64());
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct IngestStatus {
     pub done: u64,
     /// Records between the position and the end, by partition.
     pub lag: Vec<(i32, u64)>,
+    /// Rounds of the task's loop: that it is alive.
+    pub beats: u64,
     /// Why the source will not go on.
     pub halted: Option<String>,
 }
@@ -73,7 +75,9 @@ pub struct IngestTask {
 
 impl std::fmt::Debug for IngestTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IngestTask").field("source", &self.source.name()).finish_non_exhaustive()
+        f.debug_struct("IngestTask")
+            .field("source", &self.source.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,35 +133,43 @@ impl IngestTask {
         match event {
             SourceEvent::Assigned { partitions } => {
                 self.epoch += 1;
-                tracing::info!(task = ?self, ?partitions, "assigned");
+                self.note("assigned", &partitions);
             }
             SourceEvent::Record(record) => self.start(*record),
             SourceEvent::Revoked { partitions, done } => {
-                tracing::info!(task = ?self, ?partitions, "revoked");
+                self.note("revoked", &partitions);
                 self.revoking = Some((partitions, done));
             }
             SourceEvent::Lost { partitions } => {
-                tracing::warn!(task = ?self, ?partitions, "lost");
+                self.note("lost", &partitions);
                 for partition in partitions {
                     self.partitions.remove(&partition);
                 }
             }
             SourceEvent::Halted(sentence) => {
                 tracing::error!(task = ?self, "the source is halted: {sentence}");
-                self.status.send_modify(|status| status.halted = Some(sentence));
+                self.status
+                    .send_modify(|status| status.halted = Some(sentence));
             }
         }
+    }
+
+    fn note(&self, what: &str, partitions: &[i32]) {
+        tracing::info!(source = self.source.name(), ?partitions, "{what}");
     }
 
     fn start(&mut self, record: SourceRecord) {
         let origin = record.origin.clone().unwrap_or_default();
         let offset = u64::try_from(origin.offset).unwrap_or_default();
         let epoch = self.epoch;
-        let assigned = self.partitions.entry(origin.partition).or_insert_with(|| Assigned {
-            epoch,
-            tracker: Tracker::new(offset),
-            committed: offset,
-        });
+        let assigned = self
+            .partitions
+            .entry(origin.partition)
+            .or_insert_with(|| Assigned {
+                epoch,
+                tracker: Tracker::new(offset),
+                committed: offset,
+            });
         assigned.tracker.start(offset);
         let (epoch, bytes) = (assigned.epoch, record.body.len());
         self.bytes += bytes;
@@ -165,7 +177,12 @@ impl IngestTask {
         let partition = origin.partition;
         self.work.push(Box::pin(async move {
             context.process(record).await;
-            Done { partition, epoch, offset, bytes }
+            Done {
+                partition,
+                epoch,
+                offset,
+                bytes,
+            }
         }));
     }
 
@@ -192,6 +209,7 @@ impl IngestTask {
         }
         let (in_flight, lag) = (self.work.len(), self.source.lag());
         self.status.send_modify(|status| {
+            status.beats = status.beats.wrapping_add(1);
             status.in_flight = in_flight;
             status.lag = lag;
         });
@@ -217,7 +235,9 @@ impl IngestTask {
     async fn finish_revocation(&mut self) {
         let drained = self.revoking.as_ref().is_some_and(|(partitions, _)| {
             let in_flight = |partition: &i32| {
-                self.partitions.get(partition).map_or(0, |assigned| assigned.tracker.in_flight())
+                self.partitions
+                    .get(partition)
+                    .map_or(0, |assigned| assigned.tracker.in_flight())
             };
             partitions.iter().all(|partition| in_flight(partition) == 0)
         });

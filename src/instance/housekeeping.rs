@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::parts::Files;
 use super::{IngestView, SinkView};
+use crate::config::OnFull;
 use crate::ledger::keys;
 use crate::source::InboxSource;
 use crate::task::gate::SinkStatus;
@@ -44,8 +45,8 @@ impl Keeper {
     async fn trim(&self) {
         let partitions = usize::from(self.files.log.identity().partitions);
         let mut floors = vec![u64::MAX; partitions];
-        for task in self.sinks.iter().map(|sink| &sink.tasks) {
-            for (floor, status) in floors.iter_mut().zip(task) {
+        for sink in self.sinks.iter().filter(|sink| !self.goes_on_without(sink)) {
+            for (floor, status) in floors.iter_mut().zip(&sink.tasks) {
                 *floor = (*floor).min(status.borrow().position);
             }
         }
@@ -57,9 +58,19 @@ impl Keeper {
         }
     }
 
+    /// Whether the log is so full that a sink that may be detached no longer holds it back.
+    fn goes_on_without(&self, sink: &SinkView) -> bool {
+        let (used, quota) = self.files.log.usage();
+        sink.on_full == OnFull::Detach && used >= quota / 10 * 9
+    }
+
     /// The inbox's durable position.
     fn inbox_position(&self) -> u64 {
-        let Some(view) = self.ingest.iter().find(|view| view.name == InboxSource::NAME) else {
+        let Some(view) = self
+            .ingest
+            .iter()
+            .find(|view| view.name == InboxSource::NAME)
+        else {
             return 0;
         };
         let position = crate::source::inbox_position(self.files.store.as_ref(), &view.group);
@@ -90,7 +101,10 @@ impl Keeper {
 
     fn count_letters(&self) {
         let ingest = std::iter::once(("", "ingest"));
-        let sinks = self.sinks.iter().map(|sink| (sink.name.as_str(), sink.name.as_str()));
+        let sinks = self
+            .sinks
+            .iter()
+            .map(|sink| (sink.name.as_str(), sink.name.as_str()));
         for (sink, label) in ingest.chain(sinks) {
             match count(&self.files, sink) {
                 Ok(letters) => self.metrics.dead_letter_depth(label, letters),

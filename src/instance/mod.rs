@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod health;
 mod housekeeping;
 pub mod parts;
 mod tell;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Health;
 use crate::config::{Config, OnFull};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::ledger::StoreError;
@@ -70,7 +72,9 @@ pub struct Surroundings {
 
 impl std::fmt::Debug for Surroundings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Surroundings").field("clock", &self.clock).finish_non_exhaustive()
+        f.debug_struct("Surroundings")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,7 +126,7 @@ impl Instance {
     /// If something cannot be opened or bound; nothing is left running.
     pub async fn start(config: &Config, with: &Surroundings) -> Result<Self, StartError> {
         let files = Files::open(config)?;
-        let golden = parts::golden(config, &with.clock, &with.metrics)?;
+        let golden = parts::golden(config, &with.clock)?;
         let mut instance = Self {
             files: files.clone(),
             sinks: Vec::new(),
@@ -143,7 +147,10 @@ impl Instance {
         };
         for (name, sink) in &config.sinks {
             let made = parts::sink(name, sink, config, &parts)?;
-            let made = with.wrap.as_ref().map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
+            let made = with
+                .wrap
+                .as_ref()
+                .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
             instance.start_sink(config, sink.on_full, made, &parts, with.seed)?;
         }
         let context = IngestContext {
@@ -154,6 +161,7 @@ impl Instance {
             rules: parts::clock_rules(config),
             clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
+            reads: Arc::default(),
         };
         instance.start_ingest(config, &context)?;
         instance.start_webhooks(config, with).await?;
@@ -175,7 +183,10 @@ impl Instance {
         parts: &parts::SinkParts,
         seed: u64,
     ) -> Result<(), StartError> {
-        let (name, group) = (sink.name().to_owned(), format!("{}.{}", config.app, sink.name()));
+        let (name, group) = (
+            sink.name().to_owned(),
+            format!("{}.{}", config.app, sink.name()),
+        );
         let courier = parts::courier(sink, config, parts, seed);
         let gate = Arc::clone(&courier.gate);
         let context = Context {
@@ -193,7 +204,7 @@ impl Instance {
                 group: group.clone(),
                 partition,
             });
-            let settings = task_settings(config);
+            let settings = task_settings(config, on_full);
             let task = SinkTask::new(context.clone(), &group, partition, settings, committer)?;
             tasks.push(task.status());
             let (stop, name) = (self.stop_sinks.clone(), name.clone());
@@ -203,7 +214,13 @@ impl Instance {
                 }
             });
         }
-        self.sinks.push(SinkView { name, group, gate, tasks, on_full });
+        self.sinks.push(SinkView {
+            name,
+            group,
+            gate,
+            tasks,
+            on_full,
+        });
         Ok(())
     }
 
@@ -244,14 +261,27 @@ impl Instance {
             drain_timeout: config.delivery.drain_timeout.get(),
         };
         let task = IngestTask::new(source, context.clone(), settings);
-        self.ingest.push(IngestView { name, group, status: task.status() });
+        self.ingest.push(IngestView {
+            name,
+            group,
+            status: task.status(),
+        });
         self.intake.spawn(task.run(self.stop_ingest.clone()));
     }
 
-    async fn start_webhooks(&mut self, config: &Config, with: &Surroundings) -> Result<(), StartError> {
-        let Some(listener) = &config.webhook else { return Ok(()) };
+    async fn start_webhooks(
+        &mut self,
+        config: &Config,
+        with: &Surroundings,
+    ) -> Result<(), StartError> {
+        let Some(listener) = &config.webhook else {
+            return Ok(());
+        };
         let endpoints = config.sources.iter().filter_map(|(name, source)| {
-            source.webhook.as_ref().map(|endpoint| (name.clone(), endpoint.clone()))
+            source
+                .webhook
+                .as_ref()
+                .map(|endpoint| (name.clone(), endpoint.clone()))
         });
         let served = webhook::serve(
             listener,
@@ -260,13 +290,29 @@ impl Instance {
             Arc::clone(&with.clock),
             Arc::clone(&with.metrics),
         );
-        self.listener = Some(served.await.map_err(|error| StartError::Refused(error.to_string()))?);
+        self.listener = Some(
+            served
+                .await
+                .map_err(|error| StartError::Refused(error.to_string()))?,
+        );
         Ok(())
     }
 
     /// Where webhooks are taken, if they are.
     pub fn webhook_address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().map(webhook::Handle::address)
+    }
+
+    /// Who answers for the health of the parts.
+    pub fn health(&self, clock: &SharedClock) -> Arc<dyn Health> {
+        Arc::new(health::InstanceHealth {
+            sinks: self.sinks.clone(),
+            ingest: self.ingest.clone(),
+            inbox: Arc::clone(&self.files.inbox),
+            log: Arc::clone(&self.files.log),
+            clock: Arc::clone(clock),
+            watch: health::InstanceHealth::watch(),
+        })
     }
 
     /// The files.
@@ -316,7 +362,11 @@ impl Instance {
 
     /// The inbox is this instance's own: nobody else will read it.
     async fn drain_inbox(&self) {
-        let Some(inbox) = self.ingest.iter().find(|view| view.name == InboxSource::NAME) else {
+        let Some(inbox) = self
+            .ingest
+            .iter()
+            .find(|view| view.name == InboxSource::NAME)
+        else {
             return;
         };
         let mut status = inbox.status.clone();
@@ -331,12 +381,13 @@ fn bytes_in_flight(config: &Config) -> usize {
     usize::try_from(config.delivery.in_flight_bytes.get()).unwrap_or(usize::MAX)
 }
 
-fn task_settings(config: &Config) -> TaskSettings {
+fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
     TaskSettings {
         in_flight: config.delivery.in_flight,
         in_flight_bytes: bytes_in_flight(config),
         commit_interval: config.delivery.commit_interval.get(),
         commit_records: config.delivery.commit_records,
         drain_timeout: config.delivery.drain_timeout.get(),
+        detach: on_full == OnFull::Detach,
     }
 }

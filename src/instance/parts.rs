@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::tell::LogTell;
 use super::StartError;
+use super::tell::LogTell;
 use crate::config::{Config, SinkConfig};
+use crate::decode::DecodeSettings;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
-use crate::decode::DecodeSettings;
 use crate::ledger::{Batch, SledStore, Store, keys};
 use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
@@ -55,7 +55,10 @@ impl Files {
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir).map_err(|error| {
-            StartError::Refused(format!("data_dir {}: {error}; make it writable", dir.display()))
+            StartError::Refused(format!(
+                "data_dir {}: {error}; make it writable",
+                dir.display()
+            ))
         })?;
         let journal = |name: &str, partitions: u16, quota: u64| {
             Journal::open(JournalSettings {
@@ -67,8 +70,9 @@ impl Files {
                 segment: config.log.segment.get(),
             })
         };
-        let log = journal("log", config.log.partitions, config.log.quota.get())?;
-        let inbox = journal("inbox", 1, config.inbox.quota.get())?;
+        let log: Arc<dyn Log> =
+            Arc::new(journal("log", config.log.partitions, config.log.quota.get())?);
+        let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
         let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
@@ -112,10 +116,11 @@ pub fn clock_rules(config: &Config) -> ClockRules {
 pub fn golden(
     config: &Config,
     clock: &SharedClock,
-    metrics: &Arc<Metrics>,
 ) -> Result<Option<Arc<dyn Golden>>, StartError> {
-    let Some(api) = &config.reltio else { return Ok(None) };
-    let client = reltio::Client::new(api, Arc::clone(clock), Arc::clone(metrics));
+    let Some(api) = &config.reltio else {
+        return Ok(None);
+    };
+    let client = reltio::Client::new(api, Arc::clone(clock));
     Ok(Some(Arc::new(client.map_err(StartError::Refused)?)))
 }
 
@@ -152,7 +157,11 @@ pub fn sink(
             sink: name.to_owned(),
             clock: Arc::clone(&parts.clock),
         });
-        let settle = config.reltio.as_ref().map(|api| api.settle.get()).unwrap_or_default();
+        let settle = config
+            .reltio
+            .as_ref()
+            .map(|api| api.settle.get())
+            .unwrap_or_default();
         let made = Salesforce::new(
             name,
             salesforce,
@@ -168,9 +177,13 @@ pub fn sink(
     }
     if let Some(warehouse) = &sink.warehouse {
         let made = Warehouse::open(name, warehouse, Arc::clone(&parts.metrics));
-        return Ok(Arc::new(made.map_err(|error| StartError::Refused(error.to_string()))?));
+        return Ok(Arc::new(
+            made.map_err(|error| StartError::Refused(error.to_string()))?,
+        ));
     }
-    Err(StartError::Refused(format!("sinks.{name}: names no kind of sink")))
+    Err(StartError::Refused(format!(
+        "sinks.{name}: names no kind of sink"
+    )))
 }
 
 /// How to deliver to a sink.

@@ -23,7 +23,12 @@ pub(super) struct LogTell {
 
 #[async_trait]
 impl Tell for LogTell {
-    async fn tell(&self, subject: &Subject, hops: u32, targets: &[String]) -> Result<(), SinkError> {
+    async fn tell(
+        &self,
+        subject: &Subject,
+        hops: u32,
+        targets: &[String],
+    ) -> Result<(), SinkError> {
         let mut record = EventRecord {
             tenant: subject.tenant().to_owned(),
             subject: subject.uri().to_owned(),
@@ -33,15 +38,27 @@ impl Tell for LogTell {
             ask: true,
             hops,
             targets: targets.to_vec(),
-            origin: Some(Origin { source: "reconcile".to_owned(), ..Origin::default() }),
+            origin: Some(Origin {
+                source: "reconcile".to_owned(),
+                ..Origin::default()
+            }),
             ..EventRecord::default()
         };
-        record.id = event_id(&record, &record.encode_to_vec()).as_str().to_owned();
+        record.id = event_id(&record, &record.encode_to_vec())
+            .as_str()
+            .to_owned();
         let partition = partition_of(subject, self.log.identity().partitions);
-        match self.log.append(partition, vec![record.encode_to_vec().into()]).await {
+        match self
+            .log
+            .append(partition, vec![record.encode_to_vec().into()])
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) => {
-                tracing::warn!(sink = self.sink, "a reconcile record could not be appended: {error}");
+                tracing::warn!(
+                    sink = self.sink,
+                    "a reconcile record could not be appended: {error}"
+                );
                 // The record that tells is tried again later, from the top.
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 Err(SinkError::Retryable {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `m/format` | format version of the store, decimal |
 //! | `m/log/{name}` | identity of the log that cursors were made against |
+//! | `g/{group}\0{partition}` | the position at which a detached group goes on after a gap, decimal |
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
 //! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
 //! | `a/{sink}\0{partition}{offset}` | attempts made before an unclean stop, decimal |
@@ -28,6 +29,16 @@ fn joined(head: &[u8], name: &str, rest: &[&[u8]]) -> Vec<u8> {
 /// The identity of the log called `name`.
 pub fn log_identity(name: &str) -> Vec<u8> {
     [b"m/log/", name.as_bytes()].concat()
+}
+
+/// That `group` has missed records of `partition`.
+pub fn gap(group: &str, partition: u16) -> Vec<u8> {
+    joined(b"g/", group, &[&partition.to_be_bytes()])
+}
+
+/// All gaps of `group`.
+pub fn gaps_of(group: &str) -> Vec<u8> {
+    joined(b"g/", group, &[])
 }
 
 /// Where `group` stands in `partition`.

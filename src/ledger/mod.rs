@@ -3,12 +3,23 @@
 //! Guarantee (G3): an entry is written after the sink acknowledged, in one durable batch with the
 //! position that it belongs to. Claimed is not applied.
 
+mod group;
 pub mod keys;
+mod memory;
 mod register;
+mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
+pub use memory::MemoryStore;
+pub use sled_store::SledStore;
 
 use std::fmt::Debug;
+
+/// What [`keys::FORMAT`] says of a store that this version writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// One ordered key space with atomic, durable batches. Narrow on purpose: two engines and a
 /// memory store pass one contract suite.
@@ -22,7 +33,7 @@ pub trait Store: Debug + Send + Sync {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// Applies a batch: all of it, durably, before this returns; or none of it. Blocks on the
     /// disk, so call it from a blocking thread.

@@ -18,7 +18,8 @@ struct Partition {
 
 impl Partition {
     fn end(&self) -> u64 {
-        self.start.saturating_add(u64::try_from(self.records.len()).unwrap_or(u64::MAX))
+        self.start
+            .saturating_add(u64::try_from(self.records.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -34,7 +35,10 @@ impl MemoryLog {
     /// An empty log with so many partitions.
     pub fn new(partitions: u16) -> Self {
         Self {
-            identity: LogIdentity { id: "memory".to_owned(), partitions },
+            identity: LogIdentity {
+                id: "memory".to_owned(),
+                partitions,
+            },
             partitions: (0..partitions).map(|_| Mutex::default()).collect(),
             grown: Notify::new(),
         }
@@ -75,18 +79,31 @@ impl Log for MemoryLog {
         let held = self.partition(partition)?;
         let (start, end) = (held.start, held.end());
         if from < start || from > end {
-            return Err(LogError::OutOfRange { partition, asked: from, start, end });
+            return Err(LogError::OutOfRange {
+                partition,
+                asked: from,
+                start,
+                end,
+            });
         }
         let skip = usize::try_from(from - start).unwrap_or(usize::MAX);
         let mut bytes = 0;
-        let records = held.records.iter().skip(skip).zip(from..).take(limit.records);
+        let records = held
+            .records
+            .iter()
+            .skip(skip)
+            .zip(from..)
+            .take(limit.records);
         Ok(records
             .take_while(|(record, _)| {
                 let fits = bytes == 0 || bytes + record.len() <= limit.bytes;
                 bytes += record.len().max(1);
                 fits
             })
-            .map(|(record, offset)| LogRecord { offset, bytes: record.clone() })
+            .map(|(record, offset)| LogRecord {
+                offset,
+                bytes: record.clone(),
+            })
             .collect())
     }
 
@@ -101,19 +118,24 @@ impl Log for MemoryLog {
     }
 
     fn range(&self, partition: u16) -> OffsetRange {
-        self.partition(partition).map_or(OffsetRange { start: 0, end: 0 }, |held| OffsetRange {
-            start: held.start,
-            end: held.end(),
-        })
+        self.partition(partition)
+            .map_or(OffsetRange { start: 0, end: 0 }, |held| OffsetRange {
+                start: held.start,
+                end: held.end(),
+            })
     }
 
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
         for (partition, floor) in (0_u16..).zip(floors) {
             let mut held = self.partition(partition)?;
             let drop = floor.saturating_sub(held.start);
-            let drop = usize::try_from(drop).unwrap_or(usize::MAX).min(held.records.len());
+            let drop = usize::try_from(drop)
+                .unwrap_or(usize::MAX)
+                .min(held.records.len());
             held.records.drain(..drop);
-            held.start = held.start.saturating_add(u64::try_from(drop).unwrap_or_default());
+            held.start = held
+                .start
+                .saturating_add(u64::try_from(drop).unwrap_or_default());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! A log has an identity and a fixed partition count; whatever is derived from its offsets keeps
 //! both beside it and refuses another log's.
 
+pub mod journal;
 mod memory;
 
 pub use memory::MemoryLog;

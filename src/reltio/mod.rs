@@ -3,6 +3,16 @@
 //! Guarantee: an answer's [`date`](Answer::date) is Reltio's own clock, and the answer is not
 //! older than the API's replica lag before it. The caller waits (`settle`) before it asks.
 
+mod client;
+mod http;
+mod jitter;
+mod parse;
+mod throttle;
+mod token;
+mod verdict;
+
+pub use client::Client;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 

@@ -3,6 +3,10 @@
 //! Guarantee (G7): one outcome per delivery, never one per batch. Delivering the same thing twice
 //! leaves the target as delivering it once, so the engine may always try again.
 
+pub mod batch;
+pub mod salesforce;
+pub mod warehouse;
+
 use std::fmt::Debug;
 use std::time::Duration;
 

@@ -15,7 +15,10 @@ use crate::ledger::{Batch, Cursor, Store, StoreError, keys};
 use crate::log::{Log, LogError, LogRecord, ReadLimit};
 use crate::task::store_blocking;
 
-const READ: ReadLimit = ReadLimit { records: 200, bytes: 2 << 20 };
+const READ: ReadLimit = ReadLimit {
+    records: 200,
+    bytes: 2 << 20,
+};
 
 /// The inbox log, read by its one reader.
 #[derive(Debug)]
@@ -42,11 +45,25 @@ impl InboxSource {
         let position = inbox_position(store.as_ref(), group)?.unwrap_or(range.start);
         if position < range.start || position > range.end {
             let (asked, start, end) = (position, range.start, range.end);
-            return Err(LogError::OutOfRange { partition: 0, asked, start, end }.into());
+            return Err(LogError::OutOfRange {
+                partition: 0,
+                asked,
+                start,
+                end,
+            }
+            .into());
         }
         let group = group.to_owned();
         let buffer = VecDeque::new();
-        Ok(Self { log, store, group, next: position, committed: position, buffer, announced: false })
+        Ok(Self {
+            log,
+            store,
+            group,
+            next: position,
+            committed: position,
+            buffer,
+            announced: false,
+        })
     }
 }
 
@@ -55,7 +72,9 @@ impl InboxSource {
 /// # Errors
 /// If the store cannot be read.
 pub fn inbox_position(store: &dyn Store, group: &str) -> Result<Option<u64>, StoreError> {
-    let Some(value) = store.get(&keys::cursor(group, 0))? else { return Ok(None) };
+    let Some(value) = store.get(&keys::cursor(group, 0))? else {
+        return Ok(None);
+    };
     let cursor = Cursor::decode(value.as_slice()).map_err(|error| StoreError::Corrupt {
         key: format!("cursor of {group}"),
         why: error.to_string(),
@@ -83,7 +102,9 @@ impl Source for InboxSource {
     async fn next(&mut self, room: bool) -> SourceEvent {
         if !self.announced {
             self.announced = true;
-            return SourceEvent::Assigned { partitions: vec![0] };
+            return SourceEvent::Assigned {
+                partitions: vec![0],
+            };
         }
         if !room {
             return std::future::pending().await;
@@ -121,8 +142,14 @@ impl Source for InboxSource {
     }
 
     async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
-        let Some((_, position)) = positions.first().copied() else { return Ok(()) };
-        let cursor = Cursor { position, clean: true, ..Cursor::default() };
+        let Some((_, position)) = positions.first().copied() else {
+            return Ok(());
+        };
+        let cursor = Cursor {
+            position,
+            clean: true,
+            ..Cursor::default()
+        };
         let mut batch = Batch::default();
         batch.put(keys::cursor(&self.group, 0), cursor.encode_to_vec());
         let store = Arc::clone(&self.store);

@@ -5,6 +5,7 @@
 //! letters.
 
 mod inbox;
+pub mod kafka;
 
 pub use inbox::{InboxError, InboxSource, inbox_position};
 

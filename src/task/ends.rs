@@ -22,6 +22,12 @@ impl SinkTask {
                 }
                 self.step(&subject);
             }
+            LaneEvent::Look(subject) => {
+                if let Some(lane) = self.lanes.get_mut(&subject) {
+                    lane.looks_at = None;
+                }
+                self.step(&subject);
+            }
             LaneEvent::End(end) => {
                 self.turning = self.turning.saturating_sub(1);
                 self.turns += 1;
@@ -38,16 +44,14 @@ impl SinkTask {
     fn on_end(&mut self, end: TurnEnd) {
         let late = end.attempted.ambiguous;
         let now = self.context.courier.clock.now();
-        match end.attempted.result {
-            Ok(delivered) => {
-                self.observe_latency(&end, now);
-                self.unsettle(&end, late || delivered.second_look, now);
-                self.acknowledged(end);
-            }
-            Err(_) => {
-                self.unsettle(&end, late, now);
-                self.dead_lettered(end);
-            }
+        let delivered = end.attempted.result.as_ref().ok().copied();
+        let again = late || delivered.is_some_and(|delivered| delivered.second_look);
+        self.unsettle(&end, again, now);
+        if delivered.is_some() {
+            self.observe_latency(&end, now);
+            self.acknowledged(end);
+        } else {
+            self.dead_lettered(end);
         }
     }
 

@@ -21,8 +21,8 @@ pub enum Fenced {
 }
 
 /// Compares a record with what a sink has of its subject. `skew` is how far apart the clocks of
-/// Reltio's nodes may be; `whole` tells whether the record holds every field.
-pub fn fence(register: Option<&Register>, record: Clocks, whole: bool, skew: Millis) -> Fenced {
+/// Reltio's nodes may be; `lacks` is what the record does not hold, as in [`Register::lacks`].
+pub fn fence(register: Option<&Register>, record: Clocks, lacks: u32, skew: Millis) -> Fenced {
     let Some((version, commit_time)) = record.both() else {
         return Fenced::Ask;
     };
@@ -41,7 +41,7 @@ pub fn fence(register: Option<&Register>, record: Clocks, whole: bool, skew: Mil
     let by_time = commit_time.cmp(&known_time);
     if by_version.is_eq() && by_time.is_eq() {
         // A copy that brings fields which the applied one lacked is not a duplicate.
-        return if register.partial && whole {
+        return if register.lacks > lacks {
             Fenced::Ask
         } else {
             Fenced::Duplicate
@@ -57,4 +57,35 @@ pub fn fence(register: Option<&Register>, record: Clocks, whole: bool, skew: Mil
         return Fenced::Apply;
     }
     Fenced::Ask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g5_a_copy_that_brings_what_the_applied_one_lacked_is_no_duplicate() {
+        let clocks = Clocks {
+            version: Some(3),
+            commit_time: Some(9000),
+        };
+        let applied = |lacks| Register {
+            version: clocks.version,
+            commit_time: clocks.commit_time,
+            stands_for: 9000,
+            lacks,
+            ..Register::default()
+        };
+        for (had, brings, expected) in [
+            (2, 1, Fenced::Ask),
+            (2, 0, Fenced::Ask),
+            (1, 0, Fenced::Ask),
+            (1, 1, Fenced::Duplicate),
+            (0, 2, Fenced::Duplicate),
+            (1, 2, Fenced::Duplicate),
+        ] {
+            let answer = fence(Some(&applied(had)), clocks, brings, 200);
+            assert_eq!(answer, expected, "{had} lacked, {brings} lacks");
+        }
+    }
 }

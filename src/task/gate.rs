@@ -13,7 +13,7 @@ use crate::event::Subject;
 use crate::time::{Millis, SharedClock, as_millis, until};
 
 /// A halted sink is probed this often.
-const HALT: Duration = Duration::from_secs(60);
+const HALT: Duration = Duration::from_mins(1);
 /// So many rejections in a row, with nothing accepted between, halt the sink: a bad mapping must
 /// not drain the log into dead letters.
 const REJECTIONS: u32 = 50;

@@ -66,6 +66,8 @@ pub(crate) struct Lane {
     pub(crate) register: Option<Register>,
     pub(crate) busy: bool,
     pub(crate) unsettled: Option<Unsettled>,
+    /// When a timer will look at the unsettled lane again.
+    pub(crate) looks_at: Option<Millis>,
     pub(crate) asserted: Option<Asserted>,
 }
 
@@ -83,7 +85,7 @@ impl Lane {
         fence(
             self.register.as_ref(),
             record.clocks(),
-            is_whole(record),
+            lacks(record),
             rules.skew,
         )
     }
@@ -116,14 +118,12 @@ impl Lane {
     }
 }
 
-/// Whether a record tells everything that can be told of its subject.
-pub(crate) fn is_whole(record: &EventRecord) -> bool {
-    !record.subject_is_partial()
-}
-
-impl EventRecord {
-    fn subject_is_partial(&self) -> bool {
-        self.read_time.is_none() && self.completeness() == Completeness::Fields
+/// What a record does not tell of its subject, as in [`Register::lacks`].
+fn lacks(record: &EventRecord) -> u32 {
+    match record.completeness() {
+        Completeness::Whole => 0,
+        Completeness::OvOnly => 1,
+        Completeness::Fields => 2,
     }
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn applied(
         absorbed_by: survivor(state),
         stands_for: stands_for(record),
         newest: before.newest.max(record.known_time()),
-        partial: !is_whole(record),
+        lacks: lacks(record),
         letters: Vec::new(),
         observed: record.read_time.is_some(),
     }
@@ -165,7 +165,7 @@ pub(crate) fn answered(
     after.state = state.tag().into();
     after.absorbed_by = survivor(state);
     after.stands_for = date;
-    after.partial = false;
+    after.lacks = 0;
     after.observed = true;
     after.letters = Vec::new();
     for pending in records {
@@ -213,7 +213,7 @@ pub(crate) fn stands_for(record: &EventRecord) -> Millis {
 
 /// What a record says its subject is now.
 pub(crate) fn current(record: &EventRecord, state: SubjectState, stands_for: Millis) -> Current {
-    let partial = record.subject_is_partial() && state.is_alive();
+    let partial = record.completeness() == Completeness::Fields && state.is_alive();
     Current {
         state,
         stands_for,

@@ -3,6 +3,9 @@
 //! Guarantee (G4): at most one turn of a subject is under way, and what is sent is what the fence
 //! let through or what Reltio answered.
 
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
 use prost::Message as _;
 
 use super::attempt::Refusal;
@@ -14,7 +17,7 @@ use super::progress::KILLS;
 use super::sink_task::{LaneEvent, SinkTask, TaskError};
 use super::turn::{Purpose, Turn, refusal_without_send};
 use crate::event::{EventRecord, Kind, Subject};
-use crate::ledger::{Batch, Register, StoreError, keys};
+use crate::ledger::{Batch, Register, Store, StoreError, keys};
 use crate::log::LogRecord;
 use crate::sink::Mode;
 use crate::time::{Millis, until};
@@ -44,7 +47,7 @@ impl SinkTask {
                 record: record.into(),
                 suspect,
             };
-            if careful && self.kills(offset).await? {
+            if careful && kills(self.attempts_key(offset), &self.context.store).await? {
                 let refusal = refusal_without_send("kills_the_process", "unclean_stops");
                 self.refuse(subject, pending, refusal);
                 continue;
@@ -67,17 +70,8 @@ impl SinkTask {
             || (kind != Kind::Other && sink.wants(&record.subject_key(), &record.object_type, kind))
     }
 
-    /// Notes an attempt before it is made; tells whether the record stopped the process too often.
-    async fn kills(&self, offset: u64) -> Result<bool, StoreError> {
-        let key = keys::attempts(self.context.courier.sink.name(), self.partition, offset);
-        let known = self.context.store.get(&key)?;
-        let text = known.and_then(|value| String::from_utf8(value).ok());
-        let before: u32 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
-        let mut batch = Batch::default();
-        batch.put(key, before.saturating_add(1).to_string().into_bytes());
-        let store = std::sync::Arc::clone(&self.context.store);
-        store_blocking(move || store.commit(batch)).await?;
-        Ok(before >= KILLS)
+    fn attempts_key(&self, offset: u64) -> Vec<u8> {
+        keys::attempts(self.context.courier.sink.name(), self.partition, offset)
     }
 
     /// The subject's lane, with what the ledger has of it.
@@ -122,7 +116,7 @@ impl SinkTask {
                 self.rest(subject);
                 return;
             };
-            let (offset, record) = (head.offset, std::sync::Arc::clone(&head.record));
+            let (offset, record) = (head.offset, Arc::clone(&head.record));
             let fenced = lane.fence(&record, self.context.rules);
             if fenced == Fenced::Ask && self.context.golden.is_some() {
                 self.ask(subject);
@@ -161,7 +155,7 @@ impl SinkTask {
         let Some(pending) = lane.queue.pop_front() else {
             return;
         };
-        let record = std::sync::Arc::clone(&pending.record);
+        let record = Arc::clone(&pending.record);
         let Some(state) = record.subject_state() else {
             let refusal = refusal_without_send("unreadable", "no_object");
             self.refuse(subject.clone(), pending, refusal);
@@ -244,7 +238,8 @@ impl SinkTask {
         let due = lane.read_at(rules);
         lane.busy = true;
         if now < due {
-            self.wake(subject.clone(), now, due);
+            self.work
+                .push(later(now, due, LaneEvent::Wake(subject.clone())));
             return;
         }
         let records = lane.take_answered(now, rules);
@@ -253,14 +248,6 @@ impl SinkTask {
         self.turning += 1;
         self.work.push(Box::pin(async move {
             LaneEvent::End(Box::new(context.answer(subject, register, records).await))
-        }));
-    }
-
-    fn wake(&self, subject: Subject, now: Millis, then: Millis) {
-        let wait = until(now, then);
-        self.work.push(Box::pin(async move {
-            tokio::time::sleep(wait).await;
-            LaneEvent::Wake(subject)
         }));
     }
 
@@ -276,8 +263,12 @@ impl SinkTask {
         };
         let due = unsettled.due;
         if now < due {
-            lane.busy = true;
-            self.wake(subject.clone(), now, due);
+            // Not busy: what comes meanwhile goes its way.
+            if lane.looks_at.is_none() {
+                lane.looks_at = Some(due);
+                self.work
+                    .push(later(now, due, LaneEvent::Look(subject.clone())));
+            }
             return;
         }
         let (Some(asserted), Some(after)) = (lane.asserted.clone(), lane.register.clone()) else {
@@ -303,4 +294,24 @@ fn lane_has_payload(lane: &Lane) -> bool {
     lane.register
         .as_ref()
         .is_some_and(|register| !register.observed)
+}
+
+/// Notes an attempt before it is made; tells whether the record stopped the process too often.
+async fn kills(key: Vec<u8>, store: &Arc<dyn Store>) -> Result<bool, StoreError> {
+    let known = store.get(&key)?;
+    let text = known.and_then(|value| String::from_utf8(value).ok());
+    let before: u32 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
+    let mut batch = Batch::default();
+    batch.put(key, before.saturating_add(1).to_string().into_bytes());
+    let store = Arc::clone(store);
+    store_blocking(move || store.commit(batch)).await?;
+    Ok(before >= KILLS)
+}
+
+fn later(now: Millis, then: Millis, event: LaneEvent) -> BoxFuture<'static, LaneEvent> {
+    let wait = until(now, then);
+    Box::pin(async move {
+        tokio::time::sleep(wait).await;
+        event
+    })
 }

@@ -18,8 +18,8 @@ mod sink_task;
 pub mod tracker;
 mod turn;
 
+pub(crate) use commit::store_blocking;
 pub use lane::ClockRules;
 pub use sink_task::{SinkTask, TaskError, TaskSettings, TaskStatus};
 pub use turn::Context;
-pub(crate) use commit::store_blocking;
 pub(crate) use turn::{found_label, state_of};

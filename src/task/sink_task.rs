@@ -16,13 +16,13 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{Commit, Overlay};
+use super::commit::{Commit, Overlay, store_blocking};
 use super::lane::Lane;
 use super::progress::{self, Beginning, WINDOW};
 use super::tracker::Tracker;
 use super::turn::{Context, TurnEnd};
 use crate::event::Subject;
-use crate::ledger::{Cursor, StoreError};
+use crate::ledger::{Batch, Cursor, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
 use crate::time::Millis;
 
@@ -49,6 +49,8 @@ pub struct TaskSettings {
     pub commit_records: usize,
     /// How long a stop waits for what is in flight.
     pub drain_timeout: Duration,
+    /// Whether the task goes on after records that are not in the log any more (`on_full: detach`).
+    pub detach: bool,
 }
 
 /// Why a task ended before it was told to.
@@ -76,8 +78,10 @@ pub enum TaskError {
 
 /// What a turn or a timer reports to the loop.
 pub(super) enum LaneEvent {
-    /// Time to look at the lane again.
+    /// The lane waited for its read, which is due.
     Wake(Subject),
+    /// The lane's second assertion may be due.
+    Look(Subject),
     /// A turn ended.
     End(Box<TurnEnd>),
 }
@@ -93,11 +97,14 @@ pub struct TaskStatus {
     pub unsettled: usize,
     /// Turns that ended, since the start: progress.
     pub turns: u64,
+    /// Rounds of the task's loop: that it is alive.
+    pub beats: u64,
 }
 
 /// One partition of the event log, at one sink.
 pub struct SinkTask {
     pub(super) context: Context,
+    group: String,
     pub(super) partition: u16,
     pub(super) settings: TaskSettings,
     pub(super) tracker: Tracker,
@@ -131,6 +138,14 @@ impl std::fmt::Debug for SinkTask {
 type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
 type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
 
+/// What the loop waits for besides its lanes.
+#[derive(Default)]
+struct UnderWay {
+    reading: Option<Reading>,
+    committing: Option<Committing>,
+    deadline: Option<Instant>,
+}
+
 impl SinkTask {
     /// A task of `group` that goes on where its cursor says.
     ///
@@ -147,7 +162,7 @@ impl SinkTask {
         let cursor = progress::load(context.store.as_ref(), group, partition)?;
         let beginning = Beginning::of(cursor.as_ref(), range.start);
         let asked = beginning.position;
-        if asked < range.start || asked > range.end {
+        if (asked < range.start && !settings.detach) || asked > range.end {
             let (start, end) = (range.start, range.end);
             return Err(LogError::OutOfRange {
                 partition,
@@ -160,6 +175,7 @@ impl SinkTask {
         let started = context.courier.clock.now();
         Ok(Self {
             context,
+            group: group.to_owned(),
             partition,
             settings,
             tracker: Tracker::new(asked),
@@ -201,44 +217,88 @@ impl SinkTask {
         self.committer.commit(self.overlay.begin(first)).await?;
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reading: Option<Reading> = None;
-        let mut committing: Option<Committing> = None;
-        let mut deadline: Option<Instant> = None;
-        loop {
-            if reading.is_none() && self.room() {
-                reading = Some(self.read());
-            }
-            if committing.is_none() && self.overlay.len() >= self.settings.commit_records {
-                committing = Some(self.commit(false));
-            }
-            if self.stopping && self.turning == 0 && committing.is_none() {
-                break;
-            }
+        let mut under_way = UnderWay::default();
+        while !self.is_drained(&under_way) {
+            self.begin(&mut under_way);
+            let UnderWay {
+                reading,
+                committing,
+                deadline,
+            } = &mut under_way;
             tokio::select! {
                 Some(event) = self.work.next() => self.on_event(event),
-                (position, reached, result) = maybe(&mut committing) => {
-                    committing = None;
+                (position, reached, result) = maybe(committing) => {
+                    under_way.committing = None;
                     self.on_committed(position, reached, result);
                 }
-                records = maybe(&mut reading), if !self.stopping => {
-                    reading = None;
-                    self.dispatch(records?).await?;
+                records = maybe(reading), if !self.stopping => {
+                    under_way.reading = None;
+                    self.on_read(records).await?;
                 }
                 _ = tick.tick() => {
                     self.publish();
-                    if committing.is_none() && self.has_progress() {
-                        committing = Some(self.commit(false));
+                    if under_way.committing.is_none() && self.has_progress() {
+                        under_way.committing = Some(self.commit(false));
                     }
                 }
                 () = stop.cancelled(), if !self.stopping => {
                     self.stopping = true;
-                    deadline = Some(Instant::now() + self.settings.drain_timeout);
+                    under_way.deadline = Some(Instant::now() + self.settings.drain_timeout);
                 }
-                () = elapsed(deadline) => {
-                    tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
-                    break;
-                }
+                () = elapsed(*deadline) => break,
             }
+        }
+        self.end().await
+    }
+
+    async fn on_read(&mut self, read: Result<Vec<LogRecord>, LogError>) -> Result<(), TaskError> {
+        match read {
+            Ok(records) => self.dispatch(records).await,
+            Err(LogError::OutOfRange { asked, start, .. })
+                if self.settings.detach && asked < start =>
+            {
+                self.detach(asked, start).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The log went on without this sink: its group is marked before it goes on (G6).
+    async fn detach(&mut self, asked: u64, start: u64) -> Result<(), TaskError> {
+        tracing::error!(
+            task = ?self,
+            "records {asked} to {start} left the log before this sink had them (on_full: detach); \
+             it goes on after the gap and needs a resync"
+        );
+        let mut batch = Batch::default();
+        batch.put(
+            keys::gap(&self.group, self.partition),
+            start.to_string().into_bytes(),
+        );
+        let store = Arc::clone(&self.context.store);
+        store_blocking(move || store.commit(batch)).await?;
+        self.tracker.skip_to(start);
+        Ok(())
+    }
+
+    /// Starts the next read and the next commit where there is a reason for one.
+    fn begin(&mut self, under_way: &mut UnderWay) {
+        if under_way.reading.is_none() && self.room() {
+            under_way.reading = Some(self.read());
+        }
+        if under_way.committing.is_none() && self.overlay.len() >= self.settings.commit_records {
+            under_way.committing = Some(self.commit(false));
+        }
+    }
+
+    fn is_drained(&self, under_way: &UnderWay) -> bool {
+        self.stopping && self.turning == 0 && under_way.committing.is_none()
+    }
+
+    /// The last commit. What is still in flight will be read again.
+    async fn end(mut self) -> Result<(), TaskError> {
+        if self.turning > 0 {
+            tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
         }
         let clean = self.turning == 0 && self.unsettled.is_empty();
         let (position, reached, result) = self.commit(clean).await;
@@ -322,16 +382,14 @@ impl SinkTask {
     }
 
     fn publish(&self) {
-        self.status.send_if_modified(|status| {
-            let now = TaskStatus {
+        self.status.send_modify(|status| {
+            *status = TaskStatus {
                 position: self.committed,
                 in_flight: self.tracker.in_flight(),
                 unsettled: self.unsettled.len(),
                 turns: self.turns,
+                beats: status.beats.wrapping_add(1),
             };
-            let changed = *status != now;
-            *status = now;
-            changed
         });
     }
 }

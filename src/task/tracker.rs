@@ -35,6 +35,11 @@ impl Tracker {
         self.incomplete.remove(&offset);
     }
 
+    /// Reading goes on at `offset` at the earliest: what lies between is not there any more.
+    pub fn skip_to(&mut self, offset: u64) {
+        self.reached = self.reached.max(offset);
+    }
+
     /// The position that may be committed: the lowest incomplete offset, else one past the
     /// highest started.
     pub fn committable(&self) -> u64 {
@@ -66,7 +71,9 @@ mod tests {
             let mut tracker = Tracker::new(7);
             let mut offset = 7;
             let offsets: Vec<u64> = gaps.iter().map(|gap| { offset += gap; offset }).collect();
-            offsets.iter().for_each(|offset| tracker.start(*offset));
+            for offset in &offsets {
+                tracker.start(*offset);
+            }
             let mut open: BTreeSet<u64> = offsets.iter().copied().collect();
             for index in order {
                 let done = offsets[index.index(offsets.len())];

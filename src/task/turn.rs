@@ -9,11 +9,11 @@ use std::time::Duration;
 use prost::Message as _;
 
 use super::attempt::{Attempted, Courier, Refusal};
-use super::commit::{letter_name, store_blocking};
+use super::commit::letter_name;
 use super::lane::{self, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
-use crate::event::{EventRecord, Kind, Subject, SubjectState};
-use crate::ledger::{Batch, Register, Store, keys};
+use crate::event::{EventRecord, Subject, SubjectState};
+use crate::ledger::{Register, Store};
 use crate::log::Log;
 use crate::reltio::{Answer, Found, Golden, ReltioError};
 use crate::sink::{Change, Current, Delivery, Mode};
@@ -21,7 +21,7 @@ use crate::time::as_millis;
 
 /// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// What the turns of one task share.
 #[derive(Debug, Clone)]
@@ -184,11 +184,10 @@ impl Context {
                 Err(error) => error,
             };
             self.courier.metrics.read("ask", "failed");
-            match error {
-                ReltioError::Rejected { code } => return Err(unreadable(&code)),
-                ReltioError::Unavailable { .. } => tracing::warn!("{error}; will be read again"),
-                ReltioError::Refused { .. } => tracing::error!("{error}; will be read again"),
+            if let ReltioError::Rejected { code } = &error {
+                return Err(unreadable(code));
             }
+            tracing::error!("{error}; will be read again");
             tokio::time::sleep(wait).await;
             wait = wait.saturating_mul(2).min(LONGEST_WAIT);
         }
@@ -239,33 +238,15 @@ impl Context {
         attempted: &Attempted,
     ) -> Vec<String> {
         let sink = self.courier.sink.name();
-        let mut batch = Batch::default();
-        let mut names = Vec::new();
-        for pending in records {
-            let letter = letter(sink, pending, refusal, attempted);
-            tracing::error!(
-                sink,
-                id = letter.id,
-                reason = letter.reason,
-                code = letter.code,
-                "dead-lettered"
-            );
-            let key = keys::dead_letter(sink, &letter.id, letter.round);
-            names.push(letter_name(&letter.id, letter.round));
-            batch.put(key, letter.encode_to_vec());
-        }
-        // Without its letter a record has no outcome (G2): there is nothing to do but try again.
-        let mut wait = FIRST_WAIT;
-        loop {
-            let store = Arc::clone(&self.store);
-            let attempt = batch.clone();
-            match store_blocking(move || store.commit(attempt)).await {
-                Ok(()) => return names,
-                Err(error) => tracing::error!(sink, "dead letters cannot be stored: {error}"),
-            }
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-        }
+        let letters: Vec<DeadLetter> = records
+            .iter()
+            .map(|pending| letter(sink, pending, refusal, attempted))
+            .collect();
+        crate::dead_letter::write(&self.store, &letters).await;
+        letters
+            .iter()
+            .map(|letter| letter_name(&letter.id, letter.round))
+            .collect()
     }
 }
 
@@ -328,7 +309,7 @@ fn letter(sink: &str, pending: &Pending, refusal: &Refusal, attempted: &Attempte
         tenant: record.tenant.clone(),
         subject: record.subject.clone(),
         object_type: record.object_type.clone(),
-        kind: Kind::from(record.kind()).into(),
+        kind: record.kind().into(),
         version: record.version,
         commit_time: record.commit_time,
         stage: "deliver".to_owned(),

@@ -9,6 +9,9 @@ const LATENCY_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 
+/// Bucket bounds of batches: one delivery, and a configured batch of up to 5,000.
+const BATCH_BOUNDS: [f64; 9] = [1.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0];
+
 /// All instruments of the program.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -20,6 +23,7 @@ pub struct Metrics {
     webhook_requests: Counter<u64>,
     source_delay: Histogram<f64>,
     latency: Histogram<f64>,
+    batches: Histogram<u64>,
     lag: Gauge<u64>,
     dead_letters: Gauge<u64>,
     sink_state: Gauge<u64>,
@@ -84,6 +88,11 @@ impl Metrics {
                 "goldwire_delivery_latency",
                 "Receipt to the sink's acknowledgement",
             ),
+            batches: meter
+                .u64_histogram("goldwire_batch_records")
+                .with_description("Deliveries in one request or transaction of a sink")
+                .with_boundaries(BATCH_BOUNDS.to_vec())
+                .build(),
             lag: gauge(
                 "goldwire_lag_records",
                 "Records between a group's position and the end",
@@ -165,6 +174,13 @@ impl Metrics {
     pub fn latency(&self, sink: &str, seconds: f64) {
         self.latency
             .record(seconds, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+
+    /// `deliveries` went to `sink` in one request or transaction.
+    pub fn batch(&self, sink: &str, deliveries: usize) {
+        let deliveries = u64::try_from(deliveries).unwrap_or(u64::MAX);
+        self.batches
+            .record(deliveries, &[KeyValue::new("sink", sink.to_owned())]);
     }
 
     /// Records between a group's position and the end of a partition.

@@ -1,1 +1,242 @@
-//! webhook
+//! The webhook listener: verify, append to the inbox, answer. Nothing else is on that path.
+//!
+//! Guarantee (G1): a request is answered 200 only after its append to the inbox is durable. Every
+//! request whose head arrives is answered within `deadline`, counted from the head's first byte,
+//! also when the disk does not answer. Memory is bounded (G8), and no body, secret or signature is
+//! logged (G10).
+//!
+//! # The order, and what each step answers
+//!
+//! | step | refused with |
+//! |---|---|
+//! | a connection is let in, at most `connections` | waits in the system's queue |
+//! | the path is an endpoint's, the method is POST | 404, 405 |
+//! | the address is not held off for failing authentication | 429, `Retry-After` |
+//! | the body fits `max_body`, and the memory of all requests | 413, 503 |
+//! | signature, time and bearer | 401, the same whatever was wrong |
+//! | the endpoint's rate, of authenticated requests alone | 429, `Retry-After` |
+//! | `Content-Encoding`, within `max_body` again | 415, 400, 413 |
+//! | the append is durable | 503, `Retry-After` |
+//!
+//! Why the rate is drawn after authentication: see `limit`. The signature covers the bytes as sent,
+//! so decompression comes after it, and what is stored is the decompressed body.
+//!
+//! # Which headers are believed
+//!
+//! Both schemes sign the body and no metadata header, yet an event's clocks may come in headers.
+//! They are stored: altering them takes a captured request, and TLS, ended here or by the trusted
+//! proxy, keeps requests from being captured. Over `insecure_plain_http` nothing does, which is why
+//! it is loud, and for tests. `bearer` protects no better: it is captured with the rest.
+
+mod answer;
+mod append;
+mod body;
+mod endpoint;
+mod intake;
+mod limit;
+pub mod signature;
+mod tls;
+mod wire;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Server;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use signature::check_secret;
+
+use crate::config::{WebhookListener, WebhookSource};
+use crate::log::Log;
+use crate::telemetry::Metrics;
+use crate::time::SharedClock;
+use append::Inbox;
+use endpoint::Endpoint;
+use intake::Intake;
+use tls::Greeting;
+use wire::{Door, Peer};
+
+/// Bytes of bodies held at once, unless a few of the largest need more.
+const BODIES: usize = 64 << 20;
+/// Bytes of a request's head.
+const HEAD: usize = 64 << 10;
+/// HTTP/2: requests at once on one connection.
+const STREAMS: u32 = 128;
+/// HTTP/2: bytes of bodies that one connection may send ahead.
+const WINDOW: u32 = 256 << 10;
+
+const INSECURE: &str = "webhook.insecure_plain_http: webhooks come in clear text; whoever sees one \
+    can send it again with other headers. Not for production: set webhook.tls";
+const NO_TLS: &str = "webhook.tls is missing: set webhook.tls.cert_file and webhook.tls.key_file, \
+    or name the proxy that ends TLS in webhook.trusted_proxy; webhook.insecure_plain_http is for \
+    tests";
+
+/// Why the listener does not start: one sentence with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Something is not as the configuration says.
+    #[error("{0}")]
+    Refused(String),
+    /// The address cannot be had.
+    #[error("webhook.address: cannot listen on {address}: {why}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        why: std::io::Error,
+    },
+}
+
+/// A running listener. Dropped, it stops at once.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    server: axum_server::Handle<Peer>,
+    serving: JoinHandle<std::io::Result<()>>,
+    closing: CancellationToken,
+    appends: TaskTracker,
+}
+
+impl Handle {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets nobody in any more, and finishes what is under way, appends included, within `drain`.
+    pub async fn shutdown(mut self, drain: Duration) {
+        let deadline = Instant::now() + drain;
+        self.closing.cancel();
+        self.server.graceful_shutdown(Some(drain));
+        self.appends.close();
+        let finished = timeout_at(deadline, async {
+            let served = (&mut self.serving).await;
+            self.appends.wait().await;
+            served
+        });
+        let why = match finished.await {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(_)) => "it panicked".to_owned(),
+            Err(_) => "the drain timeout passed; senders send again what was cut off".to_owned(),
+        };
+        tracing::warn!("the webhook listener did not end in order: {why}");
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.closing.cancel();
+        self.server.shutdown();
+    }
+}
+
+/// Listens for the webhooks of `endpoints` (a source's name and settings each) and appends them to
+/// partition 0 of `inbox`.
+///
+/// # Errors
+/// If a secret is none of its scheme, two sources share a path, the certificate cannot be read, TLS
+/// is missing, or the address cannot be had. Nothing is left running.
+pub async fn serve(
+    listener: &WebhookListener,
+    endpoints: Vec<(String, WebhookSource)>,
+    inbox: Arc<dyn Log>,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+) -> Result<Handle, ServeError> {
+    let transport = transport(listener).await?;
+    let endpoints = by_path(endpoints)?;
+    let largest = endpoints
+        .values()
+        .map(|endpoint| endpoint.max_body)
+        .max()
+        .unwrap_or_default();
+    let appends = TaskTracker::new();
+    let deadline = listener.deadline.get();
+    let intake = Arc::new(Intake {
+        endpoints,
+        inbox: Inbox::new(inbox, appends.clone()),
+        clock,
+        metrics,
+        budget: limit::Budget::new(BODIES.max(largest.saturating_mul(4))),
+        deadline,
+        behind_proxy: listener.trusted_proxy.is_some(),
+    });
+    let unbound = |why| ServeError::Address {
+        address: listener.address,
+        why,
+    };
+    let socket = TcpListener::bind(listener.address).await.map_err(unbound)?;
+    let address = socket.local_addr().map_err(unbound)?;
+    let closing = CancellationToken::new();
+    let door = Door::new(socket, listener.connections, deadline, closing.clone());
+    let server = axum_server::Handle::new();
+    let bounded = bounded(Server::<Peer>::from_listener(door)).handle(server.clone());
+    // One handler for all paths: a configured path is text, and no pattern of a router.
+    let app = Router::new()
+        .fallback(intake::take)
+        .with_state(intake)
+        .into_make_service_with_connect_info::<Peer>();
+    let serving = match transport {
+        Some(tls) => tokio::spawn(bounded.acceptor(tls).serve(app)),
+        None => tokio::spawn(bounded.serve(app)),
+    };
+    tracing::info!(%address, "listening for webhooks");
+    Ok(Handle {
+        address,
+        server,
+        serving,
+        closing,
+        appends,
+    })
+}
+
+/// How bytes get here: by TLS, or in clear text where the configuration takes the risk by name.
+async fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
+    match (&listener.tls, &listener.trusted_proxy) {
+        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).await.map(Some),
+        (None, Some(_)) => Ok(None),
+        (None, None) if listener.insecure_plain_http => {
+            tracing::warn!("{INSECURE}");
+            Ok(None)
+        }
+        (None, None) => Err(ServeError::Refused(NO_TLS.to_owned())),
+    }
+}
+
+fn by_path(
+    sources: Vec<(String, WebhookSource)>,
+) -> Result<HashMap<String, Arc<Endpoint>>, ServeError> {
+    let mut endpoints = HashMap::<String, Arc<Endpoint>>::new();
+    for (source, config) in sources {
+        let endpoint = Arc::new(Endpoint::new(source, &config)?);
+        let (source, path) = (endpoint.source.clone(), endpoint.path.clone());
+        if let Some(other) = endpoints.insert(path, endpoint) {
+            let (path, other) = (&other.path, &other.source);
+            return Err(ServeError::Refused(format!(
+                "sources.{source}.webhook.path: found {path}, which is the path of \
+                 sources.{other} too; give each its own"
+            )));
+        }
+    }
+    Ok(endpoints)
+}
+
+fn bounded(mut server: Server<Peer>) -> Server<Peer> {
+    // No timers of hyper's: `wire` and the deadline are in their place.
+    let http = server.http_builder();
+    http.http1().max_buf_size(HEAD);
+    http.http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(16 << 10)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    server
+}

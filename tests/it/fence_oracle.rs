@@ -19,6 +19,10 @@ const SKEW: i64 = 300;
 const SETTLE: i64 = 2500;
 const MARGIN: i64 = 700;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one switch for each rule of the model"
+)]
 #[derive(Clone, Copy)]
 struct Rules {
     two_clocks: bool,
@@ -46,7 +50,12 @@ struct World {
     restores: bool,
 }
 
-const USUAL: World = World { no_version: 0.1, no_time: 0.1, no_object: 0.1, restores: true };
+const USUAL: World = World {
+    no_version: 0.1,
+    no_time: 0.1,
+    no_object: 0.1,
+    restores: true,
+};
 
 #[derive(Clone, Copy)]
 struct Happened {
@@ -79,21 +88,33 @@ fn history(rng: &mut impl Rng, restart: bool, restores: bool) -> Vec<Happened> {
         if restores && !past.is_empty() && rng.random_bool(0.1) {
             let back = past[rng.random_range(0..past.len())];
             (version, alive) = (back.version, back.alive);
-            past.push(Happened { restore: true, at, ..back });
+            past.push(Happened {
+                restore: true,
+                at,
+                ..back
+            });
             at += 5000;
         }
         let mut removed = false;
-        if !alive {
-            alive = true;
-            version = if restart { 1 } else { version + 1 };
-        } else {
+        if alive {
             removed = rng.random_bool(0.12);
             alive = !removed;
             version += 1;
+        } else {
+            alive = true;
+            version = if restart { 1 } else { version + 1 };
         }
         let commit_time = at + rng.random_range(0..=SKEW);
         let same = past.len();
-        past.push(Happened { restore: false, removed, at, version, commit_time, alive, same });
+        past.push(Happened {
+            restore: false,
+            removed,
+            at,
+            version,
+            commit_time,
+            alive,
+            same,
+        });
     }
     past
 }
@@ -101,7 +122,7 @@ fn history(rng: &mut impl Rng, restart: bool, restores: bool) -> Vec<Happened> {
 fn arrivals(rng: &mut impl Rng, past: &[Happened], world: World) -> Vec<Record> {
     let mut records = Vec::new();
     for (index, event) in past.iter().enumerate().filter(|(_, event)| !event.restore) {
-        for _ in 0..1 + usize::from(rng.random_bool(0.3)) {
+        for _ in 0..=usize::from(rng.random_bool(0.3)) {
             records.push(Record {
                 at: event.at + SKEW + pick(rng, &[0, 10, 1000, 8000, 30_000]),
                 clocks: Clocks {
@@ -119,11 +140,19 @@ fn arrivals(rng: &mut impl Rng, past: &[Happened], world: World) -> Vec<Record> 
 
 /// The fence with rules taken out; with all of them it must be the product's own.
 fn fenced(register: Option<&Register>, clocks: Clocks, rules: Rules) -> Fenced {
-    let own = fence(register, clocks, true, SKEW);
-    let (Some((version, time)), Some(register)) = (clocks.both(), register) else { return own };
-    let Some((known_version, known_time)) = register.clocks().both() else { return own };
+    let own = fence(register, clocks, 0, SKEW);
+    let (Some((version, time)), Some(register)) = (clocks.both(), register) else {
+        return own;
+    };
+    let Some((known_version, known_time)) = register.clocks().both() else {
+        return own;
+    };
     let by_version = version.cmp(&known_version);
-    let by_time = if rules.two_clocks { time.cmp(&known_time) } else { by_version };
+    let by_time = if rules.two_clocks {
+        time.cmp(&known_time)
+    } else {
+        by_version
+    };
     let answer = if by_version.is_eq() && by_time.is_eq() {
         Fenced::Duplicate
     } else if rules.skew && (time - known_time).abs() <= SKEW {
@@ -156,14 +185,14 @@ impl Lane<'_> {
     fn read(&mut self, rng: &mut impl Rng) -> (i64, i64) {
         let seen = self.now - rng.random_range(0..=LAG);
         let newest = self.past.iter().rposition(|event| event.at <= seen);
-        let index = newest.map_or(-1, |index| index as i64);
+        let index = newest.map_or(-1, |index| i64::try_from(index).unwrap());
         (index, self.now + rng.random_range(0..=200))
     }
 
     fn take(&mut self, rng: &mut impl Rng, record: &Record) {
         self.now = self.now.max(record.at);
         let known = record.clocks.commit_time.unwrap_or(record.at);
-        let (mut content, mut date) = (record.index as i64, None);
+        let (mut content, mut date) = (i64::try_from(record.index).unwrap(), None);
         if record.hydrate {
             if self.rules.settle {
                 self.now = self.now.max(known + SETTLE);
@@ -221,30 +250,62 @@ fn run(seed: u64, rules: Rules, world: World) -> (bool, bool) {
     let restart = rng.random_bool(0.5);
     let past = history(rng, restart, world.restores);
     let records = arrivals(rng, &past, world);
-    let mut lane =
-        Lane { past: &past, rules, now: 0, newest: 0, register: None, content: -2, went_back: false };
+    let mut lane = Lane {
+        past: &past,
+        rules,
+        now: 0,
+        newest: 0,
+        register: None,
+        content: -2,
+        went_back: false,
+    };
     for record in &records {
         lane.take(rng, record);
     }
     let same = |index: i64| usize::try_from(index).ok().map(|index| past[index].same);
-    (same(lane.content) != Some(past[past.len() - 1].same), lane.went_back)
+    (
+        same(lane.content) != Some(past[past.len() - 1].same),
+        lane.went_back,
+    )
 }
 
 /// How many of `histories` ended wrong, and in how many the content went back.
 fn count(histories: u64, rules: Rules, world: World) -> (usize, usize) {
     let ends: Vec<_> = (0..histories).map(|seed| run(seed, rules, world)).collect();
-    (ends.iter().filter(|end| end.0).count(), ends.iter().filter(|end| end.1).count())
+    (
+        ends.iter().filter(|end| end.0).count(),
+        ends.iter().filter(|end| end.1).count(),
+    )
 }
 
 #[test]
 fn g4_g9_no_history_ends_wrong_or_goes_back_with_all_rules() {
     let worlds = [
         USUAL,
-        World { no_version: 0.0, no_time: 0.0, no_object: 0.0, ..USUAL },
-        World { no_version: 1.0, ..USUAL },
-        World { no_time: 1.0, ..USUAL },
-        World { no_object: 0.5, ..USUAL },
-        World { no_version: 0.0, no_time: 0.0, no_object: 0.0, restores: false },
+        World {
+            no_version: 0.0,
+            no_time: 0.0,
+            no_object: 0.0,
+            ..USUAL
+        },
+        World {
+            no_version: 1.0,
+            ..USUAL
+        },
+        World {
+            no_time: 1.0,
+            ..USUAL
+        },
+        World {
+            no_object: 0.5,
+            ..USUAL
+        },
+        World {
+            no_version: 0.0,
+            no_time: 0.0,
+            no_object: 0.0,
+            restores: false,
+        },
     ];
     for world in worlds {
         assert_eq!(count(10_000, ALL, world), (0, 0));
@@ -254,12 +315,42 @@ fn g4_g9_no_history_ends_wrong_or_goes_back_with_all_rules() {
 #[test]
 fn each_rule_taken_out_is_seen() {
     let mutations = [
-        ("two_clocks", Rules { two_clocks: false, ..ALL }),
+        (
+            "two_clocks",
+            Rules {
+                two_clocks: false,
+                ..ALL
+            },
+        ),
         ("skew", Rules { skew: false, ..ALL }),
-        ("since", Rules { since: false, ..ALL }),
-        ("settle", Rules { settle: false, ..ALL }),
-        ("settle_newest", Rules { settle_newest: false, ..ALL }),
-        ("settle_read", Rules { settle_read: false, ..ALL }),
+        (
+            "since",
+            Rules {
+                since: false,
+                ..ALL
+            },
+        ),
+        (
+            "settle",
+            Rules {
+                settle: false,
+                ..ALL
+            },
+        ),
+        (
+            "settle_newest",
+            Rules {
+                settle_newest: false,
+                ..ALL
+            },
+        ),
+        (
+            "settle_read",
+            Rules {
+                settle_read: false,
+                ..ALL
+            },
+        ),
     ];
     for (name, rules) in mutations {
         let (wrong, back) = count(20_000, rules, USUAL);

@@ -1,0 +1,43 @@
+//! Writing letters.
+//!
+//! Guarantee (G2): returns when the letters are durable. Without its letter a record has no
+//! outcome, so there is nothing to do but try again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+
+use crate::event::proto::DeadLetter;
+use crate::ledger::{Batch, Store, keys};
+use crate::task::store_blocking;
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// Makes letters durable, however long it takes.
+pub(crate) async fn write(store: &Arc<dyn Store>, letters: &[DeadLetter]) {
+    let mut batch = Batch::default();
+    for letter in letters {
+        let DeadLetter {
+            sink,
+            id,
+            round,
+            reason,
+            code,
+            ..
+        } = letter;
+        tracing::error!(sink, id, reason, code, "dead-lettered");
+        batch.put(keys::dead_letter(sink, id, *round), letter.encode_to_vec());
+    }
+    let mut wait = FIRST_WAIT;
+    loop {
+        let (store, attempt) = (Arc::clone(store), batch.clone());
+        match store_blocking(move || store.commit(attempt)).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!("dead letters cannot be stored: {error}"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+    }
+}

@@ -1,0 +1,147 @@
+//! The URIs in an event: whose it is, and whom else it names.
+//!
+//! Guarantee: a URI that leaves here may be a key of the log and a part of an address.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::layer::{Layer, Text, text};
+use super::metadata::Field;
+use super::vocabulary::Family;
+use super::{DecodeError, MAX_SUBJECTS};
+
+/// The longest URI. Reltio's ids have seven or so characters.
+const MAX_URI: usize = 256;
+
+/// What is read of an object: who it is, and what.
+#[derive(Default, serde::Deserialize)]
+pub(super) struct ObjectHead<'a> {
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+    /// As some samples print it.
+    #[serde(borrow, rename = "URI")]
+    upper_uri: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    pub(super) object_type: Option<&'a RawValue>,
+}
+
+/// The one subject that `sourceObjectUri`, `uri` and `object.uri` name, as many of them as there
+/// are.
+pub(super) fn own_uri(
+    layer: &Layer<'_>,
+    head: &ObjectHead<'_>,
+    source: Option<&str>,
+) -> Result<Option<String>, DecodeError> {
+    let mut own = source
+        .map(|uri| checked(Field::Source.name(), uri))
+        .transpose()?;
+    for (field, json) in members(layer, head) {
+        let uri = checked(field, &text(field, json)?)?;
+        match &own {
+            Some(own) if *own != uri => return Err(DecodeError::Contradiction { field }),
+            _ => own = Some(uri),
+        }
+    }
+    Ok(own)
+}
+
+/// The first URI of any kind of object, in the same order; empty if there is none.
+pub(super) fn any_uri(layer: &Layer<'_>, head: &ObjectHead<'_>, source: Option<&str>) -> String {
+    let source = source.map(str::to_owned);
+    let said =
+        members(layer, head).filter_map(|(field, json)| Some(text(field, json).ok()?.into()));
+    source
+        .into_iter()
+        .chain(said)
+        .find(|uri| is_uri(uri))
+        .unwrap_or_default()
+}
+
+fn members<'a>(
+    layer: &Layer<'a>,
+    head: &ObjectHead<'a>,
+) -> impl Iterator<Item = (&'static str, &'a RawValue)> {
+    let members = [
+        ("uri", layer.uri),
+        ("URI", layer.upper_uri),
+        ("object.uri", head.uri),
+        ("object.URI", head.upper_uri),
+    ];
+    members
+        .into_iter()
+        .filter_map(|(field, json)| Some((field, json?)))
+}
+
+/// Whom the event names besides `own`: each once, in the order sent.
+pub(super) fn other_uris(layer: &Layer<'_>, own: Option<&str>) -> Result<Vec<String>, DecodeError> {
+    let Some(json) = layer.uris else {
+        return Ok(Vec::new());
+    };
+    let bad = DecodeError::BadMember { field: "uris" };
+    let Uris(uris) = serde_json::from_str(json.get()).map_err(|_| bad)?;
+    if uris.len() > MAX_SUBJECTS {
+        return Err(DecodeError::TooManySubjects);
+    }
+    let mut others: Vec<String> = Vec::with_capacity(uris.len());
+    for Text(uri) in uris {
+        let uri = checked("uris", &uri)?;
+        if own != Some(uri.as_str()) && !others.contains(&uri) {
+            others.push(uri);
+        }
+    }
+    Ok(others)
+}
+
+fn checked(field: &'static str, uri: &str) -> Result<String, DecodeError> {
+    let good = is_uri(uri) && Family::of(uri).is_some();
+    if good {
+        Ok(uri.to_owned())
+    } else {
+        Err(DecodeError::BadSubject { field })
+    }
+}
+
+/// Whether it is `{objects}/{id}`: no part of an object, no `..`, nothing to be escaped.
+fn is_uri(uri: &str) -> bool {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    let is_name =
+        |name: &str| !name.starts_with('.') && !name.is_empty() && name.bytes().all(plain);
+    uri.len() <= MAX_URI
+        && uri
+            .split_once('/')
+            .is_some_and(|(objects, id)| is_name(objects) && is_name(id))
+}
+
+/// A list of URIs that is not kept further than one above the limit.
+struct Uris<'a>(Vec<Text<'a>>);
+
+impl<'de> Deserialize<'de> for Uris<'de> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_seq(UrisVisitor)
+    }
+}
+
+struct UrisVisitor;
+
+impl<'de> Visitor<'de> for UrisVisitor {
+    type Value = Uris<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of URIs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut uris = Vec::new();
+        while uris.len() <= MAX_SUBJECTS {
+            match list.next_element()? {
+                Some(uri) => uris.push(uri),
+                None => return Ok(Uris(uris)),
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Uris(uris))
+    }
+}

@@ -1,0 +1,172 @@
+//! The warehouse: current rows, history rows, merges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+use super::{Comparison, ever_by};
+use crate::demo::tenant::{End, Truth};
+
+const SINK: &str = "warehouse";
+
+/// A current row: state, who absorbed it, the object.
+type Current = (String, Option<String>, Option<String>);
+/// What names a history row: version and commit time.
+type Row = (i64, i64);
+
+/// Compares the SQLite file with the truth.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(in crate::demo) async fn compare(file: &Path, truth: &Truth) -> Result<Comparison, String> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let pool = SqlitePool::connect_with(options).await.map_err(|error| error.to_string())?;
+    let mut comparison = Comparison::default();
+    currents(&pool, truth, &mut comparison).await.map_err(|error| error.to_string())?;
+    history(&pool, truth, &mut comparison).await.map_err(|error| error.to_string())?;
+    merges(&pool, truth, &mut comparison).await.map_err(|error| error.to_string())?;
+    pool.close().await;
+    Ok(comparison)
+}
+
+async fn currents(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx::Result<()> {
+    let rows: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(
+        "SELECT subject, state, absorbed_by, object FROM golden_records
+         UNION ALL SELECT subject, state, absorbed_by, object FROM relations",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut held: BTreeMap<String, Current> = BTreeMap::new();
+    for (subject, state, by, object) in rows {
+        held.insert(subject, (state, by, object));
+    }
+    for (uri, end) in &truth.ends {
+        let problem = match held.remove(uri) {
+            None => Some("is missing".to_owned()),
+            Some(row) => current(truth, uri, end, &row),
+        };
+        to.look(SINK, uri, problem);
+    }
+    for uri in held.keys() {
+        to.look(SINK, uri, Some("is there, and was never in the tenant".to_owned()));
+    }
+    Ok(())
+}
+
+fn current(truth: &Truth, uri: &str, end: &End, row: &Current) -> Option<String> {
+    let (state, by, object) = row;
+    let found = |expected: &str| Some(format!("should be {expected}, is {state}"));
+    match end {
+        End::Alive(expected) => {
+            if state != "alive" {
+                return found("alive");
+            }
+            let object: Option<Value> =
+                object.as_ref().and_then(|text| serde_json::from_str(text).ok());
+            (object.as_ref() != Some(expected.as_ref())).then(|| {
+                let path = object.map_or_else(String::new, |object| first_difference(expected, &object));
+                format!("lives, but its object differs at {path}")
+            })
+        }
+        End::Absorbed { survivor, .. } => match state.as_str() {
+            // Who is absorbed by somebody that is gone answers 404 itself.
+            "gone" if survivor.is_none() => None,
+            "absorbed" => {
+                let known = ever_by(truth, uri);
+                let right = by.as_ref().is_some_and(|by| known.contains(by));
+                (!right).then(|| format!("is absorbed by {by:?}, which never took it over"))
+            }
+            _ => found("absorbed"),
+        },
+        End::Removed => (state != "removed" && state != "gone").then(|| found("removed"))?,
+        End::Erased if object.is_some() => Some("is erased, but its content is there".to_owned()),
+        End::Erased => (state != "erased" && state != "gone").then(|| found("erased"))?,
+    }
+}
+
+/// The path of the first member that differs.
+fn first_difference(expected: &Value, found: &Value) -> String {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) => {
+            let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+            let mut differing = names.into_iter().filter(|name| expected.get(*name) != found.get(*name));
+            differing.next().map_or_else(String::new, |name| {
+                let empty = Value::Null;
+                let inner = first_difference(
+                    expected.get(name).unwrap_or(&empty),
+                    found.get(name).unwrap_or(&empty),
+                );
+                format!("/{name}{inner}")
+            })
+        }
+        (expected, found) => format!(": expected {expected}, found {found}"),
+    }
+}
+
+async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx::Result<()> {
+    let rows: Vec<(String, i64, i64, i64, Option<i64>, bool)> = sqlx::query_as(
+        "SELECT subject, version, commit_time, valid_from, valid_to, is_current
+         FROM golden_record_history ORDER BY subject, commit_time, version",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut held: BTreeMap<String, Vec<(Row, i64, Option<i64>, bool)>> = BTreeMap::new();
+    for (subject, version, commit_time, from, until, is_current) in rows {
+        let row = ((version, commit_time), from, until, is_current);
+        held.entry(subject).or_default().push(row);
+    }
+    let mut expected: BTreeMap<&str, BTreeSet<Row>> = BTreeMap::new();
+    for change in &truth.changes {
+        expected.entry(&change.subject).or_default().insert((change.version, change.commit_time));
+    }
+    for (uri, expected) in expected {
+        let rows = held.remove(uri).unwrap_or_default();
+        let found: BTreeSet<Row> = rows.iter().map(|row| row.0).collect();
+        let problem = if let Some((version, _)) = expected.difference(&found).next() {
+            Some(format!("version {version} has no row in the history"))
+        } else if let Some((version, time)) = found.difference(&expected).next() {
+            Some(format!("the history has version {version} at {time}, which never happened"))
+        } else {
+            chained(&rows)
+        };
+        to.look(SINK, uri, problem);
+    }
+    for uri in held.keys() {
+        to.look(SINK, uri, Some("has a history, and was never in the tenant".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether every row ends where the next begins, and the last one alone is current.
+fn chained(rows: &[(Row, i64, Option<i64>, bool)]) -> Option<String> {
+    let nexts = rows.iter().skip(1).map(|row| Some(row.1)).chain([None]);
+    for ((row, _, until, is_current), next) in rows.iter().zip(nexts) {
+        if *until != next || *is_current != next.is_none() {
+            return Some(format!("the history's row of version {} ends wrong", row.0));
+        }
+    }
+    None
+}
+
+async fn merges(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx::Result<()> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT loser, winner FROM merges WHERE active").fetch_all(pool).await?;
+    let mut held: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (loser, winner) in rows {
+        held.entry(loser).or_default().push(winner);
+    }
+    for (uri, end) in truth.ends.iter().filter(|(uri, _)| uri.starts_with("entities/")) {
+        let winners = held.remove(uri).unwrap_or_default();
+        let problem = match (end, winners.as_slice()) {
+            (End::Absorbed { survivor: None, .. }, []) => None,
+            (End::Absorbed { .. }, [winner]) if ever_by(truth, uri).contains(winner) => None,
+            (End::Absorbed { .. }, found) => Some(format!("has the active merges {found:?}")),
+            (_, []) => None,
+            (_, found) => Some(format!("was not merged, and has the merges {found:?}")),
+        };
+        to.look(SINK, uri, problem);
+    }
+    Ok(())
+}

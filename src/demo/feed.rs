@@ -1,0 +1,152 @@
+//! Sends the script as it happens: every message at its time, over the carrier that it takes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::outside::{Outside, door};
+use super::tenant::{Carrier, Emission, Meaning};
+use crate::config::SignatureScheme;
+use crate::time::{Millis, SharedClock, until};
+use crate::webhook::signature::{self, Key};
+
+/// Messages under way at the same time, at most.
+const AT_ONCE: usize = 256;
+/// A sender of webhooks tries this often, as INT-004's does and a little more.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What was sent so far.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) kafka: AtomicU64,
+    pub(super) webhook: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) malformed: AtomicU64,
+}
+
+impl Sent {
+    pub(super) fn all(&self) -> u64 {
+        self.kafka.load(Ordering::Relaxed) + self.webhook.load(Ordering::Relaxed)
+    }
+}
+
+/// Where messages go.
+#[derive(Debug, Clone)]
+pub(super) struct Doors {
+    pub(super) outside: Arc<Outside>,
+    pub(super) webhooks: SocketAddr,
+    pub(super) http: reqwest::Client,
+    pub(super) clock: SharedClock,
+    pub(super) sent: Arc<Sent>,
+}
+
+/// A client that trusts the demo's certificate.
+pub(super) fn client(certificate: &str) -> Result<reqwest::Client, String> {
+    crate::tls::use_ring();
+    let certificate = reqwest::Certificate::from_pem(certificate.as_bytes());
+    let certificate = certificate.map_err(|error| format!("certificate: {error}"))?;
+    reqwest::Client::builder()
+        .tls_certs_only([certificate])
+        .timeout(Duration::from_secs(10))
+        .build()
+        .map_err(|error| format!("webhook client: {error}"))
+}
+
+/// Plays `emissions`, whose times count from `start`.
+pub(super) async fn play(
+    emissions: &[Emission],
+    start: Millis,
+    doors: &Doors,
+    progress: &ProgressBar,
+) -> Result<(), String> {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut under_way: JoinSet<Result<(), String>> = JoinSet::new();
+    for emission in emissions {
+        let wait = until(doors.clock.now(), start.saturating_add(emission.at));
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let permit = Arc::clone(&room).acquire_owned().await.map_err(|e| e.to_string())?;
+        let (doors, emission) = (doors.clone(), emission.clone());
+        under_way.spawn(async move {
+            let result = doors.send(&emission).await;
+            drop(permit);
+            result
+        });
+        while let Some(ended) = under_way.try_join_next() {
+            progress.inc(1);
+            ended.map_err(|error| error.to_string())??;
+        }
+    }
+    while let Some(ended) = under_way.join_next().await {
+        ended.map_err(|error| error.to_string())??;
+    }
+    Ok(())
+}
+
+impl Doors {
+    async fn send(&self, emission: &Emission) -> Result<(), String> {
+        if emission.duplicate {
+            self.sent.duplicates.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(emission.meaning, Meaning::Malformed { .. }) {
+            self.sent.malformed.fetch_add(1, Ordering::Relaxed);
+        }
+        match door(emission.carrier) {
+            None => self.produce(emission).await,
+            Some((path, secret)) => self.post(emission, path, &secret).await,
+        }
+    }
+
+    async fn produce(&self, emission: &Emission) -> Result<(), String> {
+        let key = emission.subjects.first().map(String::as_str).unwrap_or_default();
+        self.outside.broker.send(key, &emission.headers, &emission.body).await?;
+        self.sent.kafka.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn post(
+        &self,
+        emission: &Emission,
+        path: &str,
+        secret: &crate::config::Secret,
+    ) -> Result<(), String> {
+        let scheme = if emission.carrier == Carrier::WebhookOvOnly {
+            SignatureScheme::Reltio
+        } else {
+            SignatureScheme::Standard
+        };
+        let key = Key::new(scheme, secret)?;
+        let url = format!("https://localhost:{}{path}", self.webhooks.port());
+        let id = uuid::Uuid::new_v4().to_string();
+        for _ in 0..TRIES {
+            let mut request = self.http.post(&url).body(emission.body.clone());
+            for (name, value) in &emission.headers {
+                request = request.header(*name, value);
+            }
+            let now = self.clock.now();
+            for (name, value) in signature::sign(scheme, &key, &id, now, &emission.body) {
+                request = request.header(name, value);
+            }
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => {
+                    self.sent.webhook.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Ok(answer) if answer.status().is_client_error() && answer.status() != 429 => {
+                    return Err(format!("{path}: the webhook listener answered {}", answer.status()));
+                }
+                Ok(_) | Err(_) => self.sent.refused.fetch_add(1, Ordering::Relaxed),
+            };
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err("a webhook was refused again and again".to_owned())
+    }
+}

@@ -1,0 +1,227 @@
+//! One run of the demo, from the script to the verdict.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use prometheus::Registry;
+
+use super::compare::{self, Comparison, Difference};
+use super::feed::{self, Doors, Sent};
+use super::outside::Outside;
+use super::report::{self, Gauges};
+use super::sabotage::{Sabotage, Saboteur};
+use super::tenant::{Simulator, SimulatorSettings};
+use crate::config;
+use crate::dead_letter::{Filter, Letters};
+use crate::instance::{Instance, Surroundings, WrapSink};
+use crate::telemetry::Metrics;
+use crate::time::{Millis, SharedClock, SystemClock};
+
+/// The script begins this long after the start, ms; what takes longer to come up sends late.
+const LEAD: Millis = 2000;
+/// Everything that was sent has its outcome after this, or the demo has failed.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// The CRM is away for so long, from a third of the run on.
+const OUTAGE: Duration = Duration::from_secs(2);
+/// Differences printed.
+const SHOWN: usize = 20;
+
+/// What to play.
+#[derive(Debug, Clone)]
+pub struct DemoSettings {
+    /// Distinct events of the tenant.
+    pub events: usize,
+    /// Events a second.
+    pub rate: u32,
+    /// Everything random follows from it, but for the times.
+    pub seed: u64,
+    /// The folder for configuration, journal, ledger and warehouse.
+    pub dir: PathBuf,
+    /// One delivery broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl DemoSettings {
+    fn seconds(&self) -> f64 {
+        let events = u32::try_from(self.events).unwrap_or(u32::MAX);
+        f64::from(events) / f64::from(self.rate.max(1))
+    }
+}
+
+/// A demo that was played and may still be looked at.
+#[derive(Debug)]
+pub struct Demo {
+    /// The instance.
+    pub instance: Instance,
+    /// Everything that should be as it is, or is not.
+    pub differences: Vec<Difference>,
+    outside: Arc<Outside>,
+}
+
+impl Demo {
+    /// Plays the script and compares the sinks with the truth; writes progress to standard error
+    /// and the table to `out`.
+    ///
+    /// # Errors
+    /// One sentence, if something of the demo itself did not work.
+    pub async fn play(
+        settings: &DemoSettings,
+        metrics: Arc<Metrics>,
+        registry: &Registry,
+        out: &mut (dyn Write + Send),
+    ) -> Result<Self, String> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let start = clock.now() + LEAD;
+        let simulator = Simulator::new(&script(settings, start));
+        let outside = Outside::start(&settings.dir, &simulator, settings.seed, &clock).await?;
+        let outside = Arc::new(outside);
+        let path = outside.write_config()?;
+        let config = config::load(&path, &|_| None).map_err(|error| error.to_string())?;
+        let with = Surroundings {
+            clock: Arc::clone(&clock),
+            metrics,
+            seed: settings.seed,
+            wrap: settings.sabotage.map(sabotage),
+        };
+        let instance = Instance::start(&config, &with).await.map_err(|error| error.to_string())?;
+        let webhooks = instance.webhook_address().ok_or("the webhook listener is not up")?;
+        let sent = Arc::new(Sent::default());
+        let doors = Doors {
+            outside: Arc::clone(&outside),
+            webhooks,
+            http: feed::client(&outside.certificate)?,
+            clock,
+            sent: Arc::clone(&sent),
+        };
+        let progress = progress(simulator.emissions().len());
+        let outage = tokio::spawn(outage(Arc::clone(&outside), settings.clone()));
+        feed::play(simulator.emissions(), start, &doors, &progress).await?;
+        progress.set_message("delivering what is in flight");
+        outage.await.map_err(|error| error.to_string())?;
+        caught_up(&instance, registry, sent.all()).await?;
+        progress.finish_and_clear();
+        let dead = dead_letters(&instance).await?;
+        let table = report::table(&Gauges::read(registry), &sent, &dead);
+        writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
+        let differences = verdict(&outside, &simulator, &dead, out).await?;
+        Ok(Self { instance, differences, outside })
+    }
+}
+
+impl Demo {
+    /// Stops the instance, then what stands around it.
+    pub async fn stop(self) {
+        self.instance.stop().await;
+        if let Some(outside) = Arc::into_inner(self.outside) {
+            outside.stop().await;
+        }
+    }
+}
+
+fn script(settings: &DemoSettings, start: Millis) -> SimulatorSettings {
+    let events = Millis::try_from(settings.events).unwrap_or(Millis::MAX / 1000);
+    SimulatorSettings {
+        seed: settings.seed,
+        tenant_name: "demo".to_owned(),
+        events: settings.events,
+        start,
+        duration: events.saturating_mul(1000) / Millis::from(settings.rate.max(1)),
+        ..SimulatorSettings::default()
+    }
+}
+
+fn sabotage(sabotage: Sabotage) -> WrapSink {
+    Arc::new(move |sink| {
+        if sink.name() == "warehouse" {
+            Arc::new(Saboteur::new(sink, sabotage))
+        } else {
+            sink
+        }
+    })
+}
+
+fn progress(messages: usize) -> ProgressBar {
+    let progress = ProgressBar::new(u64::try_from(messages).unwrap_or(u64::MAX));
+    let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} sent {msg}");
+    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    progress.enable_steady_tick(Duration::from_millis(200));
+    progress
+}
+
+/// The CRM refuses for a while in the middle of the run.
+async fn outage(outside: Arc<Outside>, settings: DemoSettings) {
+    let third = Duration::from_secs_f64(settings.seconds() / 3.0);
+    tokio::time::sleep(Duration::from_millis(LEAD.unsigned_abs()) + third).await;
+    outside.salesforce.set_outage(true);
+    tokio::time::sleep(OUTAGE).await;
+    outside.salesforce.set_outage(false);
+}
+
+/// Waits until everything sent was received and has its outcome everywhere, and stays so.
+async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Result<(), String> {
+    let sent = u32::try_from(sent).map_or(f64::MAX, f64::from);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut still = 0;
+    while tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let received = Gauges::read(registry).total("goldwire_records_received_total", &[]);
+        still = if received >= sent && instance.is_caught_up() { still + 1 } else { 0 };
+        if still == 4 {
+            return Ok(());
+        }
+    }
+    Err(format!(
+        "not everything was delivered within {PATIENCE:?}: {} of {sent} messages received, {:?}",
+        Gauges::read(registry).total("goldwire_records_received_total", &[]),
+        instance.sinks().iter().map(|sink| sink.gate.status()).collect::<Vec<_>>()
+    ))
+}
+
+/// Open dead letters by sink and reason.
+async fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, String> {
+    let letters = Letters::new(Arc::clone(&instance.files().store));
+    let all = letters.list(&Filter::default(), usize::MAX).await.map_err(|error| error.to_string())?;
+    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
+    for letter in all {
+        let sink = if letter.sink.is_empty() { "ingest" } else { &letter.sink };
+        *counted.entry(format!("{sink}, {}", letter.reason)).or_default() += 1;
+    }
+    Ok(counted.into_iter().collect())
+}
+
+/// Compares every sink, and the dead letters, with the truth, and says what came of it.
+async fn verdict(
+    outside: &Outside,
+    simulator: &Simulator,
+    dead: &[(String, usize)],
+    out: &mut (dyn Write + Send),
+) -> Result<Vec<Difference>, String> {
+    let truth = simulator.truth();
+    let warehouse = compare::warehouse(&outside.dir.join("warehouse.db"), truth).await?;
+    let crm = compare::salesforce(&outside.salesforce.records("Contact"), truth);
+    let letters = compare::letters(dead, simulator.malformed());
+    let mut differences = Vec::new();
+    for (name, comparison) in [("warehouse", warehouse), ("crm", crm), ("dead letters", letters)] {
+        let Comparison { compared, differences: found } = comparison;
+        say(out, &format!("  {name:<12} {compared} compared with the truth, {} differ", found.len()))?;
+        differences.extend(found);
+    }
+    for difference in differences.iter().take(SHOWN) {
+        say(out, &format!("  {difference}"))?;
+    }
+    let last = if differences.is_empty() {
+        "  every sink ends equal to the truth".to_owned()
+    } else {
+        format!("  {} differences", differences.len())
+    };
+    say(out, &last)?;
+    Ok(differences)
+}
+
+fn say(out: &mut (dyn Write + Send), line: &str) -> Result<(), String> {
+    writeln!(out, "{line}").map_err(|error| error.to_string())
+}

@@ -1,0 +1,119 @@
+//! The demo's table, from the same instruments that `/metrics` shows.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use prometheus::Registry;
+use prometheus::proto::{Metric, MetricFamily};
+
+use super::feed::Sent;
+
+/// Reads instruments.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    families: Vec<MetricFamily>,
+}
+
+impl Gauges {
+    pub(super) fn read(registry: &Registry) -> Self {
+        Self { families: registry.gather() }
+    }
+
+    fn series<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&'a str, &'a str)],
+    ) -> impl Iterator<Item = &'a Metric> {
+        let families = self.families.iter().filter(move |family| family.name() == name);
+        families.flat_map(MetricFamily::get_metric).filter(move |metric| {
+            labels.iter().all(|(label, value)| {
+                metric.get_label().iter().any(|pair| pair.name() == *label && pair.value() == *value)
+            })
+        })
+    }
+
+    /// The sum of a counter's series that have these labels.
+    pub(super) fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.series(name, labels).map(|metric| metric.get_counter().get_value()).sum()
+    }
+
+    /// The bound below which this share of a histogram's values lies, interpolated, in seconds.
+    fn quantile(&self, name: &str, labels: &[(&str, &str)], share: f64) -> f64 {
+        let mut bounds: Vec<(f64, u64)> = Vec::new();
+        for metric in self.series(name, labels) {
+            for (index, bucket) in metric.get_histogram().get_bucket().iter().enumerate() {
+                let (bound, count) = (bucket.upper_bound(), bucket.cumulative_count());
+                match bounds.get_mut(index) {
+                    Some((_, known)) => *known += count,
+                    None => bounds.push((bound, count)),
+                }
+            }
+        }
+        let all = bounds.last().map_or(0, |(_, count)| *count);
+        let wanted = float(all) * share;
+        let (mut lower, mut below) = (0.0, 0);
+        for (upper, count) in bounds {
+            if float(count) >= wanted && count > below {
+                let part = (wanted - float(below)) / float(count - below);
+                return if upper.is_finite() { lower + (upper - lower) * part } else { lower };
+            }
+            (lower, below) = (upper, count);
+        }
+        lower
+    }
+}
+
+fn float(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
+}
+
+/// The table.
+pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let written = writeln!(text, "  {name:<34} {value}");
+        debug_assert!(written.is_ok(), "a string takes everything");
+    };
+    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    line("sent over Kafka / webhook", format!("{} / {}", of(&sent.kafka), of(&sent.webhook)));
+    line("  exact copies among them", of(&sent.duplicates).to_string());
+    line("  undecodable among them", of(&sent.malformed).to_string());
+    line("webhooks answered 429 or 503", of(&sent.refused).to_string());
+    let ingested = |outcome| gauges.total("goldwire_records_ingested_total", &[("outcome", outcome)]);
+    line("records to the event log", ingested("appended").to_string());
+    line("events that move nothing", ingested("other").to_string());
+    let reads = |why| gauges.total("goldwire_reltio_reads_total", &[("why", why)]);
+    line(
+        "reads of Reltio: hydrate/ask/owner",
+        format!("{} / {} / {}", reads("hydrate"), reads("ask"), reads("owner")),
+    );
+    for sink in ["crm", "warehouse"] {
+        let outcome = |outcome| {
+            gauges.total("goldwire_outcomes_total", &[("sink", sink), ("outcome", outcome)])
+        };
+        let attempt = |result| {
+            gauges.total("goldwire_attempts_total", &[("sink", sink), ("result", result)])
+        };
+        let latency = |share| {
+            gauges.quantile("goldwire_delivery_latency_seconds", &[("sink", sink)], share)
+        };
+        line(
+            &format!("{sink}: delivered / asked"),
+            format!("{} / {}", outcome("delivered"), outcome("answered")),
+        );
+        line(
+            &format!("{sink}: duplicate / stale / filtered"),
+            format!("{} / {} / {}", outcome("duplicate"), outcome("stale"), outcome("filtered")),
+        );
+        line(&format!("{sink}: attempts tried again"), attempt("retryable").to_string());
+        line(&format!("{sink}: dead-lettered"), outcome("dead_lettered").to_string());
+        line(
+            &format!("{sink}: latency p50 / p99, about"),
+            format!("{:.2} s / {:.2} s", latency(0.5), latency(0.99)),
+        );
+    }
+    for (reason, letters) in dead {
+        line(&format!("dead letters: {reason}"), letters.to_string());
+    }
+    text
+}

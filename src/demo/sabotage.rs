@@ -1,0 +1,134 @@
+//! One delivery broken on purpose, so that everybody can see the comparison notice it.
+//!
+//! From the chosen delivery on, every delivery of that subject is broken in the same way: one
+//! alone would be mended by the subject's next change, which is what goldwire is for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::event::{Kind, Subject, SubjectState};
+use crate::sink::{Current, Declaration, Delivered, Delivery, Effect, Sink, SinkError};
+
+/// What to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sabotage {
+    /// Acknowledge a change without writing it.
+    Lose,
+    /// Write a change twice, as two changes.
+    Double,
+    /// Write an older state over a newer one.
+    Regress,
+}
+
+/// Subjects passed before one is chosen, so that the run is well under way.
+const CHOSEN_AFTER: usize = 40;
+
+#[derive(Debug, Default)]
+struct Plan {
+    seen: usize,
+    first: HashMap<Subject, Current>,
+    chosen: Option<Subject>,
+}
+
+/// A sink that breaks what one subject gets.
+#[derive(Debug)]
+pub(super) struct Saboteur {
+    inner: Arc<dyn Sink>,
+    sabotage: Sabotage,
+    plan: Mutex<Plan>,
+}
+
+impl Saboteur {
+    pub(super) fn new(inner: Arc<dyn Sink>, sabotage: Sabotage) -> Self {
+        Self {
+            inner,
+            sabotage,
+            plan: Mutex::default(),
+        }
+    }
+
+    /// The delivery as it is to be made; nothing if it is to be lost.
+    fn spoil(&self, delivery: &Delivery) -> Option<Delivery> {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.seen += 1;
+        if plan.chosen.is_none() && plan.seen > CHOSEN_AFTER && self.suits(&plan, delivery) {
+            tracing::warn!(subject = %delivery.subject, "sabotage begins");
+            plan.chosen = Some(delivery.subject.clone());
+        }
+        if plan.chosen.as_ref() != Some(&delivery.subject) {
+            if let Some(current) = &delivery.current
+                && current.state.is_alive()
+            {
+                let subject = delivery.subject.clone();
+                plan.first.entry(subject).or_insert_with(|| current.clone());
+            }
+            return Some(delivery.clone());
+        }
+        let mut spoiled = delivery.clone();
+        match self.sabotage {
+            Sabotage::Lose => return None,
+            Sabotage::Double => {
+                let copies = delivery.changes.iter().cloned().map(|mut copy| {
+                    copy.commit_time = copy.commit_time.saturating_add(1);
+                    copy
+                });
+                spoiled.changes.extend(copies);
+            }
+            Sabotage::Regress => {
+                if let (Some(current), Some(first)) =
+                    (&mut spoiled.current, plan.first.get(&delivery.subject))
+                {
+                    current.state = first.state.clone();
+                    current.version = first.version;
+                }
+            }
+        }
+        Some(spoiled)
+    }
+
+    /// Whether breaking this delivery shows.
+    fn suits(&self, plan: &Plan, delivery: &Delivery) -> bool {
+        let alive = matches!(
+            delivery.current.as_ref().map(|current| &current.state),
+            Some(SubjectState::Alive(_))
+        );
+        let differs = plan.first.get(&delivery.subject).is_some_and(|first| {
+            delivery.current.as_ref().is_some_and(|now| now.state != first.state)
+        });
+        match self.sabotage {
+            Sabotage::Lose | Sabotage::Double => alive && !delivery.changes.is_empty(),
+            Sabotage::Regress => alive && differs,
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for Saboteur {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn declares(&self) -> Declaration {
+        self.inner.declares()
+    }
+
+    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        self.inner.wants(subject, object_type, kind)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+        match self.spoil(delivery) {
+            Some(delivery) => self.inner.deliver(&delivery).await,
+            None => Ok(Delivered {
+                effect: Effect::Delivered,
+                second_look: false,
+            }),
+        }
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        self.inner.probe().await
+    }
+}

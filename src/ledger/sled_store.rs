@@ -1,0 +1,177 @@
+//! The store on disk: one sled tree.
+//!
+//! Guarantee (G3): a batch is applied as a whole and flushed before `commit` returns. Commits at
+//! the same time share both. After a crash each batch is there whole, or not at all.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::group::GroupCommit;
+use super::{Batch, FORMAT_VERSION, Pair, Store, StoreError, keys};
+use crate::dir_lock::{DirLock, Untaken};
+
+/// Bytes of pages that sled keeps in memory.
+const CACHE: u64 = 64 << 20;
+/// How often, and how often at most, an open looks whether sled has let go of its file.
+const RELEASE_LOOK: Duration = Duration::from_millis(5);
+const RELEASE_LOOKS: u32 = 1000;
+
+/// A store in a directory.
+#[derive(Debug)]
+pub struct SledStore {
+    db: sled::Db,
+    group: GroupCommit,
+    /// Released after the database.
+    _lock: DirLock,
+}
+
+impl SledStore {
+    /// Opens the store in the directory `path`, making it if need be. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if another process holds it or its format is newer than this
+    /// program's.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // sled has a lock of its own, but says so only in words.
+        let lock = lock(path)?;
+        await_release(path)?;
+        let config = sled::Config::new().path(path).cache_capacity(CACHE);
+        let db = config.open().map_err(|error| failed(&error))?;
+        let store = Self {
+            db,
+            group: GroupCommit::default(),
+            _lock: lock,
+        };
+        store.check_format(path)?;
+        Ok(store)
+    }
+
+    /// One sled batch and one flush for all: sled applies batches one after the other, and an
+    /// apply waits for a flush that is under way, so that two at a time gain nothing.
+    fn store(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        let mut changes = sled::Batch::default();
+        for (key, change) in batches.into_iter().flat_map(|batch| batch.changes) {
+            match change {
+                Some(value) => changes.insert(key, value),
+                None => changes.remove(key),
+            }
+        }
+        self.db
+            .apply_batch(changes)
+            .map_err(|error| failed(&error))?;
+        self.db.flush().map(drop).map_err(|error| failed(&error))
+    }
+
+    fn check_format(&self, path: &Path) -> Result<(), StoreError> {
+        let refused =
+            |why: String| StoreError::Refused(format!("the store in {} {why}", path.display()));
+        let Some(value) = self.get(keys::FORMAT)? else {
+            if !self.db.is_empty() {
+                return Err(refused(
+                    "was not made by goldwire; use a directory of its own".into(),
+                ));
+            }
+            let mut batch = Batch::default();
+            batch.put(
+                keys::FORMAT.to_vec(),
+                FORMAT_VERSION.to_string().into_bytes(),
+            );
+            return self.commit(batch);
+        };
+        let format: Option<u32> = str::from_utf8(&value)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        match format {
+            Some(FORMAT_VERSION) => Ok(()),
+            Some(other) => Err(refused(format!(
+                "has format {other}, and this version knows {FORMAT_VERSION}; run the version \
+                 that wrote it"
+            ))),
+            None => Err(StoreError::Corrupt {
+                key: String::from_utf8_lossy(keys::FORMAT).into_owned(),
+                why: "it is no number".to_owned(),
+            }),
+        }
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let value = self.db.get(key).map_err(|error| failed(&error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut found = Vec::new();
+        for pair in self
+            .db
+            .range::<&[u8], _>((from, Bound::Unbounded))
+            .take(limit)
+        {
+            let (key, value) = pair.map_err(|error| failed(&error))?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            found.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(found)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.group.commit(batch, |batches| self.store(batches))
+    }
+}
+
+fn lock(path: &Path) -> Result<DirLock, StoreError> {
+    DirLock::take(path).map_err(|untaken| match untaken {
+        Untaken::InUse => in_use(path),
+        Untaken::Failed(error) => StoreError::Refused(format!(
+            "the store in {}: {error}; make it writable",
+            path.display()
+        )),
+    })
+}
+
+fn in_use(path: &Path) -> StoreError {
+    StoreError::Refused(format!(
+        "the store in {} is in use by another process; stop it, or use a data_dir of your own",
+        path.display()
+    ))
+}
+
+/// A store that was dropped in this process may have a thread of sled's at work for a moment yet.
+fn await_release(path: &Path) -> Result<(), StoreError> {
+    for _ in 0..RELEASE_LOOKS {
+        let file = match File::open(path.join("db")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::Io(error.to_string())),
+        };
+        if !DirLock::is_held(&file).map_err(|error| StoreError::Io(error.to_string()))? {
+            return Ok(());
+        }
+        thread::sleep(RELEASE_LOOK);
+    }
+    Err(in_use(path))
+}
+
+/// sled's errors name files and positions, never keys or values.
+fn failed(error: &sled::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}

@@ -1,0 +1,166 @@
+//! The client of Reltio's API.
+//!
+//! Guarantee: one token and one quota for all requests; a read ends within the retry rules, as an
+//! [`Answer`] that carries Reltio's own clock or as an error that says whether asking again helps.
+//! A subject is reported as gone only if Reltio itself says so, never because an address is wrong.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder, Url};
+
+use super::http::{self, Reply, TOO_LARGE};
+use super::jitter::Jitter;
+use super::parse;
+use super::throttle::Throttle;
+use super::token::Tokens;
+use super::verdict::{self, ATTEMPTS, Verdict};
+use super::{Answer, Found, Golden, ReltioError};
+use crate::config::ReltioApi;
+use crate::event::Object;
+use crate::time::SharedClock;
+
+/// Reads golden records over Reltio's REST API.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    tokens: Tokens,
+    throttle: Throttle,
+    jitter: Jitter,
+}
+
+impl Client {
+    /// A client as configured; nothing is sent yet. `clock` tells when tokens end, and seeds the
+    /// jitter.
+    ///
+    /// # Errors
+    /// One sentence, if an address cannot be used or would carry the secret in clear text.
+    pub fn new(config: &ReltioApi, clock: SharedClock) -> Result<Self, String> {
+        let base = http::address("reltio.url", &config.url, config.insecure_plain_http)?;
+        let quota = NonZeroU32::new(config.requests_per_second)
+            .ok_or("reltio.requests_per_second: found 0; allow at least 1")?;
+        let jitter = Jitter::new(clock.now().unsigned_abs());
+        let http = http::client(config)?;
+        Ok(Self {
+            tokens: Tokens::new(config, http.clone(), clock, jitter.clone())?,
+            http,
+            base,
+            throttle: Throttle::new(quota),
+            jitter,
+        })
+    }
+
+    /// The base address with `parts` as further segments, each encoded.
+    fn address<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(parts);
+        }
+        url
+    }
+
+    /// Sends a request within the quota and the retry rules.
+    async fn send(&self, request: RequestBuilder) -> Result<Reply, ReltioError> {
+        let mut renewed = false;
+        let mut attempt = 1;
+        let mut token = self.tokens.get().await?;
+        loop {
+            self.throttle.ready().await;
+            let copy = request.try_clone().ok_or_else(|| rejected("request"))?;
+            let sent = copy.header(AUTHORIZATION, token.header.clone());
+            let code = match http::send(sent).await {
+                Ok(reply) => match verdict::verdict(reply.status) {
+                    Verdict::Answered => return Ok(reply),
+                    Verdict::Renew if !renewed => {
+                        renewed = true;
+                        token = self.tokens.renew(&token).await?;
+                        continue;
+                    }
+                    Verdict::Again => {
+                        if let Some(pause) = verdict::retry_after(&reply.headers) {
+                            self.throttle.hold(pause);
+                        }
+                        reply.status.to_string()
+                    }
+                    last @ (Verdict::Renew | Verdict::Refused(_) | Verdict::Rejected) => {
+                        return Err(last.error(reply.status));
+                    }
+                },
+                Err(TOO_LARGE) => return Err(rejected(TOO_LARGE)),
+                Err(code) => code.to_owned(),
+            };
+            if attempt == ATTEMPTS {
+                return Err(ReltioError::Unavailable { code });
+            }
+            tokio::time::sleep(verdict::wait(attempt, self.jitter.next())).await;
+            attempt += 1;
+            token = self.tokens.get().await?;
+        }
+    }
+}
+
+#[async_trait]
+impl Golden for Client {
+    async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
+        let uri = uri.trim_start_matches('/');
+        let (kind, id) = parse::uri(uri).ok_or_else(|| rejected("uri"))?;
+        let request = self.http.get(self.address([kind, id]));
+        let reply = self.send(request).await?;
+        let date = date(&reply)?;
+        if reply.status == 404 {
+            parse::nothing(&reply.body)?;
+            let found = Found::Nothing;
+            return Ok(Answer { date, found });
+        }
+        let object = parse::object(&reply.body)?;
+        let found = if object.uri() == Some(uri) {
+            Found::Alive(Arc::new(object))
+        } else {
+            Found::Survivor(Arc::new(object))
+        };
+        Ok(Answer { date, found })
+    }
+
+    async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError> {
+        let query = [("type", format!("configuration/sources/{source}"))];
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let request = if !value.is_empty() && value.chars().all(plain) {
+            let url = self.address(["entities", "_byCrosswalk", value]);
+            self.http.get(url)
+        } else {
+            // Values that do not go well in an address are sent in the body.
+            let url = self.address(["entities", "_byCrosswalk"]);
+            self.http
+                .request(Method::POST, url)
+                .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+                .body(value.to_owned())
+        };
+        let reply = self.send(request.query(&query)).await?;
+        let date = date(&reply)?;
+        let found = if reply.status == 404 {
+            parse::nothing(&reply.body)?;
+            None
+        } else {
+            let holds = |object: &Object| parse::holds(object, source, value);
+            parse::objects(&reply.body)?.into_iter().find(holds)
+        };
+        let found = found.map_or(Found::Nothing, |object| Found::Alive(Arc::new(object)));
+        Ok(Answer { date, found })
+    }
+}
+
+/// Reltio's clock at the answer. Without it nobody could say what the answer may have seen.
+fn date(reply: &Reply) -> Result<crate::time::Millis, ReltioError> {
+    verdict::date(&reply.headers).ok_or_else(|| ReltioError::Unavailable {
+        code: "no_date".to_owned(),
+    })
+}
+
+fn rejected(code: &str) -> ReltioError {
+    ReltioError::Rejected {
+        code: code.to_owned(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Bodies of Reltio's API, and the URIs it gives out. Pure.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ReltioError;
+use crate::event::Object;
+
+/// `errorCode` of "Object with id=… not found" (Reltio's `OpenAPI` files).
+const OBJECT_NOT_FOUND: i64 = 101;
+
+/// The two parts of `entities/…` or `relations/…`; nothing if it is neither, or would lead
+/// elsewhere in an address.
+pub(super) fn uri(uri: &str) -> Option<(&str, &str)> {
+    let (kind, id) = uri.split_once('/')?;
+    let known = matches!(kind, "entities" | "relations");
+    let leads_away =
+        id.is_empty() || id.contains('/') || id.starts_with('.') || id.starts_with('_');
+    (known && !leads_away).then_some((kind, id))
+}
+
+/// A 404 that says that the object does not exist. Any other says that something else does not:
+/// taken for the object's death, a wrong address would archive a whole CRM.
+pub(super) fn nothing(body: &[u8]) -> Result<(), ReltioError> {
+    #[derive(Deserialize)]
+    struct Problem {
+        #[serde(rename = "errorCode")]
+        code: i64,
+    }
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(Problem {
+            code: OBJECT_NOT_FOUND,
+        }) => Ok(()),
+        Ok(Problem { code }) => Err(ReltioError::Rejected {
+            code: format!("404 ({code})"),
+        }),
+        Err(_) => Err(ReltioError::Refused {
+            code: "404".to_owned(),
+            remedy: "the answer is not Reltio's; correct reltio.url".to_owned(),
+        }),
+    }
+}
+
+/// The object that a read answered.
+pub(super) fn object(body: &[u8]) -> Result<Object, ReltioError> {
+    Object::parse(body)
+        .ok()
+        .filter(|object| object.uri().is_some())
+        .ok_or_else(unreadable)
+}
+
+/// The objects that a look-up answered: `[{index, object, successful}]` as published; bare
+/// objects are taken as well.
+pub(super) fn objects(body: &[u8]) -> Result<Vec<Object>, ReltioError> {
+    let items = match serde_json::from_slice(body).map_err(|_| unreadable())? {
+        Value::Array(items) => items,
+        item @ Value::Object(_) => vec![item],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            return Err(unreadable());
+        }
+    };
+    let inner = |mut item: Value| match item.get_mut("object") {
+        Some(object) => object.take(),
+        None => item,
+    };
+    let parsed = items
+        .into_iter()
+        .map(inner)
+        .filter_map(|item| Object::parse(item.to_string().as_bytes()).ok());
+    Ok(parsed.filter(|object| object.uri().is_some()).collect())
+}
+
+/// Whether `object` has the crosswalk. Reltio falls back to an entity whose id is the value.
+pub(super) fn holds(object: &Object, source: &str, value: &str) -> bool {
+    let of = |crosswalks: Vec<crate::event::Crosswalk>| {
+        crosswalks
+            .iter()
+            .any(|known| known.source == source && known.value == value && !known.deleted)
+    };
+    object.crosswalks().is_some_and(of)
+}
+
+fn unreadable() -> ReltioError {
+    ReltioError::Unavailable {
+        code: "answer_unreadable".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uris_of_objects_are_asked_for() {
+        assert_eq!(uri("entities/00MNwCe"), Some(("entities", "00MNwCe")));
+        assert_eq!(uri("relations/r1"), Some(("relations", "r1")));
+        for bad in [
+            "entities",
+            "entities/",
+            "entities/..",
+            "entities/a/b",
+            "users/a",
+            "entities/_x",
+        ] {
+            assert_eq!(uri(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_404_of_anything_but_the_object_is_not_its_death() {
+        assert!(nothing(br#"{"severity":"Error","errorCode":101}"#).is_ok());
+        let other = nothing(br#"{"errorCode":804}"#);
+        assert!(matches!(other, Err(ReltioError::Rejected { .. })));
+        for body in [&b"<html>not found</html>"[..], b"", b"{}", b"[]"] {
+            assert!(matches!(nothing(body), Err(ReltioError::Refused { .. })));
+        }
+    }
+
+    #[test]
+    fn an_entity_found_by_its_id_does_not_hold_the_crosswalk() {
+        let body = br#"[{"index":0,"object":{"uri":"entities/003A","crosswalks":[]}}]"#;
+        let found = objects(body).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(!holds(&found[0], "SFDC_CONTACT", "003A"));
+    }
+}

@@ -1,0 +1,106 @@
+//! The tenant's request quota, and the pause that Reltio asks for: one for all requests.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
+
+/// The longest pause taken at Reltio's word; a longer one is asked for again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// Tokio's time, so that the quota obeys paused time.
+#[derive(Debug, Clone, Copy)]
+struct TokioTime(Instant);
+
+impl Clock for TokioTime {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Lets requests through at the tenant's quota.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    clock: TokioTime,
+    limiter: RateLimiter<NotKeyed, InMemoryState, TokioTime, NoOpMiddleware<Duration>>,
+    not_before: Mutex<Instant>,
+}
+
+impl Throttle {
+    pub(super) fn new(per_second: NonZeroU32) -> Self {
+        let clock = TokioTime(Instant::now());
+        Self {
+            clock,
+            limiter: RateLimiter::direct_with_clock(Quota::per_second(per_second), clock),
+            not_before: Mutex::new(clock.0),
+        }
+    }
+
+    /// Waits until a request may be sent.
+    pub(super) async fn ready(&self) {
+        loop {
+            let until = *self.not_before();
+            if Instant::now() < until {
+                tokio::time::sleep_until(until).await;
+                continue;
+            }
+            match self.limiter.check() {
+                Ok(()) => return,
+                Err(early) => tokio::time::sleep(early.wait_time_from(self.clock.now())).await,
+            }
+        }
+    }
+
+    /// A pause that Reltio asks for, as long as it is taken.
+    pub(super) fn bounded(pause: Duration) -> Duration {
+        pause.min(LONGEST_PAUSE)
+    }
+
+    /// Holds every request back for `pause`: what Reltio says to one, it says to the tenant.
+    pub(super) fn hold(&self, pause: Duration) {
+        let until = Instant::now() + Self::bounded(pause);
+        let mut not_before = self.not_before();
+        *not_before = until.max(*not_before);
+    }
+
+    fn not_before(&self) -> std::sync::MutexGuard<'_, Instant> {
+        self.not_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_the_quota_passes_in_a_second() {
+        let throttle = Throttle::new(NonZeroU32::new(10).unwrap());
+        let start = Instant::now();
+        for _ in 0..30 {
+            throttle.ready().await;
+        }
+        // Ten at once, then ten a second.
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(1990), "took {took:?}");
+        assert!(took < Duration::from_millis(2200), "took {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_every_request_back() {
+        let throttle = Throttle::new(NonZeroU32::new(10).unwrap());
+        let start = Instant::now();
+        throttle.hold(Duration::from_secs(7));
+        throttle.hold(Duration::from_secs(2));
+        throttle.ready().await;
+        assert!(start.elapsed() >= Duration::from_secs(7));
+    }
+}

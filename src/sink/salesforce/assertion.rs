@@ -1,0 +1,239 @@
+//! One state of one entity, and the writes that make single records follow from it. Pure.
+
+use super::content::same;
+use super::ids;
+use super::org::{Record, Sought, Values, Write};
+use crate::event::Subject;
+use crate::time::Millis;
+
+/// One state of one entity, to be made true in one table.
+#[derive(Debug, Clone)]
+pub struct Assertion {
+    /// The entity.
+    pub subject: Subject,
+    /// What it is; `None`: removed, absorbed or gone, which is an empty snapshot.
+    pub alive: Option<Snapshot>,
+    /// The time the state stands for.
+    pub stands_for: Millis,
+    /// The newest time known of the entity.
+    pub newest: Millis,
+    /// Record ids that a reconcile names.
+    pub targets: Vec<String>,
+    /// How often that reconcile was passed on.
+    pub hops: u32,
+    /// Content of records that nobody owns any more: set if the entity was erased.
+    pub blank: Option<Values>,
+}
+
+/// A living entity, as the table sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Record ids that its crosswalks name, the earliest first.
+    pub named: Vec<String>,
+    /// Its content.
+    pub content: Values,
+}
+
+impl Assertion {
+    pub(super) fn sought(&self) -> Sought {
+        let named = self
+            .alive
+            .iter()
+            .flat_map(|snapshot| snapshot.named.clone());
+        let targets = self
+            .targets
+            .iter()
+            .filter_map(|target| ids::canonical(target));
+        Sought {
+            entity: self.subject.uri().to_owned(),
+            homes: self.alive.is_some(),
+            ids: named.chain(targets).collect(),
+        }
+    }
+
+    /// The chosen record: the one of the earliest crosswalk; else the one created for the entity;
+    /// else one that bears its external id. Never a matter of what arrived first.
+    pub(super) fn choose<'a>(&self, mine: &[&'a Record]) -> Option<&'a Record> {
+        let snapshot = self.alive.as_ref()?;
+        let entity = Some(self.subject.uri());
+        let place = |record: &Record| {
+            let named = snapshot.named.iter().position(|id| *id == record.id);
+            let home = record.home.as_deref() == entity;
+            (named.is_none(), named, !home, record.id.clone())
+        };
+        let candidates = mine.iter().filter(|record| {
+            let bears = [&record.home, &record.ext]
+                .into_iter()
+                .any(|it| it.as_deref() == entity);
+            bears || snapshot.named.contains(&record.id)
+        });
+        candidates.min_by_key(|record| place(record)).copied()
+    }
+
+    fn write(&self, id: Option<String>, action: &'static str) -> Write {
+        Write {
+            id,
+            ext: None,
+            mark: self.subject.uri().to_owned(),
+            home: None,
+            archived: None,
+            guard: self.stands_for,
+            content: Values::new(),
+            action,
+        }
+    }
+
+    pub(super) fn free(&self, record: &Record) -> Write {
+        Write {
+            ext: Some(None),
+            ..self.write(Some(record.id.clone()), "free")
+        }
+    }
+
+    /// The write that makes the chosen record right; `None` if it is, or if nobody lives.
+    pub(super) fn chosen_write(&self, chosen: Option<&Record>, guarded: bool) -> Option<Write> {
+        let snapshot = self.alive.as_ref()?;
+        let entity = self.subject.uri();
+        let action = if chosen.is_some() { "update" } else { "create" };
+        let write = Write {
+            ext: Some(Some(entity.to_owned())),
+            archived: Some((false, None)),
+            content: snapshot.content.clone(),
+            home: chosen.is_none().then(|| entity.to_owned()),
+            ..self.write(chosen.map(|record| record.id.clone()), action)
+        };
+        let Some(record) = chosen else {
+            return Some(write);
+        };
+        let outdated = guarded && record.guard < self.stands_for;
+        (outdated || differs(record, &write)).then_some(write)
+    }
+
+    pub(super) fn archive(
+        &self,
+        record: &Record,
+        into: Option<String>,
+        blank: Option<&Values>,
+    ) -> Option<Write> {
+        let write = Write {
+            ext: Some(None),
+            archived: Some((true, into)),
+            content: blank.cloned().unwrap_or_default(),
+            ..self.write(Some(record.id.clone()), "archive")
+        };
+        differs(record, &write).then_some(write)
+    }
+}
+
+/// Whether a write would change anything but the guard.
+fn differs(record: &Record, write: &Write) -> bool {
+    let Record {
+        ext,
+        mark,
+        archived,
+        merged_into,
+        content,
+        ..
+    } = record;
+    write.ext.as_ref().is_some_and(|wanted| wanted != ext)
+        || mark.as_ref() != Some(&write.mark)
+        || write
+            .archived
+            .as_ref()
+            .is_some_and(|(out, into)| out != archived || into != merged_into)
+        || write
+            .content
+            .iter()
+            .any(|(field, value)| !same(value, content.get(field)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const ID: [&str; 3] = [
+        "003000000000001AAA",
+        "003000000000002AAA",
+        "003000000000003AAA",
+    ];
+
+    fn alive(named: &[&str]) -> Assertion {
+        let named = named.iter().map(|id| (*id).to_owned()).collect();
+        let content = [("LastName".to_owned(), json!("Lovelace"))].into();
+        Assertion {
+            subject: Subject::new("t", "entities/e"),
+            alive: Some(Snapshot { named, content }),
+            stands_for: 10,
+            newest: 10,
+            targets: Vec::new(),
+            hops: 0,
+            blank: None,
+        }
+    }
+
+    fn record(id: &str, ext: Option<&str>, home: Option<&str>) -> Record {
+        let (ext, home) = (ext.map(ToOwned::to_owned), home.map(ToOwned::to_owned));
+        Record {
+            id: id.to_owned(),
+            ext,
+            home,
+            ..Record::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn g9_the_chosen_record_does_not_depend_on_the_order_of_a_read(
+            named in prop::sample::subsequence(ID.to_vec(), 0..3),
+            bears in prop::collection::vec((any::<bool>(), any::<bool>()), 3),
+        ) {
+            let own = |yes: bool| yes.then_some("entities/e");
+            let records: Vec<Record> =
+                ID.iter().zip(&bears).map(|(id, (ext, home))| record(id, own(*ext), own(*home))).collect();
+            let (forth, back) = (records.iter().collect::<Vec<_>>(), records.iter().rev().collect::<Vec<_>>());
+            let assertion = alive(&named);
+            let chosen = assertion.choose(&forth).map(|it| &it.id);
+            prop_assert_eq!(chosen, assertion.choose(&back).map(|it| &it.id));
+            if let Some(earliest) = named.first() {
+                prop_assert_eq!(chosen.map(String::as_str), Some(*earliest));
+            }
+        }
+    }
+
+    #[test]
+    fn a_write_that_changes_nothing_is_spared() {
+        let assertion = alive(&[ID[0]]);
+        let mut there = record(ID[0], Some("entities/e"), None);
+        there.mark = Some("entities/e".to_owned());
+        there.guard = 10;
+        there.content = [("LastName".to_owned(), json!("Lovelace"))].into();
+        assert_eq!(assertion.chosen_write(Some(&there), true), None);
+        there.guard = 9;
+        assert!(
+            assertion.chosen_write(Some(&there), true).is_some(),
+            "the guard has to grow"
+        );
+        assert_eq!(assertion.chosen_write(Some(&there), false), None);
+        there.mark = Some("entities/f".to_owned());
+        assert!(
+            assertion.chosen_write(Some(&there), false).is_some(),
+            "every lane leaves its mark"
+        );
+    }
+
+    #[test]
+    fn home_is_written_once_by_the_write_that_creates() {
+        let assertion = alive(&[]);
+        let created = assertion.chosen_write(None, true).unwrap();
+        assert_eq!(
+            (created.home.as_deref(), created.id),
+            (Some("entities/e"), None)
+        );
+        let updated = assertion
+            .chosen_write(Some(&record(ID[0], None, None)), true)
+            .unwrap();
+        assert_eq!(updated.home, None);
+    }
+}

@@ -1,0 +1,206 @@
+//! What Salesforce's codes mean for one record and for the sink. Pure.
+//!
+//! Guarantee (G7, G10): every row has a meaning of its own; of a message nothing is kept, and of
+//! codes and field names only what looks like one. The division into classes is ours: Salesforce
+//! publishes none.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::ids;
+use super::org::{Table, Written};
+use crate::sink::SinkError;
+
+/// The text of the validation rule that is the guard, by which its refusal is known.
+pub const GUARD_MESSAGE: &str = "goldwire: older than what is here";
+/// The quota's code comes without a time to wait: the daily quota and the limit of long requests
+/// share it.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// Why a whole request was refused.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It says nothing about a single row.
+    All(SinkError),
+    /// Something in one of the rows broke it; nothing of it was done.
+    OneRow(String),
+}
+
+struct Problem<'a> {
+    code: String,
+    message: &'a str,
+    fields: Vec<String>,
+}
+
+fn problems<'a>(errors: &'a Value, code_key: &str) -> Vec<Problem<'a>> {
+    let list = errors.as_array().map(Vec::as_slice).unwrap_or_default();
+    let text =
+        |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let fields = |value: &'a Value| value.get("fields").and_then(Value::as_array);
+    list.iter()
+        .map(|error| Problem {
+            code: code(text(error, code_key)),
+            message: text(error, "message"),
+            fields: fields(error)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(code)
+                .collect(),
+        })
+        .collect()
+}
+
+/// What a code or a field name may show: nothing else of an answer is.
+pub(super) fn code(text: &str) -> String {
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
+    if plain && !text.is_empty() && text.len() <= 80 {
+        text.to_owned()
+    } else {
+        "unnamed".to_owned()
+    }
+}
+
+/// The outcome of one row of a Collections answer.
+pub(super) fn row(
+    answer: &Value,
+    table: &Table,
+    action: &'static str,
+) -> Result<Written, SinkError> {
+    if answer.get("success").and_then(Value::as_bool) == Some(true) {
+        let id = answer
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(ids::canonical);
+        return id.map(Written::Done).ok_or_else(|| lost("row_without_id"));
+    }
+    let errors = answer.get("errors").unwrap_or(&Value::Null);
+    let problems = problems(errors, "statusCode");
+    if problems.iter().any(|problem| problem.is_guard(table)) {
+        return Ok(Written::Stale);
+    }
+    let Some(first) = problems.into_iter().next() else {
+        return Err(lost("row_without_answer"));
+    };
+    if first.is_moved(table, action) {
+        return Ok(Written::Moved(first.code));
+    }
+    Err(general(&first.code).unwrap_or(SinkError::Rejected {
+        code: first.code,
+        fields: first.fields,
+        action,
+    }))
+}
+
+impl Problem<'_> {
+    fn is_guard(&self, table: &Table) -> bool {
+        self.code == "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+            && (self.fields.contains(&table.guard) || self.message.contains(GUARD_MESSAGE))
+    }
+
+    /// Whether the org changed since it was read. The answer to a taken external id names the
+    /// field in its message only.
+    fn is_moved(&self, table: &Table, action: &str) -> bool {
+        match self.code.as_str() {
+            "DUPLICATE_VALUE" => {
+                self.fields.contains(&table.ext) || self.message.contains(&table.ext)
+            }
+            "ENTITY_IS_DELETED" => true,
+            "NOT_FOUND" | "INVALID_CROSS_REFERENCE_KEY" => {
+                action != "create" && self.fields.is_empty()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Codes that mean the same wherever they show; `None`: the record's own fault.
+fn general(code: &str) -> Option<SinkError> {
+    let retry = |outage| SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous: false,
+        outage,
+    };
+    let halt = |remedy: &str| SinkError::Systemic {
+        code: code.to_owned(),
+        remedy: remedy.to_owned(),
+    };
+    Some(match code {
+        "UNABLE_TO_LOCK_ROW"
+        | "QUERY_TIMEOUT"
+        | "REQUEST_RUNNING_TOO_LONG"
+        | "ALL_OR_NONE_OPERATION_ROLLED_BACK" => retry(false),
+        "SERVER_UNAVAILABLE"
+        | "SERVICE_UNAVAILABLE"
+        | "TOO_MANY_APEX_REQUESTS"
+        | "INVALID_SESSION_ID"
+        | "API_CURRENTLY_DISABLED" => retry(true),
+        "REQUEST_LIMIT_EXCEEDED" => SinkError::Throttled {
+            code: code.to_owned(),
+            pause: PAUSE,
+        },
+        "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" => halt(
+            "a mapped field does not exist or is not writable by the run-as user; add it (see \
+             `goldwire schema salesforce`) or grant edit access to it, then see `goldwire probe`",
+        ),
+        "INVALID_TYPE" => halt("the sObject does not exist, or the run-as user may not see it"),
+        "NOT_FOUND" | "UNSUPPORTED_API_VERSION" | "METHOD_NOT_ALLOWED" => {
+            halt("the org does not know the resource; correct api_version or the sObject's name")
+        }
+        "API_DISABLED_FOR_ORG" => halt("enable API access for the org and for the run-as user"),
+        "STORAGE_LIMIT_EXCEEDED" => halt("the org has no storage left; free some"),
+        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY" => return None,
+        access if access.starts_with("INSUFFICIENT_ACCESS") => {
+            halt("grant the run-as user create, edit and view all on the sObject")
+        }
+        _ => return None,
+    })
+}
+
+/// What an answer other than 2xx means. `writes`: whether the request could change something.
+pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
+    let first = problems(body, "errorCode").into_iter().next();
+    let code = first.map_or_else(|| format!("http_{status}"), |problem| problem.code);
+    if status >= 500 || status == 420 || status == 429 {
+        // 503 is answered before anything is done; behind the others the write may go on.
+        let ambiguous = writes && status >= 500 && status != 503;
+        return Fault::All(SinkError::Retryable {
+            code,
+            ambiguous,
+            outage: true,
+        });
+    }
+    if let Some(error) = general(&code) {
+        return Fault::All(error);
+    }
+    match status {
+        400 | 404 | 409 | 412 | 413 | 414 | 431 => Fault::OneRow(code),
+        401 => Fault::All(SinkError::Retryable {
+            code,
+            ambiguous: false,
+            outage: true,
+        }),
+        _ => Fault::All(SinkError::Systemic {
+            code,
+            remedy: format!(
+                "Salesforce refuses with status {status}; check the run-as user's rights"
+            ),
+        }),
+    }
+}
+
+/// A write whose answer does not tell what became of it.
+pub(super) fn lost(code: &str) -> SinkError {
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous: true,
+        outage: true,
+    }
+}
+
+#[cfg(test)]
+#[path = "codes_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+//! What a golden record's attributes become in target fields. Pure.
+//!
+//! Guarantee: the same snapshot always gives the same content, whatever the order of its lists;
+//! what the snapshot does not tell is left out (kept), what it tells to be empty is `Null`
+//! (cleared).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::org::Values;
+use crate::config::FieldSource;
+use crate::event::Object;
+
+/// Content of the mapped `fields`. `known` lists the members of the object that are known, dotted
+/// ones (`attributes.FirstName`) included; `None`: all of them.
+pub(super) fn content(
+    fields: &BTreeMap<String, FieldSource>,
+    object: &Object,
+    known: Option<&[String]>,
+) -> Values {
+    fields
+        .iter()
+        .filter(|(_, source)| is_known(source, known))
+        .map(|(field, source)| (field.clone(), value(source, object)))
+        .collect()
+}
+
+/// Content of an erased record: what the mapping makes of a golden record without any value, so
+/// that defaults and constants stay and everything else goes.
+pub(super) fn erased(fields: &BTreeMap<String, FieldSource>) -> Values {
+    content(fields, &Object::default(), None)
+}
+
+/// Whether a stored value is as wanted. Salesforce trims text, keeps empty text as null, and
+/// answers whole numbers with a fraction.
+pub(super) fn same(wanted: &Value, stored: Option<&Value>) -> bool {
+    let stored = stored.unwrap_or(&Value::Null);
+    match (blank(wanted), blank(stored)) {
+        (true, true) => return true,
+        (true, false) | (false, true) => return false,
+        (false, false) => {}
+    }
+    match (wanted, stored) {
+        (Value::String(wanted), Value::String(stored)) => wanted.trim() == stored.trim(),
+        (Value::Number(wanted), Value::Number(stored)) => wanted.as_f64() == stored.as_f64(),
+        (wanted, stored) => wanted == stored,
+    }
+}
+
+fn blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn is_known(source: &FieldSource, known: Option<&[String]>) -> bool {
+    let Some(known) = known else { return true };
+    let path = match source {
+        FieldSource::Constant(_) => return true,
+        FieldSource::Attribute(path) => format!("attributes.{path}"),
+        FieldSource::AttributeOr(field) => format!("attributes.{}", field.path),
+        FieldSource::Member(member) => member.clone(),
+    };
+    known.iter().any(|name| {
+        path.strip_prefix(name.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+fn value(source: &FieldSource, object: &Object) -> Value {
+    match source {
+        FieldSource::Constant(constant) => constant.clone(),
+        FieldSource::Attribute(path) => attribute(object, path),
+        FieldSource::AttributeOr(field) => match attribute(object, &field.path) {
+            found if blank(&found) => field.default.clone(),
+            found => found,
+        },
+        FieldSource::Member(member) => object
+            .json()
+            .get(member)
+            .map_or(Value::Null, |value| scalar(value).unwrap_or_default()),
+    }
+}
+
+/// The operational value at a dotted path. On each level the choice is made among the operational
+/// values of that level, so that parts of one nested attribute come from the same one.
+fn attribute(object: &Object, path: &str) -> Value {
+    let mut level = object.json().get("attributes");
+    let mut steps = path.split('.').peekable();
+    while let Some(step) = steps.next() {
+        let chosen = level
+            .and_then(|level| level.get(step))
+            .and_then(operational);
+        let Some(chosen) = chosen else {
+            return Value::Null;
+        };
+        let value = chosen.get("value");
+        if steps.peek().is_none() {
+            let plain = value.and_then(scalar);
+            // A nested attribute as a whole has a label, if the tenant gives it one.
+            return plain
+                .or_else(|| chosen.get("label").and_then(scalar))
+                .unwrap_or_default();
+        }
+        level = value;
+    }
+    Value::Null
+}
+
+/// The operational value of a list. Several may be: then the one of the lowest URI, then text.
+fn operational(values: &Value) -> Option<&Value> {
+    let operational = |value: &&Value| value.get("ov").and_then(Value::as_bool) != Some(false);
+    let uri = |value: &Value| {
+        value
+            .get("uri")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+    };
+    let order = |value: &&Value| (uri(value), value.get("value").map(ToString::to_string));
+    values
+        .as_array()?
+        .iter()
+        .filter(operational)
+        .min_by_key(order)
+}
+
+fn scalar(value: &Value) -> Option<Value> {
+    let is_scalar = value.is_string() || value.is_number() || value.is_boolean();
+    is_scalar.then(|| value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AttributeField;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn object(json: &Value) -> Object {
+        Object::parse(json.to_string().as_bytes()).unwrap()
+    }
+
+    fn fields() -> BTreeMap<String, FieldSource> {
+        let last = AttributeField {
+            path: "LastName".into(),
+            default: json!("Unknown"),
+        };
+        [
+            ("FirstName", FieldSource::Attribute("FirstName".into())),
+            ("LastName", FieldSource::AttributeOr(last)),
+            ("MailingCity", FieldSource::Attribute("Address.City".into())),
+            ("LeadSource", FieldSource::Constant(json!("MDM"))),
+            ("Description", FieldSource::Member("label".into())),
+        ]
+        .map(|(name, source)| (name.to_owned(), source))
+        .into()
+    }
+
+    fn golden() -> Value {
+        json!({ "label": "Ada L", "attributes": {
+            "FirstName": [
+                { "value": "Old", "ov": false, "uri": "a/0" },
+                { "value": "Ada", "ov": true, "uri": "a/2" },
+                { "value": "Augusta", "ov": true, "uri": "a/3" },
+            ],
+            "Address": [
+                { "ov": false, "uri": "b/0", "value": { "City": [{ "value": "Rome", "ov": true }] } },
+                { "ov": true, "uri": "b/1", "value": { "City": [
+                    { "value": "Paris", "ov": false, "uri": "b/1/0" },
+                    { "value": "London", "ov": true, "uri": "b/1/1" },
+                ] } },
+            ],
+        } })
+    }
+
+    #[test]
+    fn operational_values_defaults_constants_and_members_become_fields() {
+        let made = content(&fields(), &object(&golden()), None);
+        let wanted = json!({
+            "FirstName": "Ada", "LastName": "Unknown", "MailingCity": "London",
+            "LeadSource": "MDM", "Description": "Ada L",
+        });
+        assert_eq!(serde_json::to_value(made).unwrap(), wanted);
+    }
+
+    #[test]
+    fn what_is_not_known_is_kept_and_what_is_absent_from_a_whole_snapshot_is_cleared() {
+        let known = ["attributes.Address".to_owned(), "label".to_owned()];
+        let made = content(&fields(), &object(&json!({ "label": "x" })), Some(&known));
+        let names: Vec<&str> = made.keys().map(String::as_str).collect();
+        assert_eq!(names, ["Description", "LeadSource", "MailingCity"]);
+        assert_eq!(made["MailingCity"], Value::Null);
+        let known = [
+            "attributes.Add".to_owned(),
+            "attributes.Address.Cit".to_owned(),
+        ];
+        assert!(!content(&fields(), &Object::default(), Some(&known)).contains_key("MailingCity"));
+    }
+
+    #[test]
+    fn an_erased_record_keeps_constants_and_defaults_only() {
+        let made = erased(&fields());
+        assert_eq!(made["FirstName"], Value::Null);
+        assert_eq!(
+            (&made["LastName"], &made["LeadSource"]),
+            (&json!("Unknown"), &json!("MDM"))
+        );
+    }
+
+    #[test]
+    fn what_salesforce_stores_differently_is_the_same() {
+        assert!(same(&json!(" Ada "), Some(&json!("Ada"))));
+        assert!(same(&json!(5), Some(&json!(5.0))));
+        assert!(same(&json!(""), None) && same(&Value::Null, Some(&json!(""))));
+        assert!(!same(&json!("Ada"), None) && !same(&Value::Null, Some(&json!("Ada"))));
+        assert!(!same(&json!("5"), Some(&json!(5))));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_values_does_not_matter(
+            values in prop::collection::vec((any::<bool>(), 0..5_u8, "[a-c]{0,2}"), 0..8),
+            turn in 0..8_usize,
+        ) {
+            let list: Vec<Value> = values
+                .iter()
+                .map(|(ov, uri, value)| json!({ "ov": ov, "uri": format!("a/{uri}"), "value": value }))
+                .collect();
+            let mut turned = list.clone();
+            turned.rotate_left(turn.min(list.len()));
+            let of = |list: &[Value]| {
+                let made = content(&fields(), &object(&json!({ "attributes": { "FirstName": list } })), None);
+                made["FirstName"].clone()
+            };
+            prop_assert_eq!(of(&list), of(&turned));
+            let any = values.iter().any(|(ov, ..)| *ov);
+            prop_assert_eq!(of(&list).is_null(), !any);
+        }
+
+        #[test]
+        fn any_snapshot_maps_to_plain_values(text in "\\PC{0,40}", nested in any::<bool>()) {
+            let value = if nested { json!({ "City": text }) } else { json!(text) };
+            let made = content(&fields(), &object(&json!({ "attributes": {
+                "FirstName": value, "Address": [{ "value": value }], "LastName": [{ "value": value }],
+            } })), None);
+            prop_assert!(made.values().all(|value| !value.is_array() && !value.is_object()));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Salesforce: one living record for each living golden record, the others archived into it.
+//!
+//! Guarantee (G9): the rules are `CRM.md`'s, and `tests/it/crm_oracle.rs` runs them against a model
+//! of everything that can go wrong. Under both guards a lane is asserted once more after an
+//! ambiguous write and after anything archived: the guard refuses late writes only while one
+//! entity's lane keeps the record, and another's mark may have come between.
+//!
+//! Erasure (GDPR): records that nobody owns any more are archived, and every mapped field gets what
+//! the mapping makes of a golden record without values: nothing, the default, or the constant. They
+//! are not deleted: a write on its way could bring a deleted record's content back as a new one.
+
+mod assertion;
+mod codes;
+mod content;
+pub mod ids;
+mod org;
+mod plan;
+mod probe;
+mod procedure;
+mod rest;
+mod schema;
+mod session;
+mod soql;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use assertion::{Assertion, Snapshot};
+pub use codes::GUARD_MESSAGE;
+pub use org::{Org, Record, Sought, Table, Values, Write, Written};
+pub use procedure::{HOPS, Tools};
+pub use schema::schema_text;
+
+use self::plan::tables;
+use self::rest::RestOrg;
+use self::wire::{SharedWire, Wire};
+use crate::config::{Declared, SalesforceObject, SalesforceSink};
+use crate::event::{Kind, Subject};
+use crate::ingest::filter::Filter;
+use crate::reltio::Golden;
+use crate::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError, Tell};
+use crate::telemetry::Metrics;
+use crate::time::SharedClock;
+
+/// What the sink works with besides its configuration.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Reltio, for owners of records.
+    pub golden: Arc<dyn Golden>,
+    /// Other entities' lanes.
+    pub tell: Arc<dyn Tell>,
+    /// How long after a change a read of Reltio is sure to see it.
+    pub settle: Duration,
+    /// The time.
+    pub clock: SharedClock,
+    /// The instruments.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The Salesforce sink.
+#[derive(Debug)]
+pub struct Salesforce {
+    name: String,
+    objects: BTreeMap<String, SalesforceObject>,
+    tables: BTreeMap<Table, BTreeSet<String>>,
+    filter: Filter,
+    longest_request: Duration,
+    tools: Tools,
+    wire: SharedWire,
+    /// Subjects whose turn failed after it had archived something: their next success asks for
+    /// the second look. Lost with the process, after which every lane is asserted again anyway.
+    owed: Mutex<HashSet<Subject>>,
+}
+
+impl Salesforce {
+    /// The sink `name`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// If the configuration cannot work: with the key and the remedy.
+    pub fn new(name: &str, config: &SalesforceSink, around: Surroundings) -> Result<Self, String> {
+        let at = |problem: String| format!("sinks.{name}.{problem}");
+        let wire: SharedWire = Arc::new(Wire::new(config).map_err(at)?);
+        let tables = tables(&config.objects).map_err(at)?;
+        let tools = Tools {
+            org: Arc::new(RestOrg::new(&wire, config, &tables)),
+            golden: around.golden,
+            tell: around.tell,
+            source: config.crosswalk_source.clone(),
+            settle: around.settle,
+            guarded: config.guard == Declared::Version,
+            clock: around.clock,
+            metrics: around.metrics,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            objects: config.objects.clone(),
+            tables,
+            filter: Filter::new(None, Some(&config.event_types), false),
+            longest_request: config.longest_request.get(),
+            tools,
+            wire,
+            owed: Mutex::default(),
+        })
+    }
+
+    fn owes(&self, subject: &Subject, owes: bool) -> bool {
+        let mut list = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        if owes {
+            list.insert(subject.clone())
+        } else {
+            list.remove(subject)
+        }
+    }
+
+    async fn assert(
+        &self,
+        delivery: &Delivery,
+        archived: &AtomicBool,
+    ) -> Result<Effect, SinkError> {
+        // Nothing newer: nothing to assert. A sink of mode latest is not handed such a delivery.
+        let Some(current) = &delivery.current else {
+            return Ok(Effect::Delivered);
+        };
+        let known = self.known(delivery, current).await?;
+        if known.is_untyped(delivery) {
+            let code = "no_type".to_owned();
+            return Err(SinkError::Rejected {
+                code,
+                fields: Vec::new(),
+                action: "map",
+            });
+        }
+        let mut effect = Effect::Delivered;
+        for (table, assertion) in self.assertions(delivery, &known) {
+            let delivered = self.tools.assert(&table, &assertion, archived).await?;
+            if delivered.effect == Effect::Stale {
+                effect = Effect::Stale;
+            }
+        }
+        Ok(effect)
+    }
+}
+
+#[async_trait]
+impl Sink for Salesforce {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn declares(&self) -> Declaration {
+        Declaration {
+            mode: Mode::Latest,
+            reassert_after: Some(self.longest_request),
+        }
+    }
+
+    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        !subject.is_relation()
+            && (object_type.is_empty() || self.objects.contains_key(object_type))
+            && self.filter.passes_kind(kind, false)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+        if delivery.subject.is_relation() {
+            return Ok(Delivered {
+                effect: Effect::Delivered,
+                second_look: false,
+            });
+        }
+        let archived = AtomicBool::new(false);
+        let result = self.assert(delivery, &archived).await;
+        let archived = archived.load(Ordering::Relaxed);
+        match result {
+            Ok(effect) => {
+                let owed = self.owes(&delivery.subject, false);
+                Ok(Delivered {
+                    effect,
+                    second_look: archived || owed,
+                })
+            }
+            Err(error) => {
+                if archived {
+                    self.owes(&delivery.subject, true);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        probe::probe(&self.wire, &self.objects, &self.tables).await
+    }
+}

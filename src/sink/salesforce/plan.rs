@@ -1,0 +1,176 @@
+//! What a delivery asserts, table by table.
+//!
+//! Guarantee: no record is created, archived or cleared for want of knowledge. What decides about
+//! records (crosswalks, type) is read from Reltio where the delivery does not tell it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::assertion::{Assertion, Snapshot};
+use super::org::{Table, Values};
+use super::procedure::sink_error;
+use super::{Salesforce, content, ids};
+use crate::config::SalesforceObject;
+use crate::event::{Crosswalk, Object, SubjectState};
+use crate::reltio::Found;
+use crate::sink::{Current, Delivery, SinkError};
+use crate::time::{Millis, as_millis, until};
+
+/// What a delivery's state is once everything needed of it is known.
+pub(super) struct Known {
+    pub(super) state: SubjectState,
+    pub(super) stands_for: Millis,
+    pub(super) fields: Option<Vec<String>>,
+}
+
+impl Known {
+    /// A living entity whose type nothing tells: there is no saying what it becomes.
+    pub(super) fn is_untyped(&self, delivery: &Delivery) -> bool {
+        let SubjectState::Alive(object) = &self.state else {
+            return false;
+        };
+        object.object_type().is_none() && delivery.object_type.is_empty()
+    }
+}
+
+impl Salesforce {
+    /// What the subject is. Where a record does not tell the crosswalks, or the type, that decide
+    /// about records, Reltio is read: no earlier than a read is sure to see the record's change.
+    pub(super) async fn known(
+        &self,
+        delivery: &Delivery,
+        current: &Current,
+    ) -> Result<Known, SinkError> {
+        let known = Known {
+            state: current.state.clone(),
+            stands_for: current.stands_for,
+            fields: current.fields.clone(),
+        };
+        let SubjectState::Alive(object) = &current.state else {
+            return Ok(known);
+        };
+        let typed = object.object_type().is_some() || !delivery.object_type.is_empty();
+        let tells = |fields: &Vec<String>| fields.iter().any(|field| field == "crosswalks");
+        if typed && current.fields.as_ref().is_none_or(tells) {
+            return Ok(known);
+        }
+        let settled = delivery.newest.saturating_add(as_millis(self.tools.settle));
+        tokio::time::sleep(until(self.tools.clock.now(), settled)).await;
+        let answer = self.tools.golden.read(delivery.subject.uri()).await;
+        let answer = answer.map_err(|error| sink_error(&error))?;
+        let state = match answer.found {
+            Found::Alive(object) => SubjectState::Alive(object),
+            Found::Survivor(object) => SubjectState::Absorbed {
+                by: object.uri().map(ToOwned::to_owned),
+            },
+            Found::Nothing => SubjectState::Gone,
+        };
+        Ok(Known {
+            state,
+            stands_for: answer.date,
+            fields: None,
+        })
+    }
+
+    /// What is to be asserted, table by table: a living entity in the table of its type, a dead
+    /// one in its type's, or in every one if nothing tells its type.
+    pub(super) fn assertions(&self, delivery: &Delivery, known: &Known) -> Vec<(Table, Assertion)> {
+        let alive = match &known.state {
+            SubjectState::Alive(object) => Some(Arc::clone(object)),
+            SubjectState::Absorbed { .. }
+            | SubjectState::Removed
+            | SubjectState::Erased
+            | SubjectState::Gone => None,
+        };
+        let of_object = alive.as_ref().and_then(|object| object.object_type());
+        let object_type = of_object.unwrap_or(&delivery.object_type);
+        let mut objects: BTreeMap<Table, Values> = BTreeMap::new();
+        let mut snapshot = None;
+        for (name, object) in &self.objects {
+            if object_type.is_empty() && alive.is_none() || name == object_type {
+                let blank = objects.entry(Table::of(object)).or_default();
+                blank.extend(content::erased(&object.fields));
+                snapshot = alive
+                    .as_ref()
+                    .map(|alive| self.snapshot(object, alive, known));
+            }
+        }
+        let erased = known.state == SubjectState::Erased;
+        let assertion = |blank: Values| Assertion {
+            subject: delivery.subject.clone(),
+            alive: snapshot.clone(),
+            stands_for: known.stands_for,
+            newest: delivery.newest,
+            targets: delivery.targets.clone(),
+            hops: delivery.hops,
+            blank: erased.then_some(blank),
+        };
+        objects
+            .into_iter()
+            .map(|(table, blank)| (table, assertion(blank)))
+            .collect()
+    }
+
+    fn snapshot(&self, object: &SalesforceObject, alive: &Object, known: &Known) -> Snapshot {
+        let mut crosswalks = alive.crosswalks().unwrap_or_default();
+        crosswalks.retain(|crosswalk| crosswalk.source == self.tools.source && !crosswalk.deleted);
+        crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
+        let named = crosswalks
+            .iter()
+            .filter_map(|crosswalk| ids::canonical(&crosswalk.value));
+        Snapshot {
+            named: named.collect(),
+            content: content::content(&object.fields, alive, known.fields.as_deref()),
+        }
+    }
+}
+
+/// When a crosswalk was created; what cannot be read comes last.
+fn created(crosswalk: &Crosswalk) -> Millis {
+    let time = crosswalk.created.parse::<jiff::Timestamp>();
+    time.map_or(Millis::MAX, jiff::Timestamp::as_millisecond)
+}
+
+/// The tables of a configuration, with the mapped fields of each.
+pub(super) fn tables(
+    objects: &BTreeMap<String, SalesforceObject>,
+) -> Result<BTreeMap<Table, BTreeSet<String>>, String> {
+    let mut tables: BTreeMap<Table, BTreeSet<String>> = BTreeMap::new();
+    for (name, object) in objects {
+        let table = Table::of(object);
+        let own = table.fields();
+        let plain = |field: &&str| {
+            !field.is_empty()
+                && field
+                    .bytes()
+                    .all(|it| it.is_ascii_alphanumeric() || it == b'_')
+        };
+        let all = own.into_iter().chain([table.sobject.as_str()]);
+        if let Some(odd) = all
+            .chain(object.fields.keys().map(String::as_str))
+            .find(|it| !plain(it))
+        {
+            return Err(format!(
+                "salesforce.objects.{name}: {odd:?} is no API name; correct it"
+            ));
+        }
+        if own.iter().collect::<BTreeSet<_>>().len() < own.len() {
+            return Err(format!(
+                "salesforce.objects.{name}: two of goldwire's own fields are the \
+                 same one; give each its own"
+            ));
+        }
+        let taken = |field: &&String| own.contains(&field.as_str()) || field.as_str() == "Id";
+        if let Some(field) = object.fields.keys().find(taken) {
+            return Err(format!(
+                "salesforce.objects.{name}.fields.{field}: is written by goldwire \
+                 itself; map another field"
+            ));
+        }
+        tables
+            .entry(table)
+            .or_default()
+            .extend(object.fields.keys().cloned());
+    }
+    Ok(tables)
+}

@@ -1,0 +1,198 @@
+//! Whether the org is as the configuration says: one sentence per problem, with its remedy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::codes::Fault;
+use super::org::Table;
+use super::wire::Wire;
+use crate::config::{FieldSource, SalesforceObject};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Description {
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are what a describe answers"
+)]
+struct Field {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    unique: bool,
+    #[serde(default)]
+    external_id: bool,
+    #[serde(default)]
+    case_sensitive: bool,
+    #[serde(default)]
+    createable: bool,
+    #[serde(default)]
+    updateable: bool,
+    #[serde(default)]
+    nillable: bool,
+    #[serde(default)]
+    defaulted_on_create: bool,
+    #[serde(default)]
+    length: u32,
+    #[serde(default)]
+    precision: u32,
+}
+
+/// Describes every table, and says what is wrong with it.
+pub(super) async fn probe(
+    wire: &Wire,
+    objects: &BTreeMap<String, SalesforceObject>,
+    tables: &BTreeMap<Table, BTreeSet<String>>,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (table, mapped) in tables {
+        let sobject = &table.sobject;
+        let answer = match wire
+            .get(&format!("/sobjects/{sobject}/describe"), &[])
+            .await
+        {
+            Ok(answer) => answer,
+            Err(Fault::All(error)) => {
+                problems.push(format!("{sobject} cannot be described: {error}"));
+                continue;
+            }
+            Err(Fault::OneRow(code)) => {
+                problems.push(format!(
+                    "{sobject} cannot be described: {code}; correct its name"
+                ));
+                continue;
+            }
+        };
+        match serde_json::from_value::<Description>(answer) {
+            Ok(description) => {
+                let sources: Vec<&SalesforceObject> = objects
+                    .values()
+                    .filter(|object| Table::of(object) == *table)
+                    .collect();
+                problems.extend(check(table, mapped, &sources, &description.fields));
+            }
+            Err(_) => problems.push(format!(
+                "{sobject}: its description cannot be read; correct api_version"
+            )),
+        }
+    }
+    problems
+}
+
+fn check(
+    table: &Table,
+    mapped: &BTreeSet<String>,
+    sources: &[&SalesforceObject],
+    fields: &[Field],
+) -> Vec<String> {
+    let sobject = &table.sobject;
+    let known: BTreeMap<&str, &Field> = fields
+        .iter()
+        .map(|field| (field.name.as_str(), field))
+        .collect();
+    let mut problems = Vec::new();
+    for name in table
+        .fields()
+        .into_iter()
+        .chain(mapped.iter().map(String::as_str))
+    {
+        match known.get(name) {
+            None => problems.push(format!(
+                "{sobject}.{name} does not exist or is hidden from the run-as user; add it as \
+                 `goldwire schema salesforce` says, or grant access to it"
+            )),
+            Some(field) if !field.updateable || !field.createable => problems.push(format!(
+                "{sobject}.{name} is not writable; grant the run-as user edit access to it"
+            )),
+            Some(_) => {}
+        }
+    }
+    problems.extend(own_fields(table, &known));
+    for field in fields.iter().filter(|field| field.required()) {
+        let name = &field.name;
+        match fills(sources, name) {
+            Some(true) => {}
+            Some(false) => problems.push(format!(
+                "{sobject}.{name} is required, but a golden record may have no value for it; map it \
+                 with `attribute_or` and a default"
+            )),
+            None => problems.push(format!(
+                "{sobject}.{name} is required and not mapped; map it, or give it a default in the org"
+            )),
+        }
+    }
+    problems
+}
+
+impl Field {
+    /// Whether a create without it fails. A checkbox is never empty.
+    fn required(&self) -> bool {
+        !self.nillable && !self.defaulted_on_create && self.createable && self.kind != "boolean"
+    }
+}
+
+/// Whether every object of the table fills `field`, whatever the golden record lacks; `None` if
+/// one does not map it.
+fn fills(sources: &[&SalesforceObject], field: &str) -> Option<bool> {
+    let mut filled = true;
+    for object in sources {
+        filled &= match object.fields.get(field)? {
+            FieldSource::Constant(value) => !value.is_null(),
+            FieldSource::AttributeOr(or) => !or.default.is_null(),
+            FieldSource::Attribute(_) => false,
+            // Reltio always sends these two.
+            FieldSource::Member(member) => matches!(member.as_str(), "uri" | "type"),
+        };
+    }
+    Some(filled)
+}
+
+fn own_fields(table: &Table, known: &BTreeMap<&str, &Field>) -> Vec<String> {
+    let sobject = &table.sobject;
+    let mut problems = Vec::new();
+    let mut wrong = |name: &str, is: bool, what: &str| {
+        if is {
+            problems.push(format!(
+                "{sobject}.{name} is not {what}; change the field's definition"
+            ));
+        }
+    };
+    if let Some(ext) = known.get(table.ext.as_str()) {
+        let good = ext.unique && ext.external_id;
+        wrong(&table.ext, !good, "a unique external id");
+        wrong(
+            &table.ext,
+            !ext.case_sensitive,
+            "case-sensitive, and Reltio's URIs are",
+        );
+    }
+    for name in [&table.ext, &table.mark, &table.home] {
+        if let Some(field) = known.get(name.as_str()) {
+            let good = field.kind == "string" && field.length >= 40;
+            wrong(name, !good, "text of 40 characters or more");
+        }
+    }
+    if let Some(archived) = known.get(table.archived.as_str()) {
+        wrong(&table.archived, archived.kind != "boolean", "a checkbox");
+    }
+    if let Some(into) = known.get(table.merged_into.as_str()) {
+        let good = into.kind == "reference" || into.kind == "string" && into.length >= 18;
+        wrong(
+            &table.merged_into,
+            !good,
+            "a lookup, or text of 18 characters or more",
+        );
+    }
+    if let Some(guard) = known.get(table.guard.as_str()) {
+        let good = guard.kind == "double" && guard.precision >= 13;
+        wrong(&table.guard, !good, "a number of 13 digits or more");
+    }
+    problems
+}

@@ -1,0 +1,272 @@
+//! What a lane does at the CRM, in order (`CRM.md`): read, look up, free, tell, write, archive.
+//!
+//! Guarantee (G9): what a record ends as follows from the living entity's present snapshot alone,
+//! whatever arrived in whatever order. Merge, unmerge and spawn have no code of their own. Every
+//! turn reads first: it may be repeated from the top at any point.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::assertion::Assertion;
+use super::ids;
+use super::org::{Org, Record, Table, Write, Written};
+use crate::event::Subject;
+use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::sink::{Delivered, Effect, SinkError, Tell};
+use crate::time::{SharedClock, as_millis, until};
+
+/// A turn that finds the org changed under it is begun again so often, then left to the retry.
+const ROUNDS: u32 = 5;
+
+/// What the procedure works with.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// The org.
+    pub org: Arc<dyn Org>,
+    /// Reltio, for owners.
+    pub golden: Arc<dyn Golden>,
+    /// Other entities' lanes.
+    pub tell: Arc<dyn Tell>,
+    /// Short name of the source whose crosswalks name the org's records.
+    pub source: String,
+    /// How long after a change a read of Reltio is sure to see it.
+    pub settle: Duration,
+    /// Whether the org compares the guard.
+    pub guarded: bool,
+    /// The time.
+    pub clock: SharedClock,
+    /// What reads of owners came to.
+    pub metrics: Arc<crate::telemetry::Metrics>,
+}
+
+/// A reconcile is passed on at most so often.
+pub const HOPS: u32 = 8;
+
+enum Owner {
+    Own,
+    Other(String),
+    Nobody,
+}
+
+/// Why a turn ends before its last step.
+enum Cut {
+    /// The guard refused: the record holds something newer.
+    Stale,
+    /// The org is not as it was read: again, from the top.
+    Again(String),
+    /// It failed.
+    Failed(SinkError),
+}
+
+impl From<SinkError> for Cut {
+    fn from(error: SinkError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The records found, by whose they are.
+#[derive(Default)]
+struct Sorted<'a> {
+    mine: Vec<&'a Record>,
+    nobodys: Vec<&'a Record>,
+    /// Record ids by the entity whose they are.
+    others: BTreeMap<String, Vec<String>>,
+}
+
+impl Tools {
+    /// Makes `assertion` true. `archived` is set as soon as a record was archived, also when the
+    /// turn fails afterwards.
+    pub async fn assert(
+        &self,
+        table: &Table,
+        assertion: &Assertion,
+        archived: &AtomicBool,
+    ) -> Result<Delivered, SinkError> {
+        let mut last = String::new();
+        for _ in 0..ROUNDS {
+            let effect = match self.round(table, assertion, archived).await {
+                Ok(()) => Effect::Delivered,
+                Err(Cut::Stale) => Effect::Stale,
+                Err(Cut::Again(code)) => {
+                    last = code;
+                    continue;
+                }
+                Err(Cut::Failed(error)) => return Err(error),
+            };
+            let second_look = archived.load(Ordering::Relaxed);
+            return Ok(Delivered {
+                effect,
+                second_look,
+            });
+        }
+        Err(SinkError::Retryable {
+            code: last,
+            ambiguous: false,
+            outage: false,
+        })
+    }
+
+    async fn round(
+        &self,
+        table: &Table,
+        assertion: &Assertion,
+        archived: &AtomicBool,
+    ) -> Result<(), Cut> {
+        let found = self.org.find(table, assertion.sought()).await?;
+        let sorted = self.sort(assertion, &found).await?;
+        let chosen = assertion.choose(&sorted.mine);
+        // 1: the external id comes off whatever is not the chosen one.
+        let entity = Some(assertion.subject.uri());
+        let bears = found
+            .iter()
+            .filter(|record| record.ext.as_deref() == entity);
+        for record in bears.filter(|it| chosen.is_none_or(|chosen| chosen.id != it.id)) {
+            self.put(table, assertion.free(record)).await?;
+        }
+        // 2: another's is told to its lane, durably, before this turn completes.
+        self.tell_others(assertion, &sorted.others).await?;
+        // 3: the chosen one.
+        let mut into = chosen.map(|record| record.id.clone());
+        if let Some(write) = assertion.chosen_write(chosen, self.guarded) {
+            into = Some(self.put(table, write).await?);
+        }
+        // 4: the others.
+        let rest = sorted
+            .mine
+            .into_iter()
+            .filter(|it| into.as_ref() != Some(&it.id));
+        let rest = rest.map(|record| (record, into.clone(), None));
+        let nobodys = sorted
+            .nobodys
+            .into_iter()
+            .map(|it| (it, None, assertion.blank.as_ref()));
+        for (record, into, blank) in rest.chain(nobodys) {
+            if let Some(write) = assertion.archive(record, into, blank) {
+                // Set before the answer: a write whose answer is lost may have archived too.
+                archived.store(true, Ordering::Relaxed);
+                self.put(table, write).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put(&self, table: &Table, write: Write) -> Result<String, Cut> {
+        match self.org.write(table, write).await? {
+            Written::Done(id) => Ok(id),
+            Written::Stale => Err(Cut::Stale),
+            Written::Moved(code) => Err(Cut::Again(code)),
+        }
+    }
+
+    async fn sort<'a>(
+        &self,
+        assertion: &Assertion,
+        found: &'a [Record],
+    ) -> Result<Sorted<'a>, SinkError> {
+        let mut sorted = Sorted::default();
+        for record in found {
+            match self.owner(assertion, record).await? {
+                Owner::Own => sorted.mine.push(record),
+                Owner::Nobody => sorted.nobodys.push(record),
+                Owner::Other(uri) => {
+                    sorted
+                        .others
+                        .entry(uri)
+                        .or_default()
+                        .push(record.id.clone());
+                }
+            }
+        }
+        Ok(sorted)
+    }
+
+    async fn tell_others(
+        &self,
+        assertion: &Assertion,
+        others: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), SinkError> {
+        let hops = assertion.hops.saturating_add(1);
+        if hops > HOPS && !others.is_empty() {
+            tracing::warn!(hops, "a reconcile was passed on too often and is dropped");
+            return Ok(());
+        }
+        for (owner, records) in others {
+            let owner = Subject::new(assertion.subject.tenant(), owner);
+            self.tell.tell(&owner, hops, records).await?;
+        }
+        Ok(())
+    }
+
+    async fn owner(&self, assertion: &Assertion, record: &Record) -> Result<Owner, SinkError> {
+        let entity = assertion.subject.uri();
+        if let Some(snapshot) = &assertion.alive {
+            let home = record.home.as_deref() == Some(entity);
+            if home || snapshot.named.contains(&record.id) {
+                return Ok(Owner::Own);
+            }
+        }
+        let settled = assertion.newest.saturating_add(as_millis(self.settle));
+        tokio::time::sleep(until(self.clock.now(), settled)).await;
+        Ok(match self.owner_uri(record).await? {
+            // An entity that the snapshot says is dead owns nothing.
+            Some(uri) if uri == entity && assertion.alive.is_none() => Owner::Nobody,
+            Some(uri) if uri == entity => Owner::Own,
+            Some(uri) => Owner::Other(uri),
+            None => Owner::Nobody,
+        })
+    }
+
+    /// The living entity with a crosswalk that names `record`; else what became of its home.
+    async fn owner_uri(&self, record: &Record) -> Result<Option<String>, SinkError> {
+        for value in [record.id.as_str(), ids::short(&record.id)] {
+            let answer = self.golden.by_crosswalk(&self.source, value).await;
+            if let Some(uri) = self.living(answer, None)? {
+                return Ok(Some(uri));
+            }
+        }
+        let Some(home) = &record.home else {
+            return Ok(None);
+        };
+        self.living(self.golden.read(home).await, Some(home))
+    }
+
+    fn living(
+        &self,
+        answer: Result<Answer, ReltioError>,
+        asked: Option<&str>,
+    ) -> Result<Option<String>, SinkError> {
+        let answer = answer.map_err(|error| {
+            self.metrics.read("owner", "failed");
+            sink_error(&error)
+        })?;
+        let (label, object) = match answer.found {
+            Found::Alive(object) => ("found", Some(object)),
+            Found::Survivor(object) => ("survivor", Some(object)),
+            Found::Nothing => ("nothing", None),
+        };
+        self.metrics.read("owner", label);
+        Ok(object.and_then(|object| object.uri().or(asked).map(ToOwned::to_owned)))
+    }
+}
+
+/// What a failed read of Reltio means for the delivery that needs it: it waits, and spends no
+/// attempt, unless Reltio cannot answer for this one record.
+pub(super) fn sink_error(error: &ReltioError) -> SinkError {
+    match error {
+        ReltioError::Rejected { code } => SinkError::Rejected {
+            code: format!("reltio_{code}"),
+            fields: Vec::new(),
+            action: "look up",
+        },
+        ReltioError::Unavailable { code } | ReltioError::Refused { code, .. } => {
+            tracing::warn!("{error}; the delivery waits");
+            SinkError::Retryable {
+                code: format!("reltio_{code}"),
+                ambiguous: false,
+                outage: true,
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The org over REST: reads of many lanes in one query, writes of many lanes in one request.
+//!
+//! Guarantee (G7): a row answers for itself. A request that one row breaks is halved until that
+//! row is alone, so its neighbours do not share its fate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+use super::codes::{self, Fault};
+use super::ids;
+use super::org::{Org, Record, Sought, Table, Write, Written};
+use super::soql;
+use super::wire::{SharedWire, Wire};
+use crate::config::SalesforceSink;
+use crate::sink::SinkError;
+use crate::sink::batch::{Batcher, SendRows, Shape};
+use crate::time::Millis;
+
+/// Rows of one sObject Collections request at most.
+const LARGEST: usize = 200;
+
+/// The org over REST.
+#[derive(Debug)]
+pub(super) struct RestOrg {
+    desks: BTreeMap<Table, Desk>,
+}
+
+/// Reads and writes of one table.
+#[derive(Debug)]
+struct Desk {
+    reads: Batcher<Sought, Result<Vec<Record>, SinkError>>,
+    creates: Batcher<Write, Result<Written, SinkError>>,
+    updates: Batcher<Write, Result<Written, SinkError>>,
+}
+
+impl RestOrg {
+    /// The org behind `wire`, with the mapped fields of each table.
+    pub(super) fn new(
+        wire: &SharedWire,
+        config: &SalesforceSink,
+        tables: &BTreeMap<Table, BTreeSet<String>>,
+    ) -> Self {
+        let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
+        let shape = Shape {
+            linger: config.linger.get(),
+            largest: LARGEST,
+        };
+        let desk = |(table, columns): (&Table, &BTreeSet<String>)| {
+            let part = |part: Part| Sends {
+                wire: Arc::clone(wire),
+                table: table.clone(),
+                columns: columns.clone(),
+                part,
+            };
+            let desk = Desk {
+                reads: Batcher::new(shape, Arc::clone(&permits), part(Part::Find)),
+                creates: Batcher::new(shape, Arc::clone(&permits), part(Part::Create)),
+                updates: Batcher::new(shape, Arc::clone(&permits), part(Part::Update)),
+            };
+            (table.clone(), desk)
+        };
+        Self {
+            desks: tables.iter().map(desk).collect(),
+        }
+    }
+
+    fn desk(&self, table: &Table) -> Result<&Desk, SinkError> {
+        self.desks.get(table).ok_or_else(|| SinkError::Systemic {
+            code: "unmapped_table".to_owned(),
+            remedy: "name the sObject under `objects`".to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Org for RestOrg {
+    async fn find(&self, table: &Table, sought: Sought) -> Result<Vec<Record>, SinkError> {
+        let answer = self
+            .desk(table)?
+            .reads
+            .submit(sought.entity.clone(), sought)
+            .await;
+        answer.unwrap_or_else(|| Err(unsent()))
+    }
+
+    async fn write(&self, table: &Table, write: Write) -> Result<Written, SinkError> {
+        let desk = self.desk(table)?;
+        let answer = match write.id.clone() {
+            Some(id) => desk.updates.submit(id, write).await,
+            None => desk.creates.submit(write.mark.clone(), write).await,
+        };
+        answer.unwrap_or_else(|| Err(codes::lost("send_ended")))
+    }
+}
+
+fn unsent() -> SinkError {
+    SinkError::Retryable {
+        code: "send_ended".to_owned(),
+        ambiguous: false,
+        outage: false,
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Find,
+    Create,
+    Update,
+}
+
+struct Sends {
+    wire: Arc<Wire>,
+    table: Table,
+    columns: BTreeSet<String>,
+    part: Part,
+}
+
+#[async_trait]
+impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
+    async fn send(&self, rows: Vec<Sought>) -> Vec<Result<Vec<Record>, SinkError>> {
+        let mut answers = Vec::with_capacity(rows.len());
+        let mut parts = vec![rows.as_slice()];
+        while let Some(part) = parts.pop() {
+            match self.find(part).await {
+                Ok(found) => answers.extend(part.iter().map(|sought| {
+                    Ok(found
+                        .iter()
+                        .filter(|record| sought.finds(record))
+                        .cloned()
+                        .collect())
+                })),
+                Err(Fault::OneRow(code)) => halve(part, &mut parts, &mut answers, code, "find"),
+                Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
+            }
+        }
+        answers
+    }
+}
+
+#[async_trait]
+impl SendRows<Write, Result<Written, SinkError>> for Sends {
+    async fn send(&self, rows: Vec<Write>) -> Vec<Result<Written, SinkError>> {
+        let mut answers = Vec::with_capacity(rows.len());
+        let mut parts = vec![rows.as_slice()];
+        while let Some(part) = parts.pop() {
+            match self.write(part).await {
+                Ok(results) => answers.extend(
+                    results
+                        .iter()
+                        .zip(part)
+                        .map(|(it, row)| codes::row(it, &self.table, row.action)),
+                ),
+                Err(Fault::OneRow(code)) => {
+                    let action = part.first().map_or("update", |row| row.action);
+                    halve(part, &mut parts, &mut answers, code, action);
+                }
+                Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
+            }
+        }
+        answers
+    }
+}
+
+/// Puts both halves of a refused part back, the first on top; a single row is to blame itself.
+fn halve<'a, I, O>(
+    part: &'a [I],
+    parts: &mut Vec<&'a [I]>,
+    answers: &mut Vec<Result<O, SinkError>>,
+    code: String,
+    action: &'static str,
+) {
+    if part.len() <= 1 {
+        answers.extend(part.first().map(|_| {
+            Err(SinkError::Rejected {
+                code,
+                fields: Vec::new(),
+                action,
+            })
+        }));
+        return;
+    }
+    let (first, second) = part.split_at(part.len() / 2);
+    parts.extend([second, first]);
+}
+
+impl Sends {
+    async fn find(&self, sought: &[Sought]) -> Result<Vec<Record>, Fault> {
+        let mut found: BTreeMap<String, Record> = BTreeMap::new();
+        for query in soql::plan(&self.table, self.columns.iter(), sought) {
+            let mut page = self.wire.get("/query", &[("q", &query)]).await?;
+            loop {
+                let rows = page.get("records").and_then(Value::as_array);
+                let records = rows
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|row| self.record(row));
+                found.extend(records.map(|record| (record.id.clone(), record)));
+                let Some(next) = page.get("nextRecordsUrl").and_then(Value::as_str) else {
+                    break;
+                };
+                let next = next.to_owned();
+                page = self.wire.next(&next).await?;
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    async fn write(&self, rows: &[Write]) -> Result<Vec<Value>, Fault> {
+        let records: Vec<Value> = rows.iter().map(|row| self.row(row)).collect();
+        let body = json!({ "allOrNone": false, "records": records });
+        let method = match self.part {
+            Part::Create | Part::Find => Method::POST,
+            Part::Update => Method::PATCH,
+        };
+        let answer = self
+            .wire
+            .write(method, "/composite/sobjects", &body)
+            .await?;
+        let results = answer
+            .as_array()
+            .filter(|results| results.len() == rows.len());
+        results
+            .cloned()
+            .ok_or_else(|| Fault::All(codes::lost("answer_of_another_length")))
+    }
+
+    fn row(&self, write: &Write) -> Value {
+        let table = &self.table;
+        let mut row = Map::from_iter(write.content.clone());
+        row.insert("attributes".to_owned(), json!({ "type": table.sobject }));
+        row.insert(table.mark.clone(), json!(write.mark));
+        row.insert(table.guard.clone(), json!(write.guard));
+        if let Some(id) = &write.id {
+            row.insert("id".to_owned(), json!(id));
+        }
+        if let Some(ext) = &write.ext {
+            row.insert(table.ext.clone(), json!(ext));
+        }
+        if let Some(home) = &write.home {
+            row.insert(table.home.clone(), json!(home));
+        }
+        if let Some((archived, into)) = &write.archived {
+            row.insert(table.archived.clone(), json!(archived));
+            row.insert(table.merged_into.clone(), json!(into));
+        }
+        Value::Object(row)
+    }
+
+    fn record(&self, row: &Value) -> Option<Record> {
+        let table = &self.table;
+        let text = |field: &str| {
+            row.get(field)
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned)
+        };
+        let into = text(&table.merged_into);
+        let content = self
+            .columns
+            .iter()
+            .filter_map(|field| Some((field.clone(), row.get(field)?.clone())));
+        Some(Record {
+            id: ids::canonical(row.get("Id")?.as_str()?)?,
+            ext: text(&table.ext),
+            mark: text(&table.mark),
+            home: text(&table.home),
+            archived: row
+                .get(&table.archived)
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
+            merged_into: into.map(|id| ids::canonical(&id).unwrap_or(id)),
+            guard: row
+                .get(&table.guard)
+                .and_then(whole_number)
+                .unwrap_or_default(),
+            content: content.collect(),
+        })
+    }
+}
+
+/// Numbers come back with a fraction: `1.726E12`.
+fn whole_number(value: &Value) -> Option<Millis> {
+    value
+        .as_i64()
+        .or_else(|| format!("{:.0}", value.as_f64()?).parse().ok())
+}

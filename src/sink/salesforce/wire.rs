@@ -1,0 +1,181 @@
+//! Requests to the org: quota, timeout, session.
+//!
+//! Guarantee (G3): a write whose answer did not come is reported as ambiguous, never as failed.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::codes::{self, Fault};
+use super::session::{Session, Token};
+use crate::config::SalesforceSink;
+use crate::sink::SinkError;
+
+/// The org's REST API.
+#[derive(Debug)]
+pub(super) struct Wire {
+    http: reqwest::Client,
+    session: Session,
+    quota: DefaultDirectRateLimiter,
+    timeout: Duration,
+    base: String,
+}
+
+impl Wire {
+    /// The API that `config` names. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// If the URL is not one, or not https.
+    pub(super) fn new(config: &SalesforceSink) -> Result<Self, String> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Another part may have been quicker.
+            drop(rustls::crypto::ring::default_provider().install_default());
+        }
+        reqwest::Url::parse(&config.login_url)
+            .map_err(|error| format!("salesforce.login_url: {error}; write https://…"))?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(config.request_timeout.get().min(Duration::from_secs(10)))
+            // A redirect would carry the token or the secret elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| "salesforce: the HTTP client cannot be made".to_owned())?;
+        let per_second = NonZeroU32::new(config.quota.per_second).unwrap_or(NonZeroU32::MIN);
+        Ok(Self {
+            session: Session::new(http.clone(), config)?,
+            http,
+            quota: RateLimiter::direct(Quota::per_second(per_second)),
+            timeout: config.request_timeout.get(),
+            base: format!("/services/data/{}", config.api_version),
+        })
+    }
+
+    /// `GET` of a path below the API version, with a query string.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Fault> {
+        let path = format!("{}{path}", self.base);
+        self.call(Method::GET, &path, query, None).await
+    }
+
+    /// `GET` of the next page that an answer names.
+    pub(super) async fn next(&self, path: &str) -> Result<Value, Fault> {
+        self.call(Method::GET, path, &[], None).await
+    }
+
+    /// A write.
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Fault> {
+        let path = format!("{}{path}", self.base);
+        self.call(method, &path, &[], Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, Fault> {
+        let mut token = self.session.token(None).await.map_err(Fault::All)?;
+        let mut renewed = false;
+        loop {
+            self.wait_for_quota().await;
+            let request = self.request(&method, &token, path, query, body);
+            let (status, answer) = exchange(request, body.is_some())
+                .await
+                .map_err(Fault::All)?;
+            if status == 401 && !renewed {
+                token = self.session.token(Some(&token)).await.map_err(Fault::All)?;
+                renewed = true;
+                continue;
+            }
+            return match (status, answer) {
+                (200..300, Some(answer)) => Ok(answer),
+                (200..300, None) if body.is_some() => {
+                    Err(Fault::All(codes::lost("unreadable_answer")))
+                }
+                (200..300, None) => Err(Fault::All(unanswered("unreadable_answer", false))),
+                (status, answer) => {
+                    let answer = answer.unwrap_or_default();
+                    Err(codes::request(status, &answer, body.is_some()))
+                }
+            };
+        }
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        token: &Token,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", token.instance);
+        let request = self
+            .http
+            .request(method.clone(), url)
+            .bearer_auth(token.bearer.reveal())
+            .timeout(self.timeout);
+        let request = if query.is_empty() {
+            request
+        } else {
+            request.query(query)
+        };
+        match body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+
+    async fn wait_for_quota(&self) {
+        while let Err(early) = self.quota.check() {
+            let wait = early.wait_time_from(DefaultClock::default().now());
+            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+        }
+    }
+}
+
+/// Sends, and reads the answer: its status, and its body if that is JSON.
+async fn exchange(
+    request: reqwest::RequestBuilder,
+    writes: bool,
+) -> Result<(u16, Option<Value>), SinkError> {
+    let answer = request.send().await.map_err(|error| {
+        if error.is_connect() || error.is_builder() {
+            return unanswered("unreachable", false);
+        }
+        unanswered(
+            if error.is_timeout() {
+                "timeout"
+            } else {
+                "connection_lost"
+            },
+            writes,
+        )
+    })?;
+    let status = answer.status().as_u16();
+    let body = answer
+        .bytes()
+        .await
+        .map_err(|_| unanswered("connection_lost", writes))?;
+    Ok((status, serde_json::from_slice(&body).ok()))
+}
+
+fn unanswered(code: &str, ambiguous: bool) -> SinkError {
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous,
+        outage: true,
+    }
+}
+
+/// What needs no more than the wire itself is shared.
+pub(super) type SharedWire = Arc<Wire>;

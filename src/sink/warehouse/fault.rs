@@ -1,0 +1,277 @@
+//! What an error of a database means: for whom, and whether to try again.
+//!
+//! Only codes and names of columns and constraints are kept: a database's messages quote the
+//! values that it refused (G10).
+
+use std::time::Duration;
+
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+use super::connection::Failed;
+use super::{remedy, schema};
+use crate::sink::SinkError;
+
+/// How long to wait for a person to make room.
+const FULL: Duration = Duration::from_mins(1);
+
+/// Where in a transaction an error happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Connecting, or making the tables.
+    Connect,
+    /// Before anything was written.
+    Begin,
+    /// Writing; nothing of it stays.
+    Work,
+    /// Committing: what was written may stay.
+    Commit,
+}
+
+/// An error, judged.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) error: SinkError,
+    /// It may be one record's: the others are worth a try without it.
+    pub(super) of_a_record: bool,
+    /// The connection is of no use any more.
+    pub(super) lost: bool,
+}
+
+impl Fault {
+    /// Judges `failed`.
+    pub(super) fn of(failed: &Failed, phase: Phase) -> Self {
+        let ambiguous = phase == Phase::Commit;
+        match failed {
+            Failed::Timeout => Self::away("statement_timeout", ambiguous),
+            Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
+            Failed::Sql(sqlx::Error::Database(error)) => {
+                Self::of_database(error.as_ref(), ambiguous)
+            }
+            Failed::Sql(sqlx::Error::Io(_)) => Self::away("connection", ambiguous),
+            Failed::Sql(sqlx::Error::Tls(_)) => Self::systemic(
+                "tls",
+                "the server's certificate was refused, or it speaks no TLS; see `sslmode` and \
+                 `sslrootcert` of the URL",
+            ),
+            Failed::Sql(sqlx::Error::Configuration(_)) => Self::systemic(
+                "configuration",
+                "the driver refuses the URL; correct it, and the files that it names",
+            ),
+            Failed::Sql(sqlx::Error::Encode(_)) => Self::record("encode", Vec::new()),
+            Failed::Sql(_) => Self::away("driver", ambiguous),
+        }
+    }
+
+    fn of_database(error: &dyn DatabaseError, ambiguous: bool) -> Self {
+        let code = error.code().unwrap_or_default();
+        match error.try_downcast_ref::<PgDatabaseError>() {
+            Some(error) => {
+                let names = [error.constraint(), error.column()];
+                let names = names.into_iter().flatten().map(ToOwned::to_owned).collect();
+                Self::of_sqlstate(&code, names, ambiguous)
+            }
+            None => Self::of_sqlite(&code, ambiguous),
+        }
+    }
+
+    /// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    fn of_sqlstate(code: &str, names: Vec<String>, ambiguous: bool) -> Self {
+        let class = code.get(..2).unwrap_or_default();
+        match (class, code) {
+            (_, "40001" | "40P01" | "55P03") => Self::busy(code),
+            (_, "57014") => Self::server(code, false),
+            ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => {
+                Self::away(code, ambiguous)
+            }
+            (_, "53100") => Self::full(code),
+            ("53", _) => Self::throttled(code, FULL / 2),
+            ("58", _) => Self::server(code, ambiguous),
+            ("22" | "23" | "44" | "54" | "P0", _) => Self::record(code, names),
+            _ => match remedy::of_sqlstate(code) {
+                Some(remedy) => Self::systemic(code, remedy),
+                None => Self::unknown(code),
+            },
+        }
+    }
+
+    /// By result code, <https://www.sqlite.org/rescode.html>; the low byte is the primary one.
+    fn of_sqlite(code: &str, ambiguous: bool) -> Self {
+        let extended: i64 = code.parse().unwrap_or_default();
+        let name = format!("SQLITE_{extended}");
+        match extended & 0xff {
+            // BUSY, LOCKED: another program writes; says nothing about any record.
+            5 | 6 => Self::server(&name, false),
+            // FULL
+            13 => Self::full(&name),
+            // NOMEM, INTERRUPT, IOERR, PROTOCOL
+            7 | 9 | 10 | 15 => Self::away(&name, ambiguous),
+            // TOOBIG, CONSTRAINT, MISMATCH, RANGE
+            18 | 19 | 20 | 25 => Self::record(&name, Vec::new()),
+            primary => match remedy::of_sqlite(primary) {
+                Some(remedy) => Self::systemic(&name, remedy),
+                None => Self::unknown(&name),
+            },
+        }
+    }
+
+    /// The target did not answer, and the connection with it.
+    fn away(code: &str, ambiguous: bool) -> Self {
+        Self {
+            lost: true,
+            ..Self::server(code, ambiguous)
+        }
+    }
+
+    /// The target answered that it cannot now.
+    fn server(code: &str, ambiguous: bool) -> Self {
+        Self {
+            error: SinkError::Retryable {
+                code: code.to_owned(),
+                ambiguous,
+                outage: true,
+            },
+            of_a_record: false,
+            lost: false,
+        }
+    }
+
+    /// Two writers met; this one gives way.
+    fn busy(code: &str) -> Self {
+        Self {
+            error: SinkError::Retryable {
+                code: code.to_owned(),
+                ambiguous: false,
+                outage: false,
+            },
+            of_a_record: false,
+            lost: false,
+        }
+    }
+
+    /// Spends the record's budget, and nobody else's.
+    fn unknown(code: &str) -> Self {
+        Self {
+            of_a_record: true,
+            ..Self::busy(code)
+        }
+    }
+
+    fn throttled(code: &str, pause: Duration) -> Self {
+        Self {
+            error: SinkError::Throttled {
+                code: code.to_owned(),
+                pause,
+            },
+            of_a_record: false,
+            lost: false,
+        }
+    }
+
+    fn full(code: &str) -> Self {
+        Self::throttled(code, FULL)
+    }
+
+    fn systemic(code: &str, remedy: &str) -> Self {
+        Self {
+            error: SinkError::Systemic {
+                code: code.to_owned(),
+                remedy: remedy.to_owned(),
+            },
+            of_a_record: false,
+            lost: true,
+        }
+    }
+
+    fn record(code: &str, fields: Vec<String>) -> Self {
+        Self {
+            error: SinkError::Rejected {
+                code: code.to_owned(),
+                fields,
+                action: "append",
+            },
+            of_a_record: true,
+            lost: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(fault: &Fault) -> &'static str {
+        match &fault.error {
+            SinkError::Retryable { outage: true, .. } => "outage",
+            SinkError::Retryable { outage: false, .. } => "retry",
+            SinkError::Throttled { .. } => "pause",
+            SinkError::Rejected { .. } => "rejected",
+            SinkError::Systemic { .. } => "halt",
+        }
+    }
+
+    #[test]
+    fn every_sqlstate_has_its_class() {
+        for (code, wanted) in [
+            ("08006", "outage"),
+            ("57P01", "outage"),
+            ("57014", "outage"),
+            ("53300", "outage"),
+            ("40001", "retry"),
+            ("40P01", "retry"),
+            ("XX000", "retry"),
+            ("53100", "pause"),
+            ("53200", "pause"),
+            ("22P05", "rejected"),
+            ("23514", "rejected"),
+            ("P0001", "rejected"),
+            ("54000", "rejected"),
+            ("42P01", "halt"),
+            ("42703", "halt"),
+            ("42501", "halt"),
+            ("3D000", "halt"),
+            ("28P01", "halt"),
+            ("25006", "halt"),
+        ] {
+            assert_eq!(
+                class(&Fault::of_sqlstate(code, vec![], false)),
+                wanted,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_sqlite_code_has_its_class() {
+        for (code, wanted) in [
+            ("5", "outage"),
+            ("517", "outage"),
+            ("13", "pause"),
+            ("1811", "rejected"),
+            ("2067", "rejected"),
+            ("14", "halt"),
+            ("26", "halt"),
+            ("1", "halt"),
+            ("21", "retry"),
+        ] {
+            assert_eq!(class(&Fault::of_sqlite(code, false)), wanted, "{code}");
+        }
+    }
+
+    #[test]
+    fn g3_only_a_commit_without_an_answer_is_ambiguous() {
+        let ambiguous = |phase| {
+            let fault = Fault::of(&Failed::Timeout, phase);
+            matches!(
+                fault.error,
+                SinkError::Retryable {
+                    ambiguous: true,
+                    ..
+                }
+            )
+        };
+        assert!(ambiguous(Phase::Commit));
+        assert!(!ambiguous(Phase::Work));
+        assert!(!ambiguous(Phase::Connect));
+    }
+}

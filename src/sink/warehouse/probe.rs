@@ -1,0 +1,103 @@
+//! Whether the database is as the sink needs it. Looks, and changes nothing.
+
+use super::connection::{Connection, Failed};
+use super::dialect::Dialect;
+use super::fault::{Fault, Phase};
+use super::schema::{self, TABLES, VERSION};
+use super::target::{Options, Target};
+use crate::sink::SinkError;
+
+/// One sentence per problem.
+pub(super) async fn probe(target: &Target) -> Vec<String> {
+    if let Options::Sqlite(options) = &target.options {
+        let file = options.get_filename();
+        if tokio::fs::metadata(file).await.is_err() {
+            return folder_problem(file).await.into_iter().collect();
+        }
+    }
+    match look(&target.looking_only()).await {
+        Ok(sentences) => sentences,
+        Err(failed) => vec![sentence(&Fault::of(&failed, Phase::Connect).error)],
+    }
+}
+
+/// A file that does not exist yet is made at the first delivery; its folder is not.
+async fn folder_problem(file: &std::path::Path) -> Option<String> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => return None,
+    };
+    let there = tokio::fs::metadata(folder).await;
+    let problem = match there {
+        Ok(found) if !found.is_dir() => "is no folder",
+        Ok(found) if found.permissions().readonly() => "is not writable",
+        Ok(_) => return None,
+        Err(_) => "does not exist",
+    };
+    Some(format!(
+        "{} {problem}; make it, and let the process write there",
+        folder.display()
+    ))
+}
+
+fn sentence(error: &SinkError) -> String {
+    match error {
+        SinkError::Systemic { code, remedy } => format!("{code}: {remedy}"),
+        SinkError::Retryable { code, .. }
+        | SinkError::Throttled { code, .. }
+        | SinkError::Rejected { code, .. } => format!(
+            "{code}: the database does not answer as it should; see that it runs, and that `url` \
+             leads to it"
+        ),
+    }
+}
+
+const READ_ONLY: &str = "SELECT count(*) WHERE current_setting('transaction_read_only') = 'on'";
+const TOO_OLD: &str =
+    "SELECT count(*) WHERE CAST(current_setting('server_version_num') AS integer) < 120000";
+const MAY_CREATE: &str = "SELECT count(*) WHERE has_schema_privilege(current_schema(), 'CREATE')";
+const MISSING_RIGHTS: &str = "SELECT count(*) FROM
+ (VALUES ('golden_records'), ('relations'), ('golden_record_history'), ('merges')) AS t(name),
+ (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(name)
+ WHERE NOT coalesce(has_table_privilege(to_regclass(t.name), p.name), false)";
+
+async fn look(target: &Target) -> Result<Vec<String>, Failed> {
+    let mut connection = Connection::open(target).await?;
+    let mut sentences = Vec::new();
+    let found = schema::version(&mut connection).await?;
+    if found > VERSION {
+        sentences.push(schema::newer(found));
+    }
+    if connection.dialect() == Dialect::Postgres {
+        rights(&mut connection, found, &mut sentences).await?;
+    }
+    connection.close().await;
+    Ok(sentences)
+}
+
+async fn rights(
+    connection: &mut Connection,
+    found: i64,
+    sentences: &mut Vec<String>,
+) -> Result<(), Failed> {
+    if connection.number(TOO_OLD).await? > 0 {
+        sentences.push("the server is older than PostgreSQL 12; upgrade it".to_owned());
+    }
+    if connection.number(READ_ONLY).await? > 0 {
+        sentences.push("the server takes no writes; let the URL lead to the primary".to_owned());
+    }
+    if found == 0 && connection.number(MAY_CREATE).await? == 0 {
+        sentences.push(
+            "the tables do not exist, and the user must not make them; grant CREATE on the first \
+             schema of its search_path, or make them with `goldwire schema warehouse`"
+                .to_owned(),
+        );
+    }
+    if found == VERSION && connection.number(MISSING_RIGHTS).await? > 0 {
+        sentences.push(format!(
+            "the user lacks rights, or a table is missing; grant SELECT, INSERT and UPDATE on {}",
+            TABLES.join(", ")
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Where the tables are: the URL of the configuration, as the drivers want it.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::dialect::Dialect;
+use crate::time::as_millis;
+
+/// Longest that a file locked by another program is waited for in one attempt.
+const LONGEST_LOCK: Duration = Duration::from_secs(5);
+
+/// How to connect.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) options: Options,
+    /// Longest that the server may work on a statement.
+    limit: Duration,
+}
+
+#[derive(Clone)]
+pub(super) enum Options {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl std::fmt::Debug for Target {
+    /// Without the URL: it holds a password (G10).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({})", self.dialect())
+    }
+}
+
+impl Target {
+    /// Reads `url`.
+    ///
+    /// # Errors
+    /// A sentence that does not hold the URL.
+    pub(super) fn parse(url: &str, limit: Duration) -> Result<Self, &'static str> {
+        let options = if let Some(path) = url.strip_prefix("sqlite:") {
+            Options::Sqlite(Box::new(sqlite(url, path, limit)?))
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Options::Postgres(Box::new(postgres(url, limit)?))
+        } else {
+            return Err("is neither `sqlite:PATH` nor `postgres://USER:PASSWORD@HOST/DATABASE`");
+        };
+        Ok(Self { options, limit })
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        match self.options {
+            Options::Sqlite(_) => Dialect::Sqlite,
+            Options::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Longest that a call may take here: a little more than the server allows itself, so that
+    /// its own answer is heard where there is one.
+    pub(super) fn client_limit(&self) -> Duration {
+        let margin = (self.limit / 10).max(Duration::from_millis(50));
+        self.limit.saturating_add(margin)
+    }
+
+    /// The same, but a file that does not exist is not made.
+    pub(super) fn looking_only(&self) -> Self {
+        let mut target = self.clone();
+        if let Options::Sqlite(options) = &mut target.options {
+            **options = options.as_ref().clone().create_if_missing(false);
+        }
+        target
+    }
+}
+
+fn sqlite(url: &str, path: &str, limit: Duration) -> Result<SqliteConnectOptions, &'static str> {
+    let in_memory = path.contains(":memory:") || path.contains("mode=memory");
+    if in_memory || path.trim_start_matches('/').is_empty() {
+        return Err("names no file; write `sqlite:PATH`");
+    }
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|_| "is not a SQLite URL; write `sqlite:PATH`, special characters as %XX")?;
+    Ok(options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // G1: a commit is on disk when it is acknowledged.
+        .synchronous(SqliteSynchronous::Full)
+        // What was erased is overwritten, not only unlinked from its page.
+        .pragma("secure_delete", "ON")
+        .busy_timeout(limit.min(LONGEST_LOCK))
+        .disable_statement_logging())
+}
+
+/// Every statement finds rows by their keys. Without statistics yet, the planner would read whole
+/// tables, and keep that plan while they grow; and compiling a plan takes longer than running it.
+const SESSION: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+    ("idle_in_transaction_session_timeout", "1min"),
+];
+
+fn postgres(url: &str, limit: Duration) -> Result<PgConnectOptions, &'static str> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| "is not a PostgreSQL URL; special characters in its parts are written %XX")?;
+    let named = options.get_application_name().is_some();
+    let options = if named {
+        options
+    } else {
+        options.application_name("goldwire")
+    };
+    Ok(options
+        .options([("statement_timeout", as_millis(limit).max(1))])
+        .options(SESSION)
+        .disable_statement_logging())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g10_a_url_that_is_refused_is_not_repeated() {
+        for url in [
+            "postgres://me:hunter2@host:notaport/db",
+            "mysql://me:hunter2@host/db",
+            "sqlite::memory:",
+            "sqlite:",
+        ] {
+            let sentence = Target::parse(url, Duration::from_secs(1)).unwrap_err();
+            assert!(!sentence.contains("hunter2"), "{sentence}");
+        }
+        let target = Target::parse("postgres://me:hunter2@h/d", Duration::from_secs(1)).unwrap();
+        assert!(!format!("{target:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,244 @@
+//! A Kafka topic as a source.
+//!
+//! Guarantee (G1, G2): offsets are committed only where the task says so, and only while the
+//! partition is ours; they are never reset by default; a group without a committed offset begins
+//! where `start` says or not at all. Whatever the broker does, the reader goes on trying and says
+//! what is wrong; what only a person can decide halts it with one sentence.
+//!
+//! A thread of its own speaks with librdkafka. Every partition has its queue; back-pressure is not
+//! reading it. With `start: latest`, a partition that the topic got after the group began is read
+//! from its beginning, so that nothing written before it was discovered is skipped.
+
+mod commits;
+mod complaint;
+mod context;
+mod group;
+mod positions;
+mod reader;
+mod record;
+mod settings;
+mod shared;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+use std::{fmt, io};
+
+use async_trait::async_trait;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use settings::{KafkaSettings, StartAt};
+
+use self::commits::Commits;
+use self::complaint::Complaints;
+use self::context::Heard;
+use self::reader::{Command, Reader};
+use self::shared::Shared;
+use super::{Source, SourceError, SourceEvent};
+use crate::config;
+use crate::time::SharedClock;
+
+/// A commit without an answer by then is tried again with the next one.
+const COMMIT: Duration = Duration::from_secs(10);
+/// How long a drop waits for the group to be left; the group's session ends by itself otherwise.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// A Kafka topic, read by one member of a consumer group.
+pub struct KafkaSource {
+    name: String,
+    group: String,
+    shared: Arc<Shared>,
+    commands: Sender<Command>,
+    ended: Receiver<()>,
+}
+
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, group, .. } = self;
+        f.debug_struct("KafkaSource")
+            .field("name", name)
+            .field("group", group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaSource {
+    /// A reader of what `config` names. Does not wait for the network: a broker that is away is no
+    /// error here. Partitions that go to somebody else are drained for `drain` at most.
+    ///
+    /// # Errors
+    /// One sentence: what is wrong with the configuration, or what librdkafka does not accept.
+    pub fn connect(
+        name: &str,
+        config: &config::KafkaSource,
+        tenant: &str,
+        clock: SharedClock,
+        drain: Duration,
+    ) -> Result<Self, String> {
+        let settings =
+            KafkaSettings::resolve(config, tenant).map_err(|problems| problems.join("; "))?;
+        if drain >= settings.max_poll_interval() {
+            return Err(
+                "properties.max.poll.interval.ms: must be longer than `delivery.drain_timeout`, \
+                        or partitions are taken away before they are drained"
+                    .to_owned(),
+            );
+        }
+        let shared = Arc::new(Shared::default());
+        let consumer = Arc::new(consumer(&settings, &shared)?);
+        let commits =
+            Commits::start(&consumer, &settings.topic).map_err(|error| no_thread(&error))?;
+        let (commands, received) = channel();
+        let group = settings.group.clone();
+        let reader = Reader {
+            name: name.to_owned(),
+            settings,
+            drain,
+            clock,
+            consumer,
+            shared: Arc::clone(&shared),
+            commands: received,
+            queues: BTreeMap::new(),
+            arriving: None,
+            leaving: None,
+            commits,
+            complaints: Complaints::default(),
+            halted: false,
+            ends_asked: Instant::now(),
+        };
+        let ended = spawn(name, reader)?;
+        Ok(Self {
+            name: name.to_owned(),
+            group,
+            shared,
+            commands,
+            ended,
+        })
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+}
+
+fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
+    let made: Result<BaseConsumer<Heard>, _> =
+        settings.client().create_with_context(Heard::default());
+    let mut consumer = made.map_err(|error| {
+        // The text of the first quotes the value, which may be a secret (G10).
+        if let KafkaError::ClientConfig(_, _, key, _) = error {
+            format!("properties.{key}: librdkafka knows no such property, or not this value of it")
+        } else if let KafkaError::ClientCreation(text) = error {
+            settings.redact(&text)
+        } else {
+            format!(
+                "librdkafka does not start: {:?}",
+                error.rdkafka_error_code()
+            )
+        }
+    })?;
+    let shared = Arc::clone(shared);
+    consumer.set_nonempty_callback(move || shared.wake());
+    consumer
+        .subscribe(&[&settings.topic])
+        .map_err(|_| format!("topic: `{}` is not a topic's name", settings.topic))?;
+    Ok(consumer)
+}
+
+/// Runs the reader; what is returned is disconnected when it has ended.
+fn spawn(name: &str, reader: Reader) -> Result<Receiver<()>, String> {
+    let (alive, ended) = channel();
+    let watch = Watch {
+        shared: Arc::clone(&reader.shared),
+        _alive: alive,
+    };
+    let thread = thread::Builder::new().name(format!("kafka-{name}"));
+    let spawned = thread.spawn(move || {
+        let _watch = watch;
+        reader.run();
+    });
+    spawned.map_err(|error| no_thread(&error))?;
+    Ok(ended)
+}
+
+fn no_thread(error: &io::Error) -> String {
+    format!("no thread for the source: {error}; allow the process more of them")
+}
+
+/// Says so if the thread dies: a source never stops in silence.
+struct Watch {
+    shared: Arc<Shared>,
+    _alive: Sender<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let sentence = "the reader of the topic died, which is a defect; start goldwire again";
+            self.shared.tell(SourceEvent::Halted(sentence.to_owned()));
+        }
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn next(&mut self, room: bool) -> SourceEvent {
+        self.shared.next(room).await
+    }
+
+    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
+        let signed = |(of, position): &(i32, u64)| Some((*of, i64::try_from(*position).ok()?));
+        let signed: Vec<(i32, i64)> = positions.iter().filter_map(signed).collect();
+        if signed.is_empty() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        let gone = || SourceError::Fenced("the reader of the topic has ended".to_owned());
+        self.commands
+            .send(Command::Commit {
+                positions: signed,
+                reply,
+            })
+            .map_err(|_| gone())?;
+        self.shared.wake();
+        let answered = tokio::time::timeout(COMMIT, answer).await.map_err(|_| {
+            SourceError::Retryable(format!("no answer within {} s", COMMIT.as_secs()))
+        })?;
+        answered.map_err(|_| gone())??;
+        for (partition, position) in positions {
+            self.shared.committed(*partition, *position);
+        }
+        Ok(())
+    }
+
+    fn lag(&self) -> Vec<(i32, u64)> {
+        self.shared.lag()
+    }
+}
+
+impl Drop for KafkaSource {
+    /// Leaves the group, so that the next member does not wait for this one's session to end.
+    fn drop(&mut self) {
+        if self.commands.send(Command::Stop).is_ok() {
+            self.shared.wake();
+            // An error is the good end: the thread is gone.
+            if self
+                .ended
+                .recv_timeout(LEAVE)
+                .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
+                tracing::warn!(source = self.name, "the group could not be left in time");
+            }
+        }
+    }
+}

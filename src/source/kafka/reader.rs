@@ -1,0 +1,216 @@
+//! The thread that speaks with librdkafka.
+//!
+//! Guarantee (G8): it reads only while the task has room, and polls for events whether or not it
+//! has, so that a full task neither grows memory nor loses its place in the group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::commits::{Answer, Commits, answer};
+use super::complaint::{Complaints, is_lost_position};
+use super::context::{Heard, Said};
+use super::group::{Arriving, Leaving};
+use super::positions::left_behind;
+use super::record::record;
+use super::settings::KafkaSettings;
+use super::shared::Shared;
+use crate::source::{SourceError, SourceEvent};
+use crate::time::SharedClock;
+
+/// Records taken from one partition before the next has its turn.
+const TURN: usize = 100;
+const IDLE: Duration = Duration::from_millis(100);
+/// While a drain or an assignment is under way.
+const BUSY: Duration = Duration::from_millis(10);
+/// While nothing is read, librdkafka does not learn where the partitions end.
+const ASK_ENDS: Duration = Duration::from_secs(5);
+const ENDS_ANSWER: Duration = Duration::from_secs(1);
+
+/// What the task asks of the thread.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Make positions durable at the broker.
+    Commit {
+        positions: Vec<(i32, i64)>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Leave the group and end.
+    Stop,
+}
+
+/// The thread's own.
+pub(super) struct Reader {
+    pub(super) name: String,
+    pub(super) settings: KafkaSettings,
+    pub(super) drain: Duration,
+    pub(super) clock: SharedClock,
+    pub(super) consumer: Arc<BaseConsumer<Heard>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) queues: BTreeMap<i32, PartitionQueue<Heard>>,
+    pub(super) arriving: Option<Arriving>,
+    pub(super) leaving: Option<Leaving>,
+    pub(super) commits: Commits,
+    pub(super) complaints: Complaints,
+    pub(super) halted: bool,
+    pub(super) ends_asked: Instant,
+}
+
+impl Reader {
+    /// Runs until told to stop.
+    pub(super) fn run(mut self) {
+        while self.obey() {
+            self.serve();
+            self.listen();
+            self.go_on_arriving();
+            self.go_on_leaving();
+            if !self.read() {
+                self.ask_ends();
+                let busy = self.arriving.is_some() || self.leaving.is_some();
+                self.shared.wait(if busy { BUSY } else { IDLE });
+            }
+        }
+        self.close();
+    }
+
+    /// Does what the task asks; false once it asks to stop.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Commit { positions, reply }) => self.commit(positions, reply),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    fn commit(&mut self, positions: Vec<(i32, i64)>, reply: oneshot::Sender<Answer>) {
+        let foreign = positions
+            .iter()
+            .find(|(of, _)| !self.queues.contains_key(of));
+        if let Some((partition, _)) = foreign {
+            let why = format!("partition {partition} is not assigned");
+            answer(reply, Err(SourceError::Fenced(why)));
+            return;
+        }
+        self.commits.send(positions, reply);
+    }
+
+    /// Polls until librdkafka has nothing more to say.
+    fn serve(&mut self) {
+        let consumer = Arc::clone(&self.consumer);
+        loop {
+            match consumer.poll(Duration::ZERO) {
+                // Read before its partition had a queue of its own.
+                Some(Ok(message)) => {
+                    self.shared
+                        .push(record(&self.name, &message, self.clock.now()));
+                }
+                Some(Err(error)) => self.failed(None, &error),
+                None if consumer.context().anything() => {}
+                None => return,
+            }
+        }
+    }
+
+    fn listen(&mut self) {
+        let consumer = Arc::clone(&self.consumer);
+        for said in consumer.context().take() {
+            match said {
+                Said::Assign(partitions) => self.assign(partitions),
+                Said::Revoke { partitions, lost } => self.revoke(partitions, lost),
+                Said::Ends(ends) => self.shared.ends(&ends),
+            }
+        }
+    }
+
+    /// Reads what there is room for; false if there was nothing to do.
+    fn read(&mut self) -> bool {
+        if self.halted || self.leaving.is_some() || !self.shared.has_room() {
+            return false;
+        }
+        let (mut any, mut failed) = (false, Vec::new());
+        for (partition, queue) in &self.queues {
+            for _ in 0..TURN {
+                match queue.poll(Duration::ZERO) {
+                    Some(Ok(message)) => {
+                        self.shared
+                            .push(record(&self.name, &message, self.clock.now()));
+                        any = true;
+                    }
+                    Some(Err(error)) => failed.push((*partition, error)),
+                    None => break,
+                }
+                if !self.shared.has_room() {
+                    break;
+                }
+            }
+        }
+        for (partition, error) in failed {
+            self.failed(Some(partition), &error);
+        }
+        any
+    }
+
+    fn failed(&mut self, partition: Option<i32>, error: &KafkaError) {
+        let code = error
+            .rdkafka_error_code()
+            .unwrap_or(RDKafkaErrorCode::Unknown);
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            self.halt(format!(
+                "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \
+                 another process with the same `group.instance.id`, and start goldwire again",
+                self.settings.group
+            ));
+        } else if is_lost_position(code) {
+            let sentence = left_behind(&self.settings, partition.unwrap_or(-1));
+            self.halt(sentence);
+        } else if !self.halted {
+            self.complaints.tell(&self.name, &self.settings, code);
+        }
+    }
+
+    /// Stops reading until a person acts, and leaves the group, so that its offsets can be set.
+    pub(super) fn halt(&mut self, sentence: String) {
+        if !self.halted {
+            self.halted = true;
+            self.shared.tell(SourceEvent::Halted(sentence));
+            self.consumer.unsubscribe();
+        }
+    }
+
+    /// Asks where the partitions end, which librdkafka learns by itself only while it reads.
+    fn ask_ends(&mut self) {
+        if self.ends_asked.elapsed() < ASK_ENDS {
+            return;
+        }
+        let topic = &self.settings.topic;
+        for partition in self.queues.keys() {
+            let Ok((_, high)) = self
+                .consumer
+                .fetch_watermarks(topic, *partition, ENDS_ANSWER)
+            else {
+                break;
+            };
+            self.shared
+                .ends(&[(*partition, u64::try_from(high).unwrap_or_default())]);
+        }
+        self.ends_asked = Instant::now();
+    }
+
+    /// Leaves the group. The consumer's own drop polls until that is done.
+    fn close(mut self) {
+        self.answer_at_the_end();
+        self.consumer.context().close();
+        self.queues.clear();
+        drop(self.consumer);
+    }
+}

@@ -1,0 +1,304 @@
+//! From a Kafka source as configured to what librdkafka is given. Pure.
+//!
+//! Guarantee (G2): no property can move a position behind goldwire's back: what commits, stores or
+//! resets offsets is goldwire's own, and refused as a property.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use crate::config::{KafkaSource, Secret, Subscription};
+use crate::time::Millis;
+
+/// Properties that goldwire sets itself, and what to use instead.
+const OWNED: [(&str, &str); 7] = [
+    ("bootstrap.servers", "use the key `bootstrap_servers`"),
+    ("metadata.broker.list", "use the key `bootstrap_servers`"),
+    ("group.id", "use the key `group`"),
+    (
+        "auto.offset.reset",
+        "use the key `start`; offsets are never reset by default",
+    ),
+    (
+        "enable.auto.commit",
+        "positions are committed after the event log has the records; remove it",
+    ),
+    (
+        "enable.auto.offset.store",
+        "positions are committed after the event log has the records; remove it",
+    ),
+    ("enable.partition.eof", "remove it"),
+];
+
+/// What librdkafka is given unless the properties say otherwise.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("client.id", "goldwire"),
+    // Per partition, since every partition has a queue of its own (G8).
+    (QUEUED, "4096"),
+    // A topic that is made later is found within this.
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    // Where the ends of the partitions become known: the lag.
+    ("statistics.interval.ms", "1000"),
+    // Errors are logged by code, once per connection attempt is enough.
+    ("log.connection.close", "false"),
+];
+
+const QUEUED: &str = "queued.max.messages.kbytes";
+const LARGEST_QUEUE: u64 = 64 * 1024;
+const POLL: &str = "max.poll.interval.ms";
+const LONGEST_POLL: Duration = Duration::from_mins(5);
+
+/// Where a group without a committed offset begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// At the oldest record.
+    Earliest,
+    /// At the end.
+    Latest,
+    /// At the first record that is not older, ms.
+    Time(Millis),
+}
+
+/// A Kafka source as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// Brokers: `host:port,host:port`.
+    pub bootstrap: String,
+    /// The topic, with the tenant filled in.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+    /// Where to begin without a committed offset; nothing: halt.
+    pub start: Option<StartAt>,
+    /// Properties of librdkafka besides those that goldwire owns.
+    pub properties: BTreeMap<String, Secret>,
+}
+
+impl KafkaSettings {
+    /// What `config` means for `tenant`.
+    ///
+    /// # Errors
+    /// Every problem, each a sentence that starts with its key. No secret is in them (G10).
+    pub fn resolve(config: &KafkaSource, tenant: &str) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut properties = config.properties.clone();
+        check_owned(&properties, &mut problems);
+        let (bootstrap, topic, group) = match &config.subscription {
+            Some(subscription) => {
+                check_subscription(config, subscription, &mut problems);
+                add_security(subscription, &mut properties, &mut problems);
+                let kafka = &subscription.kafka_config;
+                (
+                    kafka.bootstrap_servers.clone(),
+                    kafka.topic.clone(),
+                    kafka.consumer_group.clone(),
+                )
+            }
+            None => (
+                required(
+                    "bootstrap_servers",
+                    config.bootstrap_servers.as_ref(),
+                    &mut problems,
+                ),
+                required("topic", config.topic.as_ref(), &mut problems),
+                required("group", config.group.as_ref(), &mut problems),
+            ),
+        };
+        check_queue(&properties, &mut problems);
+        check_credentials(&properties, &mut problems);
+        let start = config.start.as_ref().and_then(|start| {
+            StartAt::parse(&start.0)
+                .map_err(|problem| problems.push(problem))
+                .ok()
+        });
+        if problems.is_empty() {
+            let topic = topic.replace("{tenant}", tenant);
+            Ok(Self {
+                bootstrap,
+                topic,
+                group,
+                start,
+                properties,
+            })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// How long librdkafka waits between polls before it leaves the group.
+    pub fn max_poll_interval(&self) -> Duration {
+        let millis = self
+            .properties
+            .get(POLL)
+            .and_then(|text| text.reveal().parse().ok());
+        millis.map_or(LONGEST_POLL, Duration::from_millis)
+    }
+
+    /// What librdkafka is given.
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        for (key, value) in DEFAULTS {
+            client.set(key, value);
+        }
+        for (key, value) in &self.properties {
+            client.set(key, value.reveal());
+        }
+        client
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "false")
+            .set("auto.offset.reset", "error");
+        client
+    }
+
+    /// `text` without the value of any property, for what librdkafka says about a property.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let long = self
+            .properties
+            .values()
+            .map(Secret::reveal)
+            .filter(|value| value.len() > 3);
+        long.fold(text.to_owned(), |text, value| {
+            text.replace(value, "<value>")
+        })
+    }
+}
+
+impl StartAt {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "earliest" => Ok(Self::Earliest),
+            "latest" => Ok(Self::Latest),
+            time => time.parse::<jiff::Timestamp>().map_or_else(
+                |_| {
+                    Err(format!(
+                        "start: `{time}` is not `earliest`, `latest` or a time like \
+                         `2026-03-01T00:00:00Z`"
+                    ))
+                },
+                |time| Ok(Self::Time(time.as_millisecond())),
+            ),
+        }
+    }
+}
+
+fn required(key: &str, value: Option<&String>, problems: &mut Vec<String>) -> String {
+    match value {
+        Some(value) if !value.trim().is_empty() => value.clone(),
+        Some(_) | None => {
+            problems.push(format!(
+                "{key}: missing; set it, or use INT-004's `subscription`"
+            ));
+            String::new()
+        }
+    }
+}
+
+fn check_owned(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
+    for (key, remedy) in OWNED {
+        if properties.contains_key(key) {
+            problems.push(format!(
+                "properties.{key}: goldwire sets this itself: {remedy}"
+            ));
+        }
+    }
+}
+
+fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Vec<String>) {
+    let direct = [
+        (
+            "bootstrap_servers",
+            config.bootstrap_servers.is_some(),
+            "kafkaConfig.bootstrapServers",
+        ),
+        ("topic", config.topic.is_some(), "kafkaConfig.topic"),
+        ("group", config.group.is_some(), "kafkaConfig.consumerGroup"),
+        ("entity_types", config.entity_types.is_some(), "entityTypes"),
+        ("event_types", config.event_types.is_some(), "eventTypes"),
+    ];
+    for (key, is_set, other) in direct {
+        if is_set {
+            problems.push(format!(
+                "{key}: set beside `subscription.{other}`; keep one of the two"
+            ));
+        }
+    }
+    if of.attributes != ["*"] {
+        problems.push(
+            "subscription.attributes: only [\"*\"] is taken: a part of the attributes would be \
+             written as if the rest were empty; choose fields in the sink's mapping"
+                .to_owned(),
+        );
+    }
+}
+
+fn add_security(
+    of: &Subscription,
+    properties: &mut BTreeMap<String, Secret>,
+    problems: &mut Vec<String>,
+) {
+    let kafka = &of.kafka_config;
+    let pairs = [
+        (
+            "security.protocol",
+            "securityProtocol",
+            &kafka.security_protocol,
+        ),
+        ("sasl.mechanism", "saslMechanism", &kafka.sasl_mechanism),
+    ];
+    for (key, name, value) in pairs {
+        let Some(value) = value else { continue };
+        let known = [key, "sasl.mechanisms"]
+            .into_iter()
+            .take(if key.starts_with("sasl") { 2 } else { 1 });
+        if known.into_iter().any(|key| properties.contains_key(key)) {
+            problems.push(format!(
+                "properties.{key}: set beside `subscription.kafkaConfig.{name}`; keep one of the two"
+            ));
+        } else {
+            properties.insert(key.to_owned(), Secret::new(value));
+        }
+    }
+}
+
+fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
+    let Some(value) = properties.get(QUEUED) else {
+        return;
+    };
+    let within = value
+        .reveal()
+        .parse::<u64>()
+        .is_ok_and(|kilobytes| kilobytes <= LARGEST_QUEUE);
+    if !within {
+        problems.push(format!(
+            "properties.{QUEUED}: at most {LARGEST_QUEUE} kB for each partition, so that memory is \
+             bounded"
+        ));
+    }
+}
+
+fn check_credentials(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
+    let value = |key: &str| {
+        properties
+            .get(key)
+            .map_or_else(String::new, |value| value.reveal().to_uppercase())
+    };
+    if !value("security.protocol").starts_with("SASL_") {
+        return;
+    }
+    let mechanism = value("sasl.mechanism") + &value("sasl.mechanisms");
+    if mechanism != "PLAIN" && !mechanism.starts_with("SCRAM-") {
+        return;
+    }
+    for key in ["sasl.username", "sasl.password"] {
+        if !properties.contains_key(key) {
+            problems.push(format!("properties.{key}: missing; SASL needs it"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! What a sender is told: a status, and when to come again. Nothing of what it sent, and nothing of
+//! why it is not believed (G10).
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::limit::Exhausted;
+
+/// INT-004's `retryDelay`.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a request is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No endpoint has this path.
+    NotFound,
+    /// Not a POST.
+    Method,
+    /// More than the endpoint's `max_body`, before decompression or after.
+    TooLarge,
+    /// Too many requests; the next one may come after so long.
+    TooMany(Duration),
+    /// Signature, time or bearer: whichever it was.
+    Unauthorized,
+    /// A `Content-Encoding` other than gzip and deflate.
+    Encoding,
+    /// Cut off, or not compressed as the head says.
+    Malformed,
+    /// Not now: memory, the inbox or the time ran out.
+    Unavailable,
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(Exhausted: Exhausted) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl Refusal {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
+            // RFC 9110 section 15.5.2 demands the header.
+            Self::Unauthorized => Some((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Signature"),
+            )),
+            Self::Encoding => Some((
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static("gzip, deflate"),
+            )),
+            Self::TooMany(wait) => Some(retry_after(wait)),
+            Self::Unavailable => Some(retry_after(RETRY_AFTER)),
+            Self::NotFound | Self::TooLarge | Self::Malformed => None,
+        }
+    }
+}
+
+/// Whole seconds, at least one: rounded down, the sender would come too early.
+fn retry_after(wait: Duration) -> (HeaderName, HeaderValue) {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    (header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+}
+
+/// The answer to a request that was taken, or not.
+pub(super) fn answer(outcome: Result<(), Refusal>) -> Response {
+    let mut response = Response::new(Body::empty());
+    if let Err(refusal) = outcome {
+        *response.status_mut() = refusal.status();
+        response.headers_mut().extend(refusal.header());
+    }
+    response
+}

@@ -1,1 +1,0 @@
-//! crm_oracle

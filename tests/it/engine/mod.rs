@@ -1,0 +1,9 @@
+//! The engine from a source's record to a sink's state, under paused time: ingest, log, task,
+//! fence, ledger, dead letters. Sources, sinks and Reltio are scripted; everything between is the
+//! program's own.
+
+mod delivery;
+mod rig;
+mod scripted;
+mod semantics;
+mod tenant;

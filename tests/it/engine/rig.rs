@@ -1,0 +1,277 @@
+//! The engine with one partition and one sink, put together the way an instance does it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use goldwire::config::Retry;
+use goldwire::decode::DecodeSettings;
+use goldwire::event::proto::DeadLetter;
+use goldwire::event::{Origin, SourceRecord};
+use goldwire::ingest::filter::Filter;
+use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
+use goldwire::ledger::{MemoryStore, Store, keys};
+use goldwire::log::{Log, MemoryLog};
+use goldwire::reltio::Golden;
+use goldwire::sink::Mode;
+use goldwire::task::attempt::Courier;
+use goldwire::task::commit::StoreCommit;
+use goldwire::task::gate::Gate;
+use goldwire::task::retry::RetryPolicy;
+use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings, TaskStatus};
+use goldwire::telemetry::Metrics;
+use goldwire::time::{Millis, SharedClock, TokioClock};
+use prost::Message as _;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::scripted::{Fed, Scripted};
+use super::tenant::Tenant;
+
+pub(super) const SETTLE: Millis = 3000;
+pub(super) const SKEW: Millis = 200;
+/// When every test's history begins, ms.
+pub(super) const START: Millis = 1_800_000_000_000;
+
+/// What one sink's task runs on, and how it is seen and stopped.
+pub(super) struct Running {
+    pub(super) sink: Arc<Scripted>,
+    pub(super) status: watch::Receiver<TaskStatus>,
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+pub(super) struct Rig {
+    pub(super) clock: SharedClock,
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) log: Arc<dyn Log>,
+    feed: mpsc::UnboundedSender<SourceRecord>,
+    ingest: watch::Receiver<IngestStatus>,
+    sent: Mutex<i64>,
+}
+
+impl Rig {
+    /// Ingest on its way; sinks are added with [`Self::sink`].
+    pub(super) fn new() -> Self {
+        let clock: SharedClock = Arc::new(TokioClock::starting_at(START));
+        let tenant = Arc::new(Tenant::new(Arc::clone(&clock)));
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::new(1));
+        let decode = DecodeSettings {
+            tenant: "acme".to_owned(),
+            completeness: goldwire::config::CompletenessConfig::Whole,
+            max_bytes: 1 << 20,
+        };
+        let rules = SourceRules {
+            decode,
+            filter: Filter::new(None, None, true),
+        };
+        let context = IngestContext {
+            sources: Arc::new(HashMap::from([("fed".to_owned(), rules)])),
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            golden: Some(Arc::clone(&tenant) as Arc<dyn Golden>),
+            rules: ClockRules::new(SETTLE, SKEW),
+            clock: Arc::clone(&clock),
+            metrics: Arc::new(Metrics::noop()),
+            reads: Arc::default(),
+        };
+        let (feed, records) = mpsc::unbounded_channel();
+        let source = Fed {
+            records,
+            announced: false,
+            read: 0,
+            committed: 0,
+        };
+        let settings = IngestSettings {
+            in_flight: 1000,
+            in_flight_bytes: 1 << 20,
+            commit_interval: Duration::from_millis(100),
+            drain_timeout: Duration::from_secs(5),
+        };
+        let task = IngestTask::new(Box::new(source), context, settings);
+        let ingest = task.status();
+        tokio::spawn(task.run(CancellationToken::new()));
+        Self {
+            clock,
+            tenant,
+            store,
+            log,
+            feed,
+            ingest,
+            sent: Mutex::new(0),
+        }
+    }
+
+    pub(super) fn latest(&self, name: &str) -> Running {
+        self.sink(Scripted::new(name, Mode::Latest, None))
+    }
+
+    /// Starts a task for `sink`.
+    pub(super) fn sink(&self, sink: Scripted) -> Running {
+        self.run(Arc::new(sink))
+    }
+
+    fn run(&self, sink: Arc<Scripted>) -> Running {
+        let name = goldwire::sink::Sink::name(sink.as_ref()).to_owned();
+        let retry = Retry {
+            attempts: 5,
+            ..Retry::default()
+        };
+        let context = Context {
+            courier: Courier {
+                sink: Arc::clone(&sink) as Arc<dyn goldwire::sink::Sink>,
+                gate: Arc::new(Gate::new(&name, Arc::clone(&self.clock))),
+                retry: RetryPolicy::new(&retry),
+                clock: Arc::clone(&self.clock),
+                metrics: Arc::new(Metrics::noop()),
+                jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
+            },
+            golden: Some(Arc::clone(&self.tenant) as Arc<dyn Golden>),
+            store: Arc::clone(&self.store),
+            log: Arc::clone(&self.log),
+            rules: ClockRules::new(SETTLE, SKEW),
+        };
+        let group = format!("app.{name}");
+        let committer = Arc::new(StoreCommit {
+            store: Arc::clone(&self.store),
+            sink: name,
+            group: group.clone(),
+            partition: 0,
+        });
+        let settings = TaskSettings {
+            in_flight: 100,
+            in_flight_bytes: 1 << 20,
+            commit_interval: Duration::from_millis(100),
+            commit_records: 1000,
+            drain_timeout: Duration::from_secs(5),
+            detach: false,
+        };
+        let task = SinkTask::new(context, &group, 0, settings, committer).unwrap();
+        let (status, stop) = (task.status(), CancellationToken::new());
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { task.run(stopped).await.unwrap() });
+        Running {
+            sink,
+            status,
+            task,
+            stop,
+        }
+    }
+
+    /// Stops a sink's task: drained, or as a crash does, and starts it again on the same store.
+    pub(super) async fn restart(&self, running: Running, clean: bool) -> Running {
+        if clean {
+            running.stop.cancel();
+            running.task.await.unwrap();
+        } else {
+            running.task.abort();
+            assert!(running.task.await.is_err(), "the task ended by itself");
+        }
+        self.run(running.sink)
+    }
+
+    /// Sends an event of the given type; the clocks that are there go into its headers.
+    pub(super) fn send(&self, event: &str, uri: &str, clocks: Clock, body: &Value) {
+        let mut headers = HashMap::from([
+            ("tenantid".to_owned(), "acme".to_owned()),
+            ("eventtype".to_owned(), event.to_owned()),
+            ("sourceobjecturi".to_owned(), uri.to_owned()),
+        ]);
+        if let Some(version) = clocks.version {
+            headers.insert("objectversion".to_owned(), version.to_string());
+        }
+        if let Some(commit_time) = clocks.commit_time {
+            headers.insert("committime".to_owned(), commit_time.to_string());
+        }
+        self.send_record(headers, body.to_string().into_bytes());
+    }
+
+    pub(super) fn send_record(&self, headers: HashMap<String, String>, body: Vec<u8>) {
+        let mut sent = self.sent.lock().unwrap();
+        let origin = Origin {
+            source: "fed".to_owned(),
+            offset: *sent,
+            ..Origin::default()
+        };
+        *sent += 1;
+        let record = SourceRecord {
+            source: "fed".to_owned(),
+            received_time: self.clock.now(),
+            headers,
+            origin: Some(origin),
+            body: body.into(),
+            ..SourceRecord::default()
+        };
+        self.feed.send(record).unwrap();
+    }
+
+    /// A whole snapshot.
+    pub(super) fn changed(&self, clocks: Clock, object: &Value) {
+        let uri = object["uri"].as_str().unwrap();
+        let body = json!({ "type": "ENTITY_CHANGED", "object": object });
+        self.send("ENTITY_CHANGED", uri, clocks, &body);
+    }
+
+    /// Waits, in simulated time, until everything sent has its outcome at `running`.
+    pub(super) async fn caught_up(&self, running: &Running) {
+        for _ in 0..200_000 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let taken = {
+                let ingest = self.ingest.borrow();
+                ingest.done == u64::try_from(*self.sent.lock().unwrap()).unwrap()
+            };
+            let status = *running.status.borrow();
+            if taken && status.position == self.log.range(0).end && status.in_flight == 0 {
+                return;
+            }
+        }
+        panic!(
+            "did not catch up: {:?}, {:?}",
+            self.ingest.borrow(),
+            running.status.borrow()
+        );
+    }
+
+    /// Time passes.
+    pub(super) async fn pass(&self, millis: Millis) {
+        tokio::time::sleep(Duration::from_millis(u64::try_from(millis).unwrap())).await;
+    }
+
+    pub(super) fn letters(&self, sink: &str) -> Vec<DeadLetter> {
+        let prefix = keys::dead_letters_of(Some(sink));
+        let pairs = self.store.scan(&prefix, None, 1000).unwrap();
+        pairs
+            .iter()
+            .map(|(_, value)| DeadLetter::decode(value.as_slice()).unwrap())
+            .collect()
+    }
+}
+
+/// Clocks of an event, relative to [`START`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Clock {
+    version: Option<i64>,
+    commit_time: Option<Millis>,
+}
+
+/// Both clocks.
+pub(super) fn at(version: i64, commit_time: Millis) -> Clock {
+    Clock {
+        version: Some(version),
+        commit_time: Some(START + commit_time),
+    }
+}
+
+/// Only a commit time.
+pub(super) fn unversioned(commit_time: Millis) -> Clock {
+    Clock {
+        version: None,
+        commit_time: Some(START + commit_time),
+    }
+}

@@ -1,0 +1,187 @@
+//! A sink that does as it is told and remembers what it was told, and a source that is fed.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goldwire::event::{Kind, SourceRecord, Subject, SubjectState};
+use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
+use goldwire::source::{Source, SourceError, SourceEvent};
+use tokio::sync::mpsc;
+
+/// What the sink answers; `None` lets it take the delivery.
+pub(super) type Answers = Box<dyn FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send>;
+
+pub(super) struct Scripted {
+    name: String,
+    declares: Declaration,
+    answers: Mutex<Answers>,
+    wants: Mutex<Box<dyn Fn(Kind) -> bool + Send>>,
+    seen: Mutex<Vec<Delivery>>,
+    current: Mutex<BTreeMap<String, String>>,
+    rows: Mutex<BTreeMap<(String, i64, i64), Kind>>,
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+impl Scripted {
+    pub(super) fn new(name: &str, mode: Mode, reassert_after: Option<Duration>) -> Self {
+        Self {
+            name: name.to_owned(),
+            declares: Declaration {
+                mode,
+                reassert_after,
+            },
+            answers: Mutex::new(Box::new(|_| None)),
+            wants: Mutex::new(Box::new(|_| true)),
+            seen: Mutex::default(),
+            current: Mutex::default(),
+            rows: Mutex::default(),
+        }
+    }
+
+    pub(super) fn answers(
+        &self,
+        answers: impl FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send + 'static,
+    ) {
+        *self.answers.lock().unwrap() = Box::new(answers);
+    }
+
+    pub(super) fn wants_only(&self, wants: impl Fn(Kind) -> bool + Send + 'static) {
+        *self.wants.lock().unwrap() = Box::new(wants);
+    }
+
+    /// What the target holds of a subject: `Ann`, `absorbed by …`, `removed`.
+    pub(super) fn holds(&self, uri: &str) -> Option<String> {
+        self.current.lock().unwrap().get(uri).cloned()
+    }
+
+    /// What is written behind the engine's back: a late write that lands.
+    pub(super) fn lands(&self, uri: &str, text: &str) {
+        self.current
+            .lock()
+            .unwrap()
+            .insert(uri.to_owned(), text.to_owned());
+    }
+
+    pub(super) fn rows(&self) -> Vec<(String, i64, i64)> {
+        self.rows.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// Deliveries of a subject's state so far.
+    pub(super) fn deliveries(&self, uri: &str) -> usize {
+        let seen = self.seen.lock().unwrap();
+        seen.iter()
+            .filter(|one| one.subject.uri() == uri && one.current.is_some())
+            .count()
+    }
+
+    fn take(&self, delivery: &Delivery) {
+        let uri = delivery.subject.uri().to_owned();
+        if let Some(current) = &delivery.current {
+            self.current
+                .lock()
+                .unwrap()
+                .insert(uri.clone(), text_of(&current.state));
+        }
+        for change in &delivery.changes {
+            let key = (uri.clone(), change.version, change.commit_time);
+            self.rows.lock().unwrap().insert(key, change.kind);
+        }
+    }
+}
+
+pub(super) fn text_of(state: &SubjectState) -> String {
+    match state {
+        SubjectState::Alive(object) => {
+            let name = object.json().pointer("/attributes/FirstName/0/value");
+            name.and_then(|name| name.as_str())
+                .unwrap_or("nameless")
+                .to_owned()
+        }
+        SubjectState::Absorbed { by } => format!("absorbed by {}", by.as_deref().unwrap_or("?")),
+        SubjectState::Removed => "removed".to_owned(),
+        SubjectState::Erased => "erased".to_owned(),
+        SubjectState::Gone => "gone".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Sink for Scripted {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn declares(&self) -> Declaration {
+        self.declares
+    }
+
+    fn wants(&self, _: &Subject, _: &str, kind: Kind) -> bool {
+        (self.wants.lock().unwrap())(kind)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+        self.seen.lock().unwrap().push(delivery.clone());
+        let scripted = (self.answers.lock().unwrap())(delivery);
+        if let Some(Err(error)) = scripted {
+            return Err(error);
+        }
+        self.take(delivery);
+        Ok(match scripted {
+            Some(Ok(delivered)) => delivered,
+            _ => Delivered {
+                effect: Effect::Delivered,
+                second_look: false,
+            },
+        })
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A source of one partition that is fed by the test.
+#[derive(Debug)]
+pub(super) struct Fed {
+    pub(super) records: mpsc::UnboundedReceiver<SourceRecord>,
+    pub(super) announced: bool,
+    pub(super) read: u64,
+    pub(super) committed: u64,
+}
+
+#[async_trait]
+impl Source for Fed {
+    fn name(&self) -> &'static str {
+        "fed"
+    }
+
+    async fn next(&mut self, room: bool) -> SourceEvent {
+        if !self.announced {
+            self.announced = true;
+            return SourceEvent::Assigned {
+                partitions: vec![0],
+            };
+        }
+        if room && let Some(record) = self.records.recv().await {
+            self.read += 1;
+            return SourceEvent::Record(Box::new(record));
+        }
+        std::future::pending().await
+    }
+
+    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
+        self.committed = positions[0].1;
+        Ok(())
+    }
+
+    fn lag(&self) -> Vec<(i32, u64)> {
+        let waiting = u64::try_from(self.records.len()).unwrap();
+        vec![(0, self.read.saturating_sub(self.committed) + waiting)]
+    }
+}

@@ -1,1 +1,0 @@
-//! reltio_client

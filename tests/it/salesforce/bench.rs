@@ -1,0 +1,249 @@
+//! The sink against the fake org, with a Reltio whose answers the test writes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goldwire::config::SalesforceSink;
+use goldwire::demo::fake_salesforce::{
+    FakeObject, FakeRecord, FakeSalesforce, Field, Kind, Settings,
+};
+use goldwire::event::{Object, Subject, SubjectState};
+use goldwire::reltio::{Answer, Found, Golden, ReltioError};
+use goldwire::sink::salesforce::{Salesforce, Surroundings, Table};
+use goldwire::sink::{Current, Delivered, Delivery, Sink as _, SinkError, Tell};
+use goldwire::telemetry::Metrics;
+use goldwire::time::{Millis, SystemClock};
+use serde_json::{Value, json};
+
+/// Reltio: who lives with which crosswalks, and who survived whom. And what was told.
+#[derive(Debug, Default)]
+pub(crate) struct Tenant {
+    pub(crate) living: Mutex<BTreeMap<String, Value>>,
+    pub(crate) survivors: Mutex<BTreeMap<String, String>>,
+    pub(crate) told: Mutex<Vec<(String, u32, Vec<String>)>>,
+}
+
+impl Tenant {
+    fn answer(asked: Option<&str>, object: Option<Value>) -> Answer {
+        let found = object.map_or(Found::Nothing, |json| {
+            let object = Arc::new(Object::parse(json.to_string().as_bytes()).unwrap());
+            if asked.is_none_or(|asked| object.uri() == Some(asked)) {
+                Found::Alive(object)
+            } else {
+                Found::Survivor(object)
+            }
+        });
+        Answer { date: 5_000, found }
+    }
+}
+
+#[async_trait]
+impl Golden for Tenant {
+    async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
+        let uri_now = self.survivors.lock().unwrap().get(uri).cloned();
+        let object = self
+            .living
+            .lock()
+            .unwrap()
+            .get(uri_now.as_deref().unwrap_or(uri))
+            .cloned();
+        Ok(Self::answer(Some(uri), object))
+    }
+
+    async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError> {
+        let living = self.living.lock().unwrap();
+        let names = |object: &&Value| {
+            let crosswalks = object["crosswalks"].as_array().unwrap();
+            crosswalks
+                .iter()
+                .any(|it| it["value"] == value && it["type"].as_str().unwrap().ends_with(source))
+        };
+        Ok(Self::answer(None, living.values().find(names).cloned()))
+    }
+}
+
+#[async_trait]
+impl Tell for Tenant {
+    async fn tell(
+        &self,
+        subject: &Subject,
+        hops: u32,
+        targets: &[String],
+    ) -> Result<(), SinkError> {
+        let told = (subject.uri().to_owned(), hops, targets.to_vec());
+        self.told.lock().unwrap().push(told);
+        Ok(())
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) org: FakeSalesforce,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) sink: Salesforce,
+}
+
+pub(crate) fn config(url: &str) -> Value {
+    json!({
+        "login_url": url, "client_id": "fake", "client_secret": "fake-secret",
+        "crosswalk_source": "SFDC", "guard": "version", "insecure_plain_http": true,
+        "linger": "10ms", "request_timeout": "5s", "quota": { "per_second": 1000 },
+        "objects": { "Individual": { "sobject": "Contact", "fields": {
+            "FirstName": { "attribute": "FirstName" },
+            "LastName": { "attribute_or": { "path": "LastName", "default": "Unknown" } },
+        } } },
+    })
+}
+
+pub(crate) fn contact() -> FakeObject {
+    let config: SalesforceSink = serde_json::from_value(config("http://x")).unwrap();
+    let last = Field {
+        required: true,
+        ..Field::of(Kind::Text(80))
+    };
+    let mapped = [("FirstName", Field::of(Kind::Text(40))), ("LastName", last)];
+    FakeObject::new(Table::of(&config.objects["Individual"]), "003", &mapped)
+}
+
+pub(crate) async fn bench() -> Bench {
+    bench_with(Settings::of(vec![contact()]), |_| {}).await
+}
+
+pub(crate) async fn bench_with(settings: Settings, change: impl FnOnce(&mut Value)) -> Bench {
+    let org = FakeSalesforce::start(settings).await.unwrap();
+    let mut config = config(&org.url());
+    change(&mut config);
+    let config: SalesforceSink = serde_json::from_value(config).unwrap();
+    let tenant = Arc::new(Tenant::default());
+    let sink = Salesforce::new("crm", &config, around(&tenant)).unwrap();
+    Bench { org, tenant, sink }
+}
+
+pub(crate) fn around(tenant: &Arc<Tenant>) -> Surroundings {
+    Surroundings {
+        golden: Arc::<Tenant>::clone(tenant),
+        tell: Arc::<Tenant>::clone(tenant),
+        settle: Duration::ZERO,
+        clock: Arc::new(SystemClock),
+        metrics: Arc::new(Metrics::noop()),
+    }
+}
+
+/// A golden record with a first and a last name, and crosswalks in the order of their dates.
+pub(crate) fn golden(entity: &str, first: &str, contacts: &[&str]) -> Value {
+    let crosswalk = |(day, id): (usize, &&str)| {
+        json!({
+            "type": "configuration/sources/SFDC", "value": id,
+            "createDate": format!("2024-01-{:02}T00:00:00.000Z", day + 1),
+        })
+    };
+    json!({
+        "uri": entity, "type": "configuration/entityTypes/Individual",
+        "attributes": {
+            "FirstName": [{ "value": first, "ov": true }],
+            "LastName": [{ "value": "Lovelace", "ov": true }],
+        },
+        "crosswalks": contacts.iter().enumerate().map(crosswalk).collect::<Vec<_>>(),
+    })
+}
+
+pub(crate) fn delivery(entity: &str, state: SubjectState, stands_for: Millis) -> Delivery {
+    Delivery {
+        subject: Subject::new("t", entity),
+        object_type: "Individual".to_owned(),
+        current: Some(Current {
+            state,
+            stands_for,
+            version: Some(1),
+            fields: None,
+        }),
+        changes: Vec::new(),
+        newest: stands_for,
+        targets: Vec::new(),
+        hops: 0,
+    }
+}
+
+pub(crate) fn alive(json: &Value) -> SubjectState {
+    SubjectState::Alive(Arc::new(
+        Object::parse(json.to_string().as_bytes()).unwrap(),
+    ))
+}
+
+impl Bench {
+    /// Reltio has this record, and its newest state is delivered.
+    pub(crate) async fn lives(&self, json: &Value, at: Millis) -> Result<Delivered, SinkError> {
+        let entity = json["uri"].as_str().unwrap();
+        self.tenant
+            .living
+            .lock()
+            .unwrap()
+            .insert(entity.to_owned(), json.clone());
+        self.sink.deliver(&delivery(entity, alive(json), at)).await
+    }
+
+    /// Reltio has it no more, and that is delivered.
+    pub(crate) async fn ends(
+        &self,
+        entity: &str,
+        state: SubjectState,
+        at: Millis,
+    ) -> Result<Delivered, SinkError> {
+        self.tenant.living.lock().unwrap().remove(entity);
+        if let SubjectState::Absorbed { by: Some(by) } = &state {
+            self.tenant
+                .survivors
+                .lock()
+                .unwrap()
+                .insert(entity.to_owned(), by.clone());
+        }
+        self.sink.deliver(&delivery(entity, state, at)).await
+    }
+
+    /// Delivers what was told to other lanes, as their lanes would, until nobody tells any more.
+    pub(crate) async fn reconcile(&self, at: Millis) {
+        loop {
+            let told = std::mem::take(&mut *self.tenant.told.lock().unwrap());
+            if told.is_empty() {
+                return;
+            }
+            for (entity, hops, targets) in told {
+                let json = self.tenant.living.lock().unwrap().get(&entity).cloned();
+                let state = json.as_ref().map_or(SubjectState::Gone, alive);
+                let told = Delivery {
+                    targets,
+                    hops,
+                    ..delivery(&entity, state, at)
+                };
+                self.sink.deliver(&told).await.unwrap();
+            }
+        }
+    }
+
+    pub(crate) fn contacts(&self) -> Vec<FakeRecord> {
+        self.org.records("Contact")
+    }
+
+    pub(crate) fn contact(&self, id: &str) -> FakeRecord {
+        self.contacts()
+            .into_iter()
+            .find(|record| record.id == id)
+            .unwrap()
+    }
+
+    pub(crate) fn add(&self, first: &str) -> String {
+        let fields = [("FirstName", json!(first)), ("LastName", json!("User"))];
+        self.org
+            .change("Contact", |object| object.add(&fields))
+            .unwrap()
+    }
+}
+
+pub(crate) fn text<'a>(record: &'a FakeRecord, field: &str) -> Option<&'a str> {
+    record.fields.get(field).and_then(Value::as_str)
+}
+
+pub(crate) fn archived(record: &FakeRecord) -> bool {
+    record.fields.get("Reltio_Archived__c") == Some(&json!(true))
+}

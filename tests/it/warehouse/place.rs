@@ -1,0 +1,200 @@
+//! A database of a test's own.
+
+use std::sync::Arc;
+
+use goldwire::config::{Secret, WarehouseSink};
+use goldwire::sink::warehouse::{Dialect, Warehouse};
+use goldwire::sink::{Delivery, Effect, Sink as _, SinkError};
+use goldwire::telemetry::Metrics;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
+use tempfile::TempDir;
+
+pub(super) struct Place {
+    pub(super) url: String,
+    pub(super) dialect: Dialect,
+    pub(super) statement_timeout: &'static str,
+    _dir: Option<TempDir>,
+}
+
+impl Place {
+    pub(super) fn sqlite() -> Self {
+        let dir = TempDir::new().unwrap();
+        Self {
+            url: format!("sqlite:{}", dir.path().join("w.db").display()),
+            dialect: Dialect::Sqlite,
+            statement_timeout: "30s",
+            _dir: Some(dir),
+        }
+    }
+
+    /// A schema of its own in the database that the environment names.
+    #[expect(clippy::disallowed_methods, reason = "a test's only configuration")]
+    pub(super) async fn postgres() -> Self {
+        let base = std::env::var("GOLDWIRE_TEST_POSTGRES").expect("GOLDWIRE_TEST_POSTGRES is set");
+        let schema = format!("t{}", uuid::Uuid::new_v4().simple());
+        let mut connection = PgConnection::connect(&base).await.unwrap();
+        let sql = format!("CREATE SCHEMA {schema}");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let sign = if base.contains('?') { '&' } else { '?' };
+        Self {
+            url: format!("{base}{sign}options[search_path]={schema}"),
+            dialect: Dialect::Postgres,
+            statement_timeout: "30s",
+            _dir: None,
+        }
+    }
+
+    pub(super) fn config(&self) -> WarehouseSink {
+        WarehouseSink {
+            url: Secret::new(self.url.clone()),
+            connections: 3,
+            batch: 50,
+            linger: "2ms".into(),
+            statement_timeout: self.statement_timeout.into(),
+            event_types: vec!["*".to_owned()],
+            object_types: vec!["*".to_owned()],
+        }
+    }
+
+    pub(super) fn open(&self) -> Warehouse {
+        Warehouse::open("analytics", &self.config(), Arc::new(Metrics::noop())).unwrap()
+    }
+
+    /// Runs SQL beside the sink.
+    pub(super) async fn execute(&self, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self.dialect {
+            Dialect::Sqlite => {
+                let mut link = SqliteConnection::connect(&self.url).await.unwrap();
+                sql.execute(&mut link).await.map(drop)
+            }
+            Dialect::Postgres => {
+                let mut link = PgConnection::connect(&self.url).await.unwrap();
+                sql.execute(&mut link).await.map(drop)
+            }
+        }
+        .unwrap();
+    }
+
+    /// The rows of `columns` as text, `~` for NULL, sorted.
+    pub(super) async fn rows(&self, columns: &[&str], from: &str) -> Vec<Vec<String>> {
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|column| match *column {
+                "active" | "observed" | "is_current" => {
+                    format!("CASE WHEN {column} THEN 'yes' ELSE 'no' END")
+                }
+                column => format!("coalesce(CAST({column} AS text), '~')"),
+            })
+            .collect();
+        let sql = AssertSqlSafe(format!("SELECT {} FROM {from}", columns.join(", ")));
+        let mut rows: Vec<Vec<String>> = match self.dialect {
+            Dialect::Sqlite => {
+                let mut link = SqliteConnection::connect(&self.url).await.unwrap();
+                let rows = sqlx::query(sql).fetch_all(&mut link).await.unwrap();
+                let cells = |row: &sqlx::sqlite::SqliteRow| {
+                    (0..columns.len())
+                        .map(|at| row.get::<String, _>(at))
+                        .collect()
+                };
+                rows.iter().map(cells).collect()
+            }
+            Dialect::Postgres => {
+                let mut link = PgConnection::connect(&self.url).await.unwrap();
+                let rows = sqlx::query(sql).fetch_all(&mut link).await.unwrap();
+                let cells = |row: &sqlx::postgres::PgRow| {
+                    (0..columns.len())
+                        .map(|at| row.get::<String, _>(at))
+                        .collect()
+                };
+                rows.iter().map(cells).collect()
+            }
+        };
+        rows.sort();
+        rows
+    }
+
+    /// One text.
+    pub(super) async fn one(&self, column: &str, from: &str) -> String {
+        let rows = self.rows(&[column], from).await;
+        assert_eq!(rows.len(), 1, "{from}: {rows:?}");
+        rows[0][0].clone()
+    }
+
+    /// Everything, but when it was written.
+    pub(super) async fn everything(&self) -> Vec<Vec<String>> {
+        let current = [
+            "tenant",
+            "subject",
+            "object_type",
+            "state",
+            "absorbed_by",
+            "version",
+            "commit_time",
+            "stands_for",
+            "label",
+            "object",
+            "object_exact",
+            "alive_at",
+            "erased_at",
+        ];
+        let relation = [&current[..], &["start_entity", "end_entity"]].concat();
+        let history = [
+            "tenant",
+            "subject",
+            "commit_time",
+            "version",
+            "event_id",
+            "kind",
+            "object_type",
+            "state",
+            "absorbed_by",
+            "object",
+            "object_exact",
+            "observed",
+            "received_time",
+            "valid_from",
+            "valid_to",
+            "is_current",
+        ];
+        let merges = [
+            "tenant",
+            "loser",
+            "winner",
+            "active",
+            "merged_at",
+            "last_seen_at",
+            "unmerged_at",
+        ];
+        let mut all = self.rows(&current, "golden_records").await;
+        all.extend(self.rows(&relation, "relations").await);
+        all.extend(self.rows(&history, "golden_record_history").await);
+        all.extend(self.rows(&merges, "merges").await);
+        all
+    }
+}
+
+/// Delivers at once; what became of each.
+pub(super) async fn deliver_all(
+    warehouse: &Warehouse,
+    deliveries: &[Delivery],
+) -> Vec<Result<Effect, SinkError>> {
+    let sent = deliveries
+        .iter()
+        .map(|delivery| warehouse.deliver(delivery));
+    let answers = futures::future::join_all(sent).await;
+    answers
+        .into_iter()
+        .map(|answer| answer.map(|delivered| delivered.effect))
+        .collect()
+}
+
+/// Delivers one after the other, all with success.
+pub(super) async fn deliver(warehouse: &Warehouse, deliveries: &[Delivery]) {
+    for delivery in deliveries {
+        warehouse.deliver(delivery).await.unwrap();
+    }
+}

@@ -1,0 +1,64 @@
+//! The suite on PostgreSQL, and what only a server can do.
+
+use super::place::{Place, deliver};
+use super::{event, facts, failures, merges, orders, person};
+
+macro_rules! on_postgres {
+    ($($name:ident => $case:path;)*) => {
+        $(#[tokio::test]
+        #[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
+        async fn $name() {
+            $case(Place::postgres().await).await;
+        })*
+    };
+}
+
+on_postgres! {
+    postgres_g4_older_content_never_replaces_newer => facts::older_is_refused;
+    postgres_g5_what_was_read_gives_way_to_a_payload => facts::observed_gives_way;
+    postgres_an_erasure_takes_the_content_everywhere => facts::an_erasure_takes_all_content;
+    postgres_a_life_after_an_erasure_has_content => facts::a_life_after_an_erasure_has_content;
+    postgres_a_partial_snapshot_replaces_what_it_knows =>
+        facts::a_partial_snapshot_replaces_what_it_knows;
+    postgres_relations_have_a_table_of_their_own => facts::relations_have_a_table_of_their_own;
+    postgres_a_nul_is_kept_and_harms_no_query => facts::a_nul_is_kept_and_harms_no_query;
+    postgres_late_rows_tell_type_and_life =>
+        facts::a_type_and_a_life_known_only_from_late_rows_are_kept;
+    postgres_merged_and_unmerged => merges::merged_and_unmerged;
+    postgres_a_loser_goes_from_winner_to_winner => merges::a_loser_goes_from_winner_to_winner;
+    postgres_a_late_merge_is_kept_as_undone => merges::a_late_merge_is_kept_as_undone;
+    postgres_what_is_gone_stays_merged => merges::what_is_gone_stays_merged;
+    postgres_g7_one_bad_record_of_a_batch_is_rejected_alone => failures::one_bad_record;
+    postgres_two_that_start_at_once_make_the_tables_once => failures::two_start_at_once;
+    postgres_tables_of_a_newer_version_are_left_alone => failures::newer_tables;
+    postgres_tables_made_by_hand_are_used => failures::tables_made_by_hand;
+    postgres_a_missing_table_halts_with_a_remedy => failures::a_missing_table;
+    postgres_a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
+    postgres_g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;
+    postgres_g6_a_locked_database_is_tried_again => failures::a_locked_database;
+}
+
+#[test]
+#[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
+fn postgres_g5_any_order_of_arrival_with_duplicates_gives_the_same_tables() {
+    orders::check(24, true);
+}
+
+#[tokio::test]
+#[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
+async fn postgres_connections_that_died_of_idleness_are_made_again() {
+    let mut place = Place::postgres().await;
+    let beside = place.url.clone();
+    let name = uuid::Uuid::new_v4().to_string();
+    place.url = format!("{beside}&application_name={name}");
+    let warehouse = place.open();
+    deliver(&warehouse, &[event("entities/a", 1, 1, person("x"))]).await;
+    place.url = beside;
+    let kill = format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+         WHERE application_name = '{name}'"
+    );
+    place.execute(&kill).await;
+    deliver(&warehouse, &[event("entities/a", 2, 2, person("y"))]).await;
+    assert_eq!(place.one("label", "golden_records").await, "y");
+}

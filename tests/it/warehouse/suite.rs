@@ -1,0 +1,60 @@
+//! The suite on SQLite.
+
+use goldwire::event::SubjectState;
+
+use super::place::{Place, deliver};
+use super::{event, facts, failures, merges, person};
+
+macro_rules! on_sqlite {
+    ($($name:ident => $case:path;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            $case(Place::sqlite()).await;
+        })*
+    };
+}
+
+on_sqlite! {
+    g4_older_content_never_replaces_newer => facts::older_is_refused;
+    g5_what_was_read_gives_way_to_a_payload => facts::observed_gives_way;
+    an_erasure_takes_the_content_everywhere => facts::an_erasure_takes_all_content;
+    a_life_after_an_erasure_has_content => facts::a_life_after_an_erasure_has_content;
+    a_partial_snapshot_replaces_what_it_knows => facts::a_partial_snapshot_replaces_what_it_knows;
+    relations_have_a_table_of_their_own => facts::relations_have_a_table_of_their_own;
+    a_nul_is_kept_and_harms_no_query => facts::a_nul_is_kept_and_harms_no_query;
+    late_rows_tell_type_and_life =>
+        facts::a_type_and_a_life_known_only_from_late_rows_are_kept;
+    merged_and_unmerged => merges::merged_and_unmerged;
+    a_loser_goes_from_winner_to_winner => merges::a_loser_goes_from_winner_to_winner;
+    a_late_merge_is_kept_as_undone => merges::a_late_merge_is_kept_as_undone;
+    what_is_gone_stays_merged => merges::what_is_gone_stays_merged;
+    g7_one_bad_record_of_a_batch_is_rejected_alone => failures::one_bad_record;
+    two_that_start_at_once_make_the_tables_once => failures::two_start_at_once;
+    tables_of_a_newer_version_are_left_alone => failures::newer_tables;
+    tables_made_by_hand_are_used => failures::tables_made_by_hand;
+    a_missing_table_halts_with_a_remedy => failures::a_missing_table;
+    a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
+    g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;
+    g6_a_locked_database_is_tried_again => failures::a_locked_database;
+}
+
+#[tokio::test]
+async fn what_was_erased_is_not_in_the_file_any_more() {
+    let place = Place::sqlite();
+    let warehouse = place.open();
+    let name = "Rumpelstiltskin";
+    deliver(&warehouse, &[event("entities/a", 1, 100, person(name))]).await;
+    let path = place.url.trim_start_matches("sqlite:").to_owned();
+    let holds = async || {
+        place.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(name.len()).any(|at| at == name.as_bytes())
+    };
+    assert!(holds().await);
+    deliver(
+        &warehouse,
+        &[event("entities/a", 2, 200, SubjectState::Erased)],
+    )
+    .await;
+    assert!(!holds().await);
+}

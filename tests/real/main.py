@@ -1,0 +1,96 @@
+"""Starts the servers, runs the scenarios, stops what was started, and counts."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import goldwire
+import scenario_cargo
+import scenario_isolation
+import scenario_main
+import scenario_password
+from lib import WORK, Failed, Process
+from servers import Servers
+
+SCENARIOS: dict[str, Callable[[Servers], str]] = {
+    "group": scenario_cargo.group,
+    "warehouse": scenario_cargo.warehouse,
+    "password": scenario_password.run,
+    "main": scenario_main.run,
+    "isolation": scenario_isolation.run,
+}
+
+
+def attempt(name: str, scenario: Callable[[Servers], str], servers: Servers) -> bool:
+    """Runs a scenario and prints its one line."""
+    began = time.monotonic()
+    others = list(Process.running)
+    try:
+        line, passed = scenario(servers), True
+    except Failed as failed:
+        line, passed = str(failed), False
+    except Exception:  # noqa: BLE001: whatever happens, the other scenarios run
+        line, passed = traceback.format_exc(), False
+    for process in [one for one in Process.running if one not in others]:
+        # The broker may have been restarted by the scenario.
+        if process is not servers.kafka.process:
+            process.stop()
+    word = "ok" if passed else "FAILED"
+    print(f"{name}: {word} in {time.monotonic() - began:.0f} s: {line}", flush=True)
+    if not passed:
+        keep_logs(name, servers.folder)
+    return passed
+
+
+def keep_logs(name: str, folder: Path) -> None:
+    """Keeps the logs of a run that failed, the newest only."""
+    kept = WORK / "failed" / name
+    shutil.rmtree(kept, ignore_errors=True)
+    for log in folder.rglob("*.log"):
+        if "data" not in log.relative_to(folder).parts:
+            copy = kept / log.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, copy)
+    print(f"{name}: logs are in {kept}", flush=True)
+
+
+def main(names: list[str]) -> int:
+    """Runs the scenarios named, or all of them."""
+    unknown = [name for name in names if name not in SCENARIOS]
+    if unknown:
+        print(f"no such scenario: {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
+        print("0 passed, 1 failed")
+        return 1
+    chosen = {name: run for name, run in SCENARIOS.items() if not names or name in names}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    folder = Path(tempfile.mkdtemp(prefix="goldwire-real-"))
+    # PostgreSQL's user has to pass through it.
+    folder.chmod(0o755)
+    passed = failed = 0
+    try:
+        print(f"{goldwire.version()}; Kafka, PostgreSQL in {folder}", flush=True)
+        servers = Servers.start(folder)
+        for name, scenario in chosen.items():
+            if attempt(name, scenario, servers):
+                passed += 1
+            else:
+                failed += 1
+    except (Failed, KeyboardInterrupt, SystemExit) as stop:
+        print(f"stopped: {stop}", flush=True)
+        failed = len(chosen) - passed
+    finally:
+        Process.stop_all()
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
