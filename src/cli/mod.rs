@@ -72,7 +72,13 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArg {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "goldwire.yaml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "goldwire.yaml",
+        global = true
+    )]
     pub config: PathBuf,
 }
 

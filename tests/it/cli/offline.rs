@@ -57,7 +57,8 @@ async fn letters_are_listed_redriven_and_discarded_in_the_files_themselves() {
         out(dir.path(), &["dlq", "discard", "--all"]),
         "1 discarded\n  1 exhausted\n"
     );
-    assert_eq!(out(dir.path(), &["dlq", "list"]), "open: none\n");
+    let words = ["dlq", "list", "--config", "./goldwire.yaml"];
+    assert_eq!(out(dir.path(), &words), "open: none\n");
     let files = Files::open(&config).unwrap();
     assert_eq!(records(files.log.as_ref()).await.len(), 1);
     assert_eq!(records(files.inbox.as_ref()).await.len(), 1);
