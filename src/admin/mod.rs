@@ -88,12 +88,12 @@ pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
     let router = router(state, auth::Access::new(token));
     let stop = CancellationToken::new();
     let mut server = JoinSet::new();
-    let stopped = stop.clone().cancelled_owned();
+    let end = stop.clone().cancelled_owned();
     server.spawn(async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(stopped)
+        let ended = axum::serve(listener, router)
+            .with_graceful_shutdown(end)
             .await;
-        if let Err(error) = served {
+        if let Err(error) = ended {
             tracing::error!("the admin listener ended: {error}");
         }
     });

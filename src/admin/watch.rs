@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_task_that_should_move_and_does_not_is_stuck_and_one_with_an_excuse_is_not() {
-        let mut watch = Watch::new(Duration::from_secs(60));
+        let mut watch = Watch::new(Duration::from_mins(1));
         let moving = |progress| Pulse {
             progress,
             excused: false,
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(watch.stuck("a", moving(1), 59_999), None);
         assert_eq!(
             watch.stuck("a", moving(1), 60_000),
-            Some(Duration::from_secs(60))
+            Some(Duration::from_mins(1))
         );
         assert_eq!(watch.stuck("a", moving(2), 70_000), None);
         // An outage of an hour, then the time begins anew.

@@ -44,13 +44,10 @@ pub(super) async fn run(args: CheckArgs, out: &mut impl Write) -> Result<ExitCod
     }
     if problems.is_empty() {
         let (sources, sinks) = (config.sources.len(), config.sinks.len());
-        print(out, &format!("ok: {sources} sources, {sinks} sinks\n"))?;
+        print(out, format!("ok: {sources} sources, {sinks} sinks\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(
-        &mut std::io::stderr(),
-        &format!("{}\n", problems.join("\n")),
-    )?;
+    print(&mut std::io::stderr(), format!("{}\n", problems.join("\n")))?;
     Ok(ExitCode::FAILURE)
 }
 

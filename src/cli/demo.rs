@@ -69,14 +69,14 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         let clock: SharedClock = Arc::new(SystemClock);
         let config = load(&settings.dir.join("goldwire.yaml"))?;
         let admin = serve_admin(&config, &demo.instance, registry, &clock).await?;
-        print(&mut out, &urls(&demo, &admin.address().to_string()))?;
+        print(&mut out, urls(&demo, &admin.address().to_string()))?;
         told.await;
         admin.shutdown(config.delivery.drain_timeout.get()).await;
     }
     let equal = demo.differences.is_empty();
     demo.stop().await;
     if args.keep.is_some() {
-        print(&mut out, &format!("  left in {}\n", dir.display()))?;
+        print(&mut out, format!("  left in {}\n", dir.display()))?;
     }
     Ok(if equal {
         ExitCode::SUCCESS

@@ -34,16 +34,19 @@ pub(super) fn run(args: &InitArgs, out: &mut impl Write) -> Result<ExitCode, Cli
         .write(true)
         .create_new(true)
         .open(&args.output);
-    let mut file = made.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => CliError::Usage(format!(
-            "{path} exists and is left alone; give another --output"
-        )),
-        _ => CliError::Unavailable(format!("{path}: {error}")),
+    let mut file = made.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            CliError::Usage(format!(
+                "{path} exists and is left alone; give another --output"
+            ))
+        } else {
+            CliError::Unavailable(format!("{path}: {error}"))
+        }
     })?;
     print(&mut file, STARTER)?;
     print(
         out,
-        &format!("wrote {path}; set the variables it names, then run `goldwire check`\n"),
+        format!("wrote {path}; set the variables it names, then run `goldwire check`\n"),
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -72,7 +72,13 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArg {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "goldwire.yaml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "goldwire.yaml",
+        global = true
+    )]
     pub config: PathBuf,
 }
 
@@ -132,8 +138,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
 }
 
 /// Writes a result.
-fn print(out: &mut impl Write, text: &str) -> Result<(), CliError> {
-    out.write_all(text.as_bytes())
+fn print(out: &mut impl Write, text: impl AsRef<[u8]>) -> Result<(), CliError> {
+    out.write_all(text.as_ref())
         .and_then(|()| out.flush())
         .map_err(|error| CliError::Unavailable(format!("the output cannot be written: {error}")))
 }
@@ -142,5 +148,5 @@ fn print(out: &mut impl Write, text: &str) -> Result<(), CliError> {
 fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CliError::Internal(format!("no JSON: {error}")))?;
-    print(out, &format!("{text}\n"))
+    print(out, format!("{text}\n"))
 }

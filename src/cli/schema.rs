@@ -42,14 +42,14 @@ pub(super) fn run(args: &SchemaArgs, out: &mut impl Write) -> Result<ExitCode, C
             let Some(crm) = &sink.salesforce else {
                 return Err(of.other_kind("salesforce"));
             };
-            print(out, &wiring::salesforce_schema(crm))?;
+            print(out, wiring::salesforce_schema(crm))?;
         }
         Some(Of::Warehouse(of)) => {
             let sink = of.sink()?;
             let Some(warehouse) = &sink.warehouse else {
                 return Err(of.other_kind("warehouse"));
             };
-            print(out, &wiring::warehouse_schema(warehouse))?;
+            print(out, wiring::warehouse_schema(warehouse))?;
         }
     }
     Ok(ExitCode::SUCCESS)

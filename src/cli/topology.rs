@@ -25,7 +25,7 @@ pub(super) fn run(args: &TopologyArgs, out: &mut impl Write) -> Result<ExitCode,
     if args.json {
         print_json(out, &topology)?;
     } else {
-        print(out, &topology.describe())?;
+        print(out, topology.describe())?;
     }
     Ok(ExitCode::SUCCESS)
 }

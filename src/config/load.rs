@@ -137,22 +137,14 @@ fn yaml(text: &str) -> Result<Value, LoadError> {
             || "configuration".to_owned(),
             |at| format!("line {}, column {}", at.line(), at.column()),
         );
-        let (found, remedy) = match error.without_snippet() {
-            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => (
-                format!("the key `{key}` a second time"),
-                "keep one of them".to_owned(),
-            ),
-            serde_saphyr::Error::DuplicateMappingKey { .. } => (
-                "a key a second time".to_owned(),
-                "keep one of them".to_owned(),
-            ),
-            // The parser's text may quote the line, and the line may hold a secret.
-            _ => (
-                String::new(),
-                "this is not YAML; check indentation, colons, quotes".to_owned(),
-            ),
-        };
-        LoadError(vec![problem(place, found, remedy)])
+        if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+            let key = key.as_deref().unwrap_or_default();
+            let found = format!("the key `{key}` a second time");
+            return LoadError(vec![problem(place, found, "keep one of them".to_owned())]);
+        }
+        // The parser's text may quote the line, and the line may hold a secret.
+        let remedy = "this is not YAML; check indentation, colons, quotes".to_owned();
+        LoadError(vec![problem(place, String::new(), remedy)])
     })
 }
 

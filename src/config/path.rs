@@ -38,15 +38,12 @@ impl Path {
         let (mut path, mut at) = (Self::default(), Some(root));
         for part in pointer.split('/').skip(1) {
             let part = part.replace("~1", "/").replace("~0", "~");
-            match (at.and_then(Value::as_array), part.parse()) {
-                (Some(list), Ok(index)) => {
-                    at = list.get(index);
-                    path.0.push(Step::Index(index));
-                }
-                _ => {
-                    at = at.and_then(|value| value.get(&part));
-                    path.0.push(Step::Key(part));
-                }
+            if let (Some(list), Ok(index)) = (at.and_then(Value::as_array), part.parse()) {
+                at = list.get(index);
+                path.0.push(Step::Index(index));
+            } else {
+                at = at.and_then(|value| value.get(&part));
+                path.0.push(Step::Key(part));
             }
         }
         path

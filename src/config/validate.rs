@@ -21,6 +21,10 @@ pub(super) struct Check<'a> {
     pub(super) replaced: &'a BTreeSet<Path>,
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library may add kinds, and each has a keyword to name"
+)]
 impl Check<'_> {
     /// Adds every violation.
     pub(super) fn violations(&self, validator: &Validator, problems: &mut Problems) {
@@ -77,13 +81,13 @@ impl Check<'_> {
             .iter()
             .filter(|errors| fits(errors, is_other_type))
             .collect();
-        let of_keys = of_kind
+        let mut of_keys = of_kind
             .iter()
             .copied()
             .filter(|errors| fits(errors, is_other_key));
         let meant = match of_kind.as_slice() {
             [only] => Some(*only),
-            _ => of_keys.last(),
+            _ => of_keys.next_back(),
         };
         match meant {
             Some(errors) => errors

@@ -26,11 +26,11 @@ pub fn headers(letter: &DeadLetter) -> Vec<(String, String)> {
 }
 
 fn message(letter: &DeadLetter) -> String {
-    let mut message = format!("{} while doing {}", letter.code, letter.action);
-    if !letter.fields.is_empty() {
-        message.push_str(&format!(" on {}", letter.fields.join(", ")));
+    let message = format!("{} while doing {}", letter.code, letter.action);
+    if letter.fields.is_empty() {
+        return message;
     }
-    message
+    format!("{message} on {}", letter.fields.join(", "))
 }
 
 #[cfg(test)]

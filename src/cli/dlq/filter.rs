@@ -11,7 +11,7 @@ pub(super) struct FilterArgs {
     /// Of this sink; `ingest` for what could not be decoded or hydrated
     #[arg(long)]
     sink: Option<String>,
-    /// With this reason: rejected, exhausted, undecodable, unknown_tenant, …
+    /// With this reason: `rejected`, `exhausted`, `undecodable`, `unknown_tenant`, …
     #[arg(long)]
     reason: Option<String>,
     /// With this code of the target or the decoder
@@ -20,7 +20,7 @@ pub(super) struct FilterArgs {
     /// About this subject: entities/…
     #[arg(long)]
     subject: Option<String>,
-    /// Last attempted since: 2026-03-01T00:00:00Z, or 2h for two hours ago
+    /// Last attempted since: `2026-03-01T00:00:00Z`, or `2h` for two hours ago
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Last attempted before

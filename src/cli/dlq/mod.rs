@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{CliError, ConfigArg, print, print_json};
 use crate::dead_letter::Work;
@@ -113,27 +114,15 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
                 .await?
                 .list(&filter, max)
                 .await?;
-            if json {
-                print_json(out, &listed)?
-            } else {
-                print(out, &show::list(&listed))?
-            }
+            answer(out, json, &listed, show::list)
         }
         Verb::Show { name, original } => {
             let name = name.parse().map_err(CliError::Usage)?;
             let desk = Desk::open(&config.load()?).await?;
             if original {
-                let bytes = desk.original(&name).await?;
-                let written = out.write_all(&bytes).and_then(|()| out.flush());
-                written.map_err(|error| CliError::Unavailable(format!("output: {error}")))?;
-                return Ok(ExitCode::SUCCESS);
+                return print(out, &desk.original(&name).await?).map(|()| ExitCode::SUCCESS);
             }
-            let letter = desk.show(&name).await?;
-            if json {
-                print_json(out, &letter)?
-            } else {
-                print(out, &show::letter(&letter))?
-            }
+            answer(out, json, &desk.show(&name).await?, show::letter)
         }
         Verb::Redrive(args) => {
             let work = args.work()?;
@@ -146,11 +135,7 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             } else {
                 "redriven"
             };
-            if json {
-                print_json(out, &report)?
-            } else {
-                print(out, &show::report(&report, verb))?
-            }
+            answer(out, json, &report, |report| show::report(report, verb))
         }
         Verb::Discard(args) => {
             let work = args.work()?;
@@ -160,12 +145,21 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             } else {
                 "discarded"
             };
-            if json {
-                print_json(out, &report)?
-            } else {
-                print(out, &show::report(&report, verb))?
-            }
+            answer(out, json, &report, |report| show::report(report, verb))
         }
+    }
+}
+
+fn answer<T: Serialize>(
+    out: &mut impl Write,
+    json: bool,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<ExitCode, CliError> {
+    if json {
+        print_json(out, value)?;
+    } else {
+        print(out, text(value))?;
     }
     Ok(ExitCode::SUCCESS)
 }

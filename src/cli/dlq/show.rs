@@ -15,9 +15,10 @@ pub(super) fn list(listed: &Listed) -> String {
             last_time,
             ..
         } = letter;
-        text.push_str(&format!(
-            "{name}  {reason}  {code}  {subject}  {last_time}\n"
-        ));
+        line(
+            &mut text,
+            &format!("{name}  {reason}  {code}  {subject}  {last_time}"),
+        );
     }
     let depth: Vec<_> = listed
         .depth
@@ -29,8 +30,13 @@ pub(super) fn list(listed: &Listed) -> String {
     } else {
         depth.join(", ")
     };
-    text.push_str(&format!("open: {depth}\n"));
+    line(&mut text, &format!("open: {depth}"));
     text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }
 
 /// A line a field, then Kafka Connect's headers.
@@ -67,10 +73,10 @@ pub(super) fn letter(letter: &LetterView) -> String {
     ];
     let mut text = String::new();
     for (name, value) in rows {
-        text.push_str(&format!("{name:12} {value}\n"));
+        line(&mut text, &format!("{name:12} {value}"));
     }
     for (name, value) in &letter.headers {
-        text.push_str(&format!("{name}: {value}\n"));
+        line(&mut text, &format!("{name}: {value}"));
     }
     text
 }
@@ -79,10 +85,13 @@ pub(super) fn letter(letter: &LetterView) -> String {
 pub(super) fn report(report: &Report, verb: &str) -> String {
     let mut text = format!("{} {verb}\n", report.done);
     for (reason, letters) in &report.reasons {
-        text.push_str(&format!("  {letters} {reason}\n"));
+        line(&mut text, &format!("  {letters} {reason}"));
     }
     for skipped in &report.skipped {
-        text.push_str(&format!("{} stays: {}\n", skipped.name, skipped.why));
+        line(
+            &mut text,
+            &format!("{} stays: {}", skipped.name, skipped.why),
+        );
     }
     text
 }

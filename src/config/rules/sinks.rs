@@ -11,14 +11,6 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     {
         // The inbox has a group of that name, and ingest has dead letters of its own.
         self::name(name, &sink, &["inbox", "ingest"], rules);
-        if let Some(at) = sink.get("on_full")
-            && at.text() == Some("detach")
-        {
-            rules.refuse(
-                &at,
-                "only `stall` so far: a sink left behind would need a resync",
-            );
-        }
         match one_kind(&sink, ["salesforce", "warehouse"], rules) {
             Some(("salesforce", section)) => salesforce(top, &section, rules),
             Some((_, section)) => warehouse(&section, rules),

@@ -64,27 +64,25 @@ fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
 }
 
 fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
-    match section.get("subscription") {
-        Some(subscription) => {
-            for key in DIRECT {
-                if let Some(at) = section.get(key) {
-                    rules.refuse(
-                        &at,
-                        "remove it, or remove `subscription`, which says the same",
-                    );
-                }
-            }
-            self::subscription(&subscription, rules);
+    if let Some(subscription) = section.get("subscription") {
+        for at in DIRECT.iter().filter_map(|key| section.get(key)) {
+            rules.refuse(
+                &at,
+                "remove it, or remove `subscription`, which says the same",
+            );
         }
-        None => {
-            for key in REQUIRED {
-                if section.get(key).is_none() {
-                    rules.missing(section, key, "missing; add it, or INT-004's `subscription`");
-                }
-            }
-            topic(section.get("topic"), rules);
+        self::subscription(&subscription, rules);
+    } else {
+        for key in REQUIRED.iter().filter(|key| section.get(key).is_none()) {
+            rules.missing(section, key, "missing; add it, or INT-004's `subscription`");
         }
+        topic(section.get("topic"), rules);
     }
+    start(section, rules);
+    properties(section, rules);
+}
+
+fn start(section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(at) = section.get("start")
         && let Some(text) = at.text()
         && !["earliest", "latest"].contains(&text)
@@ -95,6 +93,10 @@ fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
             "write earliest, latest, or a time such as 2026-03-01T00:00:00Z",
         );
     }
+}
+
+/// Properties that keys of the configuration say already, or that would break a guarantee.
+fn properties(section: &At<'_>, rules: &mut Rules<'_>) {
     for (key, at) in section
         .get("properties")
         .map(|all| all.entries())

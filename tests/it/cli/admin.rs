@@ -8,7 +8,7 @@ use goldwire::dead_letter::{Report, Work};
 use goldwire::topology::Topology;
 use reqwest::{Client, RequestBuilder, StatusCode};
 
-use super::letters::{Fixture, fixture, letter, records, undecodable};
+use super::fixture::{Fixture, fixture, letter, records, undecodable};
 
 /// Healthy but for one sink, which is halted.
 #[derive(Debug)]
@@ -195,7 +195,10 @@ async fn letters_are_listed_shown_redriven_and_discarded_over_http() {
         .json()
         .await
         .unwrap();
-    assert_eq!((report.done, records(&fixture.log).await.len()), (1, 1));
+    assert_eq!(
+        (report.done, records(fixture.log.as_ref()).await.len()),
+        (1, 1)
+    );
     work.filter.sink = Some("ingest".to_owned());
     let report: Report = post("/dlq/discard", &work)
         .send()
@@ -204,5 +207,8 @@ async fn letters_are_listed_shown_redriven_and_discarded_over_http() {
         .json()
         .await
         .unwrap();
-    assert_eq!((report.done, records(&fixture.inbox).await.len()), (1, 0));
+    assert_eq!(
+        (report.done, records(fixture.inbox.as_ref()).await.len()),
+        (1, 0)
+    );
 }

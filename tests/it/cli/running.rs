@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tempfile::TempDir;
 
 use super::admin::serve;
-use super::letters::{fixture, letter, records, undecodable};
+use super::fixture::{fixture, letter, records, undecodable};
 use super::program::{Ran, dir_with, goldwire};
 
 /// A configuration whose data directory cannot be opened, and whose admin listener is `address`.
@@ -61,7 +61,7 @@ async fn letters_are_handled_by_the_process_that_has_them_open() {
         "{}",
         dry.err
     );
-    assert_eq!(records(&fixture.log).await.len(), 0);
+    assert_eq!(records(fixture.log.as_ref()).await.len(), 0);
     let done = run(&dir, &["dlq", "redrive", "crm/a:0", "--json"]).await;
     assert!(
         done.out.contains("\"done\": 1"),
@@ -69,7 +69,7 @@ async fn letters_are_handled_by_the_process_that_has_them_open() {
         done.out,
         done.err
     );
-    assert_eq!(records(&fixture.log).await.len(), 1);
+    assert_eq!(records(fixture.log.as_ref()).await.len(), 1);
     let gone = run(&dir, &["dlq", "discard", "--sink", "ingest"]).await;
     assert_eq!(gone.out, "1 discarded\n  1 undecodable\n", "{}", gone.err);
     let listed = run(&dir, &["dlq", "list"]).await;

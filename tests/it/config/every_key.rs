@@ -98,11 +98,9 @@ impl Walk<'_> {
         let anything = ["type", "anyOf", "oneOf"]
             .iter()
             .all(|key| resolved.get(key).is_none());
-        let wrong = match resolved {
-            _ if anything => None,
-            schema if schema.get("type") == Some(&json!("boolean")) => Some(json!([])),
-            _ => Some(json!(true)),
-        };
+        let is_boolean = resolved.get("type") == Some(&json!("boolean"));
+        let other = if is_boolean { json!([]) } else { json!(true) };
+        let wrong = (!anything).then_some(other);
         let (pointer, path) = (pointer.to_owned(), path.to_owned());
         self.places.push(Place {
             pointer,

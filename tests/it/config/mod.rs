@@ -12,8 +12,9 @@ pub(crate) const FULL: &str = include_str!("full.yaml");
 pub(crate) fn env(name: &str) -> Option<String> {
     let value = match name {
         "RELTIO_CLIENT_ID" => "client",
-        "RELTIO_CLIENT_SECRET" | "KAFKA_PASSWORD" | "HOOK_SECRET" => "s3cret!",
-        "SF_SECRET" | "ADMIN_TOKEN" => "s3cret!",
+        "RELTIO_CLIENT_SECRET" | "KAFKA_PASSWORD" | "HOOK_SECRET" | "SF_SECRET" | "ADMIN_TOKEN" => {
+            "s3cret!"
+        }
         "WAREHOUSE_URL" => "postgres://u:s3cret!@h/d",
         _ => return None,
     };

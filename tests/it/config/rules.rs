@@ -185,15 +185,6 @@ fn durations_and_sizes_are_sensible() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_and_not_ignored() {
-    refused(
-        &with("/sinks/crm/on_full", "detach"),
-        "sinks.crm.on_full",
-        "only `stall` so far",
-    );
-}
-
-#[test]
 fn names_that_goldwire_uses_itself_are_refused() {
     let sink = json!({ "warehouse": { "url": "sqlite:x" } });
     refused(

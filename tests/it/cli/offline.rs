@@ -1,0 +1,83 @@
+//! Dead letters in a data directory that nobody has open.
+
+use std::path::Path;
+
+use goldwire::config::{self, Config};
+use goldwire::dead_letter::DeadLetter;
+use goldwire::instance::Files;
+use tempfile::TempDir;
+
+use super::fixture::{letter, records, undecodable, write};
+use super::program::{dir_with, goldwire};
+
+const CONFIG: &str = "
+tenant: t
+data_dir: DIR
+sources:
+  hook:
+    webhook: { path: /hook, scheme: reltio, secrets: [s] }
+webhook: { address: 127.0.0.1:0, insecure_plain_http: true }
+sinks:
+  lake: { warehouse: { url: 'sqlite:lake.db' } }
+admin: { address: 127.0.0.1:1 }
+";
+
+fn prepared(letters: &[DeadLetter]) -> (TempDir, Config) {
+    let data = tempfile::tempdir().unwrap().keep();
+    let text = CONFIG.replace("DIR", &data.display().to_string());
+    let config = config::parse(&text, &|_| None).unwrap();
+    let files = Files::open(&config).unwrap();
+    write(files.store.as_ref(), letters);
+    (dir_with(&text), config)
+}
+
+fn out(dir: &Path, words: &[&str]) -> String {
+    let ran = goldwire(dir, words);
+    assert_eq!(ran.code, 0, "{words:?}: {}", ran.err);
+    ran.out
+}
+
+#[tokio::test]
+async fn letters_are_listed_redriven_and_discarded_in_the_files_themselves() {
+    let letters = [
+        letter("lake", "a", "rejected"),
+        letter("lake", "b", "exhausted"),
+        undecodable("d"),
+    ];
+    let (dir, config) = prepared(&letters);
+    let listed = out(dir.path(), &["dlq", "list"]);
+    assert!(listed.ends_with("open: ingest 1, lake 2\n"), "{listed}");
+    let redriven = out(dir.path(), &["dlq", "redrive", "--reason", "rejected"]);
+    assert_eq!(redriven, "1 redriven\n  1 rejected\n");
+    assert_eq!(
+        out(dir.path(), &["dlq", "redrive", "ingest/d:0"]),
+        "1 redriven\n  1 undecodable\n"
+    );
+    assert_eq!(
+        out(dir.path(), &["dlq", "discard", "--all"]),
+        "1 discarded\n  1 exhausted\n"
+    );
+    let words = ["dlq", "list", "--config", "./goldwire.yaml"];
+    assert_eq!(out(dir.path(), &words), "open: none\n");
+    let files = Files::open(&config).unwrap();
+    assert_eq!(records(files.log.as_ref()).await.len(), 1);
+    assert_eq!(records(files.inbox.as_ref()).await.len(), 1);
+    drop(files);
+    std::fs::remove_dir_all(&config.data_dir).unwrap();
+}
+
+#[tokio::test]
+async fn files_that_another_process_has_open_are_left_alone() {
+    let (dir, config) = prepared(&[letter("lake", "a", "rejected")]);
+    let files = Files::open(&config).unwrap();
+    let ran = goldwire(dir.path(), &["dlq", "list"]);
+    assert_eq!(ran.code, 69, "{}", ran.out);
+    assert!(
+        ran.err
+            .contains("nobody answers at admin.address 127.0.0.1:1"),
+        "{}",
+        ran.err
+    );
+    drop(files);
+    std::fs::remove_dir_all(&config.data_dir).unwrap();
+}
