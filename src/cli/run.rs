@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{CliError, ConfigArg, wiring};
 use crate::admin::{self, AdminState};
 use crate::config::Config;
-use crate::instance::{Instance, StartError, Surroundings};
+use crate::instance::{Instance, Surroundings};
 use crate::telemetry;
 use crate::time::{SharedClock, SystemClock};
 use crate::topology::Topology;
@@ -41,25 +41,26 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         wrap: None,
     };
     let told = stop_signal()?;
-    let instance = Instance::start(&config, &with).await.map_err(unavailable)?;
+    let instance = Instance::start(&config, &with)
+        .await
+        .map_err(|error| CliError::Unavailable(error.to_string()))?;
     let admin = serve_admin(&config, &instance, registry, &clock).await?;
+    announce(&instance, &admin);
+    told.await;
+    let deadline = config.delivery.drain_timeout.get();
+    tracing::info!("stopping; what is in flight has {deadline:?}");
+    instance.stop().await;
+    admin.shutdown(deadline).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(instance: &Instance, admin: &admin::Handle) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         admin = %admin.address(),
         webhooks = instance.webhook_address().map(tracing::field::display),
         "goldwire runs"
     );
-    told.await;
-    let deadline = config.delivery.drain_timeout.get();
-    tracing::info!("stopping; what is in flight has {deadline:?}");
-    instance.stop().await;
-    admin.shutdown(deadline).await;
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn unavailable(error: StartError) -> CliError {
-    CliError::Unavailable(error.to_string())
 }
 
 /// Starts the admin listener of an instance.

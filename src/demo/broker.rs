@@ -78,7 +78,7 @@ impl Broker {
         let mut owned = OwnedHeaders::new_with_capacity(headers.len());
         for (name, value) in headers {
             let value = Some(value.as_bytes());
-            owned = owned.insert(Header { key: *name, value });
+            owned = owned.insert(Header { key: name, value });
         }
         let record = FutureRecord::to(TOPIC)
             .key(key)

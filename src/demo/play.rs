@@ -254,7 +254,7 @@ async fn verdict(
     let last = if differences.is_empty() {
         "  every sink ends equal to the truth".to_owned()
     } else {
-        format!("  {} differences", differences.len())
+        format!("  differences: {}", differences.len())
     };
     say(out, &last)?;
     Ok(differences)

@@ -1,7 +1,7 @@
 //! The demo's table, from the same instruments that `/metrics` shows.
 
-use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::Registry;
 use prometheus::proto::{Metric, MetricFamily};
@@ -86,63 +86,57 @@ fn float(count: u64) -> f64 {
 
 /// The table.
 pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        let written = writeln!(text, "  {name:<34} {value}");
-        debug_assert!(written.is_ok(), "a string takes everything");
-    };
-    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    line(
-        "sent over Kafka / webhook",
-        format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
-    );
-    line(
-        "  exact copies among them",
-        of(&sent.duplicates).to_string(),
-    );
-    line("  undecodable among them", of(&sent.malformed).to_string());
-    line(
-        "webhooks answered 429 or 503",
-        of(&sent.refused).to_string(),
-    );
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let ingested =
         |outcome| gauges.total("goldwire_records_ingested_total", &[("outcome", outcome)]);
-    line("records to the event log", ingested("appended").to_string());
-    line("events that move nothing", ingested("other").to_string());
     let reads = |why| gauges.total("goldwire_reltio_reads_total", &[("why", why)]);
-    line(
-        "reads of Reltio: hydrate/ask/owner",
-        format!(
-            "{} / {} / {}",
-            reads("hydrate"),
-            reads("ask"),
-            reads("owner")
+    let mut lines = vec![
+        line(
+            "sent over Kafka / webhook",
+            format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
         ),
+        line("  exact copies among them", of(&sent.duplicates)),
+        line("  undecodable among them", of(&sent.malformed)),
+        line("webhooks answered 429 or 503", of(&sent.refused)),
+        line("records to the event log", ingested("appended")),
+        line("events that move nothing", ingested("other")),
+        line(
+            "reads of Reltio: hydrate/ask/owner",
+            format!(
+                "{} / {} / {}",
+                reads("hydrate"),
+                reads("ask"),
+                reads("owner")
+            ),
+        ),
+    ];
+    lines.extend(
+        ["crm", "warehouse"]
+            .iter()
+            .flat_map(|sink| of_sink(gauges, sink)),
     );
-    for sink in ["crm", "warehouse"] {
-        let outcome = |outcome| {
-            gauges.total(
-                "goldwire_outcomes_total",
-                &[("sink", sink), ("outcome", outcome)],
-            )
-        };
-        let attempt = |result| {
-            gauges.total(
-                "goldwire_attempts_total",
-                &[("sink", sink), ("result", result)],
-            )
-        };
-        let latency = |share| {
-            gauges.quantile(
-                "goldwire_delivery_latency_seconds",
-                &[("sink", sink)],
-                share,
-            )
-        };
+    lines.extend(
+        dead.iter()
+            .map(|(reason, letters)| line(&format!("dead letters: {reason}"), letters)),
+    );
+    lines.concat()
+}
+
+fn line(name: &str, value: impl Display) -> String {
+    format!("  {name:<36} {value}\n")
+}
+
+fn of_sink(gauges: &Gauges, sink: &str) -> [String; 5] {
+    let by = |name, label, value| gauges.total(name, &[("sink", sink), (label, value)]);
+    let outcome = |value| by("goldwire_outcomes_total", "outcome", value);
+    let retried = by("goldwire_attempts_total", "result", "retryable");
+    let latency = "goldwire_delivery_latency_seconds";
+    let latency = |share| gauges.quantile(latency, &[("sink", sink)], share);
+    [
         line(
             &format!("{sink}: delivered / asked"),
             format!("{} / {}", outcome("delivered"), outcome("answered")),
-        );
+        ),
         line(
             &format!("{sink}: duplicate / stale / filtered"),
             format!(
@@ -151,22 +145,12 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
                 outcome("stale"),
                 outcome("filtered")
             ),
-        );
-        line(
-            &format!("{sink}: attempts tried again"),
-            attempt("retryable").to_string(),
-        );
-        line(
-            &format!("{sink}: dead-lettered"),
-            outcome("dead_lettered").to_string(),
-        );
+        ),
+        line(&format!("{sink}: attempts tried again"), retried),
+        line(&format!("{sink}: dead-lettered"), outcome("dead_lettered")),
         line(
             &format!("{sink}: latency p50 / p99, about"),
             format!("{:.2} s / {:.2} s", latency(0.5), latency(0.99)),
-        );
-    }
-    for (reason, letters) in dead {
-        line(&format!("dead letters: {reason}"), letters.to_string());
-    }
-    text
+        ),
+    ]
 }

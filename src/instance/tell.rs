@@ -44,9 +44,8 @@ impl Tell for LogTell {
             }),
             ..EventRecord::default()
         };
-        record.id = event_id(&record, &record.encode_to_vec())
-            .as_str()
-            .to_owned();
+        let id = event_id(&record, &record.encode_to_vec());
+        id.as_str().clone_into(&mut record.id);
         let partition = partition_of(subject, self.log.identity().partitions);
         match self
             .log

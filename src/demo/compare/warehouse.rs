@@ -16,6 +16,9 @@ type Current = (String, Option<String>, Option<String>);
 /// What names a history row: version and commit time.
 type Row = (i64, i64);
 
+/// A history row: its name, `valid_from`, `valid_to`, `is_current`.
+type Interval = (Row, i64, Option<i64>, bool);
+
 /// Compares the SQLite file with the truth.
 ///
 /// # Errors
@@ -128,7 +131,7 @@ async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx:
     )
     .fetch_all(pool)
     .await?;
-    let mut held: BTreeMap<String, Vec<(Row, i64, Option<i64>, bool)>> = BTreeMap::new();
+    let mut held: BTreeMap<String, Vec<Interval>> = BTreeMap::new();
     for (subject, version, commit_time, from, until, is_current) in rows {
         let row = ((version, commit_time), from, until, is_current);
         held.entry(subject).or_default().push(row);
@@ -165,7 +168,7 @@ async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx:
 }
 
 /// Whether every row ends where the next begins, and the last one alone is current.
-fn chained(rows: &[(Row, i64, Option<i64>, bool)]) -> Option<String> {
+fn chained(rows: &[Interval]) -> Option<String> {
     let nexts = rows.iter().skip(1).map(|row| Some(row.1)).chain([None]);
     for ((row, _, until, is_current), next) in rows.iter().zip(nexts) {
         if *until != next || *is_current != next.is_none() {
