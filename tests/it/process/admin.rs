@@ -62,12 +62,7 @@ async fn g6_while_its_sink_is_down_a_process_is_live_and_takes_webhooks() {
         assert_eq!(status, 200, "{path}: {report}");
     }
     until("all of it waits in the log", async || {
-        let (_, text) = running.get("/metrics").await;
-        let of_lake = |line: &&str| {
-            line.starts_with("goldwire_lag_records{") && line.contains("\"goldwire.lake\"")
-        };
-        let lag = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
-        text.lines().filter(of_lake).map(lag).sum::<u64>() == 20
+        running.lag("goldwire.lake").await == 20
     })
     .await;
     sender.good("entities/more").await;

@@ -197,6 +197,16 @@ impl Running {
         value.map_or(0, |value| value.parse().unwrap())
     }
 
+    /// Records that a group has not committed yet.
+    pub(crate) async fn lag(&self, group: &str) -> u64 {
+        let (_, text) = self.get("/metrics").await;
+        let group = format!("consumergroup=\"{group}\"");
+        let of_group =
+            |line: &&str| line.starts_with("goldwire_lag_records{") && line.contains(&group);
+        let lag = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        text.lines().filter(of_group).map(lag).sum()
+    }
+
     /// Open letters.
     pub(crate) async fn letters(&self) -> Listed {
         serde_json::from_str(&self.get("/dlq").await.1).unwrap()
