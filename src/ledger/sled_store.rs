@@ -1,12 +1,15 @@
 //! The store on disk: one sled tree.
 //!
 //! Guarantee (G3): a batch is applied as a whole and flushed before `commit` returns. Commits at
-//! the same time share both. After a crash each batch is there whole, or not at all.
+//! the same time share both. After a crash each batch is there whole, or not at all. After an
+//! error of the disk the store goes on by itself once there is room.
 
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -20,10 +23,17 @@ const CACHE: u64 = 64 << 20;
 const RELEASE_LOOK: Duration = Duration::from_millis(5);
 const RELEASE_LOOKS: u32 = 1000;
 
+/// Free disk without which opening anew is not tried: several of sled's segments.
+const ROOM: u64 = 8 << 20;
+
 /// A store in a directory.
 #[derive(Debug)]
 pub struct SledStore {
-    db: sled::Db,
+    path: PathBuf,
+    /// Nothing only if it could not be opened anew.
+    db: RwLock<Option<sled::Db>>,
+    /// A write failed: sled takes none any more, until it is opened anew.
+    failed: AtomicBool,
     group: GroupCommit,
     /// Released after the database.
     _lock: DirLock,
@@ -39,10 +49,10 @@ impl SledStore {
         // sled has a lock of its own, but says so only in words.
         let lock = lock(path)?;
         await_release(path)?;
-        let config = sled::Config::new().path(path).cache_capacity(CACHE);
-        let db = config.open().map_err(|error| failed(&error))?;
         let store = Self {
-            db,
+            path: path.to_owned(),
+            db: RwLock::new(Some(database(path)?)),
+            failed: AtomicBool::new(false),
             group: GroupCommit::default(),
             _lock: lock,
         };
@@ -60,17 +70,44 @@ impl SledStore {
                 None => changes.remove(key),
             }
         }
-        self.db
-            .apply_batch(changes)
-            .map_err(|error| failed(&error))?;
-        self.db.flush().map(drop).map_err(|error| failed(&error))
+        if self.failed.load(Ordering::Relaxed) {
+            self.open_anew()?;
+        }
+        let stored = self.ask(|db| {
+            db.apply_batch(changes)?;
+            db.flush().map(drop)
+        });
+        self.failed.store(stored.is_err(), Ordering::Relaxed);
+        stored
+    }
+
+    /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to nobody.
+    fn open_anew(&self) -> Result<(), StoreError> {
+        let room = rustix::fs::statvfs(&self.path);
+        let free = room.map_or(u64::MAX, |room| room.f_bavail.saturating_mul(room.f_frsize));
+        if free < ROOM {
+            let what = format!("{free} bytes of disk are free, {ROOM} are needed; make room");
+            return Err(StoreError::Io(what));
+        }
+        let mut held = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        drop(held.take());
+        await_release(&self.path)?;
+        *held = Some(database(&self.path)?);
+        tracing::warn!("the store was opened anew after an error of the disk");
+        Ok(())
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let held = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let closed = || StoreError::Io("it cannot be opened anew".to_owned());
+        ask(held.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
     }
 
     fn check_format(&self, path: &Path) -> Result<(), StoreError> {
         let refused =
             |why: String| StoreError::Refused(format!("the store in {} {why}", path.display()));
         let Some(value) = self.get(keys::FORMAT)? else {
-            if !self.db.is_empty() {
+            if !self.ask(|db| Ok(db.is_empty()))? {
                 return Err(refused(
                     "was not made by goldwire; use a directory of its own".into(),
                 ));
@@ -101,7 +138,7 @@ impl SledStore {
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.db.get(key).map_err(|error| failed(&error))?;
+        let value = self.ask(|db| db.get(key))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -115,19 +152,18 @@ impl Store for SledStore {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let mut found = Vec::new();
-        for pair in self
-            .db
-            .range::<&[u8], _>((from, Bound::Unbounded))
-            .take(limit)
-        {
-            let (key, value) = pair.map_err(|error| failed(&error))?;
-            if !key.starts_with(prefix) {
-                break;
+        self.ask(|db| {
+            let mut found = Vec::new();
+            let range = db.range::<&[u8], _>((from, Bound::Unbounded));
+            for pair in range.take(limit) {
+                let (key, value) = pair?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                found.push((key.to_vec(), value.to_vec()));
             }
-            found.push((key.to_vec(), value.to_vec()));
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -136,6 +172,11 @@ impl Store for SledStore {
         }
         self.group.commit(batch, |batches| self.store(batches))
     }
+}
+
+fn database(path: &Path) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE);
+    config.open().map_err(|error| failed(&error))
 }
 
 fn lock(path: &Path) -> Result<DirLock, StoreError> {

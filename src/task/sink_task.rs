@@ -126,6 +126,8 @@ pub struct SinkTask {
     pub(super) turning: usize,
     committer: Arc<dyn Commit>,
     committed: u64,
+    /// The last commit failed, which was told.
+    failing: bool,
     reached: u64,
     status: tokio::sync::watch::Sender<TaskStatus>,
 }
@@ -197,6 +199,7 @@ impl SinkTask {
             turning: 0,
             committer,
             committed: asked,
+            failing: false,
             reached: 0,
             status: tokio::sync::watch::Sender::new(TaskStatus {
                 position: asked,
@@ -381,12 +384,19 @@ impl SinkTask {
     fn on_committed(&mut self, position: u64, reached: u64, result: Result<(), StoreError>) {
         match result {
             Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(task = ?self, "commits succeed again");
+                }
                 self.overlay.committed();
                 self.committed = position;
                 self.reached = reached;
             }
             // The next tick carries it again; nothing was taken as stored.
-            Err(error) => tracing::error!(task = ?self, "the commit failed: {error}"),
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(task = ?self, "the commit failed: {error}; will be tried again");
+                }
+            }
         }
     }
 

@@ -8,34 +8,88 @@ use crate::config::FULL;
 
 /// What stands in the full example, and what a mistake makes of it.
 const MISTAKES: [(&str, &str); 26] = [
-    ("client_secret: ${RELTIO_CLIENT_SECRET}", "client_secret: [canary-a]"),
-    ("client_secret: ${RELTIO_CLIENT_SECRET}", "client_secret: {value: canary-a}"),
-    ("client_secret: ${RELTIO_CLIENT_SECRET}", "client_secret: {file: /canary/no, text: canary-a}"),
-    ("client_secret: ${RELTIO_CLIENT_SECRET}", "client_secrett: canary-a"),
-    ("client_secret: ${RELTIO_CLIENT_SECRET}", "client_secret: \"canary-a"),
-    ("client_secret: ${RELTIO_CLIENT_SECRET}", "client_secret: canary-a: canary-b"),
+    (
+        "client_secret: ${RELTIO_CLIENT_SECRET}",
+        "client_secret: [canary-a]",
+    ),
+    (
+        "client_secret: ${RELTIO_CLIENT_SECRET}",
+        "client_secret: {value: canary-a}",
+    ),
+    (
+        "client_secret: ${RELTIO_CLIENT_SECRET}",
+        "client_secret: {file: /canary/no, text: canary-a}",
+    ),
+    (
+        "client_secret: ${RELTIO_CLIENT_SECRET}",
+        "client_secrett: canary-a",
+    ),
+    (
+        "client_secret: ${RELTIO_CLIENT_SECRET}",
+        "client_secret: \"canary-a",
+    ),
+    (
+        "client_secret: ${RELTIO_CLIENT_SECRET}",
+        "client_secret: canary-a: canary-b",
+    ),
     (
         "client_secret: ${RELTIO_CLIENT_SECRET}",
         "client_secret: canary-a\n  client_secret: canary-b",
     ),
     ("client_secret: ${SF_SECRET}", "client_secret: ${canary-a"),
-    ("client_secret: ${SF_SECRET}", "client_secret: \"${canary-a}\""),
-    ("secrets: [\"${HOOK_SECRET}\", another-secret]", "secrets: canary-a"),
-    ("secrets: [\"${HOOK_SECRET}\", another-secret]", "secrets: {one: canary-a}"),
-    ("secrets: [\"${HOOK_SECRET}\", another-secret]", "secrets: [[canary-a], 7]"),
-    ("scheme: reltio\n      secrets: [\"${HOOK_SECRET}\"", "scheme: standard\n      secrets: [canary-a"),
-    ("scheme: reltio\n      secrets: [\"${HOOK_SECRET}\"", "scheme: none\n      secrets: [canary-b"),
+    (
+        "client_secret: ${SF_SECRET}",
+        "client_secret: \"${canary-a}\"",
+    ),
+    (
+        "secrets: [\"${HOOK_SECRET}\", another-secret]",
+        "secrets: canary-a",
+    ),
+    (
+        "secrets: [\"${HOOK_SECRET}\", another-secret]",
+        "secrets: {one: canary-a}",
+    ),
+    (
+        "secrets: [\"${HOOK_SECRET}\", another-secret]",
+        "secrets: [[canary-a], 7]",
+    ),
+    (
+        "scheme: reltio\n      secrets: [\"${HOOK_SECRET}\"",
+        "scheme: standard\n      secrets: [canary-a",
+    ),
+    (
+        "scheme: reltio\n      secrets: [\"${HOOK_SECRET}\"",
+        "scheme: none\n      secrets: [canary-b",
+    ),
     ("bearer: ${HOOK_SECRET}", "bearer: [canary-a]"),
-    ("sasl.password: ${KAFKA_PASSWORD}", "sasl.password: [canary-a]"),
-    ("sasl.password: ${KAFKA_PASSWORD}", "sasl.passwort: canary-a"),
-    ("properties: { sasl.username: \"${KAFKA_PASSWORD}\" }", "properties: canary-a"),
+    (
+        "sasl.password: ${KAFKA_PASSWORD}",
+        "sasl.password: [canary-a]",
+    ),
+    (
+        "sasl.password: ${KAFKA_PASSWORD}",
+        "sasl.passwort: canary-a",
+    ),
+    (
+        "properties: { sasl.username: \"${KAFKA_PASSWORD}\" }",
+        "properties: canary-a",
+    ),
     ("url: ${WAREHOUSE_URL}", "url: mysql://me:canary-a@host/db"),
-    ("url: ${WAREHOUSE_URL}", "url: [\"postgres://me:canary-a@host/db\"]"),
-    ("url: ${WAREHOUSE_URL}", "urls: postgres://me:canary-a@host/db"),
+    (
+        "url: ${WAREHOUSE_URL}",
+        "url: [\"postgres://me:canary-a@host/db\"]",
+    ),
+    (
+        "url: ${WAREHOUSE_URL}",
+        "urls: postgres://me:canary-a@host/db",
+    ),
     ("token: ${ADMIN_TOKEN}", "token: {canary-a: canary-b}"),
     ("partitions: 8", "partitions: ${SECRET}"),
     ("tenant: abc123\n", "tenant: \"${SECRET} x\"\n"),
-    ("url: https://dev.reltio.com/", "url: http://me:canary-a@dev.reltio.com/"),
+    (
+        "url: https://dev.reltio.com/",
+        "url: http://me:canary-a@dev.reltio.com/",
+    ),
     ("login_url: https://", "login_url: http://me:canary-a@"),
 ];
 

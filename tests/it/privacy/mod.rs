@@ -102,7 +102,10 @@ fn hint(uri: &str) -> Value {
     let mut event = person(uri, 1);
     let members = event.as_object_mut().unwrap();
     members.remove("object");
-    members.insert("deltas".to_owned(), json!({ "delta": [{ "newValue": "canary-delta" }] }));
+    members.insert(
+        "deltas".to_owned(),
+        json!({ "delta": [{ "newValue": "canary-delta" }] }),
+    );
     event
 }
 
@@ -129,7 +132,7 @@ async fn provoke(sender: &Sender) {
     let mut clock = person("entities/clock", 1);
     clock["objectVersion"] = json!("canary-version");
     let undecodable = [
-        whole[..whole.len() - 5].to_owned().into_bytes(),
+        whole.as_bytes()[..whole.len() - 5].to_vec(),
         [whole.as_bytes(), b"\xff"].concat(),
         b"canary-text".to_vec(),
         other.to_string().into(),
@@ -139,7 +142,14 @@ async fn provoke(sender: &Sender) {
     for body in undecodable {
         assert_eq!(send(sender, body).await, 200);
     }
-    for uri in ["broken", "foreign", "garbled", "moved", "forbidden", "missing"] {
+    for uri in [
+        "broken",
+        "foreign",
+        "garbled",
+        "moved",
+        "forbidden",
+        "missing",
+    ] {
         let body = hint(&format!("entities/{uri}")).to_string();
         assert_eq!(send(sender, body).await, 200);
     }
@@ -150,9 +160,15 @@ async fn provoke(sender: &Sender) {
         assert_eq!(send(sender, body.to_string()).await, 200);
     }
     let forged = [
-        sender.unsigned(whole.clone()).header("x-reltio-signature", "canary-signature"),
-        sender.signed_with("canary-guess", whole.clone()).bearer_auth("canary-bearer"),
-        sender.signed_with(SECRET, whole).bearer_auth("canary-token"),
+        sender
+            .unsigned(whole.clone())
+            .header("x-reltio-signature", "canary-signature"),
+        sender
+            .signed_with("canary-guess", whole.clone())
+            .bearer_auth("canary-bearer"),
+        sender
+            .signed_with(SECRET, whole)
+            .bearer_auth("canary-token"),
     ];
     for request in forged {
         let request = request.header("x-forwarded-for", "canary-address");
@@ -241,8 +257,15 @@ async fn told(running: &Running, dir: &Path) -> Vec<(String, String)> {
     letters.dedup_by_key(|letter| (letter.sink.clone(), letter.code.clone()));
     for LetterView { name, .. } in letters {
         let ran = running.command(&["dlq", "show", &name]).await;
-        assert!(ran.out.contains("__connect.errors.exception.message: "), "{}", ran.err);
-        told.push((format!("dlq show {name}"), format!("{}\n{}", ran.out, ran.err)));
+        assert!(
+            ran.out.contains("__connect.errors.exception.message: "),
+            "{}",
+            ran.err
+        );
+        told.push((
+            format!("dlq show {name}"),
+            format!("{}\n{}", ran.out, ran.err),
+        ));
     }
     told
 }
@@ -261,7 +284,10 @@ async fn g10_nothing_personal_and_no_secret_is_told() {
     let dir = folder().await;
     let running = Running::start_with(dir.path(), "trace").await;
     let sender = Sender::to(running.webhooks);
-    assert_eq!(send(&sender, person("entities/good", 2).to_string()).await, 200);
+    assert_eq!(
+        send(&sender, person("entities/good", 2).to_string()).await,
+        200
+    );
     let labels = [("sink", "lake"), ("outcome", "delivered")];
     until("a good event is in the lake", async || {
         running.metric("goldwire_outcomes_total", &labels).await == 1
@@ -276,8 +302,13 @@ async fn g10_nothing_personal_and_no_secret_is_told() {
     let mut told = told(&running, dir.path()).await;
     // The scanner does find what is there: in the one place where it may be.
     let letters = running.letters().await.letters;
-    let garbled = letters.iter().find(|letter| letter.code == "not_json").unwrap();
-    let shown = running.command(&["dlq", "show", &garbled.name, "--original"]).await;
+    let garbled = letters
+        .iter()
+        .find(|letter| letter.code == "not_json")
+        .unwrap();
+    let shown = running
+        .command(&["dlq", "show", &garbled.name, "--original"])
+        .await;
     assert!(leak(&shown.out).is_some(), "{}", shown.out);
 
     told.push(("run".to_owned(), running.stop().await));

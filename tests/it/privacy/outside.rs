@@ -31,7 +31,10 @@ pub(super) async fn http() -> SocketAddr {
         .route("/reltio/api/acme/entities/{id}", get(read))
         .route("/services/oauth2/token", post(async || Json(granted)))
         .route("/services/data/v66.0/query", get(async || Json(nothing)))
-        .route("/services/data/v66.0/sobjects/Contact/describe", get(denied))
+        .route(
+            "/services/data/v66.0/sobjects/Contact/describe",
+            get(denied),
+        )
         .route("/services/data/v66.0/composite/sobjects", post(write))
         .with_state(Arc::default());
     tokio::spawn(axum::serve(listener, routes).into_future());
@@ -42,7 +45,12 @@ pub(super) async fn http() -> SocketAddr {
 fn refused(status: u16, body: Value) -> Response {
     let header = (HeaderName::from_static("x-detail"), "canary-header");
     let place = (header::LOCATION, "https://example.com/canary-location");
-    (StatusCode::from_u16(status).unwrap(), [header, place], Json(body)).into_response()
+    (
+        StatusCode::from_u16(status).unwrap(),
+        [header, place],
+        Json(body),
+    )
+        .into_response()
 }
 
 async fn read(Path(id): Path<String>) -> Response {
@@ -62,7 +70,10 @@ async fn read(Path(id): Path<String>) -> Response {
 
 async fn denied() -> Response {
     let text = "canary-describe: you may not";
-    refused(403, json!([{ "errorCode": "INSUFFICIENT_ACCESS", "message": text }]))
+    refused(
+        403,
+        json!([{ "errorCode": "INSUFFICIENT_ACCESS", "message": text }]),
+    )
 }
 
 /// Unavailable, then every row refused, then the whole request, then whoever asks.

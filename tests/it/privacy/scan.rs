@@ -30,7 +30,9 @@ fn disguises() -> Vec<String> {
     all.extend((0..3_usize).map(|before| {
         let padded = [vec![0; before], bytes.to_vec()].concat();
         let text = STANDARD_NO_PAD.encode(&padded);
-        text[(before * 8).div_ceil(6)..padded.len() * 8 / 6].to_owned()
+        text.get((before * 8).div_ceil(6)..padded.len() * 8 / 6)
+            .unwrap()
+            .to_owned()
     }));
     all
 }
