@@ -3,6 +3,7 @@
 //! program's own.
 
 mod delivery;
+mod detach;
 mod rig;
 mod scripted;
 mod semantics;
