@@ -57,6 +57,8 @@ pub(crate) struct Unsettled {
     pub(crate) due: Millis,
     /// Offsets that stay in flight until then.
     pub(crate) offsets: Vec<u64>,
+    /// Dead letters that are closed with the register, then.
+    pub(crate) closes: Vec<String>,
 }
 
 /// Everything under way for one subject.
@@ -150,6 +152,13 @@ pub(crate) fn applied(
         letters: Vec::new(),
         observed: record.read_time.is_some(),
     }
+}
+
+/// Up to which time of a change the content of `record` is sure to hold it.
+pub(crate) fn covers(record: &EventRecord, rules: ClockRules) -> Millis {
+    let read = record.read_time.unwrap_or_default();
+    let known = record.known_time().saturating_sub(rules.skew);
+    known.max(read.saturating_sub(rules.settle))
 }
 
 /// The register after a read, dated `date` by Reltio, answered `records`.

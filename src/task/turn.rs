@@ -243,9 +243,11 @@ impl Context {
             .map(|pending| letter(sink, pending, refusal, attempted))
             .collect();
         crate::dead_letter::write(&self.store, &letters).await;
-        letters
+        records
             .iter()
-            .map(|letter| letter_name(&letter.id, letter.round))
+            .map(|Pending { record, .. }| {
+                letter_name(&record.id, record.round, record.known_time())
+            })
             .collect()
     }
 }

@@ -3,6 +3,7 @@
 //! program's own.
 
 mod delivery;
+mod letters;
 mod outage;
 mod rig;
 mod scripted;
