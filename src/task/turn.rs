@@ -97,7 +97,7 @@ impl Context {
         let purpose = Purpose::Answer;
         match self.read(&subject).await {
             Ok(answer) => {
-                let state = state_of(&answer);
+                let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
                 let current = Current {

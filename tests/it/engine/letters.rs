@@ -5,10 +5,12 @@ use std::time::Duration;
 use goldwire::event::EventRecord;
 use goldwire::sink::{Delivery, Mode, SinkError};
 use prost::Message as _;
+use serde_json::json;
 
 use super::delivery::{person_at, rejected};
-use super::rig::Rig;
+use super::rig::{Rig, at, unversioned};
 use super::scripted::Scripted;
+use super::tenant::person;
 
 const A: &str = "entities/a";
 
@@ -127,4 +129,29 @@ async fn g1_a_redrive_that_ended_between_its_steps_leaves_no_letter_once_deliver
     rig.caught_up(&running).await;
     assert_eq!(running.sink.rows().len(), 1);
     assert!(rig.letters("crm").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_that_is_answered_by_a_read_is_still_an_erasure() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    rig.pass(60_000).await;
+    rig.tenant.removed(A);
+    let body = json!({ "type": "ENTITY_REMOVED_GDPR", "object": { "uri": A } });
+    rig.send("ENTITY_REMOVED_GDPR", A, unversioned(60_000), &body);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "erased");
+
+    // A late copy is asked: nothing is there, and why is known.
+    rig.changed(unversioned(20_000), &person(A, "Late"));
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "erased");
+
+    let born_again = person(A, "Born again");
+    rig.tenant.lives(A, &born_again);
+    rig.changed(at(1, 120_000), &born_again);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "Born again");
 }
