@@ -41,6 +41,8 @@ pub(crate) struct Pending {
     pub(crate) record: Arc<EventRecord>,
     /// Read again after an unclean stop: an earlier send may still land.
     pub(crate) suspect: bool,
+    /// It was alone in flight at so many unclean stops that it is not tried again.
+    pub(crate) kills: bool,
 }
 
 /// The newest state asserted at the sink, kept while it has to be asserted once more.

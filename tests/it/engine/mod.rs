@@ -2,6 +2,7 @@
 //! fence, ledger, dead letters. Sources, sinks and Reltio are scripted; everything between is the
 //! program's own.
 
+mod careful;
 mod delivery;
 mod letters;
 mod outage;
