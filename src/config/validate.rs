@@ -51,6 +51,10 @@ impl Check<'_> {
                     format!("missing; add it: {what}"),
                 );
             }
+            // Braces around the secret itself make a key of it.
+            Kind::AdditionalProperties { .. } if self.shape.is(&path, "Secret") => {
+                problems.add(path.to_string(), self.show(&path), self.choices(&path));
+            }
             Kind::AdditionalProperties { unexpected } => {
                 for key in unexpected {
                     let remedy = self.known_keys(&path, key);
@@ -110,6 +114,9 @@ impl Check<'_> {
             Value::Object(_) => "a mapping".to_owned(),
             Value::String(_) if from_outside => "the value of a variable".to_owned(),
             Value::String(_) if hidden => "a text".to_owned(),
+            Value::String(text) if holds_password(text) => {
+                "a URL with a user or a password in it".to_owned()
+            }
             Value::String(text) => format!("{:?}", shortened(text)),
             Value::Bool(_) if hidden => "true or false".to_owned(),
             Value::Number(_) if hidden => "a number".to_owned(),
@@ -211,6 +218,13 @@ fn is_other_key(kind: &Kind) -> bool {
         kind,
         Kind::Required { .. } | Kind::AdditionalProperties { .. }
     )
+}
+
+/// Whether a URL names a user before its host.
+fn holds_password(text: &str) -> bool {
+    let authority = text.split_once("://").map(|(_, rest)| rest);
+    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 fn shortened(text: &str) -> String {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Health;
@@ -26,13 +27,16 @@ use crate::sink::Sink;
 use crate::source::kafka::KafkaSource;
 use crate::source::{InboxError, InboxSource, Source};
 use crate::task::commit::StoreCommit;
-use crate::task::gate::Gate;
+use crate::task::gate::{Gate, SinkStatus};
 use crate::task::{Context, SinkTask, TaskError, TaskSettings, TaskStatus};
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 use crate::webhook;
 
 pub use parts::Files;
+
+/// How often a stop looks whether the sinks have what is in the log.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Why an instance does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -347,21 +351,24 @@ impl Instance {
             })
     }
 
-    /// Stops: webhooks first, then the sources with the inbox drained, then the sinks.
+    /// Stops: webhooks first, then the sources with the inbox drained, then the sinks, of which
+    /// those that run get what is in the log.
     pub async fn stop(mut self) {
+        let deadline = Instant::now() + self.drain;
         if let Some(listener) = self.listener.take() {
             listener.shutdown(self.drain).await;
         }
-        self.drain_inbox().await;
+        self.drain_inbox(deadline).await;
         self.stop_ingest.cancel();
         while self.intake.join_next().await.is_some() {}
+        self.drain_log(deadline).await;
         self.stop_sinks.cancel();
         while self.delivery.join_next().await.is_some() {}
         self.around.shutdown().await;
     }
 
     /// The inbox is this instance's own: nobody else will read it.
-    async fn drain_inbox(&self) {
+    async fn drain_inbox(&self, deadline: Instant) {
         let Some(inbox) = self
             .ingest
             .iter()
@@ -371,9 +378,32 @@ impl Instance {
         };
         let mut status = inbox.status.clone();
         let empty = status.wait_for(|status| status.lag.iter().all(|(_, lag)| *lag == 0));
-        if tokio::time::timeout(self.drain, empty).await.is_err() {
+        if timeout_at(deadline, empty).await.is_err() {
             tracing::warn!("the inbox is not drained; it goes on at the next start");
         }
+    }
+
+    /// What was answered 200 is in the sinks when the process ends, as far as they take it.
+    async fn drain_log(&self, deadline: Instant) {
+        let drained = async {
+            while !self.sinks.iter().all(|sink| self.has_taken_all(sink)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if timeout_at(deadline, drained).await.is_err() {
+            tracing::warn!("a sink is behind; it goes on at the next start");
+        }
+    }
+
+    /// Whether nothing is to be expected of `sink` any more: it has what there is, or takes nothing.
+    fn has_taken_all(&self, sink: &SinkView) -> bool {
+        sink.gate.status() != SinkStatus::Running
+            || (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
+                let ended = task.has_changed().is_err();
+                let status = *task.borrow();
+                let end = self.files.log.range(partition).end;
+                ended || (status.reached == end && status.moving == 0)
+            })
     }
 }
 

@@ -91,8 +91,12 @@ pub(super) enum LaneEvent {
 pub struct TaskStatus {
     /// The position that is durable.
     pub position: u64,
+    /// Next offset to read.
+    pub reached: u64,
     /// Records in flight.
     pub in_flight: usize,
+    /// Those of them that do not only wait to be asserted once more.
+    pub moving: usize,
     /// Subjects whose newest state has to be asserted once more.
     pub unsettled: usize,
     /// Turns that ended, since the start: progress.
@@ -199,6 +203,7 @@ impl SinkTask {
             reached: 0,
             status: tokio::sync::watch::Sender::new(TaskStatus {
                 position: asked,
+                reached: asked,
                 ..TaskStatus::default()
             }),
         })
@@ -320,13 +325,17 @@ impl SinkTask {
         } else {
             self.settings.in_flight
         };
-        let held = self.tracker.in_flight().saturating_sub(self.resting);
         !self.stopping
-            && held < limit
+            && self.moving() < limit
             && self.bytes < self.settings.in_flight_bytes
             && self.unsettled.len() < UNSETTLED
             && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
             && self.tracker.reached().saturating_add(MARGIN) <= self.reached
+    }
+
+    /// Records in flight that do not only wait to be asserted once more.
+    fn moving(&self) -> usize {
+        self.tracker.in_flight().saturating_sub(self.resting)
     }
 
     /// Records below `suspect_below` go one at a time after several unclean starts.
@@ -391,7 +400,9 @@ impl SinkTask {
         self.status.send_modify(|status| {
             *status = TaskStatus {
                 position: self.committed,
+                reached: self.tracker.reached(),
                 in_flight: self.tracker.in_flight(),
+                moving: self.moving(),
                 unsettled: self.unsettled.len(),
                 turns: self.turns,
                 beats: status.beats.wrapping_add(1),

@@ -20,6 +20,7 @@ mod kafka_real;
 mod kafka_source;
 mod killed;
 mod privacy;
+mod process;
 mod reltio_client;
 mod salesforce;
 mod store_contract;

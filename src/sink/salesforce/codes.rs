@@ -144,7 +144,8 @@ fn general(code: &str) -> Option<SinkError> {
         },
         "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" => halt(
             "a mapped field does not exist or is not writable by the run-as user; add it (see \
-             `goldwire schema salesforce`) or grant edit access to it, then see `goldwire probe`",
+             `goldwire schema salesforce`) or grant edit access to it, then see `goldwire check \
+             --connect`",
         ),
         "INVALID_TYPE" => halt("the sObject does not exist, or the run-as user may not see it"),
         "NOT_FOUND" | "UNSUPPORTED_API_VERSION" | "METHOD_NOT_ALLOWED" => {

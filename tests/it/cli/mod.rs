@@ -4,6 +4,6 @@ mod admin;
 mod fixture;
 mod letters;
 mod offline;
-mod program;
+pub(crate) mod program;
 mod running;
 mod store;

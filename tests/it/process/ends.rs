@@ -1,0 +1,69 @@
+//! The end of a process, in order and not.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::running::Running;
+use super::sender::{Sender, Stream};
+use super::{all_distinct, arrives, folder, history, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_sigterm_drains_and_what_was_answered_is_in_the_warehouse() {
+    let dir = folder();
+    let running = Running::start(dir.path()).await;
+    let (sender, stream) = (Sender::to(running.webhooks), Arc::new(Stream::default()));
+    let sending = {
+        let stream = Arc::clone(&stream);
+        tokio::spawn(async move { stream.run(&sender, 8, BTreeSet::new()).await })
+    };
+    until("webhooks come in", async || {
+        stream.taken.load(Ordering::SeqCst) >= 100
+    })
+    .await;
+    running.terminate();
+    let told = Instant::now();
+    let (code, said) = running.end().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(told.elapsed() < Duration::from_secs(20), "{said}");
+    let (taken, _) = sending.await.unwrap();
+    let rows = history(dir.path()).await;
+    let missing: Vec<_> = taken.iter().filter(|row| !rows.contains(row)).collect();
+    assert!(missing.is_empty(), "{missing:?}\n{said}");
+    all_distinct(&rows);
+    assert!(!said.contains("goes on at the next start"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g5_killed_again_and_again_everything_answered_arrives_once() {
+    let dir = folder();
+    let stream = Arc::new(Stream::default());
+    let (mut taken, mut again) = (BTreeSet::new(), BTreeSet::new());
+    for round in 1..=4 {
+        let running = Running::start(dir.path()).await;
+        let sender = Sender::to(running.webhooks);
+        let sending = {
+            let (stream, again) = (Arc::clone(&stream), std::mem::take(&mut again));
+            tokio::spawn(async move { stream.run(&sender, 6, again).await })
+        };
+        until("webhooks come in", async || {
+            stream.taken.load(Ordering::SeqCst) >= round * 60
+        })
+        .await;
+        running.kill().await;
+        let (some, not) = sending.await.unwrap();
+        taken.extend(some);
+        again = not;
+    }
+    assert!(taken.len() >= 240);
+    let running = Running::start(dir.path()).await;
+    arrives(dir.path(), &taken).await;
+    assert!(running.letters().await.letters.is_empty());
+    let said = running.stop().await;
+    // What was cut off was not answered, but may have been stored: nothing else is there.
+    let rows: BTreeSet<_> = history(dir.path()).await.into_iter().collect();
+    assert!(rows.difference(&taken).all(|row| again.contains(row)), "{said}");
+}

@@ -1,0 +1,101 @@
+//! The whole program as a process, with everything that can happen to one.
+
+mod admin;
+mod bad_input;
+mod ends;
+mod refusals;
+pub(crate) mod running;
+pub(crate) mod sender;
+mod tmpfs;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use sender::SECRET;
+
+/// No condition in these tests is waited for longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `holds`.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A folder with a configuration: one webhook source, one warehouse at `url`.
+fn folder_with(url: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!(
+        "tenant: acme
+data_dir: data
+webhook: {{ address: 127.0.0.1:0, insecure_plain_http: true }}
+sources:
+  hook:
+    webhook:
+      path: /hook
+      scheme: reltio
+      secrets: [\"{SECRET}\"]
+      rate_limit: {{ per_second: 100000, burst: 100000 }}
+sinks:
+  lake:
+    warehouse: {{ url: \"{url}\" }}
+log: {{ partitions: 2, disk_reserve: 1MiB }}
+delivery: {{ drain_timeout: 20s, retry: {{ attempts: 2, first: 10ms, longest: 50ms }} }}
+admin: {{ address: 127.0.0.1:0 }}
+"
+    );
+    std::fs::write(dir.path().join("goldwire.yaml"), config).unwrap();
+    dir
+}
+
+fn folder() -> TempDir {
+    folder_with("sqlite:lake.db")
+}
+
+/// Subjects and versions in the history of the warehouse, sorted; empty without one.
+async fn history(dir: &Path) -> Vec<(String, i64)> {
+    let file = dir.join("lake.db");
+    if !file.exists() {
+        return Vec::new();
+    }
+    let sql = "SELECT subject, version FROM golden_record_history ORDER BY 1, 2";
+    let mut link = connect(&file).await;
+    // The tables come with the first delivery.
+    let rows = sqlx::query(sql).fetch_all(&mut link).await;
+    let pair = |row: &sqlx::sqlite::SqliteRow| (row.get(0), row.get(1));
+    rows.unwrap_or_default().iter().map(pair).collect()
+}
+
+/// Waits until all of `sent` is in the history, each once.
+async fn arrives(dir: &Path, sent: &BTreeSet<(String, i64)>) {
+    until("everything is in the warehouse", async || {
+        let rows: BTreeSet<_> = history(dir).await.into_iter().collect();
+        sent.is_subset(&rows)
+    })
+    .await;
+    all_distinct(&history(dir).await);
+}
+
+fn all_distinct(rows: &[(String, i64)]) {
+    assert!(rows.windows(2).all(|pair| pair[0] != pair[1]), "{rows:?}");
+}
+
+async fn connect(file: &Path) -> SqliteConnection {
+    let url = format!("sqlite:{}", file.display());
+    SqliteConnection::connect(&url).await.unwrap()
+}
+
+/// Runs SQL beside the sink.
+pub(crate) async fn execute(file: &Path, sql: &str) {
+    let mut link = connect(file).await;
+    let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+    sql.execute(&mut link).await.unwrap();
+}
