@@ -68,6 +68,8 @@ class Process:
 
     def __init__(self, name: str, command: list[str], log: Path, **options: object) -> None:
         self.name, self.log = name, log
+        # Whatever becomes of the suite, nothing outlives it.
+        command = ["setpriv", "--pdeathsig", "KILL", *command]
         with log.open("ab") as sink:
             self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, **options
