@@ -2,11 +2,11 @@
 
 FROM rust:1.95-slim-trixie AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# librdkafka and OpenSSL are built from source: a C and C++ compiler, make, perl.
+# librdkafka and OpenSSL are built from source: a C compiler, make, perl.
 # The versions are those of the pinned release; a pinned package version disappears with the next fix.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends build-essential cmake perl pkg-config \
+    && apt-get install -y --no-install-recommends gcc libc6-dev make perl \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -11,6 +11,7 @@ use crate::config::OnFull;
 use crate::ledger::keys;
 use crate::source::InboxSource;
 use crate::task::gate::SinkStatus;
+use crate::task::store_blocking;
 use crate::telemetry::Metrics;
 
 const RHYTHM: Duration = Duration::from_secs(1);
@@ -37,7 +38,7 @@ impl Keeper {
             self.trim().await;
             self.measure();
             if round % COUNT_EVERY == 0 {
-                self.count_letters();
+                self.count_letters().await;
             }
         }
     }
@@ -99,14 +100,15 @@ impl Keeper {
         }
     }
 
-    fn count_letters(&self) {
-        let ingest = std::iter::once(("", "ingest"));
+    async fn count_letters(&self) {
+        let ingest = std::iter::once((String::new(), "ingest"));
         let sinks = self
             .sinks
             .iter()
-            .map(|sink| (sink.name.as_str(), sink.name.as_str()));
+            .map(|sink| (sink.name.clone(), sink.name.as_str()));
         for (sink, label) in ingest.chain(sinks) {
-            match count(&self.files, sink) {
+            let files = self.files.clone();
+            match store_blocking(move || count(&files, &sink)).await {
                 Ok(letters) => self.metrics.dead_letter_depth(label, letters),
                 Err(error) => tracing::warn!("dead letters could not be counted: {error}"),
             }

@@ -108,6 +108,8 @@ impl Courier {
                 so_far.ambiguous |= ambiguous;
                 if outage {
                     self.gate.failed(&delivery.subject);
+                } else {
+                    self.gate.busy(&delivery.subject);
                 }
                 // What never reached the sink says nothing about the record.
                 if !outage || ambiguous {
@@ -121,6 +123,7 @@ impl Courier {
             SinkError::Throttled { pause, .. } => {
                 self.note("throttled");
                 self.gate.pause(pause);
+                self.gate.busy(&delivery.subject);
                 false
             }
             SinkError::Systemic { code, remedy } => {
@@ -135,15 +138,18 @@ impl Courier {
                 action,
             } => {
                 self.note("rejected");
+                if self.gate.rejected(&delivery.subject, &code) {
+                    // The sink is halted, which spends nobody's budget.
+                    return false;
+                }
                 so_far.attempts += 1;
-                let halted = self.gate.rejected(&delivery.subject, &code);
                 so_far.result = Err(Refusal {
                     reason: "rejected",
                     code,
                     fields,
                     action: action.to_owned(),
                 });
-                !halted
+                true
             }
         }
     }

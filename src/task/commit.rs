@@ -11,6 +11,7 @@ use prost::Message as _;
 
 use crate::event::Subject;
 use crate::ledger::{Batch, Cursor, Register, Store, StoreError, keys};
+use crate::time::Millis;
 
 /// What becomes durable together.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +53,7 @@ impl Commit for StoreCommit {
             changes.put(key, register.encode_to_vec());
         }
         for letter in &batch.closed {
-            if let Some((id, round)) = split_letter(letter) {
+            if let Some((id, round, _)) = split_letter(letter) {
                 changes.remove(keys::dead_letter(&self.sink, id, round));
             }
         }
@@ -77,14 +78,22 @@ pub(crate) async fn store_blocking<T: Send + 'static>(
     }
 }
 
-/// A letter's name in a register.
-pub(crate) fn letter_name(id: &str, round: u32) -> String {
-    format!("{id}:{round}")
+/// A letter's name in a register: what it is keyed by, and the time of the change that it holds.
+pub(crate) fn letter_name(id: &str, round: u32, known_time: Millis) -> String {
+    format!("{id}:{round}@{known_time}")
 }
 
-fn split_letter(letter: &str) -> Option<(&str, u32)> {
-    let (id, round) = letter.rsplit_once(':')?;
-    Some((id, round.parse().ok()?))
+/// What a letter's name says: id, round and time. A name without a time is older than anything.
+pub(crate) fn split_letter(letter: &str) -> Option<(&str, u32, Millis)> {
+    let (key, time) = letter.rsplit_once('@').unwrap_or((letter, "0"));
+    let (id, round) = key.rsplit_once(':')?;
+    Some((id, round.parse().ok()?, time.parse().ok()?))
+}
+
+/// Whether `letter` is one of `letters`, whatever times their names carry.
+pub(crate) fn names_one_of(letter: &str, letters: &[String]) -> bool {
+    let key = |name: &str| split_letter(name).map(|(id, round, _)| (id.to_owned(), round));
+    letters.iter().any(|other| key(other) == key(letter))
 }
 
 /// Registers acknowledged since the last commit, before which the store must not have them.
@@ -109,6 +118,13 @@ impl Overlay {
 
     pub(crate) fn close(&mut self, letters: Vec<String>) {
         self.closed.extend(letters);
+    }
+
+    /// Letters that were written again after they were closed: the next commit leaves them.
+    pub(crate) fn reopen(&mut self, letters: &[String]) {
+        let later = self.closed.split_off(self.closing.min(self.closed.len()));
+        let later = later.into_iter().filter(|one| !names_one_of(one, letters));
+        self.closed.extend(later);
     }
 
     pub(crate) fn len(&self) -> usize {

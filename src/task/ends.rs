@@ -3,7 +3,8 @@
 //! Guarantee (G4): a lane whose sink may still do something late keeps its records in flight, and
 //! its register out of the ledger, until its newest state was asserted once more.
 
-use super::lane::{Lane, Unsettled};
+use super::commit::{letter_name, names_one_of, split_letter};
+use super::lane::{ClockRules, Lane, Pending, Unsettled, covers};
 use super::sink_task::{LaneEvent, SinkTask};
 use super::turn::{Purpose, TurnEnd, reassert_after};
 use crate::event::Subject;
@@ -12,6 +13,8 @@ use crate::time::{Millis, until};
 
 /// Stands where a record has no offset of its own: a state that is asserted once more.
 pub(super) const NO_OFFSET: u64 = u64::MAX;
+/// So many earlier rounds' letters are closed with a redriven record.
+const ROUNDS: u32 = 16;
 
 impl SinkTask {
     pub(super) fn on_event(&mut self, event: LaneEvent) {
@@ -81,7 +84,7 @@ impl SinkTask {
             subject,
             purpose,
             records,
-            after,
+            mut after,
             asserted,
             attempted,
             ..
@@ -95,24 +98,26 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(&subject) else {
             return;
         };
-        if after.is_some() {
-            let closes = lane.letters();
-            lane.register.clone_from(&after);
+        let mut closes = own_letters(&records);
+        if let Some(after) = &mut after {
+            let (superseded, open) = lane.letters(purpose, &records, self.context.rules);
+            closes.extend(superseded);
+            after.letters = open;
+            lane.register = Some(after.clone());
             lane.asserted = asserted;
-            if self.context.courier.sink.declares().mode == Mode::Latest {
-                self.overlay.close(closes);
-            }
         }
-        let Some(Unsettled { due, offsets: held }) = &mut lane.unsettled else {
+        let Some(unsettled) = &mut lane.unsettled else {
             if let Some(after) = after {
                 lane.asserted = None;
                 self.overlay.put(subject, after);
             }
+            self.overlay.close(closes);
             self.finish(&offsets);
             return;
         };
-        let settles = after.is_some() && attempted.started >= *due;
-        held.extend(&offsets);
+        let settles = after.is_some() && attempted.started >= unsettled.due;
+        unsettled.offsets.extend(&offsets);
+        unsettled.closes.extend(closes);
         self.hold(&offsets);
         if settles {
             self.settle(&subject);
@@ -125,15 +130,14 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
-        let offsets = lane
-            .unsettled
-            .take()
-            .map(|unsettled| unsettled.offsets)
-            .unwrap_or_default();
+        let Unsettled {
+            offsets, closes, ..
+        } = lane.unsettled.take().unwrap_or_default();
         lane.asserted = None;
         if let Some(register) = lane.register.clone() {
             self.overlay.put(subject.clone(), register);
         }
+        self.overlay.close(closes);
         self.resting = self.resting.saturating_sub(offsets.len());
         for offset in offsets {
             self.tracker.complete(offset);
@@ -151,21 +155,37 @@ impl SinkTask {
             letters,
             ..
         } = end;
-        let offsets: Vec<u64> = records.iter().map(|pending| pending.offset).collect();
+        let offsets: Vec<u64> = records
+            .iter()
+            .map(|pending| pending.offset)
+            .filter(|offset| *offset != NO_OFFSET)
+            .collect();
         self.count("dead_lettered", &offsets);
-        if self.context.courier.sink.declares().mode == Mode::Latest
-            && let Some(lane) = self.lanes.get_mut(&subject)
-        {
+        self.overlay.reopen(&letters);
+        let Some(lane) = self.lanes.get_mut(&subject) else {
+            self.finish(&offsets);
+            return;
+        };
+        let latest = self.context.courier.sink.declares().mode == Mode::Latest;
+        if latest {
             let register = lane.register.get_or_insert_default();
-            register.letters.extend(letters);
+            let known = records.iter().map(|pending| pending.record.known_time());
+            register.newest = known.fold(register.newest, Millis::max);
+            register.letters.extend_from_slice(&letters);
             register.letters.sort_unstable();
             register.letters.dedup();
-            let register = register.clone();
-            if lane.unsettled.is_none() {
+        }
+        if let Some(unsettled) = &mut lane.unsettled {
+            // What was sent of it may still land: it is read again after a crash until then.
+            unsettled.closes.retain(|one| !names_one_of(one, &letters));
+            unsettled.offsets.extend(&offsets);
+            self.hold(&offsets);
+        } else {
+            if let Some(register) = lane.register.clone().filter(|_| latest) {
                 self.overlay.put(subject.clone(), register);
             }
+            self.finish(&offsets);
         }
-        self.finish(&offsets);
         if purpose == Purpose::Reassert {
             self.settle(&subject);
         }
@@ -227,12 +247,44 @@ impl TurnEnd {
 }
 
 impl Lane {
-    fn letters(&self) -> Vec<String> {
-        self.register
-            .as_ref()
-            .map(|register| register.letters.clone())
-            .unwrap_or_default()
+    /// The subject's dead letters: those that a delivery of `records` supersedes, and the others. A
+    /// late record supersedes nothing newer, and what is asserted once more nothing at all.
+    fn letters(
+        &self,
+        purpose: Purpose,
+        records: &[Pending],
+        rules: ClockRules,
+    ) -> (Vec<String>, Vec<String>) {
+        let letters = self.register.iter().flat_map(|register| &register.letters);
+        let covers = records.iter().map(|pending| covers(&pending.record, rules));
+        let covers = match purpose {
+            // A read is made after the newest time known of the subject, letters included.
+            Purpose::Answer => Millis::MAX,
+            Purpose::Apply => covers.max().unwrap_or_default(),
+            Purpose::Rows | Purpose::Reassert => Millis::MIN,
+        };
+        letters.cloned().partition(|letter| {
+            split_letter(letter).is_none_or(|(id, _, time)| {
+                let is_own = |pending: &Pending| pending.record.id == id;
+                time <= covers || (purpose == Purpose::Apply && records.iter().any(is_own))
+            })
+        })
     }
+}
+
+/// Letters that the delivered records may have from before: written by a process that ended
+/// before its commit, or closed by a redrive that ended between its two steps.
+fn own_letters(records: &[Pending]) -> Vec<String> {
+    let again = records
+        .iter()
+        .filter(|pending| pending.offset != NO_OFFSET)
+        .filter(|pending| pending.suspect || pending.record.round > 0);
+    again
+        .flat_map(|Pending { record, .. }| {
+            let rounds = record.round.saturating_sub(ROUNDS)..=record.round;
+            rounds.map(|round| letter_name(&record.id, round, record.known_time()))
+        })
+        .collect()
 }
 
 fn lane_is_idle(lane: Option<&Lane>) -> bool {

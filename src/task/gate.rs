@@ -104,18 +104,24 @@ impl Gate {
     pub fn accepted(&self) {
         let mut inner = self.inner();
         inner.rejections = 0;
-        if inner.halted.take().is_some() {
-            tracing::warn!(sink = self.sink, "the sink accepts records again");
-        }
+        self.goes_on(&mut inner);
         self.answered(&mut inner);
     }
 
+    fn goes_on(&self, inner: &mut Inner) {
+        if inner.halted.take().is_some() {
+            tracing::warn!(sink = self.sink, "the sink takes records again");
+        }
+    }
+
     /// The sink answered, and refused this record. Tells whether the sink is to be halted, in
-    /// which case the record is not dead-lettered.
+    /// which case the record is not dead-lettered. One that judges records again is not halted by
+    /// what was systemic before.
     pub fn rejected(&self, lane: &Subject, code: &str) -> bool {
         let mut inner = self.inner();
         inner.rejections = inner.rejections.saturating_add(1);
-        if inner.rejections < REJECTIONS && inner.halted.is_none() {
+        if inner.rejections < REJECTIONS {
+            self.goes_on(&mut inner);
             self.answered(&mut inner);
             return false;
         }
@@ -152,6 +158,22 @@ impl Gate {
                 "several subjects failed: the breaker is open"
             );
         }
+        if was_open {
+            // A probe failed: those who wait for its end look again when the next one is due.
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The sink answered, but did not take the record yet: it is there. A halt stays.
+    pub fn busy(&self, lane: &Subject) {
+        let now = self.clock.now();
+        let mut inner = self.inner();
+        if inner.halted.is_some() {
+            inner.breaker.failed(lane, Some(HALT), now);
+            self.changed.notify_waiters();
+        } else {
+            self.answered(&mut inner);
+        }
     }
 
     /// The sink asks for a pause.
@@ -170,6 +192,7 @@ impl Gate {
             tracing::error!(sink = self.sink, "the sink is halted: {sentence}");
             inner.halted = Some(sentence.to_owned());
         }
+        self.changed.notify_waiters();
     }
 
     /// Lets a halted or broken sink be tried at once.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::fence::{Fenced, fence};
-use crate::event::{Completeness, EventRecord, SubjectState};
+use crate::event::{Completeness, EventRecord, State, SubjectState};
 use crate::ledger::Register;
 use crate::sink::{Change, Current};
 use crate::time::Millis;
@@ -41,6 +41,8 @@ pub(crate) struct Pending {
     pub(crate) record: Arc<EventRecord>,
     /// Read again after an unclean stop: an earlier send may still land.
     pub(crate) suspect: bool,
+    /// It was alone in flight at so many unclean stops that it is not tried again.
+    pub(crate) kills: bool,
 }
 
 /// The newest state asserted at the sink, kept while it has to be asserted once more.
@@ -57,6 +59,8 @@ pub(crate) struct Unsettled {
     pub(crate) due: Millis,
     /// Offsets that stay in flight until then.
     pub(crate) offsets: Vec<u64>,
+    /// Dead letters that are closed with the register, then.
+    pub(crate) closes: Vec<String>,
 }
 
 /// Everything under way for one subject.
@@ -152,6 +156,45 @@ pub(crate) fn applied(
     }
 }
 
+/// Up to which time of a change the content of `record` is sure to hold it.
+pub(crate) fn covers(record: &EventRecord, rules: ClockRules) -> Millis {
+    let read = record.read_time.unwrap_or_default();
+    let known = record.known_time().saturating_sub(rules.skew);
+    known.max(read.saturating_sub(rules.settle))
+}
+
+/// What a subject is that Reltio does not know any more: what was said of its death stands, and an
+/// erasure above all, since only that takes the content out of the sinks.
+pub(crate) fn cause_of_death(
+    register: Option<&Register>,
+    records: &[Pending],
+    answer: SubjectState,
+) -> SubjectState {
+    if answer != SubjectState::Gone {
+        return answer;
+    }
+    let known = register.filter(|register| register.applied());
+    let known = known.and_then(|register| match register.state() {
+        State::Absorbed => Some(SubjectState::Absorbed {
+            by: Some(register.absorbed_by.clone()).filter(|by| !by.is_empty()),
+        }),
+        State::Removed => Some(SubjectState::Removed),
+        State::Erased => Some(SubjectState::Erased),
+        State::Unknown | State::Alive | State::Gone => None,
+    });
+    let mut told: Vec<&EventRecord> = records.iter().map(|pending| &*pending.record).collect();
+    told.sort_by_key(|record| record.known_time());
+    let told = told.into_iter().filter_map(|record| match record.state() {
+        State::Absorbed | State::Removed | State::Erased => record.subject_state(),
+        State::Unknown | State::Alive | State::Gone => None,
+    });
+    let mut causes: Vec<SubjectState> = known.into_iter().chain(told).collect();
+    if causes.contains(&SubjectState::Erased) {
+        return SubjectState::Erased;
+    }
+    causes.pop().unwrap_or(answer)
+}
+
 /// The register after a read, dated `date` by Reltio, answered `records`.
 pub(crate) fn answered(
     register: Option<&Register>,
@@ -164,7 +207,8 @@ pub(crate) fn answered(
     after.since = after.since.max(date.saturating_add(rules.margin));
     after.state = state.tag().into();
     after.absorbed_by = survivor(state);
-    after.stands_for = date;
+    // Never below what the target's guard has seen, or it would refuse what was read as stale.
+    after.stands_for = date.max(after.stands_for);
     after.lacks = 0;
     after.observed = true;
     after.letters = Vec::new();

@@ -8,16 +8,15 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use prost::Message as _;
 
-use super::attempt::Refusal;
 use super::commit::store_blocking;
 use super::ends::NO_OFFSET;
 use super::fence::Fenced;
 use super::lane::{self, Lane, Pending};
-use super::progress::KILLS;
+use super::progress::note;
 use super::sink_task::{LaneEvent, SinkTask, TaskError};
 use super::turn::{Purpose, Turn, refusal_without_send};
 use crate::event::{EventRecord, Kind, Subject};
-use crate::ledger::{Batch, Register, Store, StoreError, keys};
+use crate::ledger::{Register, StoreError, keys};
 use crate::log::LogRecord;
 use crate::sink::Mode;
 use crate::time::{Millis, until};
@@ -42,16 +41,13 @@ impl SinkTask {
             self.bytes += size;
             let subject = record.subject_key();
             let suspect = offset < self.beginning.suspect_below;
+            let kills = careful && self.note(offset).await?;
             let pending = Pending {
                 offset,
                 record: record.into(),
                 suspect,
+                kills,
             };
-            if careful && kills(self.attempts_key(offset), &self.context.store).await? {
-                let refusal = refusal_without_send("kills_the_process", "unclean_stops");
-                self.refuse(subject, pending, refusal);
-                continue;
-            }
             self.lane(&subject)?.queue.push_back(pending);
             self.step(&subject);
         }
@@ -70,8 +66,13 @@ impl SinkTask {
             || (kind != Kind::Other && sink.wants(&record.subject_key(), &record.object_type, kind))
     }
 
-    fn attempts_key(&self, offset: u64) -> Vec<u8> {
-        keys::attempts(self.context.courier.sink.name(), self.partition, offset)
+    /// Notes a record that is tried by itself; tells whether it is what stops the process.
+    async fn note(&mut self, offset: u64) -> Result<bool, StoreError> {
+        let last = self.noted.replace(offset);
+        let (store, partition) = (Arc::clone(&self.context.store), self.partition);
+        let sink = self.context.courier.sink.name().to_owned();
+        let key = move |offset| keys::attempts(&sink, partition, offset);
+        store_blocking(move || note(store.as_ref(), key, offset, last)).await
     }
 
     /// The subject's lane, with what the ledger has of it.
@@ -116,6 +117,10 @@ impl SinkTask {
                 self.rest(subject);
                 return;
             };
+            if head.kills {
+                self.refuse_head(subject, "kills_the_process", "unclean_stops");
+                return;
+            }
             let (offset, record) = (head.offset, Arc::clone(&head.record));
             let fenced = lane.fence(&record, self.context.rules);
             if fenced == Fenced::Ask && self.context.golden.is_some() {
@@ -152,13 +157,14 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
-        let Some(pending) = lane.queue.pop_front() else {
+        let Some(record) = lane.queue.front().map(|head| Arc::clone(&head.record)) else {
             return;
         };
-        let record = Arc::clone(&pending.record);
         let Some(state) = record.subject_state() else {
-            let refusal = refusal_without_send("unreadable", "no_object");
-            self.refuse(subject.clone(), pending, refusal);
+            self.refuse_head(subject, "unreadable", "no_object");
+            return;
+        };
+        let Some(pending) = lane.queue.pop_front() else {
             return;
         };
         let rules = self.context.rules;
@@ -184,18 +190,17 @@ impl SinkTask {
 
     /// Keeps the head's row at a history sink; the current table is not touched.
     fn keep_rows(&mut self, subject: &Subject) {
-        let Some(pending) = self
-            .lanes
-            .get_mut(subject)
-            .and_then(|lane| lane.queue.pop_front())
-        else {
+        let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
-        if lane::change(&pending.record).is_none() {
-            self.complete(pending.offset, "stale");
-            self.step(subject);
+        let head = lane.queue.front();
+        if head.is_some_and(|head| lane::change(&head.record).is_none()) {
+            self.refuse_head(subject, "unreadable", "no_object");
             return;
         }
+        let Some(pending) = lane.queue.pop_front() else {
+            return;
+        };
         self.turn(Turn {
             subject: subject.clone(),
             purpose: Purpose::Rows,
@@ -216,11 +221,16 @@ impl SinkTask {
         }));
     }
 
-    /// Dead-letters a record without sending it.
-    fn refuse(&mut self, subject: Subject, pending: Pending, refusal: Refusal) {
-        if let Some(lane) = self.lanes.get_mut(&subject) {
-            lane.busy = true;
-        }
+    /// Dead-letters the head without sending it.
+    fn refuse_head(&mut self, subject: &Subject, reason: &'static str, code: &str) {
+        let Some(lane) = self.lanes.get_mut(subject) else {
+            return;
+        };
+        let Some(pending) = lane.queue.pop_front() else {
+            return;
+        };
+        lane.busy = true;
+        let (subject, refusal) = (subject.clone(), refusal_without_send(reason, code));
         let context = self.context.clone();
         self.turning += 1;
         self.work.push(Box::pin(async move {
@@ -279,6 +289,7 @@ impl SinkTask {
             offset: NO_OFFSET,
             record: asserted.record,
             suspect: false,
+            kills: false,
         };
         self.turn(Turn {
             subject: subject.clone(),
@@ -294,18 +305,6 @@ fn lane_has_payload(lane: &Lane) -> bool {
     lane.register
         .as_ref()
         .is_some_and(|register| !register.observed)
-}
-
-/// Notes an attempt before it is made; tells whether the record stopped the process too often.
-async fn kills(key: Vec<u8>, store: &Arc<dyn Store>) -> Result<bool, StoreError> {
-    let known = store.get(&key)?;
-    let text = known.and_then(|value| String::from_utf8(value).ok());
-    let before: u32 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
-    let mut batch = Batch::default();
-    batch.put(key, before.saturating_add(1).to_string().into_bytes());
-    let store = Arc::clone(store);
-    store_blocking(move || store.commit(batch)).await?;
-    Ok(before >= KILLS)
 }
 
 fn later(now: Millis, then: Millis, event: LaneEvent) -> BoxFuture<'static, LaneEvent> {

@@ -5,14 +5,17 @@
 
 use prost::Message as _;
 
-use crate::ledger::{Cursor, Store, StoreError, keys};
+use crate::ledger::{Batch, Cursor, Store, StoreError, keys};
+use crate::log::OffsetRange;
 
 /// How far beyond what was read the durable `reached` is set.
 pub(crate) const WINDOW: u64 = 10_000;
 /// After so many unclean starts without progress, records go one at a time and noted.
 const CAREFUL: u32 = 3;
 /// A record that was alone in flight at so many unclean stops is what stops the process.
-pub(crate) const KILLS: u32 = 3;
+const KILLS: u32 = 3;
+/// Notes looked at in one go.
+const NOTES: usize = 1000;
 
 /// A task's beginning.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +29,12 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// What the cursor says; a new group begins at the log's start.
-    pub(crate) fn of(cursor: Option<&Cursor>, log_start: u64) -> Self {
+    /// What the cursor says; a new group begins at the log's start. What the log does not hold yet
+    /// was never handed to a lane, and where nothing was, no record can have stopped the process.
+    pub(crate) fn of(cursor: Option<&Cursor>, log: OffsetRange) -> Self {
         match cursor {
             None => Self {
-                position: log_start,
+                position: log.start,
                 suspect_below: 0,
                 restarts: 0,
             },
@@ -39,9 +43,14 @@ impl Beginning {
                 suspect_below: 0,
                 restarts: 0,
             },
+            Some(cursor) if log.end <= cursor.position => Self {
+                position: cursor.position,
+                suspect_below: 0,
+                restarts: 0,
+            },
             Some(cursor) => Self {
                 position: cursor.position,
-                suspect_below: cursor.reached,
+                suspect_below: cursor.reached.min(log.end),
                 restarts: cursor.restarts.saturating_add(1),
             },
         }
@@ -71,6 +80,48 @@ pub(crate) fn load(
         })
 }
 
+/// Notes that the record at `offset` is tried by itself, before it is; `last` had its end. Tells
+/// whether the record was alone at the end of the process too often. Blocks on the disk.
+pub(crate) fn note(
+    store: &dyn Store,
+    key: impl Fn(u64) -> Vec<u8>,
+    offset: u64,
+    last: Option<u64>,
+) -> Result<bool, StoreError> {
+    let known = store.get(&key(offset))?;
+    let text = known.and_then(|value| String::from_utf8(value).ok());
+    let before: u32 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
+    let mut batch = Batch::default();
+    if let Some(last) = last {
+        batch.remove(key(last));
+    }
+    let now = before.saturating_add(1).to_string();
+    batch.put(key(offset), now.into_bytes());
+    store.commit(batch)?;
+    Ok(before >= KILLS)
+}
+
+/// Forgets the notes of records below `position`: they had their end. Blocks on the disk.
+pub(crate) fn forget(store: &dyn Store, prefix: &[u8], position: u64) -> Result<(), StoreError> {
+    loop {
+        let page = store.scan(prefix, None, NOTES)?;
+        let mut batch = Batch::default();
+        for (key, _) in &page {
+            let offset = key
+                .last_chunk()
+                .map_or(0, |offset| u64::from_be_bytes(*offset));
+            if offset < position {
+                batch.remove(key.clone());
+            }
+        }
+        let whole = page.len() == NOTES && batch.changes.len() == NOTES;
+        store.commit(batch)?;
+        if !whole {
+            return Ok(());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +134,15 @@ mod tests {
             reached: 90,
             restarts: 0,
         };
-        assert_eq!(Beginning::of(Some(&cursor), 0).suspect_below, 0);
+        let log = |end| OffsetRange { start: 3, end };
+        assert_eq!(Beginning::of(Some(&cursor), log(200)).suspect_below, 0);
         cursor.clean = false;
-        let unclean = Beginning::of(Some(&cursor), 0);
+        let unclean = Beginning::of(Some(&cursor), log(200));
         assert_eq!((unclean.suspect_below, unclean.restarts), (90, 1));
         assert!(!unclean.careful());
-        assert_eq!(Beginning::of(None, 3).position, 3);
+        assert_eq!(Beginning::of(Some(&cursor), log(20)).suspect_below, 20);
+        let idle = Beginning::of(Some(&cursor), log(5));
+        assert_eq!((idle.suspect_below, idle.restarts), (0, 0));
+        assert_eq!(Beginning::of(None, log(200)).position, 3);
     }
 }

@@ -120,6 +120,8 @@ pub struct SinkTask {
     pub(super) unsettled: HashSet<Subject>,
     pub(super) resting: usize,
     pub(super) beginning: Beginning,
+    /// The record that was noted last, because it is tried by itself.
+    pub(super) noted: Option<u64>,
     pub(super) started: Millis,
     pub(super) stopping: bool,
     pub(super) turns: u64,
@@ -166,7 +168,7 @@ impl SinkTask {
     ) -> Result<Self, TaskError> {
         let range = context.log.range(partition);
         let cursor = progress::load(context.store.as_ref(), group, partition)?;
-        let beginning = Beginning::of(cursor.as_ref(), range.start);
+        let beginning = Beginning::of(cursor.as_ref(), range);
         let asked = beginning.position;
         if (asked < range.start && !settings.detach) || asked > range.end {
             let (start, end) = (range.start, range.end);
@@ -193,6 +195,7 @@ impl SinkTask {
             unsettled: HashSet::new(),
             resting: 0,
             beginning,
+            noted: None,
             started,
             stopping: false,
             turns: 0,
@@ -223,6 +226,9 @@ impl SinkTask {
         let first = self.cursor(false);
         self.reached = first.reached;
         self.committer.commit(self.overlay.begin(first)).await?;
+        let prefix = keys::attempts_of(self.context.courier.sink.name(), self.partition);
+        let (store, position) = (Arc::clone(&self.context.store), self.committed);
+        store_blocking(move || progress::forget(store.as_ref(), &prefix, position)).await?;
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = UnderWay::default();

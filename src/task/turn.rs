@@ -97,7 +97,7 @@ impl Context {
         let purpose = Purpose::Answer;
         match self.read(&subject).await {
             Ok(answer) => {
-                let state = state_of(&answer);
+                let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
                 let current = Current {
@@ -243,9 +243,11 @@ impl Context {
             .map(|pending| letter(sink, pending, refusal, attempted))
             .collect();
         crate::dead_letter::write(&self.store, &letters).await;
-        letters
+        records
             .iter()
-            .map(|letter| letter_name(&letter.id, letter.round))
+            .map(|Pending { record, .. }| {
+                letter_name(&record.id, record.round, record.known_time())
+            })
             .collect()
     }
 }

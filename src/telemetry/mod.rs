@@ -54,6 +54,7 @@ mod tests {
         metrics.webhook("s", true, 200);
         metrics.source_delay("s", 1.0);
         metrics.latency("k", 1.0);
+        metrics.batch("k", 3);
         metrics.lag("g", 0, 3);
         metrics.dead_letter_depth("k", 2);
         metrics.sink_state("k", 0);
@@ -63,7 +64,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 11, "{text}");
+        assert_eq!(names.len(), 12, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

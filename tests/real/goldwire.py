@@ -38,6 +38,9 @@ def kafka_source(
                 "sasl.username": kafka.USER,
                 "sasl.password": password,
                 "ssl.ca.location": str(broker.ca),
+                # The group gives a killed member's partitions away after this; 6 s is the least.
+                "session.timeout.ms": "6000",
+                "heartbeat.interval.ms": "1500",
             },
         }
     }
@@ -100,9 +103,12 @@ class Goldwire:
         wait_for(f"goldwire's /livez (start {self.starts})", 60, self._up)
 
     def _up(self) -> bool:
+        self._expect_alive()
+        return self.is_live()
+
+    def _expect_alive(self) -> None:
         if self.process is not None and not self.process.is_alive():
             expect(False, f"goldwire ended by itself: {self.process.tail()}")
-        return self.is_live()
 
     def is_live(self) -> bool:
         """Whether /livez answers 200."""
@@ -156,9 +162,11 @@ class Goldwire:
         """Waits until source, inbox and every sink have nothing left, twice in a row."""
         groups = [group, *(f"{self.app}.{sink}" for sink in self.sinks)]
         quiet = 0
+        lags: dict[str, float] = {}
 
         def idle() -> bool:
-            nonlocal quiet
+            nonlocal quiet, lags
+            self._expect_alive()
             lags = self.lags()
             done = all(lags.get(name, 1) == 0 for name in groups)
             done = done and lags.get(f"{self.app}.inbox", 0) == 0
@@ -166,7 +174,7 @@ class Goldwire:
             # The gauges are set once a second: for longer than that, nothing may be left.
             return quiet >= 8
 
-        wait_for(f"all lags to be 0 (last seen {self.lags()})", seconds, idle, every=0.5)
+        wait_for(lambda: f"all lags to be 0 (last seen: {lags})", seconds, idle, every=0.5)
 
 
 def version() -> str:

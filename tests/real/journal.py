@@ -1,9 +1,9 @@
-"""Reads goldwire's event log on disk while goldwire is dead: which source records are durable.
+"""Reads goldwire's event log on disk from outside: which source records are durable.
 
 The layout is that of `src/log/journal` (format 1): per partition a folder of segments named by
 their first offset; a segment is a header and frames; a frame is marker, length, crc32c, first
 offset, count, time, and records with their lengths. What follows the first frame that is not whole
-is the torn tail of a crash, which was never acknowledged.
+is being written or the torn tail of a crash: it was not acknowledged yet.
 """
 
 from __future__ import annotations
@@ -74,13 +74,19 @@ class Journal:
         self.folder = folder
         self.read: dict[Path, int] = {}
         self.durable: dict[tuple[str, str, int], set[int]] = {}
+        self.below: dict[tuple[str, str, int], int] = {}
 
-    def durable_offsets(self, source: str, topic: str, partition: int) -> set[int]:
-        """Offsets of a source's partition that are in the log."""
-        return self.durable.get((source, topic, partition), set())
+    def durable_below(self, source: str, topic: str, partition: int) -> int:
+        """The first offset of a source's partition that is not in the log."""
+        name = (source, topic, partition)
+        offsets, below = self.durable.get(name, set()), self.below.get(name, 0)
+        while below in offsets:
+            below += 1
+        self.below[name] = below
+        return below
 
     def look(self) -> None:
-        """Reads what was added since the last look. goldwire must not run."""
+        """Reads what was added since the last look. goldwire may run meanwhile."""
         for segment in sorted(self.folder.glob("*/*.log")):
             with segment.open("rb") as file:
                 file.seek(self.read.get(segment, HEADER))
@@ -95,8 +101,7 @@ class Journal:
             if not any(marker):
                 return at
             rest = data[at + 8 : at + 12] + data[at + 16 : end]
-            # The checksum in Python costs a microsecond a byte: for the frames at the end only,
-            # where a crash can have torn one.
+            # The checksum is slow in Python: for the frames at the end only, where one can be torn.
             if end > len(data) or (end + (1 << 17) > len(data) and crc32c(rest) != crc):
                 return at
             self._records(data[at + FRAME.size : end], count)

@@ -27,15 +27,18 @@ def expect(truth: object, sentence: str) -> None:
         raise Failed(sentence)
 
 
-def wait_for(what: str, seconds: float, probe: Callable[[], T], every: float = 0.2) -> T:
-    """Calls `probe` until it answers something true; fails after `seconds`."""
+def wait_for(
+    what: str | Callable[[], str], seconds: float, probe: Callable[[], T], every: float = 0.2
+) -> T:
+    """Calls `probe` until it answers something true; fails after `seconds` with `what` was missed."""
     end = time.monotonic() + seconds
     while True:
         answer = probe()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise Failed(f"waited {seconds:.0f} s in vain for {what}")
+            missed = what if isinstance(what, str) else what()
+            raise Failed(f"waited {seconds:.0f} s in vain for {missed}")
         time.sleep(every)
 
 
@@ -65,6 +68,8 @@ class Process:
 
     def __init__(self, name: str, command: list[str], log: Path, **options: object) -> None:
         self.name, self.log = name, log
+        # Whatever becomes of the suite, nothing outlives it.
+        command = ["setpriv", "--pdeathsig", "KILL", *command]
         with log.open("ab") as sink:
             self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, **options

@@ -69,7 +69,7 @@ def main(names: list[str]) -> int:
         print("0 passed, 1 failed")
         return 1
     chosen = {name: run for name, run in SCENARIOS.items() if not names or name in names}
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM"))
     folder = Path(tempfile.mkdtemp(prefix="goldwire-real-"))
     # PostgreSQL's user has to pass through it.
     folder.chmod(0o755)
@@ -84,6 +84,9 @@ def main(names: list[str]) -> int:
                 failed += 1
     except (Failed, KeyboardInterrupt, SystemExit) as stop:
         print(f"stopped: {stop}", flush=True)
+        failed = len(chosen) - passed
+    except Exception:  # noqa: BLE001: the last line counts, whatever happened
+        traceback.print_exc()
         failed = len(chosen) - passed
     finally:
         Process.stop_all()

@@ -32,7 +32,7 @@ class Postgres:
             user = pwd.getpwnam("postgres")
             os.chown(folder, user.pw_uid, user.pw_gid)
             self.prefix = [shutil.which("setpriv") or "setpriv", "--reuid=postgres",
-                           "--regid=postgres", "--init-groups"]  # fmt: skip
+                           "--regid=postgres", "--init-groups", "--pdeathsig", "KILL"]  # fmt: skip
         secret = folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
@@ -70,7 +70,8 @@ class Postgres:
     def connect(self, database: str) -> psycopg2.extensions.connection:
         """A connection to a database."""
         return psycopg2.connect(
-            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database,
+            connect_timeout=10, options="-c statement_timeout=60000",
         )
 
     def create(self, database: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 
-from lib import ROOT, expect
+from lib import ROOT, Failed, Process, expect, wait_for
 from servers import Servers
 
+# `cargo test --workspace` builds the same program: it is used if it is there.
+BUILD = ["cargo", "test", "--workspace", "--test", "it", "--no-run"]
+PROGRAM = re.compile(r"Executable tests/it/main\.rs \((.+)\)")
 RESULT = re.compile(r"test result: (\w+)\. (\d+) passed; (\d+) failed")
 
 
@@ -25,18 +27,25 @@ def group(servers: Servers) -> str:
 
 def ignored_tests(servers: Servers, names: str, environment: dict[str, str]) -> str:
     """Runs the ignored tests of these names with a server; there has to be one at least."""
-    log = servers.folder / f"cargo-{names.strip(':')}.log"
-    words = ["cargo", "test", "--test", "it", "--", "--ignored", names]
-    with log.open("wb") as out:
-        code = subprocess.run(
-            words, cwd=ROOT, env={**os.environ, **environment}, stdout=out,
-            stderr=subprocess.STDOUT, timeout=1800, check=False,
-        ).returncode  # fmt: skip
-    text = log.read_text(errors="replace")
-    failed = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.MULTILINE)
-    expect(code == 0, f"{' '.join(words)} ended with {code}: {failed or text[-600:]}")
+    plain = names.strip(":")
+    built = to_end(servers, f"build-{plain}", BUILD, {}, 1200)
+    program = PROGRAM.search(built)
+    if program is None:
+        raise Failed(f"`{' '.join(BUILD)}` names no program: {built[-600:]}")
+    words = [str(ROOT / program[1]), "--ignored", names]
+    text = to_end(servers, f"test-{plain}", words, environment, 300)
     found = RESULT.search(text)
-    expect(found, "no test result was printed")
     passed = int(found[2]) if found else 0
     expect(passed > 0, f"no test is named `{names}`")
     return f"{passed} tests passed"
+
+
+def to_end(servers: Servers, name: str, words: list[str], environment: dict[str, str], seconds: float) -> str:
+    """Runs a program to its end, and gives what it printed; fails with it."""
+    log = servers.folder / f"{name}.log"
+    process = Process(name, words, log, cwd=ROOT, env={**os.environ, **environment})
+    wait_for(f"{words[0]} to end", seconds, lambda: not process.is_alive())
+    code, text = process.stop(), log.read_text(errors="replace")
+    failed = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.MULTILINE)
+    expect(code == 0, f"{name} ended with {code}: {failed or text[-600:]}")
+    return text

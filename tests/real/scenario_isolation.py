@@ -23,7 +23,7 @@ def run(servers: Servers) -> str:
     events = load(11, 5_000, EVENTS, 0, 0)
     servers.kafka.create_topic(TOPIC, PARTITIONS)
     sender = TopicSender(servers.kafka, TOPIC, PARTITIONS, events.topic, 1_000_000)
-    sender.start()
+    sender.release().start()
     sender.join(300)
     expect(not sender.errors and not sender.is_alive(), f"the records were not taken: {sender.errors[:1]}")
     return "; ".join(one(servers, events, mode) for mode in ("refuse", "mute"))

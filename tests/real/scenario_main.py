@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import warehouse
 import watcher
-from generator import load
+from confluent_kafka import Consumer, TopicPartition
+from generator import Load, load
 from goldwire import SOURCE, Goldwire, kafka_source, webhooks
-from journal import Journal
 from lib import Process, expect, wait_for
 from send import HookSender, TopicSender
 from servers import Servers
+from watcher import Watched, Watcher
 
 SEED = 20260301
-SUBJECTS, EVENTS, STANDARD, RELTIO = 5_000, 100_000, 3_000, 40
+SUBJECTS, EVENTS, STANDARD, RELTIO = 5_000, 100_000, 3_000, 200
 PARTITIONS, KILLS, BROKER_AFTER = 6, 10, 5
 TOPIC, GROUP, DATABASE = "reltio.acme.main", "crm-sync-main", "main"
-# What is sent takes about as long as the kills: a second and a half of work between two of them.
-RATE, HOOK_RATE = 2_500, 60.0
-
-
-@dataclass
-class Kills:
-    """What was found after the kills."""
-
-    done: int = 0
-    checked: int = 0
+# A kill costs about eight seconds, most of them until the group gives the partitions away: what is
+# sent takes about as long as all the kills.
+RATE, HOOK_RATE, OPENSSL_RATE = 1_000, 30.0, 2.0
+LONGEST_WORK = 2.0
 
 
 def run(servers: Servers) -> str:
@@ -37,108 +32,151 @@ def run(servers: Servers) -> str:
     folder = servers.folder / "main"
     events = load(SEED, SUBJECTS, EVENTS, STANDARD, RELTIO)
     servers.kafka.create_topic(TOPIC, PARTITIONS)
-    sink = {"warehouse": {"warehouse": {"url": servers.postgres.create(DATABASE)}}}
+    lake = folder / "lake.db"
+    sinks = {
+        "warehouse": {"warehouse": {"url": servers.postgres.create(DATABASE)}},
+        "lake": {"warehouse": {"url": f"sqlite:{lake}"}},
+    }
     sources = {SOURCE: kafka_source(servers.kafka, TOPIC, GROUP), **webhooks()}
-    goldwire = Goldwire(folder, "main", sources, sink, servers.certificates)
+    goldwire = Goldwire(folder, "main", sources, sinks, servers.certificates)
+    watched = Watched(servers.kafka.plain, GROUP, TOPIC, PARTITIONS, SOURCE, folder / "data" / "log")
     goldwire.start()
-    watched = folder / "committed.jsonl"
-    watch = start_watcher(servers, watched)
-    senders = [
-        TopicSender(servers.kafka, TOPIC, PARTITIONS, events.topic, RATE),
+    seen = folder / "committed.jsonl"
+    watch = start_watcher(watched, seen)
+    topic = TopicSender(servers.kafka, TOPIC, PARTITIONS, events.topic, RATE)
+    hooks = [
         HookSender("standard", goldwire.webhook_port, servers.certificates.ca, events.standard, HOOK_RATE),
-        HookSender("reltio", goldwire.webhook_port, servers.certificates.ca, events.reltio, 1.0),
+        HookSender("reltio", goldwire.webhook_port, servers.certificates.ca, events.reltio, OPENSSL_RATE),
     ]
-    for sender in senders:
+    for sender in [topic, *hooks]:
         sender.start()
-    kills = kill_again_and_again(servers, goldwire, folder)
-    for sender in senders:
-        sender.join(900)
+    checked = kill_again_and_again(servers, goldwire, Watcher(watched), topic)
+    topic.release()
+    for sender in [topic, *hooks]:
+        sender.join(300)
         expect(not sender.is_alive(), f"{type(sender).__name__} did not come to its end")
         expect(not sender.errors, f"{type(sender).__name__}: {sender.errors[:2]}")
-    goldwire.wait_idle(GROUP, 600)
+    goldwire.wait_idle(GROUP, 300)
+    expect(watch.is_alive(), f"the watcher ended: {watch.tail()}")
     watch.stop()
     letters = goldwire.metric("goldwire_dead_letter_depth")
     expect(letters == 0, f"{letters:.0f} dead letters, and no event was bad")
     lag = servers.kafka.group_lag(GROUP)
     expect(len(lag) == PARTITIONS and not any(lag.values()), f"kafka-consumer-groups shows lag {lag}")
-    offsets_only_grow(watched)
+    looks = check_watched(seen)
     code = goldwire.stop()
     expect(code == 0, f"goldwire stopped with exit code {code}")
-    compared = warehouse.compare(
-        "warehouse", events.truth, *warehouse.postgres_rows(servers.postgres, DATABASE)
-    )
-    hooks = sum(sender.accepted for sender in senders[1:])
-    retried = sum(sender.refused for sender in senders[1:])
+    compared = check_sinks(servers, watched, events, lake)
+    accepted = sum(sender.accepted for sender in hooks)
+    retried = sum(sender.refused for sender in hooks)
     return (
-        f"{len(events.topic)} records over SASL_SSL and {hooks} signed webhooks over HTTPS "
-        f"({retried} sent again), {kills.done} kills, 1 broker restart; {kills.checked} committed "
-        f"offsets found in the event log after kills; kafka-consumer-groups: lag 0; {compared}"
+        f"{len(events.topic)} records over SASL_SSL and {accepted} signed webhooks over HTTPS "
+        f"({retried} sent again), {KILLS} kills, 1 broker restart; {checked} records below the "
+        f"committed offsets found in the event log after the kills, {looks} looks meanwhile; "
+        f"kafka-consumer-groups: lag 0; {compared}"
     )
 
 
-def start_watcher(servers: Servers, file: Path) -> Process:
+def start_watcher(watched: Watched, file: Path) -> Process:
     """Watches the committed offsets from a process of its own."""
-    script = Path(watcher.__file__)
-    words = [sys.executable, str(script), servers.kafka.plain, GROUP, TOPIC, str(PARTITIONS), str(file)]
-    return Process("watcher", words, servers.folder / "watcher.log")
+    words = [watched.bootstrap, watched.group, watched.topic, str(watched.partitions),
+             watched.source, str(watched.log), str(file)]  # fmt: skip
+    script = str(Path(watcher.__file__))
+    return Process("watcher", [sys.executable, script, *words], file.with_name("watcher.log"))
 
 
-def kill_again_and_again(servers: Servers, goldwire: Goldwire, folder: Path) -> Kills:
-    """Kills goldwire while it works, and looks each time whether it had promised too much."""
-    kills = Kills()
-    asks = watcher.client(servers.kafka.plain, GROUP)
-    journal = Journal(folder / "data" / "log")
+def kill_again_and_again(
+    servers: Servers, goldwire: Goldwire, asks: Watcher, sender: TopicSender
+) -> int:
+    """Kills goldwire while it works, and looks each time whether it had promised too much (G1).
+    How many records it had promised by the last kill."""
+    rng = random.Random(SEED)
     total = 0
-    for number in range(KILLS):
-        before = total
-
-        def moved(before: int = before) -> bool:
-            seen = watcher.committed(asks, TOPIC, PARTITIONS)
-            return sum(max(offset, 0) for offset in seen.values()) > before
-
-        wait_for("goldwire to commit something new", 120, moved)
-        time.sleep(1.5)
+    for kill in range(1, KILLS + 1):
+        wait_moved(asks, total)
+        time.sleep(rng.uniform(0, LONGEST_WORK))
+        expect(sender.sent < EVENTS, "everything was sent before the last kill")
         goldwire.kill()
-        kills.done += 1
-        committed = watcher.committed(asks, TOPIC, PARTITIONS)
-        kills.checked = is_durable(journal, committed, number + 1)
-        total = sum(max(offset, 0) for offset in committed.values())
-        if number + 1 == BROKER_AFTER:
-            goldwire.start()
-            servers.kafka.stop()
-            time.sleep(3)
-            expect(goldwire.is_live(), "goldwire is not live while the broker is away")
-            servers.kafka.start()
-        else:
-            goldwire.start()
-    asks.close()
-    return kills
+        seen = wait_for("the committed offsets", 60, asks.look)
+        # Every event of this load can be decoded, so that dead letters excuse nothing.
+        expect(not seen.broken(), f"after kill {kill}: {'; '.join(seen.broken())}")
+        total = sum(seen.committed.values())
+        goldwire.start()
+        if kill == BROKER_AFTER:
+            wait_moved(asks, total)
+            restart_broker(servers, goldwire)
+            total = sum(wait_for("the committed offsets", 60, asks.committed).values())
+    return total
 
 
-def is_durable(journal: Journal, committed: dict[int, int], kill: int) -> int:
-    """G1: what lies below a committed offset is in the event log. Every event of this load is
-    decodable, so that dead letters excuse nothing."""
-    journal.look()
-    checked = 0
-    for partition, offset in committed.items():
-        durable = journal.durable_offsets(SOURCE, TOPIC, partition)
-        missing = set(range(max(offset, 0))) - durable
-        expect(
-            not missing,
-            f"after kill {kill}: partition {partition} is committed to {offset}, but "
-            f"{len(missing)} records below are not in the event log: {sorted(missing)[:3]}",
-        )
-        checked += max(offset, 0)
-    return checked
+def wait_moved(asks: Watcher, before: int) -> None:
+    """Waits until goldwire has committed more than `before` records."""
+
+    def moved() -> bool:
+        return sum((asks.committed() or {}).values()) > before
+
+    wait_for("goldwire to commit something new", 120, moved, every=0.05)
 
 
-def offsets_only_grow(file: Path) -> None:
-    """G2, seen from outside: committed offsets never go back."""
+def restart_broker(servers: Servers, goldwire: Goldwire) -> None:
+    """The broker goes and comes back while goldwire works."""
+    servers.kafka.stop()
+    time.sleep(3)
+    expect(goldwire.is_live(), "goldwire is not live while the broker is away")
+    servers.kafka.start()
+
+
+def check_watched(file: Path) -> int:
+    """G1 and G2, seen from outside ten times a second: what is committed is in the event log, and
+    committed offsets never go back. How often it was looked."""
     last: dict[int, int] = {}
     rows = watcher.observations(file)
-    expect(len(rows) > 20, f"the watcher saw only {len(rows)} states")
+    expect(len(rows) > 100, f"the watcher saw only {len(rows)} states")
     for row in rows:
-        for partition, offset in row.items():
-            known = last.get(partition, -1)
+        expect(not row.broken(), "; ".join(row.broken()))
+        for partition, offset in row.committed.items():
+            known = last.get(partition, 0)
             expect(offset >= known, f"partition {partition} went back from {known} to {offset}")
             last[partition] = offset
+    return len(rows)
+
+
+def check_sinks(servers: Servers, watched: Watched, events: Load, lake: Path) -> str:
+    """Each sink equals the truth, and has every record below the committed offsets (G2)."""
+    asks = Watcher(watched)
+    committed = wait_for("the committed offsets", 60, asks.committed)
+    promised = read_topic(watched, committed)
+    tables = {
+        "PostgreSQL": warehouse.postgres_rows(servers.postgres, DATABASE),
+        "SQLite": warehouse.sqlite_rows(lake),
+    }
+    said = []
+    for name, (current, history) in tables.items():
+        newest, rows = {row[0]: row[2] for row in current}, set(history)
+        for uri, version, commit_time in promised:
+            expect(newest.get(uri, -1) >= version, f"{name}: {uri} is older than version {version}")
+            expect((uri, version, commit_time) in rows, f"{name}: {uri}@{version} is no history row")
+        said.append(f"{name}: {warehouse.compare(name, events.truth, current, history)}")
+    return f"{len(promised)} committed records are at both sinks; {', '.join(said)}"
+
+
+def read_topic(watched: Watched, until: dict[int, int]) -> list[tuple[str, int, int]]:
+    """Subject, version and commit time of every record of the topic below these offsets."""
+    consumer = Consumer({
+        "bootstrap.servers": watched.bootstrap, "group.id": "goldwire-tests-reader",
+        "enable.auto.commit": False, "log_level": 0,
+    })  # fmt: skip
+    consumer.assign([TopicPartition(watched.topic, of, 0) for of in until])
+    found: list[tuple[str, int, int]] = []
+    end, wanted = time.monotonic() + 120, sum(until.values())
+    while len(found) < wanted:
+        expect(time.monotonic() < end, f"read only {len(found)} of {wanted} records of the topic")
+        for record in consumer.consume(5_000, timeout=1):
+            if record.error() is None and record.offset() < until[record.partition()]:
+                headers = {name: value.decode() for name, value in record.headers()}
+                found.append((
+                    headers["sourceObjectUri"], int(headers["objectVersion"]),
+                    int(headers["commitTime"]),
+                ))  # fmt: skip
+    consumer.close()
+    return found

@@ -21,7 +21,7 @@ def run(servers: Servers) -> str:
     events = load(7, 50, 400, 0, 0)
     servers.kafka.create_topic(TOPIC, 2)
     sender = TopicSender(servers.kafka, TOPIC, 2, events.topic, 10_000)
-    sender.start()
+    sender.release().start()
     sender.join(60)
     expect(not sender.errors and not sender.is_alive(), f"the records were not taken: {sender.errors[:1]}")
     sink = {"warehouse": {"warehouse": {"url": servers.postgres.create(DATABASE)}}}

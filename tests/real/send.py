@@ -21,12 +21,16 @@ from lib import Failed
 
 
 class TopicSender(threading.Thread):
-    """Produces events at a steady rate, over SASL_SSL; the broker may go away meanwhile."""
+    """Produces events at a steady rate, over SASL_SSL; the broker may go away meanwhile.
+
+    The last tenth is held back until `release`, so that there is something to do until then.
+    """
 
     def __init__(self, broker: kafka.Kafka, topic: str, partitions: int, events: list[Event], rate: int) -> None:
         super().__init__(daemon=True)
         self.topic, self.partitions, self.events, self.rate = topic, partitions, events, rate
         self.sent = 0
+        self.released = threading.Event()
         self.errors: list[str] = []
         self.producer = Producer(
             {
@@ -45,8 +49,11 @@ class TopicSender(threading.Thread):
 
     def run(self) -> None:
         """Sends everything and waits for the broker's acknowledgements."""
-        began = time.monotonic()
+        began, held = time.monotonic(), len(self.events) * 9 // 10
         for number, event in enumerate(self.events):
+            if number == held:
+                self.producer.flush(60)
+                self.released.wait(600)
             # A partition that has nothing to do with the subject: order is not to be relied upon.
             self._produce(event, number % self.partitions)
             self.sent = number + 1
@@ -55,6 +62,11 @@ class TopicSender(threading.Thread):
                 self.producer.poll(ahead)
         if self.producer.flush(300) > 0:
             self.errors.append("not every record was acknowledged")
+
+    def release(self) -> TopicSender:
+        """Sends the rest too."""
+        self.released.set()
+        return self
 
     def _produce(self, event: Event, partition: int) -> None:
         headers = list(event.headers().items())

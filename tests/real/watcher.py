@@ -1,7 +1,9 @@
-"""Watches a consumer group's committed offsets from outside, with a client that is not goldwire's.
+"""Watches a consumer group's committed offsets from outside, with a client that is not goldwire's,
+and goldwire's event log on disk: what is committed has to be there already (G1).
 
-A process of its own: `watcher.py BOOTSTRAP GROUP TOPIC PARTITIONS FILE` appends a line of JSON,
-`[time, {partition: offset}]`, ten times a second, until it is told to stop.
+A process of its own: `watcher.py BOOTSTRAP GROUP TOPIC PARTITIONS SOURCE LOG FILE` appends a line of
+JSON, `[time, {partition: committed}, {partition: durable}]`, ten times a second, until it is told to
+stop. Offsets are asked before the log is read, so that what was committed was durable before.
 """
 
 from __future__ import annotations
@@ -10,42 +12,107 @@ import json
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from journal import Journal
 
-def client(bootstrap: str, group: str) -> Consumer:
-    """A client that asks about the group and never joins it."""
-    return Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
-
-
-def committed(consumer: Consumer, topic: str, partitions: int) -> dict[int, int]:
-    """Committed offsets by partition; -1 where there is none."""
-    asked = [TopicPartition(topic, partition) for partition in range(partitions)]
-    return {of.partition: max(of.offset, -1) for of in consumer.committed(asked, timeout=10)}
+EVERY = 0.1
 
 
-def watch(bootstrap: str, group: str, topic: str, partitions: int, file: Path) -> None:
+@dataclass(frozen=True)
+class Watched:
+    """A group on a topic, and the event log of who reads it."""
+
+    bootstrap: str
+    group: str
+    topic: str
+    partitions: int
+    source: str
+    log: Path
+
+    def client(self) -> Consumer:
+        """A client that asks about the group and never joins it."""
+        return Consumer({
+            "bootstrap.servers": self.bootstrap, "group.id": self.group,
+            "enable.auto.commit": False, "log_level": 0,
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Committed and durable positions by partition, in this order."""
+
+    committed: dict[int, int]
+    durable: dict[int, int]
+
+    def broken(self) -> list[str]:
+        """Partitions that are committed further than the event log reaches."""
+        return [
+            f"partition {partition} is committed to {offset}, but record {self.durable[partition]} "
+            "is not in the event log"
+            for partition, offset in self.committed.items()
+            if offset > self.durable[partition]
+        ]
+
+
+class Watcher:
+    """Looks from outside, again and again."""
+
+    def __init__(self, watched: Watched) -> None:
+        self.watched = watched
+        self.consumer = watched.client()
+        self.journal = Journal(watched.log)
+
+    def committed(self) -> dict[int, int] | None:
+        """Committed offsets by partition, 0 where there is none; nothing if the broker is away."""
+        topic = self.watched.topic
+        asked = [TopicPartition(topic, partition) for partition in range(self.watched.partitions)]
+        try:
+            answer = self.consumer.committed(asked, timeout=5)
+        except KafkaException:
+            return None
+        if any(of.error for of in answer):
+            return None
+        return {of.partition: max(of.offset, 0) for of in answer}
+
+    def look(self) -> Seen | None:
+        """What is committed now, and durable since then at the latest."""
+        committed = self.committed()
+        if committed is None:
+            return None
+        self.journal.look()
+        source, topic = self.watched.source, self.watched.topic
+        return Seen(
+            committed, {of: self.journal.durable_below(source, topic, of) for of in committed}
+        )
+
+
+def watch(watched: Watched, file: Path) -> None:
     """Writes what is seen until the process is ended."""
-    consumer = client(bootstrap, group)
+    watcher = Watcher(watched)
     with file.open("a") as out:
         while True:
-            try:
-                seen = committed(consumer, topic, partitions)
-                out.write(json.dumps([time.time(), seen]) + "\n")
+            began = time.time()
+            seen = watcher.look()
+            if seen is not None:
+                out.write(json.dumps([began, seen.committed, seen.durable]) + "\n")
                 out.flush()
-            except KafkaException:
-                pass  # the broker is away for a moment
-            time.sleep(0.1)
+            time.sleep(max(0.0, began + EVERY - time.time()))
 
 
-def observations(file: Path) -> list[dict[int, int]]:
+def observations(file: Path) -> list[Seen]:
     """What was written, in order."""
-    rows = (json.loads(line) for line in file.read_text().splitlines())
-    return [{int(partition): offset for partition, offset in seen.items()} for _, seen in rows]
+    # The last line may be half of one.
+    lines = file.read_text().rpartition("\n")[0].splitlines()
+    rows = [json.loads(line) for line in lines]
+    numbered = lambda of: {int(partition): offset for partition, offset in of.items()}  # noqa: E731
+    return [Seen(numbered(committed), numbered(durable)) for _, committed, durable in rows]
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    watch(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))
+    bootstrap, group, topic, partitions, source, log, file = sys.argv[1:]
+    watch(Watched(bootstrap, group, topic, int(partitions), source, Path(log)), Path(file))

@@ -107,6 +107,21 @@ fn the_subscription_of_int_004_is_taken_as_it_stands() {
 }
 
 #[test]
+fn the_example_of_int_004_is_valid() {
+    let text = include_str!("../../../docs/int-004.yaml");
+    let env = |name: &str| match name {
+        "SALESFORCE_URL" => Some("https://example.my.salesforce.com".to_owned()),
+        "WAREHOUSE_URL" => Some("postgres://u:p@h/d".to_owned()),
+        "GOLDWIRE_DATA" => None,
+        _ => Some("value".to_owned()),
+    };
+    let config = config::parse(text, &env).unwrap();
+    let crm = config.sinks["crm"].salesforce.as_ref().unwrap();
+    assert_eq!(crm.event_types, ["MERGE", "UPDATE"]);
+    assert_eq!(crm.crosswalk_source, "SFDC_CONTACT");
+}
+
+#[test]
 fn three_mistakes_are_three_messages_with_path_value_and_remedy() {
     let text = FULL
         .replace("login_url: https", "login_url: http")

@@ -16,7 +16,7 @@ use super::tenant::person;
 
 const A: &str = "entities/a";
 
-fn busy() -> SinkError {
+pub(super) fn busy() -> SinkError {
     SinkError::Retryable {
         code: "LOCKED".to_owned(),
         ambiguous: false,
@@ -24,7 +24,7 @@ fn busy() -> SinkError {
     }
 }
 
-fn unreachable() -> SinkError {
+pub(super) fn unreachable() -> SinkError {
     SinkError::Retryable {
         code: "connect".to_owned(),
         ambiguous: false,
@@ -32,7 +32,7 @@ fn unreachable() -> SinkError {
     }
 }
 
-fn rejected() -> SinkError {
+pub(super) fn rejected() -> SinkError {
     SinkError::Rejected {
         code: "STRING_TOO_LONG".to_owned(),
         fields: vec!["LastName".to_owned()],
@@ -40,7 +40,7 @@ fn rejected() -> SinkError {
     }
 }
 
-fn person_at(rig: &Rig, uri: &str, version: i64) {
+pub(super) fn person_at(rig: &Rig, uri: &str, version: i64) {
     let object = person(uri, &format!("v{version}"));
     rig.tenant.lives(uri, &object);
     rig.changed(at(version, version * 10_000), &object);

@@ -2,7 +2,11 @@
 //! fence, ledger, dead letters. Sources, sinks and Reltio are scripted; everything between is the
 //! program's own.
 
+mod careful;
 mod delivery;
+mod detach;
+mod letters;
+mod outage;
 mod rig;
 mod scripted;
 mod semantics;

@@ -117,7 +117,16 @@ impl Rig {
         self.run(Arc::new(sink))
     }
 
+    /// Starts a task for `sink` that may lose its place in the log.
+    pub(super) fn detaching(&self, sink: Scripted) -> Running {
+        self.run_with(Arc::new(sink), true)
+    }
+
     fn run(&self, sink: Arc<Scripted>) -> Running {
+        self.run_with(sink, false)
+    }
+
+    fn run_with(&self, sink: Arc<Scripted>, detach: bool) -> Running {
         let name = goldwire::sink::Sink::name(sink.as_ref()).to_owned();
         let retry = Retry {
             attempts: 5,
@@ -150,7 +159,7 @@ impl Rig {
             commit_interval: Duration::from_millis(100),
             commit_records: 1000,
             drain_timeout: Duration::from_secs(5),
-            detach: false,
+            detach,
         };
         let task = SinkTask::new(context, &group, 0, settings, committer).unwrap();
         let (status, stop) = (task.status(), CancellationToken::new());

@@ -1,0 +1,76 @@
+//! Which record stops the process, after several unclean stops; and what is not suspected.
+
+use std::time::Duration;
+
+use goldwire::ledger::keys;
+use goldwire::sink::SinkError;
+
+use super::delivery::person_at;
+use super::rig::Rig;
+
+const A: &str = "entities/a";
+
+fn notes(rig: &Rig) -> usize {
+    let prefix = keys::attempts_of("crm", 0);
+    rig.store.scan(&prefix, None, 100).unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_stops_the_process_takes_no_other_into_dead_letters() {
+    let rig = Rig::new();
+    let mut running = rig.latest("crm");
+    running.sink.answers(|delivery| {
+        (delivery.subject.uri() == A).then(|| {
+            // Stands for a process that dies in the middle of the send.
+            Err(SinkError::Throttled {
+                code: "dies".to_owned(),
+                pause: Duration::from_hours(24),
+            })
+        })
+    });
+    for before in 0..3 {
+        person_at(&rig, &format!("entities/{before}"), 1);
+    }
+    person_at(&rig, A, 1);
+    person_at(&rig, "entities/after", 1);
+    for _ in 0..32 {
+        // Too short for a commit: the records before it are read again at each start.
+        rig.pass(50).await;
+        running = rig.restart(running, false).await;
+    }
+    rig.caught_up(&running).await;
+    let letters = rig.letters("crm");
+    let of: Vec<&str> = letters
+        .iter()
+        .map(|letter| letter.subject.as_str())
+        .collect();
+    assert_eq!(of, [A]);
+    assert_eq!(running.sink.holds("entities/after").unwrap(), "v1");
+
+    // Its letter is closed by a newer version like any other's, and no note of it stays.
+    running.sink.answers(|_| None);
+    person_at(&rig, A, 2);
+    rig.caught_up(&running).await;
+    assert!(rig.letters("crm").is_empty());
+    let running = rig.restart(running, true).await;
+    rig.caught_up(&running).await;
+    rig.pass(100).await;
+    assert_eq!(notes(&rig), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unclean_stops_with_nothing_to_do_make_nothing_suspect() {
+    let rig = Rig::new();
+    let mut running = rig.latest("crm");
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    for _ in 0..6 {
+        running = rig.restart(running, false).await;
+        rig.pass(1000).await;
+    }
+    for subject in 0..50 {
+        person_at(&rig, &format!("entities/{subject}"), 1);
+    }
+    rig.caught_up(&running).await;
+    assert_eq!(notes(&rig), 0, "records were tried one at a time");
+}

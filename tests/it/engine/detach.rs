@@ -1,0 +1,45 @@
+//! A log that goes on without a sink (`on_full: detach`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use goldwire::ledger::keys;
+use goldwire::sink::{Mode, SinkError};
+
+use super::rig::{Rig, at};
+use super::scripted::Scripted;
+use super::tenant::person;
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_detached_sink_is_marked_as_gapped_and_goes_on_after_the_gap() {
+    let rig = Rig::new();
+    let running = rig.detaching(Scripted::new("lake", Mode::Latest, None));
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    running.sink.answers(move |_| {
+        is_down.load(Ordering::Relaxed).then(|| {
+            let code = "connect".to_owned();
+            Err(SinkError::Retryable {
+                code,
+                ambiguous: false,
+                outage: true,
+            })
+        })
+    });
+    let uri = |subject: u32| format!("entities/{subject}");
+    for subject in 0..2000 {
+        rig.changed(at(1, 0), &person(&uri(subject), "Ann"));
+    }
+    rig.pass(10_000).await;
+    assert!(rig.log.range(0).end == 2000 && running.status.borrow().position == 0);
+    rig.log.trim(&[1500]).await.unwrap();
+    down.store(false, Ordering::Relaxed);
+    rig.caught_up(&running).await;
+
+    let gap = rig.store.get(&keys::gap("app.lake", 0)).unwrap();
+    assert_eq!(gap, Some(b"1500".to_vec()), "the group is marked");
+    let held = |subject| running.sink.holds(&uri(subject)).is_some();
+    assert!(held(0), "what was read before the gap is delivered");
+    assert!(!held(1400), "what lay in the gap is lost, and said to be");
+    assert!(held(1500) && held(1999));
+}

@@ -1,0 +1,157 @@
+//! When a dead letter is closed, and when it must not be.
+
+use std::time::Duration;
+
+use goldwire::event::EventRecord;
+use goldwire::sink::{Delivery, Mode, SinkError};
+use prost::Message as _;
+use serde_json::json;
+
+use super::delivery::{person_at, rejected};
+use super::rig::{Rig, at, unversioned};
+use super::scripted::Scripted;
+use super::tenant::person;
+
+const A: &str = "entities/a";
+
+fn version(delivery: &Delivery) -> Option<i64> {
+    delivery.current.as_ref()?.version
+}
+
+fn versions(rig: &Rig) -> Vec<Option<i64>> {
+    let letters = rig.letters("crm");
+    letters.iter().map(|letter| letter.version).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_late_older_version_closes_no_newer_letter() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running
+        .sink
+        .answers(|delivery| (version(delivery) == Some(3)).then(|| Err(rejected())));
+    for version in [1, 3, 2] {
+        person_at(&rig, A, version);
+        rig.caught_up(&running).await;
+    }
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
+    assert_eq!(versions(&rig), [Some(3)], "v2 says nothing of v3");
+
+    person_at(&rig, A, 4);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v4");
+    assert!(rig.letters("crm").is_empty(), "superseded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_what_is_asserted_once_more_closes_no_newer_letter() {
+    let rig = Rig::new();
+    let running = rig.sink(Scripted::new(
+        "crm",
+        Mode::Latest,
+        Some(Duration::from_mins(10)),
+    ));
+    let mut first = true;
+    running.sink.answers(move |delivery| {
+        let timeout = SinkError::Retryable {
+            code: "timeout".to_owned(),
+            ambiguous: true,
+            outage: true,
+        };
+        if std::mem::take(&mut first) {
+            return Some(Err(timeout));
+        }
+        (version(delivery) == Some(2)).then(|| Err(rejected()))
+    });
+    person_at(&rig, A, 1);
+    rig.pass(5000).await;
+    person_at(&rig, A, 2);
+    rig.pass(5000).await;
+    assert_eq!(versions(&rig), [Some(2)]);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+    assert_eq!(versions(&rig), [Some(2)], "v2 has no other outcome");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_what_was_sent_without_an_end_stays_in_flight_with_its_letter() {
+    let rig = Rig::new();
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    running.sink.answers(|_| {
+        Some(Err(SinkError::Retryable {
+            code: "timeout".to_owned(),
+            ambiguous: true,
+            outage: false,
+        }))
+    });
+    person_at(&rig, A, 1);
+    rig.pass(120_000).await;
+    assert_eq!(versions(&rig), [Some(1)]);
+    assert_eq!(running.status.borrow().position, 0, "it may still land");
+    rig.caught_up(&running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_letter_from_before_a_crash_is_closed_when_its_record_is_delivered() {
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let running = rig.sink(Scripted::new("crm", mode, None));
+        running.sink.answers(|_| Some(Err(rejected())));
+        rig.pass(1).await;
+        person_at(&rig, A, 1);
+        while rig.letters("crm").is_empty() {
+            rig.pass(1).await;
+        }
+        assert_eq!(running.status.borrow().position, 0, "not committed yet");
+        running.sink.answers(|_| None);
+        let running = rig.restart(running, false).await;
+        rig.caught_up(&running).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "v1");
+        assert!(rig.letters("crm").is_empty(), "{mode:?}: it was delivered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_a_redrive_that_ended_between_its_steps_leaves_no_letter_once_delivered() {
+    let rig = Rig::new();
+    let running = rig.sink(Scripted::new("crm", Mode::History, None));
+    running.sink.answers(|_| Some(Err(rejected())));
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    let letter = rig.letters("crm").remove(0);
+    running.sink.answers(|_| None);
+    let mut record = EventRecord::decode(letter.original).unwrap();
+    record.round = 1;
+    record.sink = "crm".to_owned();
+    let again = vec![record.encode_to_vec().into()];
+    rig.log.append(0, again).await.unwrap();
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.rows().len(), 1);
+    assert!(rig.letters("crm").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_that_is_answered_by_a_read_is_still_an_erasure() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    rig.pass(60_000).await;
+    rig.tenant.removed(A);
+    let body = json!({ "type": "ENTITY_REMOVED_GDPR", "object": { "uri": A } });
+    rig.send("ENTITY_REMOVED_GDPR", A, unversioned(60_000), &body);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "erased");
+
+    // A late copy is asked: nothing is there, and why is known.
+    rig.changed(unversioned(20_000), &person(A, "Late"));
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "erased");
+
+    let born_again = person(A, "Born again");
+    rig.tenant.lives(A, &born_again);
+    rig.changed(at(1, 120_000), &born_again);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "Born again");
+}
