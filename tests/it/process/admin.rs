@@ -25,11 +25,19 @@ async fn letters_are_listed_and_redriven_while_the_process_runs() {
     let listed = running.command(&["dlq", "list"]).await;
     assert_eq!(listed.code, 0, "{}", listed.err);
     assert!(listed.out.starts_with("lake/"), "{}", listed.out);
-    assert!(listed.out.contains("  rejected  SQLITE_1811  entities/refused  "));
+    assert!(
+        listed
+            .out
+            .contains("  rejected  SQLITE_1811  entities/refused  ")
+    );
     assert!(listed.out.ends_with("open: lake 1\n"), "{}", listed.out);
     execute(&lake, "DROP TRIGGER refuse").await;
     let redriven = running.command(&["dlq", "redrive", "--all"]).await;
-    assert_eq!(redriven.out, "1 redriven\n  1 rejected\n", "{}", redriven.err);
+    assert_eq!(
+        redriven.out, "1 redriven\n  1 rejected\n",
+        "{}",
+        redriven.err
+    );
     arrives(dir.path(), &sent).await;
     assert_eq!(running.command(&["dlq", "list"]).await.out, "open: none\n");
     assert_eq!(running.command(&["check", "--live"]).await.code, 0);
@@ -46,7 +54,11 @@ async fn g6_while_its_sink_is_down_a_process_is_live_and_takes_webhooks() {
     let config = dir.path().join("goldwire.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     // What waits for the sink is not to hold up the end of the test.
-    std::fs::write(&config, text.replace("drain_timeout: 20s", "drain_timeout: 1s")).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("drain_timeout: 20s", "drain_timeout: 1s"),
+    )
+    .unwrap();
     let running = Running::start(dir.path()).await;
     let sender = Sender::to(running.webhooks);
     for number in 0..20 {

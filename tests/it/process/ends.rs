@@ -65,5 +65,8 @@ async fn g1_g5_killed_again_and_again_everything_answered_arrives_once() {
     let said = running.stop().await;
     // What was cut off was not answered, but may have been stored: nothing else is there.
     let rows: BTreeSet<_> = history(dir.path()).await.into_iter().collect();
-    assert!(rows.difference(&taken).all(|row| again.contains(row)), "{said}");
+    assert!(
+        rows.difference(&taken).all(|row| again.contains(row)),
+        "{said}"
+    );
 }

@@ -31,7 +31,10 @@ async fn a_second_process_on_one_data_directory_is_refused_and_the_first_goes_on
     let dir = folder();
     let running = Running::start(dir.path()).await;
     let said = refusal(dir.path()).await;
-    assert!(said.contains("is in use by another process; stop it"), "{said}");
+    assert!(
+        said.contains("is in use by another process; stop it"),
+        "{said}"
+    );
     let sender = Sender::to(running.webhooks);
     arrives(dir.path(), &sender.good("entities/first").await).await;
     running.stop().await;
@@ -47,7 +50,10 @@ async fn a_store_of_a_newer_format_is_refused() {
     store.commit(batch).unwrap();
     drop(store);
     let said = refusal(dir.path()).await;
-    assert!(said.contains("has format 99, and this version knows"), "{said}");
+    assert!(
+        said.contains("has format 99, and this version knows"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +66,10 @@ async fn a_log_of_a_newer_format_is_refused() {
     identity["format"] = 99.into();
     std::fs::write(&path, identity.to_string()).unwrap();
     let said = refusal(dir.path()).await;
-    assert!(said.contains("has format 99, and this version knows"), "{said}");
+    assert!(
+        said.contains("has format 99, and this version knows"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

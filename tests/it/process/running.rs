@@ -189,8 +189,11 @@ impl Running {
     pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let (_, text) = self.get("/metrics").await;
         let mut series = text.lines().filter(|line| {
-            let labels = labels.iter().map(|(key, value)| format!("{key}=\"{value}\""));
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+            let labels = labels
+                .iter()
+                .map(|(key, value)| format!("{key}=\"{value}\""));
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{'))
                 && labels.into_iter().all(|label| line.contains(&label))
         });
         let value = series.next().and_then(|line| line.rsplit(' ').next());

@@ -53,9 +53,9 @@ impl Sender {
         let key = Key::new(scheme, &Secret::new(secret)).unwrap();
         let headers = sign(scheme, &key, "", 0, &body);
         let request = self.unsigned(body);
-        headers
-            .into_iter()
-            .fold(request, |request, (name, value)| request.header(name, value))
+        headers.into_iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        })
     }
 
     /// Sends a signed request; the status, or nothing if there was no answer.
