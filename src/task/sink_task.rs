@@ -300,7 +300,12 @@ impl SinkTask {
         if under_way.reading.is_none() && self.room() {
             under_way.reading = Some(self.read());
         }
-        if under_way.committing.is_none() && self.overlay.len() >= self.settings.commit_records {
+        // What was tried by itself and had its end is not to be suspected at the next start.
+        let cleared = self.beginning.careful()
+            && self.committed < self.beginning.suspect_below
+            && self.tracker.committable() > self.committed;
+        let due = cleared || self.overlay.len() >= self.settings.commit_records;
+        if under_way.committing.is_none() && due {
             under_way.committing = Some(self.commit(false));
         }
     }

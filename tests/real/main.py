@@ -22,6 +22,7 @@ from servers import Servers
 SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "group": scenario_cargo.group,
     "warehouse": scenario_cargo.warehouse,
+    "disk": scenario_cargo.disk,
     "password": scenario_password.run,
     "main": scenario_main.run,
     "isolation": scenario_isolation.run,

@@ -1,4 +1,4 @@
-"""goldwire's own tests that need a server: the warehouse's on PostgreSQL, the Kafka source's."""
+"""goldwire's own tests that need a server, or root: PostgreSQL, Kafka, a full disk."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def warehouse(servers: Servers) -> str:
 def group(servers: Servers) -> str:
     """The tests in `kafka_real`."""
     return ignored_tests(servers, "kafka_real::", {"GOLDWIRE_TEST_KAFKA": servers.kafka.plain})
+
+
+def disk(servers: Servers) -> str:
+    """The tests in `tmpfs`, which mount one of 64 MiB."""
+    expect(os.geteuid() == 0, "only root can mount a tmpfs; run the suite as root")
+    return ignored_tests(servers, "tmpfs::", {})
 
 
 def ignored_tests(servers: Servers, names: str, environment: dict[str, str]) -> str:
