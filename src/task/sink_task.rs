@@ -20,7 +20,7 @@ use super::commit::{Commit, Overlay, store_blocking};
 use super::lane::Lane;
 use super::progress::{self, Beginning, WINDOW};
 use super::tracker::Tracker;
-use super::turn::{Context, TurnEnd};
+use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
 use crate::ledger::{Batch, Cursor, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
@@ -33,6 +33,8 @@ const READ: ReadLimit = ReadLimit {
     records: 500,
     bytes: 4 << 20,
 };
+/// A read that the file system failed is repeated after this.
+const AGAIN: Duration = Duration::from_secs(1);
 /// What one read may go beyond the room there was.
 const MARGIN: u64 = 500;
 
@@ -125,6 +127,7 @@ pub struct SinkTask {
     committer: Arc<dyn Commit>,
     committed: u64,
     reached: u64,
+    commit_failed: bool,
     status: tokio::sync::watch::Sender<TaskStatus>,
 }
 
@@ -197,6 +200,7 @@ impl SinkTask {
             committer,
             committed: asked,
             reached: 0,
+            commit_failed: false,
             status: tokio::sync::watch::Sender::new(TaskStatus {
                 position: asked,
                 ..TaskStatus::default()
@@ -292,9 +296,19 @@ impl SinkTask {
         if under_way.reading.is_none() && self.room() {
             under_way.reading = Some(self.read());
         }
-        if under_way.committing.is_none() && self.overlay.len() >= self.settings.commit_records {
+        let due = self.overlay.len() >= self.settings.commit_records || self.is_at_its_reach();
+        if under_way.committing.is_none() && due && !self.commit_failed {
             under_way.committing = Some(self.commit(false));
         }
+    }
+
+    /// Whether records are left that an earlier process may have sent, and whose sends may land.
+    fn has_suspects(&self) -> bool {
+        let now = self.context.courier.clock.now();
+        reassert_after(&self.context.courier).is_some_and(|wait| {
+            now < self.started.saturating_add(wait)
+                && self.tracker.committable() < self.beginning.suspect_below
+        })
     }
 
     fn is_drained(&self, under_way: &UnderWay) -> bool {
@@ -306,7 +320,7 @@ impl SinkTask {
         if self.turning > 0 {
             tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
         }
-        let clean = self.turning == 0 && self.unsettled.is_empty();
+        let clean = self.turning == 0 && self.unsettled.is_empty() && !self.has_suspects();
         let (position, reached, result) = self.commit(clean).await;
         self.on_committed(position, reached, result.clone());
         self.publish();
@@ -342,14 +356,23 @@ impl SinkTask {
             ..READ
         };
         Box::pin(async move {
-            log.wait(partition, from).await;
-            log.read(partition, from, limit).await
+            loop {
+                log.wait(partition, from).await;
+                match log.read(partition, from, limit).await {
+                    Err(error @ LogError::Io(_)) => {
+                        tracing::error!(partition, "{error}; will be read again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    read => return read,
+                }
+            }
         })
     }
 
     fn cursor(&self, clean: bool) -> Cursor {
         let position = self.tracker.committable();
-        let moved = position > self.beginning.position;
+        // What is stopped in order was not stopped by a record.
+        let moved = position > self.beginning.position || (self.stopping && self.turning == 0);
         let reached = self.tracker.reached().saturating_add(WINDOW);
         Cursor {
             position,
@@ -362,7 +385,12 @@ impl SinkTask {
     fn has_progress(&self) -> bool {
         self.overlay.len() > 0
             || self.tracker.committable() > self.committed
-            || self.reached.saturating_sub(self.tracker.reached()) < WINDOW / 2
+            || self.is_at_its_reach()
+    }
+
+    /// Whether reading will soon stop at the durable `reached`.
+    fn is_at_its_reach(&self) -> bool {
+        self.reached.saturating_sub(self.tracker.reached()) < WINDOW / 2
     }
 
     fn commit(&mut self, clean: bool) -> Committing {
@@ -381,9 +409,13 @@ impl SinkTask {
                 self.overlay.committed();
                 self.committed = position;
                 self.reached = reached;
+                self.commit_failed = false;
             }
             // The next tick carries it again; nothing was taken as stored.
-            Err(error) => tracing::error!(task = ?self, "the commit failed: {error}"),
+            Err(error) => {
+                self.commit_failed = true;
+                tracing::error!(task = ?self, "the commit failed: {error}");
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod careful;
 mod delivery;
+mod files;
+mod flaky;
 mod letters;
 mod outage;
 mod rig;
