@@ -215,8 +215,22 @@ impl IngestTask {
         });
     }
 
+    /// What is in flight goes on while the source takes the positions, which may last.
     async fn commit_positions(&mut self, positions: &[(i32, u64)]) {
-        match self.source.commit(positions).await {
+        let mut ended = Vec::new();
+        let result = {
+            let mut commit = self.source.commit(positions);
+            loop {
+                tokio::select! {
+                    result = &mut commit => break result,
+                    Some(done) = self.work.next() => ended.push(done),
+                }
+            }
+        };
+        for done in &ended {
+            self.on_done(done);
+        }
+        match result {
             Ok(()) => {
                 for (partition, position) in positions {
                     if let Some(assigned) = self.partitions.get_mut(partition) {

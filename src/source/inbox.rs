@@ -30,6 +30,7 @@ pub struct InboxSource {
     committed: u64,
     buffer: VecDeque<LogRecord>,
     announced: bool,
+    halted: bool,
 }
 
 impl InboxSource {
@@ -63,6 +64,7 @@ impl InboxSource {
             committed: position,
             buffer,
             announced: false,
+            halted: false,
         })
     }
 }
@@ -93,6 +95,13 @@ pub enum InboxError {
     Log(#[from] LogError),
 }
 
+impl InboxSource {
+    fn halt(&mut self, sentence: String) -> SourceEvent {
+        self.halted = true;
+        SourceEvent::Halted(sentence)
+    }
+}
+
 #[async_trait]
 impl Source for InboxSource {
     fn name(&self) -> &str {
@@ -106,7 +115,8 @@ impl Source for InboxSource {
                 partitions: vec![0],
             };
         }
-        if !room {
+        // Once halted, nothing is read: a position must not pass what could not be (G2).
+        if !room || self.halted {
             return std::future::pending().await;
         }
         while self.buffer.is_empty() {
@@ -122,7 +132,7 @@ impl Source for InboxSource {
                     tracing::error!("the inbox cannot be read: {error}; will be read again");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 }
-                Err(error) => return SourceEvent::Halted(error.to_string()),
+                Err(error) => return self.halt(error.to_string()),
             }
         }
         let Some(LogRecord { offset, bytes }) = self.buffer.pop_front() else {
@@ -135,8 +145,9 @@ impl Source for InboxSource {
                 origin.offset = i64::try_from(offset).unwrap_or(i64::MAX);
                 SourceEvent::Record(Box::new(record))
             }
-            Err(error) => SourceEvent::Halted(format!(
-                "the inbox holds at offset {offset} a record that this version cannot read: {error}"
+            Err(error) => self.halt(format!(
+                "the inbox holds at offset {offset} a record that this version cannot read: \
+                 {error}; run the version that wrote it"
             )),
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod breaker;
+mod checkpoint;
 pub mod commit;
 mod ends;
 pub mod fence;

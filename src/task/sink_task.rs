@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::commit::{Commit, Overlay, store_blocking};
 use super::lane::Lane;
-use super::progress::{self, Beginning, WINDOW};
+use super::progress::{self, Beginning};
 use super::tracker::Tracker;
-use super::turn::{Context, TurnEnd};
+use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
-use crate::ledger::{Batch, Cursor, StoreError, keys};
+use crate::ledger::{Batch, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
 use crate::time::Millis;
 
@@ -33,6 +33,8 @@ const READ: ReadLimit = ReadLimit {
     records: 500,
     bytes: 4 << 20,
 };
+/// A read that the file system failed is repeated after this.
+const AGAIN: Duration = Duration::from_secs(1);
 /// What one read may go beyond the room there was.
 const MARGIN: u64 = 500;
 
@@ -126,12 +128,12 @@ pub struct SinkTask {
     pub(super) stopping: bool,
     pub(super) turns: u64,
     pub(super) turning: usize,
-    committer: Arc<dyn Commit>,
-    committed: u64,
+    pub(super) committer: Arc<dyn Commit>,
+    pub(super) committed: u64,
     /// The last commit failed, which was told.
-    failing: bool,
-    reached: u64,
-    status: tokio::sync::watch::Sender<TaskStatus>,
+    pub(super) failing: bool,
+    pub(super) reached: u64,
+    pub(super) status: tokio::sync::watch::Sender<TaskStatus>,
 }
 
 impl std::fmt::Debug for SinkTask {
@@ -144,7 +146,7 @@ impl std::fmt::Debug for SinkTask {
 }
 
 type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
-type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
+pub(super) type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
 
 /// What the loop waits for besides its lanes.
 #[derive(Default)]
@@ -304,10 +306,20 @@ impl SinkTask {
         let cleared = self.beginning.careful()
             && self.committed < self.beginning.suspect_below
             && self.tracker.committable() > self.committed;
-        let due = cleared || self.overlay.len() >= self.settings.commit_records;
-        if under_way.committing.is_none() && due {
+        let many = self.overlay.len() >= self.settings.commit_records;
+        let due = many || cleared || self.is_at_its_reach();
+        if under_way.committing.is_none() && due && !self.failing {
             under_way.committing = Some(self.commit(false));
         }
+    }
+
+    /// Whether records are left that an earlier process may have sent, and whose sends may land.
+    fn has_suspects(&self) -> bool {
+        let now = self.context.courier.clock.now();
+        reassert_after(&self.context.courier).is_some_and(|wait| {
+            now < self.started.saturating_add(wait)
+                && self.tracker.committable() < self.beginning.suspect_below
+        })
     }
 
     fn is_drained(&self, under_way: &UnderWay) -> bool {
@@ -319,7 +331,7 @@ impl SinkTask {
         if self.turning > 0 {
             tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
         }
-        let clean = self.turning == 0 && self.unsettled.is_empty();
+        let clean = self.turning == 0 && self.unsettled.is_empty() && !self.has_suspects();
         let (position, reached, result) = self.commit(clean).await;
         self.on_committed(position, reached, result.clone());
         self.publish();
@@ -342,7 +354,7 @@ impl SinkTask {
     }
 
     /// Records in flight that do not only wait to be asserted once more.
-    fn moving(&self) -> usize {
+    pub(super) fn moving(&self) -> usize {
         self.tracker.in_flight().saturating_sub(self.resting)
     }
 
@@ -359,70 +371,17 @@ impl SinkTask {
             ..READ
         };
         Box::pin(async move {
-            log.wait(partition, from).await;
-            log.read(partition, from, limit).await
-        })
-    }
-
-    fn cursor(&self, clean: bool) -> Cursor {
-        let position = self.tracker.committable();
-        let moved = position > self.beginning.position;
-        let reached = self.tracker.reached().saturating_add(WINDOW);
-        Cursor {
-            position,
-            clean,
-            reached: reached.max(self.beginning.suspect_below),
-            restarts: if moved { 0 } else { self.beginning.restarts },
-        }
-    }
-
-    fn has_progress(&self) -> bool {
-        self.overlay.len() > 0
-            || self.tracker.committable() > self.committed
-            || self.reached.saturating_sub(self.tracker.reached()) < WINDOW / 2
-    }
-
-    fn commit(&mut self, clean: bool) -> Committing {
-        let cursor = self.cursor(clean);
-        let batch = self.overlay.begin(cursor);
-        let committer = Arc::clone(&self.committer);
-        Box::pin(async move {
-            let result = committer.commit(batch).await;
-            (cursor.position, cursor.reached, result)
-        })
-    }
-
-    fn on_committed(&mut self, position: u64, reached: u64, result: Result<(), StoreError>) {
-        match result {
-            Ok(()) => {
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!(task = ?self, "commits succeed again");
-                }
-                self.overlay.committed();
-                self.committed = position;
-                self.reached = reached;
-            }
-            // The next tick carries it again; nothing was taken as stored.
-            Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!(task = ?self, "the commit failed: {error}; will be tried again");
+            loop {
+                log.wait(partition, from).await;
+                match log.read(partition, from, limit).await {
+                    Err(error @ LogError::Io(_)) => {
+                        tracing::error!(partition, "{error}; will be read again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    read => return read,
                 }
             }
-        }
-    }
-
-    fn publish(&self) {
-        self.status.send_modify(|status| {
-            *status = TaskStatus {
-                position: self.committed,
-                reached: self.tracker.reached(),
-                in_flight: self.tracker.in_flight(),
-                moving: self.moving(),
-                unsettled: self.unsettled.len(),
-                turns: self.turns,
-                beats: status.beats.wrapping_add(1),
-            };
-        });
+        })
     }
 }
 

@@ -5,6 +5,8 @@
 mod careful;
 mod delivery;
 mod detach;
+mod files;
+mod flaky;
 mod letters;
 mod outage;
 mod rig;

@@ -10,8 +10,8 @@ use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Origin, SourceRecord};
 use goldwire::ingest::filter::Filter;
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
-use goldwire::ledger::{MemoryStore, Store, keys};
-use goldwire::log::{Log, MemoryLog};
+use goldwire::ledger::{Store, keys};
+use goldwire::log::Log;
 use goldwire::reltio::Golden;
 use goldwire::sink::Mode;
 use goldwire::task::attempt::Courier;
@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::flaky::{FlakyLog, FlakyStore};
 use super::scripted::{Fed, Scripted};
 use super::tenant::Tenant;
 
@@ -50,6 +51,8 @@ pub(super) struct Rig {
     pub(super) tenant: Arc<Tenant>,
     pub(super) store: Arc<dyn Store>,
     pub(super) log: Arc<dyn Log>,
+    pub(super) flaky_store: Arc<FlakyStore>,
+    pub(super) flaky_log: Arc<FlakyLog>,
     feed: mpsc::UnboundedSender<SourceRecord>,
     ingest: watch::Receiver<IngestStatus>,
     sent: Mutex<i64>,
@@ -58,10 +61,17 @@ pub(super) struct Rig {
 impl Rig {
     /// Ingest on its way; sinks are added with [`Self::sink`].
     pub(super) fn new() -> Self {
+        Self::committing(Duration::ZERO)
+    }
+
+    /// The same with a source that takes so long for each commit.
+    pub(super) fn committing(commit: Duration) -> Self {
         let clock: SharedClock = Arc::new(TokioClock::starting_at(START));
         let tenant = Arc::new(Tenant::new(Arc::clone(&clock)));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let log: Arc<dyn Log> = Arc::new(MemoryLog::new(1));
+        let flaky_store = Arc::new(FlakyStore::default());
+        let flaky_log = Arc::new(FlakyLog::new());
+        let store: Arc<dyn Store> = Arc::<FlakyStore>::clone(&flaky_store);
+        let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&flaky_log);
         let decode = DecodeSettings {
             tenant: "acme".to_owned(),
             completeness: goldwire::config::CompletenessConfig::Whole,
@@ -87,6 +97,7 @@ impl Rig {
             announced: false,
             read: 0,
             committed: 0,
+            commit,
         };
         let settings = IngestSettings {
             in_flight: 1000,
@@ -102,6 +113,8 @@ impl Rig {
             tenant,
             store,
             log,
+            flaky_store,
+            flaky_log,
             feed,
             ingest,
             sent: Mutex::new(0),

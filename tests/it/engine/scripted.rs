@@ -153,6 +153,7 @@ pub(super) struct Fed {
     pub(super) announced: bool,
     pub(super) read: u64,
     pub(super) committed: u64,
+    pub(super) commit: Duration,
 }
 
 #[async_trait]
@@ -176,6 +177,7 @@ impl Source for Fed {
     }
 
     async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
+        tokio::time::sleep(self.commit).await;
         self.committed = positions[0].1;
         Ok(())
     }

@@ -1,0 +1,108 @@
+//! What happens when logs, stores and sources fail or are slow.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use goldwire::event::SourceRecord;
+use goldwire::ledger::{MemoryStore, Store};
+use goldwire::log::{Log, MemoryLog};
+use goldwire::sink::Mode;
+use goldwire::source::{InboxSource, Source as _, SourceEvent};
+use prost::Message as _;
+use serde_json::json;
+
+use super::delivery::{busy, person_at};
+use super::flaky::QUOTA;
+use super::rig::{Rig, at};
+use super::scripted::Scripted;
+use super::tenant::person;
+
+const A: &str = "entities/a";
+
+#[tokio::test(start_paused = true)]
+async fn a_read_of_the_log_that_fails_is_repeated() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    rig.pass(1000).await;
+    rig.flaky_log.failing_reads.store(5, Ordering::Relaxed);
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_commit_that_fails_is_repeated_at_the_next_tick_and_not_before() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    rig.pass(1000).await;
+    rig.flaky_store.broken.store(true, Ordering::Relaxed);
+    for subject in 0..1500 {
+        person_at(&rig, &format!("entities/{subject}"), 1);
+    }
+    rig.pass(2000).await;
+    let failed = rig.flaky_store.failed.load(Ordering::Relaxed);
+    assert!((5..=25).contains(&failed), "{failed} commits in 2 s");
+    assert_eq!(running.status.borrow().position, 0);
+    rig.flaky_store.broken.store(false, Ordering::Relaxed);
+    rig.caught_up(&running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_intake_leaves_the_end_of_the_log_to_the_sinks() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    rig.flaky_log.used.store(QUOTA - 10, Ordering::Relaxed);
+    person_at(&rig, A, 1);
+    rig.pass(60_000).await;
+    assert_eq!(rig.log.range(0).end, 0, "intake stalls");
+    rig.flaky_log.used.store(QUOTA / 2, Ordering::Relaxed);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_the_inbox_does_not_go_on_after_what_it_cannot_read() {
+    let inbox = Arc::new(MemoryLog::new(1));
+    let good = SourceRecord::default().encode_to_vec();
+    let records: Vec<Bytes> = vec![vec![0xff, 0xff].into(), good.into()];
+    inbox.append(0, records).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut source = InboxSource::new(inbox, store, "app.inbox").unwrap();
+    let assigned = source.next(true).await;
+    assert!(matches!(assigned, SourceEvent::Assigned { .. }));
+    assert!(matches!(source.next(true).await, SourceEvent::Halted(_)));
+    let next = tokio::time::timeout(Duration::from_mins(1), source.next(true)).await;
+    assert!(next.is_err(), "{next:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_flight_goes_on_while_a_source_takes_a_position() {
+    let rig = Rig::committing(Duration::from_secs(10));
+    let running = rig.latest("crm");
+    rig.tenant.lives(A, &person(A, "Read"));
+    let hint = json!({ "type": "ENTITY_CHANGED" });
+    person_at(&rig, "entities/b", 1);
+    rig.send("ENTITY_CHANGED", A, at(1, 0), &hint);
+    rig.pass(6000).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "Read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_stop_before_what_is_suspect_was_read_leaves_it_suspect() {
+    let rig = Rig::new();
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    running.sink.answers(|_| Some(Err(busy())));
+    person_at(&rig, A, 1);
+    rig.pass(200).await;
+    let running = rig.restart(running, false).await;
+    running.sink.answers(|_| None);
+    let running = rig.restart(running, true).await;
+    rig.pass(5000).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+    running.sink.lands(A, "what the dead process had sent");
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}

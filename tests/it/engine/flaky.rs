@@ -1,0 +1,102 @@
+//! A log and a store that fail when they are told to.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
+use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+
+pub(super) const QUOTA: u64 = 1000;
+
+#[derive(Debug)]
+pub(super) struct FlakyLog {
+    inner: MemoryLog,
+    /// So many reads will fail.
+    pub(super) failing_reads: AtomicU32,
+    /// What it says it uses of [`QUOTA`].
+    pub(super) used: AtomicU64,
+}
+
+impl FlakyLog {
+    pub(super) fn new() -> Self {
+        Self {
+            inner: MemoryLog::new(1),
+            failing_reads: AtomicU32::new(0),
+            used: AtomicU64::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Log for FlakyLog {
+    fn identity(&self) -> &LogIdentity {
+        self.inner.identity()
+    }
+
+    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+        self.inner.append(partition, records).await
+    }
+
+    async fn read(
+        &self,
+        partition: u16,
+        from: u64,
+        limit: ReadLimit,
+    ) -> Result<Vec<LogRecord>, LogError> {
+        let fails = |left: u32| left.checked_sub(1);
+        let (done, not) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.failing_reads.fetch_update(done, not, fails).is_ok() {
+            return Err(LogError::Io("too many open files".to_owned()));
+        }
+        self.inner.read(partition, from, limit).await
+    }
+
+    async fn wait(&self, partition: u16, from: u64) {
+        self.inner.wait(partition, from).await;
+    }
+
+    fn range(&self, partition: u16) -> OffsetRange {
+        self.inner.range(partition)
+    }
+
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.trim(floors).await
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        (self.used.load(Ordering::Relaxed), QUOTA)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FlakyStore {
+    inner: MemoryStore,
+    /// Whether commits fail.
+    pub(super) broken: AtomicBool,
+    /// How many failed.
+    pub(super) failed: AtomicU32,
+}
+
+impl Store for FlakyStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.inner.scan(prefix, after, max)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Relaxed) {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            return Err(StoreError::Io("no space left".to_owned()));
+        }
+        self.inner.commit(batch)
+    }
+}
