@@ -192,7 +192,37 @@ pub(crate) fn cause_of_death(
     if causes.contains(&SubjectState::Erased) {
         return SubjectState::Erased;
     }
-    causes.pop().unwrap_or(answer)
+    match causes.pop() {
+        Some(SubjectState::Absorbed { by: None }) => {
+            let by = causes.iter().rev().find_map(survivor_of);
+            SubjectState::Absorbed { by }
+        }
+        Some(cause) => cause,
+        None => answer,
+    }
+}
+
+fn survivor_of(state: &SubjectState) -> Option<String> {
+    match state {
+        SubjectState::Absorbed { by } => by.clone(),
+        SubjectState::Alive(_)
+        | SubjectState::Removed
+        | SubjectState::Erased
+        | SubjectState::Gone => None,
+    }
+}
+
+/// A state together with what was known before: who absorbed the subject stays known where a
+/// record only says that it was absorbed. Reltio cannot be asked any more once the survivor is
+/// gone too.
+pub(crate) fn knowing(register: Option<&Register>, state: SubjectState) -> SubjectState {
+    let known = register.filter(|register| register.state() == State::Absorbed);
+    match (state, known) {
+        (SubjectState::Absorbed { by: None }, Some(known)) => SubjectState::Absorbed {
+            by: Some(known.absorbed_by.clone()).filter(|by| !by.is_empty()),
+        },
+        (state, _) => state,
+    }
 }
 
 /// The register after a read, dated `date` by Reltio, answered `records`.
@@ -238,13 +268,7 @@ pub(crate) fn by_arrival(
 }
 
 fn survivor(state: &SubjectState) -> String {
-    match state {
-        SubjectState::Absorbed { by } => by.clone().unwrap_or_default(),
-        SubjectState::Alive(_)
-        | SubjectState::Removed
-        | SubjectState::Erased
-        | SubjectState::Gone => String::new(),
-    }
+    survivor_of(state).unwrap_or_default()
 }
 
 /// The time that a record's content stands for.

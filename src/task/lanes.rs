@@ -169,6 +169,7 @@ impl SinkTask {
         };
         let rules = self.context.rules;
         let register = lane.register.as_ref();
+        let state = lane::knowing(register, state);
         let after = if fenced == Fenced::Apply {
             lane::applied(register, &record, &state, rules)
         } else {

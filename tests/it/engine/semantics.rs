@@ -113,6 +113,27 @@ async fn g9_who_survived_is_read_and_never_taken_from_the_order_of_the_uris() {
     assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_absorbed_a_loser_stays_known_when_the_survivor_is_gone() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    two_people(&rig, &running).await;
+    rig.tenant.lives(W, &person(W, "Both"));
+    rig.tenant.absorbed(L, &person(W, "Both"));
+    merged(&rig, 2, 12_000);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
+    // The winner is removed: nobody can say any more who took the loser over.
+    rig.pass(20_000).await;
+    rig.tenant.removed(W);
+    rig.tenant.removed(L);
+    rig.pass(20_000).await;
+    let body = json!({ "type": "ENTITY_LOST_MERGE", "uri": L });
+    rig.send("ENTITY_LOST_MERGE", L, at(2, 50_000), &body);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
+}
+
 /// One change in four payload types.
 async fn four_copies(rig: &Rig, running: &super::rig::Running) {
     let uri = "entities/a";
