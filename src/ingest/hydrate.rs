@@ -58,7 +58,8 @@ fn slot(due: Millis) -> Millis {
     due.saturating_add(SLOT - 1) / SLOT * SLOT
 }
 
-/// Puts what was read into the record. What the event itself said of a death stands.
+/// Puts what was read into the record. A removal stands as such; who lost a merge and is not
+/// there any more is dead, cause unknown: what else happened before the read, nothing tells.
 fn fill(record: &mut EventRecord, state: &SubjectState) {
     record.set_content(Content::None);
     record.payload.clear();
@@ -81,7 +82,6 @@ fn fill(record: &mut EventRecord, state: &SubjectState) {
         }
         (_, Kind::Removed) => record.set_state(State::Removed),
         (_, Kind::Erased) => record.set_state(State::Erased),
-        (_, Kind::Absorbed) => record.set_state(State::Absorbed),
         (dead, _) => record.set_state(dead.tag()),
     }
 }

@@ -163,43 +163,22 @@ pub(crate) fn covers(record: &EventRecord, rules: ClockRules) -> Millis {
     known.max(read.saturating_sub(rules.settle))
 }
 
-/// What a subject is that Reltio does not know any more: what was said of its death stands, and an
-/// erasure above all, since only that takes the content out of the sinks.
+/// What a subject is that Reltio does not know any more: dead, cause unknown, since nothing tells
+/// what else happened before the read. An erasure stands all the same, since only that takes the
+/// content out of the sinks.
 pub(crate) fn cause_of_death(
     register: Option<&Register>,
     records: &[Pending],
     answer: SubjectState,
 ) -> SubjectState {
-    if answer != SubjectState::Gone {
-        return answer;
-    }
-    let known = register.filter(|register| register.applied());
-    let known = known.and_then(|register| match register.state() {
-        State::Absorbed => Some(SubjectState::Absorbed {
-            by: Some(register.absorbed_by.clone()).filter(|by| !by.is_empty()),
-        }),
-        State::Removed => Some(SubjectState::Removed),
-        State::Erased => Some(SubjectState::Erased),
-        State::Unknown | State::Alive | State::Gone => None,
-    });
-    let mut told: Vec<&EventRecord> = records.iter().map(|pending| &*pending.record).collect();
-    told.sort_by_key(|record| record.known_time());
-    let told = told.into_iter().filter_map(|record| match record.state() {
-        State::Absorbed | State::Removed | State::Erased => record.subject_state(),
-        State::Unknown | State::Alive | State::Gone => None,
-    });
-    let mut causes: Vec<SubjectState> = known.into_iter().chain(told).collect();
-    if causes.contains(&SubjectState::Erased) {
+    let known = register.is_some_and(|register| register.state() == State::Erased);
+    let told = records
+        .iter()
+        .any(|pending| pending.record.state() == State::Erased);
+    if answer == SubjectState::Gone && (known || told) {
         return SubjectState::Erased;
     }
-    match causes.pop() {
-        Some(SubjectState::Absorbed { by: None }) => {
-            let by = causes.iter().rev().find_map(survivor_of);
-            SubjectState::Absorbed { by }
-        }
-        Some(cause) => cause,
-        None => answer,
-    }
+    answer
 }
 
 fn survivor_of(state: &SubjectState) -> Option<String> {
@@ -213,8 +192,7 @@ fn survivor_of(state: &SubjectState) -> Option<String> {
 }
 
 /// A state together with what was known before: who absorbed the subject stays known where a
-/// record only says that it was absorbed. Reltio cannot be asked any more once the survivor is
-/// gone too.
+/// record only says that it was absorbed, as happens where there is no API to ask.
 pub(crate) fn knowing(register: Option<&Register>, state: SubjectState) -> SubjectState {
     let known = register.filter(|register| register.state() == State::Absorbed);
     match (state, known) {
@@ -302,4 +280,26 @@ pub(crate) fn change(record: &EventRecord) -> Option<Change> {
         state: record.subject_state()?,
         observed: record.read_time.is_some(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_absorbed_a_subject_stays_known_where_a_record_only_says_that_it_was_absorbed() {
+        let absorbed = |by: &str| Register {
+            state: State::Absorbed.into(),
+            absorbed_by: by.to_owned(),
+            ..Register::default()
+        };
+        let unknown = || SubjectState::Absorbed { by: None };
+        let by_w = SubjectState::Absorbed {
+            by: Some("entities/w".to_owned()),
+        };
+        assert_eq!(knowing(Some(&absorbed("entities/w")), unknown()), by_w);
+        assert_eq!(knowing(Some(&absorbed("")), unknown()), unknown());
+        assert_eq!(knowing(Some(&Register::default()), unknown()), unknown());
+        assert_eq!(knowing(None, by_w.clone()), by_w);
+    }
 }

@@ -114,24 +114,17 @@ async fn g9_who_survived_is_read_and_never_taken_from_the_order_of_the_uris() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_absorbed_a_loser_stays_known_when_the_survivor_is_gone() {
+async fn g9_a_loser_that_reltio_does_not_know_any_more_is_dead_and_not_absorbed_again() {
     let rig = Rig::new();
     let running = rig.latest("crm");
     two_people(&rig, &running).await;
-    rig.tenant.lives(W, &person(W, "Both"));
-    rig.tenant.absorbed(L, &person(W, "Both"));
-    merged(&rig, 2, 12_000);
-    rig.caught_up(&running).await;
-    assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
-    // The winner is removed: nobody can say any more who took the loser over.
-    rig.pass(20_000).await;
-    rig.tenant.removed(W);
+    // Merged, split and removed before any of it arrives.
     rig.tenant.removed(L);
     rig.pass(20_000).await;
-    let body = json!({ "type": "ENTITY_LOST_MERGE", "uri": L });
-    rig.send("ENTITY_LOST_MERGE", L, at(2, 50_000), &body);
+    merged(&rig, 2, 12_000);
+    lost(&rig, 12_000);
     rig.caught_up(&running).await;
-    assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
+    assert_eq!(running.sink.holds(L).unwrap(), "gone");
 }
 
 /// One change in four payload types.
