@@ -198,6 +198,14 @@ async fn merges(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx::
             (End::Absorbed { .. }, [winner]) if ever_by(truth, uri).contains(winner) => None,
             (End::Absorbed { .. }, found) => Some(format!("has the active merges {found:?}")),
             (_, []) => None,
+            // Split off and removed within the API's lag: nothing tells any more that it lived.
+            (End::Removed | End::Erased, found)
+                if found
+                    .iter()
+                    .all(|winner| ever_by(truth, uri).contains(winner)) =>
+            {
+                None
+            }
             (_, found) => Some(format!("was not merged, and has the merges {found:?}")),
         };
         to.look(SINK, uri, problem);
