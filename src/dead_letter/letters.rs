@@ -52,8 +52,8 @@ impl Letters {
     /// # Errors
     /// As [`Self::list`].
     pub async fn show(&self, name: &LetterName) -> Result<Option<DeadLetter>, StoreError> {
-        let (store, key) = (Arc::clone(&self.store), name.key());
-        store_blocking(move || match store.get(&key)? {
+        let key = name.key();
+        store_blocking(&self.store, move |store| match store.get(&key)? {
             Some(value) => decode(&key, &value).map(Some),
             None => Ok(None),
         })
@@ -65,8 +65,7 @@ impl Letters {
     /// # Errors
     /// If the store cannot be read.
     pub async fn depth(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        let store = Arc::clone(&self.store);
-        store_blocking(move || {
+        store_blocking(&self.store, move |store| {
             let (mut depth, mut after) = (BTreeMap::new(), None::<Vec<u8>>);
             loop {
                 let page = store.scan(&keys::dead_letters_of(None), after.as_deref(), PAGE)?;
@@ -96,8 +95,7 @@ impl Letters {
         if batch.is_empty() {
             return Ok(());
         }
-        let store = Arc::clone(&self.store);
-        store_blocking(move || store.commit(batch)).await
+        store_blocking(&self.store, move |store| store.commit(batch)).await
     }
 
     /// The matching letters of the next page after a key.
@@ -106,8 +104,8 @@ impl Letters {
         filter: &Filter,
         after: Option<Vec<u8>>,
     ) -> Result<Page, StoreError> {
-        let (store, filter) = (Arc::clone(&self.store), filter.clone());
-        store_blocking(move || {
+        let filter = filter.clone();
+        store_blocking(&self.store, move |store| {
             let prefix = keys::dead_letters_of(filter.sink_stored());
             let pairs = store.scan(&prefix, after.as_deref(), PAGE)?;
             let next = pairs

@@ -32,8 +32,8 @@ pub(crate) async fn write(store: &Arc<dyn Store>, letters: &[DeadLetter]) {
     }
     let mut wait = FIRST_WAIT;
     loop {
-        let (store, attempt) = (Arc::clone(store), batch.clone());
-        match store_blocking(move || store.commit(attempt)).await {
+        let attempt = batch.clone();
+        match store_blocking(store, move |store| store.commit(attempt)).await {
             Ok(()) => return,
             Err(error) => tracing::error!("dead letters cannot be stored: {error}"),
         }

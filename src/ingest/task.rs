@@ -115,14 +115,16 @@ impl IngestTask {
             let room = !stopping
                 && self.work.len() < self.settings.in_flight
                 && self.bytes < self.settings.in_flight_bytes;
+            // In this order, so that a simulation can repeat it: see the sink's task.
             tokio::select! {
-                Some(done) = self.work.next() => self.on_done(&done),
-                event = self.source.next(room) => self.on_event(event),
-                _ = tick.tick() => self.commit().await,
+                biased;
                 () = stop.cancelled(), if !stopping => {
                     deadline = Some(Instant::now() + self.settings.drain_timeout);
                 }
                 () = elapsed(deadline) => break,
+                _ = tick.tick() => self.commit().await,
+                Some(done) = self.work.next() => self.on_done(&done),
+                event = self.source.next(room) => self.on_event(event),
             }
             self.finish_revocation().await;
         }
@@ -222,6 +224,7 @@ impl IngestTask {
             let mut commit = self.source.commit(positions);
             loop {
                 tokio::select! {
+                    biased;
                     result = &mut commit => break result,
                     Some(done) = self.work.next() => ended.push(done),
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::parts::Files;
 use super::{IngestView, SinkView};
 use crate::config::OnFull;
-use crate::ledger::keys;
+use crate::ledger::{Store, StoreError, keys};
 use crate::source::InboxSource;
 use crate::task::gate::SinkStatus;
 use crate::task::store_blocking;
@@ -107,8 +107,8 @@ impl Keeper {
             .iter()
             .map(|sink| (sink.name.clone(), sink.name.as_str()));
         for (sink, label) in ingest.chain(sinks) {
-            let files = self.files.clone();
-            match store_blocking(move || count(&files, &sink)).await {
+            let count = move |store: &dyn Store| count(store, &sink);
+            match store_blocking(&self.files.store, count).await {
                 Ok(letters) => self.metrics.dead_letter_depth(label, letters),
                 Err(error) => tracing::warn!("dead letters could not be counted: {error}"),
             }
@@ -116,11 +116,11 @@ impl Keeper {
     }
 }
 
-fn count(files: &Files, sink: &str) -> Result<u64, crate::ledger::StoreError> {
+fn count(store: &dyn Store, sink: &str) -> Result<u64, StoreError> {
     let prefix = keys::dead_letters_of(Some(sink));
     let (mut letters, mut after): (u64, Option<Vec<u8>>) = (0, None);
     loop {
-        let page = files.store.scan(&prefix, after.as_deref(), PAGE)?;
+        let page = store.scan(&prefix, after.as_deref(), PAGE)?;
         letters = letters.saturating_add(u64::try_from(page.len()).unwrap_or_default());
         match page.last() {
             Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),

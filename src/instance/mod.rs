@@ -8,7 +8,7 @@ mod health;
 mod housekeeping;
 pub mod parts;
 mod stop;
-mod tell;
+pub mod tell;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +24,6 @@ use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::ledger::StoreError;
 use crate::log::LogError;
 use crate::sink::Sink;
-use crate::source::kafka::KafkaSource;
 use crate::source::{InboxError, InboxSource, Source};
 use crate::task::commit::StoreCommit;
 use crate::task::gate::Gate;
@@ -33,7 +32,7 @@ use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 use crate::webhook;
 
-pub use parts::Files;
+pub use parts::{Files, MakeCommit, Parts};
 
 /// Why an instance does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -126,8 +125,29 @@ impl Instance {
     /// # Errors
     /// If something cannot be opened or bound; nothing is left running.
     pub async fn start(config: &Config, with: &Surroundings) -> Result<Self, StartError> {
-        let files = Files::open(config)?;
-        let golden = parts::golden(config, &with.clock)?;
+        let parts = Parts::of(config, with)?;
+        let mut instance = Self::assemble(config, with, parts)?;
+        instance.start_webhooks(config, with).await?;
+        Ok(instance)
+    }
+
+    /// Starts every task over parts that are there already, and no listener: what a simulation
+    /// runs is what [`start`](Self::start) runs.
+    ///
+    /// # Errors
+    /// If a position is not in its log.
+    pub fn assemble(
+        config: &Config,
+        with: &Surroundings,
+        parts: Parts,
+    ) -> Result<Self, StartError> {
+        let Parts {
+            files,
+            golden,
+            sinks,
+            sources,
+            commit,
+        } = parts;
         let mut instance = Self {
             files: files.clone(),
             sinks: Vec::new(),
@@ -140,19 +160,15 @@ impl Instance {
             around: JoinSet::new(),
             drain: config.delivery.drain_timeout.get(),
         };
-        let parts = parts::SinkParts {
-            golden: golden.clone(),
-            log: Arc::clone(&files.log),
-            clock: Arc::clone(&with.clock),
-            metrics: Arc::clone(&with.metrics),
-        };
-        for (name, sink) in &config.sinks {
-            let made = parts::sink(name, sink, config, &parts)?;
-            let made = with
-                .wrap
-                .as_ref()
-                .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
-            instance.start_sink(config, sink.on_full, made, &parts, with.seed)?;
+        for (sink, on_full) in sinks {
+            let context = Context {
+                courier: parts::courier(sink, config, with),
+                golden: golden.clone(),
+                store: Arc::clone(&files.store),
+                log: Arc::clone(&files.log),
+                rules: parts::clock_rules(config),
+            };
+            instance.start_sink(config, on_full, &context, &commit)?;
         }
         let context = IngestContext {
             sources: Arc::new(parts::source_rules(config)),
@@ -164,8 +180,7 @@ impl Instance {
             metrics: Arc::clone(&with.metrics),
             reads: Arc::default(),
         };
-        instance.start_ingest(config, &context)?;
-        instance.start_webhooks(config, with).await?;
+        instance.start_ingest(config, sources, &context)?;
         let keeper = housekeeping::Keeper {
             files,
             sinks: instance.sinks.clone(),
@@ -180,26 +195,15 @@ impl Instance {
         &mut self,
         config: &Config,
         on_full: OnFull,
-        sink: Arc<dyn Sink>,
-        parts: &parts::SinkParts,
-        seed: u64,
+        context: &Context,
+        commit: &MakeCommit,
     ) -> Result<(), StartError> {
-        let (name, group) = (
-            sink.name().to_owned(),
-            format!("{}.{}", config.app, sink.name()),
-        );
-        let courier = parts::courier(sink, config, parts, seed);
-        let gate = Arc::clone(&courier.gate);
-        let context = Context {
-            courier,
-            golden: parts.golden.clone(),
-            store: Arc::clone(&self.files.store),
-            log: Arc::clone(&self.files.log),
-            rules: parts::clock_rules(config),
-        };
+        let name = context.courier.sink.name().to_owned();
+        let group = format!("{}.{name}", config.app);
+        let gate = Arc::clone(&context.courier.gate);
         let mut tasks = Vec::new();
         for partition in 0..self.files.log.identity().partitions {
-            let committer = Arc::new(StoreCommit {
+            let committer = commit(StoreCommit {
                 store: Arc::clone(&self.files.store),
                 sink: name.clone(),
                 group: group.clone(),
@@ -225,23 +229,18 @@ impl Instance {
         Ok(())
     }
 
-    fn start_ingest(&mut self, config: &Config, context: &IngestContext) -> Result<(), StartError> {
+    fn start_ingest(
+        &mut self,
+        config: &Config,
+        sources: Vec<(Box<dyn Source>, String)>,
+        context: &IngestContext,
+    ) -> Result<(), StartError> {
         let group = format!("{}.inbox", config.app);
         let (inbox, store) = (Arc::clone(&self.files.inbox), Arc::clone(&self.files.store));
         let inbox = InboxSource::new(inbox, store, &group)?;
         self.start_source(Box::new(inbox), group, config, context);
-        for (name, source) in &config.sources {
-            let Some(kafka) = &source.kafka else { continue };
-            let made = KafkaSource::connect(
-                name,
-                kafka,
-                &config.tenant,
-                Arc::clone(&context.clock),
-                config.delivery.drain_timeout.get(),
-            );
-            let made = made.map_err(|why| StartError::Refused(format!("sources.{name}: {why}")))?;
-            let group = made.group().to_owned();
-            self.start_source(Box::new(made), group, config, context);
+        for (source, group) in sources {
+            self.start_source(source, group, config, context);
         }
         Ok(())
     }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::StartError;
 use super::tell::LogTell;
-use crate::config::{Config, SinkConfig};
+use super::{StartError, Surroundings};
+use crate::config::{Config, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
@@ -23,8 +23,11 @@ use crate::reltio::{self, Golden};
 use crate::sink::Sink;
 use crate::sink::salesforce::Salesforce;
 use crate::sink::warehouse::Warehouse;
+use crate::source::Source;
+use crate::source::kafka::KafkaSource;
 use crate::task::ClockRules;
 use crate::task::attempt::Courier;
+use crate::task::commit::{Commit, StoreCommit};
 use crate::task::gate::Gate;
 use crate::task::retry::RetryPolicy;
 use crate::telemetry::Metrics;
@@ -187,15 +190,91 @@ pub fn sink(
 }
 
 /// How to deliver to a sink.
-pub fn courier(sink: Arc<dyn Sink>, config: &Config, parts: &SinkParts, seed: u64) -> Courier {
+pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings) -> Courier {
     Courier {
-        gate: Arc::new(Gate::new(sink.name(), Arc::clone(&parts.clock))),
+        gate: Arc::new(Gate::new(sink.name(), Arc::clone(&with.clock))),
         sink,
         retry: RetryPolicy::new(&config.delivery.retry),
-        clock: Arc::clone(&parts.clock),
-        metrics: Arc::clone(&parts.metrics),
-        jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))),
+        clock: Arc::clone(&with.clock),
+        metrics: Arc::clone(&with.metrics),
+        jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(with.seed))),
     }
+}
+
+/// How a task's commits are made, given the commits to the store.
+pub type MakeCommit = Arc<dyn Fn(StoreCommit) -> Arc<dyn Commit> + Send + Sync>;
+
+/// What an instance is put together from.
+pub struct Parts {
+    /// Its files.
+    pub files: Files,
+    /// Reltio, if there is an API.
+    pub golden: Option<Arc<dyn Golden>>,
+    /// The sinks, and what happens when one holds the log back.
+    pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
+    /// The sources besides the inbox, with their groups.
+    pub sources: Vec<(Box<dyn Source>, String)>,
+    /// How commits are made.
+    pub commit: MakeCommit,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("sinks", &self.sinks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Parts {
+    /// The parts that `config` names. Sources begin to connect.
+    pub(super) fn of(config: &Config, with: &Surroundings) -> Result<Self, StartError> {
+        let files = Files::open(config)?;
+        let golden = golden(config, &with.clock)?;
+        let parts = SinkParts {
+            golden: golden.clone(),
+            log: Arc::clone(&files.log),
+            clock: Arc::clone(&with.clock),
+            metrics: Arc::clone(&with.metrics),
+        };
+        let mut sinks = Vec::new();
+        for (name, named) in &config.sinks {
+            let made = sink(name, named, config, &parts)?;
+            let made = with
+                .wrap
+                .as_ref()
+                .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
+            sinks.push((made, named.on_full));
+        }
+        Ok(Self {
+            files,
+            golden,
+            sinks,
+            sources: kafka_sources(config, &with.clock)?,
+            commit: Arc::new(|to_store| Arc::new(to_store)),
+        })
+    }
+}
+
+fn kafka_sources(
+    config: &Config,
+    clock: &SharedClock,
+) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
+    let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
+    for (name, source) in &config.sources {
+        let Some(kafka) = &source.kafka else { continue };
+        let made = KafkaSource::connect(
+            name,
+            kafka,
+            &config.tenant,
+            Arc::clone(clock),
+            config.delivery.drain_timeout.get(),
+        );
+        let made = made.map_err(|why| StartError::Refused(format!("sources.{name}: {why}")))?;
+        let group = made.group().to_owned();
+        sources.push((Box::new(made), group));
+    }
+    Ok(sources)
 }
 
 /// Rules for the records of every source, by its name.

@@ -15,10 +15,13 @@ use crate::time::SharedClock;
 
 /// Reconcile records in the event log, addressed to the sink that tells.
 #[derive(Debug)]
-pub(super) struct LogTell {
-    pub(super) log: Arc<dyn Log>,
-    pub(super) sink: String,
-    pub(super) clock: SharedClock,
+pub struct LogTell {
+    /// The event log.
+    pub log: Arc<dyn Log>,
+    /// The sink that tells.
+    pub sink: String,
+    /// The time.
+    pub clock: SharedClock,
 }
 
 #[async_trait]

@@ -69,4 +69,8 @@ impl Store for MemoryStore {
         }
         Ok(())
     }
+
+    fn blocks(&self) -> bool {
+        false
+    }
 }

@@ -38,6 +38,11 @@ pub trait Store: Debug + Send + Sync {
     /// Applies a batch: all of it, durably, before this returns; or none of it. Blocks on the
     /// disk, so call it from a blocking thread.
     fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+
+    /// Whether calls wait for a disk. One that does not is called in place.
+    fn blocks(&self) -> bool {
+        true
+    }
 }
 
 /// Changes that become durable together. A later change of a key overrides an earlier one.

@@ -140,6 +140,7 @@ async fn gather<I: Send + 'static, O: Send + 'static>(inner: Arc<Inner<I, O>>) {
         tokio::pin!(linger);
         while !inner.is_full() {
             tokio::select! {
+                biased;
                 () = &mut linger => break,
                 () = inner.full.notified() => {}
             }

@@ -163,8 +163,7 @@ impl Source for InboxSource {
         };
         let mut batch = Batch::default();
         batch.put(keys::cursor(&self.group, 0), cursor.encode_to_vec());
-        let store = Arc::clone(&self.store);
-        store_blocking(move || store.commit(batch))
+        store_blocking(&self.store, move |store| store.commit(batch))
             .await
             .map_err(|error| SourceError::Retryable(error.to_string()))?;
         self.committed = position;

@@ -61,16 +61,20 @@ impl Commit for StoreCommit {
             keys::cursor(&self.group, self.partition),
             batch.cursor.encode_to_vec(),
         );
-        let store = Arc::clone(&self.store);
-        store_blocking(move || store.commit(changes)).await
+        store_blocking(&self.store, move |store| store.commit(changes)).await
     }
 }
 
 /// Runs a store call that waits for the disk off the runtime's threads.
 pub(crate) async fn store_blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    store: &Arc<dyn Store>,
+    call: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(call).await {
+    if !store.blocks() {
+        return call(store.as_ref());
+    }
+    let store = Arc::clone(store);
+    match tokio::task::spawn_blocking(move || call(store.as_ref())).await {
         Ok(result) => result,
         Err(failed) => Err(StoreError::Io(format!(
             "the store's call did not end: {failed}"

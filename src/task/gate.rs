@@ -94,6 +94,7 @@ impl Gate {
                 }
             };
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = tokio::time::sleep(wait) => {}
             }

@@ -16,7 +16,7 @@ use super::progress::note;
 use super::sink_task::{LaneEvent, SinkTask, TaskError};
 use super::turn::{Purpose, Turn, refusal_without_send};
 use crate::event::{EventRecord, Kind, Subject};
-use crate::ledger::{Register, StoreError, keys};
+use crate::ledger::{Register, Store, StoreError, keys};
 use crate::log::LogRecord;
 use crate::sink::Mode;
 use crate::time::{Millis, until};
@@ -69,10 +69,11 @@ impl SinkTask {
     /// Notes a record that is tried by itself; tells whether it is what stops the process.
     async fn note(&mut self, offset: u64) -> Result<bool, StoreError> {
         let last = self.noted.replace(offset);
-        let (store, partition) = (Arc::clone(&self.context.store), self.partition);
+        let partition = self.partition;
         let sink = self.context.courier.sink.name().to_owned();
         let key = move |offset| keys::attempts(&sink, partition, offset);
-        store_blocking(move || note(store.as_ref(), key, offset, last)).await
+        let note = move |store: &dyn Store| note(store, key, offset, last);
+        store_blocking(&self.context.store, note).await
     }
 
     /// The subject's lane, with what the ledger has of it.

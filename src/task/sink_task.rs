@@ -22,7 +22,7 @@ use super::progress::{self, Beginning};
 use super::tracker::Tracker;
 use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
-use crate::ledger::{Batch, StoreError, keys};
+use crate::ledger::{Batch, Store, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
 use crate::time::Millis;
 
@@ -229,8 +229,9 @@ impl SinkTask {
         self.reached = first.reached;
         self.committer.commit(self.overlay.begin(first)).await?;
         let prefix = keys::attempts_of(self.context.courier.sink.name(), self.partition);
-        let (store, position) = (Arc::clone(&self.context.store), self.committed);
-        store_blocking(move || progress::forget(store.as_ref(), &prefix, position)).await?;
+        let position = self.committed;
+        let forget = move |store: &dyn Store| progress::forget(store, &prefix, position);
+        store_blocking(&self.context.store, forget).await?;
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = UnderWay::default();
@@ -241,15 +242,18 @@ impl SinkTask {
                 committing,
                 deadline,
             } = &mut under_way;
+            // In this order, so that a simulation can repeat it: the rare before the frequent, and
+            // what is in flight before more of it.
             tokio::select! {
-                Some(event) = self.work.next() => self.on_event(event),
+                biased;
+                () = stop.cancelled(), if !self.stopping => {
+                    self.stopping = true;
+                    under_way.deadline = Some(Instant::now() + self.settings.drain_timeout);
+                }
+                () = elapsed(*deadline) => break,
                 (position, reached, result) = maybe(committing) => {
                     under_way.committing = None;
                     self.on_committed(position, reached, result);
-                }
-                records = maybe(reading), if !self.stopping => {
-                    under_way.reading = None;
-                    self.on_read(records).await?;
                 }
                 _ = tick.tick() => {
                     self.publish();
@@ -257,11 +261,11 @@ impl SinkTask {
                         under_way.committing = Some(self.commit(false));
                     }
                 }
-                () = stop.cancelled(), if !self.stopping => {
-                    self.stopping = true;
-                    under_way.deadline = Some(Instant::now() + self.settings.drain_timeout);
+                Some(event) = self.work.next() => self.on_event(event),
+                records = maybe(reading), if !self.stopping => {
+                    under_way.reading = None;
+                    self.on_read(records).await?;
                 }
-                () = elapsed(*deadline) => break,
             }
         }
         self.end().await
@@ -291,8 +295,7 @@ impl SinkTask {
             keys::gap(&self.group, self.partition),
             start.to_string().into_bytes(),
         );
-        let store = Arc::clone(&self.context.store);
-        store_blocking(move || store.commit(batch)).await?;
+        store_blocking(&self.context.store, move |store| store.commit(batch)).await?;
         self.tracker.skip_to(start);
         Ok(())
     }

@@ -44,6 +44,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::Response;
 use axum_server::Server;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -138,6 +140,53 @@ impl Drop for Handle {
     }
 }
 
+/// Takes requests for the endpoints of a listener, however they came.
+#[derive(Debug, Clone)]
+pub struct Reception {
+    intake: Arc<Intake>,
+    appends: TaskTracker,
+}
+
+impl Reception {
+    /// Takes requests for `endpoints` (a source's name and settings each) into partition 0 of
+    /// `inbox`.
+    ///
+    /// # Errors
+    /// If a secret is none of its scheme, or two sources share a path.
+    pub fn new(
+        listener: &WebhookListener,
+        endpoints: Vec<(String, WebhookSource)>,
+        inbox: Arc<dyn Log>,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ServeError> {
+        let endpoints = by_path(endpoints)?;
+        let largest = endpoints
+            .values()
+            .map(|endpoint| endpoint.max_body)
+            .max()
+            .unwrap_or_default();
+        let appends = TaskTracker::new();
+        let intake = Intake {
+            endpoints,
+            inbox: Inbox::new(inbox, appends.clone()),
+            clock,
+            metrics,
+            budget: limit::Budget::new(BODIES.max(largest.saturating_mul(4))),
+            deadline: listener.deadline.get(),
+            behind_proxy: listener.trusted_proxy.is_some(),
+        };
+        let intake = Arc::new(intake);
+        Ok(Self { intake, appends })
+    }
+
+    /// Takes a request that came whole, on a connection of its own.
+    pub async fn take(&self, from: SocketAddr, request: Request) -> Response {
+        let peer = ConnectInfo(Peer::new(from));
+        intake::take(State(Arc::clone(&self.intake)), peer, request).await
+    }
+}
+
 /// Listens for the webhooks of `endpoints` (a source's name and settings each) and appends them to
 /// partition 0 of `inbox`.
 ///
@@ -152,23 +201,8 @@ pub async fn serve(
     metrics: Arc<Metrics>,
 ) -> Result<Handle, ServeError> {
     let transport = transport(listener).await?;
-    let endpoints = by_path(endpoints)?;
-    let largest = endpoints
-        .values()
-        .map(|endpoint| endpoint.max_body)
-        .max()
-        .unwrap_or_default();
-    let appends = TaskTracker::new();
     let deadline = listener.deadline.get();
-    let intake = Arc::new(Intake {
-        endpoints,
-        inbox: Inbox::new(inbox, appends.clone()),
-        clock,
-        metrics,
-        budget: limit::Budget::new(BODIES.max(largest.saturating_mul(4))),
-        deadline,
-        behind_proxy: listener.trusted_proxy.is_some(),
-    });
+    let Reception { intake, appends } = Reception::new(listener, endpoints, inbox, clock, metrics)?;
     let unbound = |why| ServeError::Address {
         address: listener.address,
         why,

@@ -45,7 +45,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr) -> Self {
         Self {
             address,
             stage: Arc::new(Mutex::new(Stage::Idle)),
