@@ -337,6 +337,7 @@ impl Instance {
             status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
         });
         taken
+            && self.has_drained_inbox()
             && self.sinks.iter().all(|sink| {
                 (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
                     let status = *task.borrow();

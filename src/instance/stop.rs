@@ -30,26 +30,28 @@ impl Instance {
         self.around.shutdown().await;
     }
 
-    /// The inbox is this instance's own: nobody else will read it. Its reader's status is not
-    /// asked: it may be of before the last request.
+    /// The inbox is this instance's own: nobody else will read it.
     async fn drain_inbox(&self, deadline: Instant) {
-        let Some(inbox) = self
-            .ingest
-            .iter()
-            .find(|view| view.name == InboxSource::NAME)
-        else {
-            return;
-        };
-        let range = self.files.inbox.range(0);
-        let position = || inbox_position(self.files.store.as_ref(), &inbox.group);
         let empty = async {
-            while !position().is_ok_and(|position| position.unwrap_or(range.start) >= range.end) {
+            while !self.has_drained_inbox() {
                 tokio::time::sleep(LOOK).await;
             }
         };
         if timeout_at(deadline, empty).await.is_err() {
             tracing::warn!("the inbox is not drained; it goes on at the next start");
         }
+    }
+
+    /// Whether the inbox is through. Its reader's status is not asked: it may be of before the last
+    /// request.
+    pub(super) fn has_drained_inbox(&self) -> bool {
+        let mut readers = self.ingest.iter();
+        let Some(inbox) = readers.find(|view| view.name == InboxSource::NAME) else {
+            return true;
+        };
+        let range = self.files.inbox.range(0);
+        let position = inbox_position(self.files.store.as_ref(), &inbox.group);
+        position.is_ok_and(|position| position.unwrap_or(range.start) >= range.end)
     }
 
     /// What was answered 200 is in the sinks when the process ends, as far as they take it.

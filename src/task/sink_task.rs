@@ -343,13 +343,8 @@ impl SinkTask {
 
     /// Whether more may be read: G8.
     fn room(&self) -> bool {
-        let limit = if self.is_careful() {
-            1
-        } else {
-            self.settings.in_flight
-        };
         !self.stopping
-            && self.moving() < limit
+            && self.moving() < self.most_in_flight()
             && self.bytes < self.settings.in_flight_bytes
             && self.unsettled.len() < UNSETTLED
             && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
@@ -366,12 +361,23 @@ impl SinkTask {
         self.beginning.careful() && self.tracker.reached() < self.beginning.suspect_below
     }
 
+    fn most_in_flight(&self) -> usize {
+        if self.is_careful() {
+            1
+        } else {
+            self.settings.in_flight
+        }
+    }
+
     fn read(&self) -> Reading {
         let log = Arc::clone(&self.context.log);
         let (partition, from) = (self.partition, self.tracker.reached());
+        // No more than there is room for: one read is under way at a time.
+        let room = self.most_in_flight().saturating_sub(self.moving());
+        let bytes = self.settings.in_flight_bytes.saturating_sub(self.bytes);
         let limit = ReadLimit {
-            records: if self.is_careful() { 1 } else { READ.records },
-            ..READ
+            records: READ.records.min(room),
+            bytes: READ.bytes.min(bytes),
         };
         Box::pin(async move {
             loop {

@@ -1,0 +1,323 @@
+//! The oracles' book: what is durable where, and what follows from it at every commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use goldwire::event::proto::DeadLetter;
+use goldwire::event::{EventRecord, SourceRecord};
+use goldwire::ledger::{Batch, Cursor};
+use prost::Message as _;
+
+use super::feed::number;
+use super::plan::Kind;
+use super::world::{State, World};
+
+/// A record of the event log, as far as the oracles care.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) id: String,
+    pub(crate) subject: String,
+    /// The moment that it stands for; 0 for a reconcile.
+    pub(crate) seq: u64,
+    pub(crate) row: Option<(String, i64, i64)>,
+    pub(crate) sink: String,
+    pub(crate) round: u32,
+}
+
+/// What is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    /// The event log by partition, from its first record on, trimmed or not.
+    pub(crate) log: BTreeMap<u16, Vec<Known>>,
+    /// Messages and subjects that are in the event log.
+    logged: BTreeSet<(usize, String)>,
+    /// Messages that ingest dead-lettered, at any time.
+    lettered: BTreeSet<usize>,
+    /// Messages in the inbox, with their rounds, by offset.
+    pub(crate) inbox: Vec<(usize, u32)>,
+    /// Open letters by key.
+    pub(crate) letters: BTreeMap<Vec<u8>, DeadLetter>,
+    /// Letters of sinks that ever were: sink and id.
+    ever: BTreeSet<(String, String)>,
+    /// Durable positions by the key of their cursor.
+    positions: BTreeMap<Vec<u8>, u64>,
+}
+
+impl World {
+    /// A record of the event log is durable.
+    pub(crate) fn logged(&self, partition: u16, bytes: &[u8]) {
+        let record = EventRecord::decode(bytes).unwrap();
+        let origin = record.origin.clone().unwrap_or_default();
+        let message = number(&origin.message_id);
+        let emission = message.and_then(|index| self.emissions.get(index));
+        let about = emission.and_then(|it| it.about.iter().find(|(uri, _)| *uri == record.subject));
+        let mut state = self.lock();
+        let known = Known {
+            id: record.id,
+            subject: record.subject.clone(),
+            seq: about.map_or(0, |(_, seq)| *seq),
+            row: emission.and_then(|emission| emission.row.clone()),
+            sink: record.sink,
+            round: record.round,
+        };
+        if let Some(message) = message {
+            state.book.logged.insert((message, record.subject));
+        }
+        let offset = state.book.log.get(&partition).map_or(0, Vec::len);
+        state.note(|| {
+            format!(
+                "log {partition}@{offset}: {} moment {} {} v{:?} c{:?} read {:?} round {} {} m{message:?}",
+                known.subject, known.seq, record.kind, record.version, record.commit_time,
+                record.read_time, known.round, known.sink
+            )
+        });
+        state.book.log.entry(partition).or_default().push(known);
+    }
+
+    /// A record of the inbox is durable.
+    pub(crate) fn received(&self, bytes: &[u8]) {
+        let record = SourceRecord::decode(bytes).unwrap();
+        let message = message_of(&record.headers);
+        self.lock().book.inbox.push((message, record.round));
+    }
+
+    /// A webhook was answered 200 (G1).
+    pub(crate) fn answered(&self, message: usize) {
+        let mut state = self.lock();
+        if !state.book.inbox.iter().any(|(one, _)| *one == message) {
+            state.violate("G1", || {
+                format!("webhook m{message} was answered 200 and is not in the inbox")
+            });
+        }
+    }
+
+    /// The broker took a position (G1, G2).
+    pub(crate) fn source_committed(&self, partition: i32, position: u64) {
+        let mut state = self.lock();
+        let before = state
+            .broker
+            .committed
+            .insert(partition, position)
+            .unwrap_or(0);
+        state.note(|| format!("topic {partition} committed {position}"));
+        let index = usize::try_from(partition).unwrap();
+        let passed = usize::try_from(before).unwrap()
+            ..usize::try_from(position)
+                .unwrap()
+                .max(usize::try_from(before).unwrap());
+        let passed: Vec<usize> = state.broker.partitions[index][passed].to_vec();
+        for message in passed {
+            self.must_be_taken(&mut state, message, "a committed offset of the topic");
+        }
+    }
+
+    fn must_be_taken(&self, state: &mut State, message: usize, by: &str) {
+        let emission = &self.emissions[message];
+        if state.book.lettered.contains(&message) {
+            return;
+        }
+        if emission.malformed {
+            state.violate("G1", || {
+                format!("{by} passed m{message}, which is in no dead letter")
+            });
+        }
+        for (subject, _) in &emission.about {
+            if !state.book.logged.contains(&(message, subject.clone())) {
+                state.violate("G1", || {
+                    format!("{by} passed m{message}, and {subject} of it is not in the event log")
+                });
+            }
+        }
+    }
+
+    /// A batch of the store is durable.
+    pub(crate) fn stored(&self, batch: &Batch) {
+        let mut state = self.lock();
+        let cursors = batch.changes.keys().filter(|key| key.starts_with(b"c/"));
+        let by_commit = cursors.count() > 0;
+        // What is put is there when the position moves; what is removed must not be needed then.
+        for (key, value) in batch
+            .changes
+            .iter()
+            .filter(|(key, _)| key.starts_with(b"d/"))
+        {
+            match value {
+                Some(value) => opened(&mut state, key, value),
+                None => self.closed(&mut state, key, by_commit),
+            }
+        }
+        for (key, value) in batch
+            .changes
+            .iter()
+            .filter(|(key, _)| key.starts_with(b"c/"))
+        {
+            let Some(value) = value else { continue };
+            let cursor = Cursor::decode(value.as_slice()).unwrap();
+            let before = state
+                .book
+                .positions
+                .insert(key.clone(), cursor.position)
+                .unwrap_or(0);
+            let name = key[2..].split(|byte| *byte == 0).next().unwrap();
+            let partition = u16::from_be_bytes(*key.last_chunk().unwrap());
+            if name == b"goldwire.inbox" {
+                self.inbox_passed(&mut state, before, cursor.position);
+            } else {
+                self.sink_passed(&mut state, name, partition, before, cursor.position);
+            }
+        }
+    }
+
+    fn inbox_passed(&self, state: &mut State, before: u64, position: u64) {
+        for offset in before..position {
+            let (message, _) = state.book.inbox[usize::try_from(offset).unwrap()];
+            if message != usize::MAX {
+                self.must_be_taken(state, message, "the inbox's position");
+            }
+        }
+    }
+
+    fn sink_passed(
+        &self,
+        state: &mut State,
+        group: &[u8],
+        partition: u16,
+        before: u64,
+        position: u64,
+    ) {
+        let named = |kind: &Kind| group.strip_prefix(b"goldwire.") == Some(kind.name().as_bytes());
+        let Some(kind) = Kind::ALL.into_iter().find(named) else {
+            return;
+        };
+        if position > before {
+            state.note(|| format!("{} {partition} committed {position}", kind.name()));
+        }
+        for offset in before..position {
+            let known = state.book.log[&partition][usize::try_from(offset).unwrap()].clone();
+            if let Some(why) = missing(state, kind, &known) {
+                state.violate("G2", || {
+                    format!(
+                        "{} passed {partition}@{offset} ({}, moment {}): {why}",
+                        kind.name(),
+                        known.subject,
+                        known.seq
+                    )
+                });
+            }
+        }
+    }
+
+    /// A letter is gone: its record is on its way again, or something newer was delivered.
+    fn closed(&self, state: &mut State, key: &[u8], by_commit: bool) {
+        let Some(letter) = state.book.letters.remove(key) else {
+            return;
+        };
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == letter.sink);
+        let again = match kind {
+            None => {
+                let message = message_of(&letter.headers);
+                state
+                    .book
+                    .inbox
+                    .iter()
+                    .any(|(one, round)| *one == message && *round > letter.round)
+            }
+            Some(_) => state.book.log.values().flatten().any(|known| {
+                known.id == letter.id && known.sink == letter.sink && known.round > letter.round
+            }),
+        };
+        if !by_commit && !again {
+            state.violate("G1", || {
+                format!(
+                    "the letter {}:{} of {} was closed before its record was durable again",
+                    letter.id, letter.round, letter.sink
+                )
+            });
+        }
+        if let Some(kind) = kind.filter(|_| by_commit && !again) {
+            let of_letter = state
+                .book
+                .log
+                .values()
+                .flatten()
+                .filter(|known| known.id == letter.id);
+            let seq = of_letter.map(|known| known.seq).max().unwrap_or(0);
+            let reached = state.targets[&kind].reached(&letter.subject);
+            if reached < seq {
+                state.violate("G2", || {
+                    format!(
+                        "{} closed the letter of {} at moment {seq}, and has only moment {reached}",
+                        kind.name(),
+                        letter.subject
+                    )
+                });
+            }
+        }
+    }
+
+    /// What the tasks may count on again at their next start is checked against what they say now.
+    pub(crate) fn letter_names(&self) -> Vec<String> {
+        let state = self.lock();
+        let letters = state.book.letters.values();
+        letters
+            .map(|letter| {
+                format!(
+                    "{}/{}:{} {} {}",
+                    letter.sink, letter.id, letter.round, letter.reason, letter.code
+                )
+            })
+            .collect()
+    }
+}
+
+fn opened(state: &mut State, key: &[u8], value: &[u8]) {
+    let letter = DeadLetter::decode(value).unwrap();
+    state.note(|| {
+        format!(
+            "letter {}:{} of {:?} about {}: {} {}",
+            letter.id, letter.round, letter.sink, letter.subject, letter.reason, letter.code
+        )
+    });
+    if letter.sink.is_empty() {
+        state.book.lettered.insert(message_of(&letter.headers));
+    } else {
+        state
+            .book
+            .ever
+            .insert((letter.sink.clone(), letter.id.clone()));
+    }
+    state.book.letters.insert(key.to_vec(), letter);
+}
+
+/// Why a sink's position must not have passed a record.
+fn missing(state: &State, kind: Kind, known: &Known) -> Option<&'static str> {
+    let addressed = !known.sink.is_empty() && known.sink != kind.name();
+    let skipped = kind == Kind::Crm && known.subject.starts_with("relations/");
+    let lettered = state
+        .book
+        .ever
+        .contains(&(kind.name().to_owned(), known.id.clone()));
+    if addressed || skipped || lettered || known.seq == 0 {
+        return None;
+    }
+    let target = &state.targets[&kind];
+    if target.reached(&known.subject) < known.seq {
+        return Some("the target has only an older state, and there is no dead letter");
+    }
+    let row = known
+        .row
+        .as_ref()
+        .filter(|(subject, ..)| kind == Kind::History && *subject == known.subject);
+    if row.is_some_and(|row| !target.rows.contains_key(row)) {
+        return Some("its row is not there");
+    }
+    None
+}
+
+fn message_of(headers: &std::collections::HashMap<String, String>) -> usize {
+    headers
+        .get("messageid")
+        .and_then(|id| number(id))
+        .unwrap_or(usize::MAX)
+}

@@ -1,0 +1,141 @@
+//! The verdict: every target against the tenant's truth, subject by subject.
+
+use std::collections::BTreeSet;
+
+use super::plan::Kind;
+use super::script::Truth;
+use super::target::{Held, land, members};
+use super::world::{State, World};
+
+/// Compares every target with the truth. Everything must be through.
+pub(crate) fn judge(world: &World) {
+    let letters = world.letter_names();
+    let mut state = world.lock();
+    let malformed = world
+        .emissions
+        .iter()
+        .filter(|emission| emission.malformed)
+        .count();
+    let open = letters
+        .iter()
+        .filter(|letter| !letter.starts_with('/'))
+        .count();
+    if open > 0 {
+        state.violate("liveness", || {
+            format!("letters stay open though nothing fails: {letters:?}")
+        });
+    }
+    if letters.len() - open > malformed {
+        state.violate("liveness", || {
+            format!("{malformed} messages are malformed, and these letters are open: {letters:?}")
+        });
+    }
+    for kind in world.plan.sinks.clone() {
+        land(&mut state, kind);
+        for uri in world.script.past.keys() {
+            compare(world, &mut state, kind, uri);
+        }
+        if kind == Kind::History {
+            rows(world, &mut state);
+        }
+    }
+}
+
+fn compare(world: &World, state: &mut State, kind: Kind, uri: &str) {
+    if kind == Kind::Crm {
+        return;
+    }
+    let target = &state.targets[&kind];
+    let held = target.held.get(uri).cloned();
+    let highest = target.highest.get(uri).copied().unwrap_or(0);
+    let Some(held) = held else {
+        state.violate("G9", || format!("{} has nothing of {uri}", kind.name()));
+        return;
+    };
+    if let Some(why) = differs(world, uri, &held) {
+        // What was there and is not any more went back; what never came was not converged on.
+        let oracle = if held.seq < highest { "G4" } else { "G9" };
+        state.violate(oracle, || {
+            format!(
+                "{} holds of {uri} moment {} ({}): {why}",
+                kind.name(),
+                held.seq,
+                held.state
+            )
+        });
+    }
+}
+
+fn differs(world: &World, uri: &str, held: &Held) -> Option<String> {
+    let last = world.script.last(uri)?;
+    match &last.truth {
+        Truth::Alive(object) => {
+            if held.state != "alive" {
+                return Some(format!("it lives (moment {})", last.seq));
+            }
+            let truth = members(object);
+            let wrong = truth
+                .iter()
+                .find(|(name, value)| held.members.get(*name) != Some(value));
+            wrong.map(|(name, value)| {
+                format!(
+                    "{name} is {value} (moment {}), not {:?}",
+                    last.seq,
+                    held.members.get(name)
+                )
+            })
+        }
+        Truth::Absorbed { .. } => {
+            let (chain, _) = world.script.survivor(uri, i64::MAX);
+            let died = chain.iter().any(|winner| {
+                let past = &world.script.past[winner];
+                past.iter()
+                    .any(|moment| matches!(moment.truth, Truth::Removed | Truth::Erased))
+            });
+            let by = held.state.strip_prefix("absorbed by ");
+            let right = by.is_some_and(|by| by == "?" || chain.iter().any(|winner| winner == by));
+            (!right && !(died && held.state == "gone"))
+                .then(|| format!("it was absorbed by {chain:?}"))
+        }
+        // An erasure stands, whatever a later read says of what is not there any more.
+        Truth::Removed | Truth::Erased => {
+            let past = &world.script.past[uri];
+            let was_erased = past
+                .iter()
+                .any(|moment| matches!(moment.truth, Truth::Erased));
+            let right = match held.state.as_str() {
+                "gone" => true,
+                "removed" => matches!(last.truth, Truth::Removed),
+                "erased" => was_erased,
+                _ => false,
+            };
+            (!right).then(|| format!("it was removed (moment {})", last.seq))
+        }
+    }
+}
+
+/// One row for every distinct change that came whole with both clocks, and none that never was.
+fn rows(world: &World, state: &mut State) {
+    let true_rows: BTreeSet<_> = world
+        .script
+        .past
+        .iter()
+        .flat_map(|(uri, past)| {
+            past.iter()
+                .map(move |moment| (uri.clone(), moment.version, moment.commit_time))
+        })
+        .collect();
+    let held: BTreeSet<_> = state.targets[&Kind::History].rows.keys().cloned().collect();
+    if let Some(row) = held.iter().find(|row| !true_rows.contains(*row)) {
+        state.violate("G5", || format!("history holds {row:?}, which never was"));
+    }
+    let sent = world
+        .emissions
+        .iter()
+        .filter_map(|emission| emission.row.clone());
+    for row in sent {
+        if !held.contains(&row) {
+            state.violate("G2", || format!("history has no row {row:?}"));
+        }
+    }
+}

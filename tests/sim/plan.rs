@@ -1,0 +1,188 @@
+//! What one seed does: how large the tenant is, which faults there are and how often, when the
+//! process dies. Drawn once; a smaller plan of the same seed is what a failure is reduced to.
+
+use goldwire::time::Millis;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::fault::Fault;
+
+/// When every history begins, ms.
+pub(crate) const START: Millis = 1_800_000_000_000;
+/// What the tenant does: its API lags its own stream, its nodes' clocks differ.
+pub(crate) const LAG: Millis = 1500;
+pub(crate) const SKEW: Millis = 200;
+/// What goldwire assumes of it.
+pub(crate) const SETTLE: Millis = 2500;
+/// The targets' longest request: what was sent lands within it, or never.
+pub(crate) const LONGEST: Millis = 6000;
+
+/// The sinks that there can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// `latest`, and the target refuses lower values.
+    Guarded,
+    /// `latest`, and the target takes everything.
+    Unguarded,
+    /// `history`, with a guarded current table.
+    History,
+    /// The CRM's procedure, with reconcile records.
+    Crm,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Guarded, Self::Unguarded, Self::History, Self::Crm];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Guarded => "guarded",
+            Self::Unguarded => "unguarded",
+            Self::History => "history",
+            Self::Crm => "crm",
+        }
+    }
+}
+
+/// How a life of the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Killed, or without power: what was not flushed may be gone.
+    Crash,
+    /// Stopped in order.
+    Stop,
+}
+
+/// A time in which something is wrong for long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) fault: Fault,
+    pub(crate) from: Millis,
+    pub(crate) to: Millis,
+}
+
+/// What one seed does.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) entities: usize,
+    pub(crate) relations: usize,
+    pub(crate) operations: usize,
+    pub(crate) restores: bool,
+    pub(crate) partitions: u16,
+    pub(crate) sinks: Vec<Kind>,
+    /// Faults by chance, each with its probability at each point where it can happen.
+    pub(crate) chances: Vec<(Fault, f64)>,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) ends: Vec<(Millis, End)>,
+    pub(crate) commit_interval: Millis,
+    pub(crate) in_flight: usize,
+    pub(crate) attempts: u32,
+    /// How long requests take, at most.
+    pub(crate) slow: Millis,
+    /// The longest way of an event to goldwire.
+    pub(crate) late: Millis,
+    pub(crate) no_version: f64,
+    pub(crate) no_time: f64,
+    /// Only one sink fails, and the others must not care (G6).
+    pub(crate) isolation: bool,
+    /// The log's quota, bytes.
+    pub(crate) quota: u64,
+}
+
+impl Plan {
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let isolation = seed % 8 == 3;
+        let faulty = seed % 16 != 0 && !isolation;
+        let mut sinks: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| rng.random_bool(0.4) && *kind != Kind::Crm)
+            .collect();
+        if isolation {
+            sinks = vec![Kind::Guarded, Kind::History];
+        }
+        if sinks.is_empty() {
+            sinks.push(Kind::ALL[rng.random_range(0..3)]);
+        }
+        let operations = rng.random_range(3..=12);
+        let span = Millis::try_from(operations).unwrap() * 2000;
+        let chances = Fault::BY_CHANCE
+            .into_iter()
+            .filter(|_| faulty && rng.random_bool(0.3))
+            .collect::<Vec<_>>();
+        let chances = chances
+            .into_iter()
+            .filter(|fault| !matches!(fault, Fault::StoreLost | Fault::StoreStored))
+            .map(|fault| (fault, [0.01, 0.05, 0.2][rng.random_range(0..3)]))
+            .collect();
+        let mut windows = Vec::new();
+        for fault in Fault::BY_TIME {
+            if faulty && rng.random_bool(0.12) && fault != Fault::DiskFull {
+                let from = rng.random_range(0..span);
+                let to = from + [2000, 8000, 30_000][rng.random_range(0..3)];
+                windows.push(Window { fault, from, to });
+            }
+        }
+        if isolation {
+            let fault = [Fault::Stuck, Fault::Outage, Fault::Systemic][rng.random_range(0..3)];
+            windows.push(Window {
+                fault,
+                from: 0,
+                to: 90_000,
+            });
+        }
+        let mut ends: Vec<(Millis, End)> = (0..rng.random_range(0..=3))
+            .map(|_| {
+                let at = rng.random_range(200..span + 15_000);
+                let crash = rng.random_bool(0.8);
+                (at, if crash { End::Crash } else { End::Stop })
+            })
+            .filter(|_| faulty)
+            .collect();
+        ends.sort_by_key(|(at, _)| *at);
+        let missing = |rng: &mut ChaCha8Rng| [0.0, 0.1, 0.5][rng.random_range(0..3)];
+        Self {
+            seed,
+            entities: rng.random_range(1..=4),
+            relations: rng.random_range(0..=2),
+            operations,
+            restores: rng.random_bool(0.5),
+            partitions: rng.random_range(1..=3),
+            sinks,
+            chances,
+            windows,
+            ends,
+            commit_interval: [300, 1000][rng.random_range(0..2)],
+            in_flight: [2, 8, 100][rng.random_range(0..3)],
+            attempts: rng.random_range(3..=8),
+            slow: [5, 60, 400, 1500][rng.random_range(0..4)],
+            late: [500, 8000, 30_000][rng.random_range(0..3)],
+            no_version: missing(&mut rng),
+            no_time: missing(&mut rng),
+            isolation,
+            quota: if faulty && rng.random_bool(0.1) {
+                6000
+            } else {
+                1 << 30
+            },
+        }
+    }
+
+    /// Random numbers for one part of a run, so that a change of one part leaves the others.
+    pub(crate) fn rng(&self, part: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ (part << 48));
+        rng.next_u64();
+        rng
+    }
+
+    /// From this time on nothing fails any more.
+    pub(crate) fn calm(&self) -> Millis {
+        let windows = self.windows.iter().map(|window| window.to).max();
+        let ends = self.ends.iter().map(|(at, _)| *at).max();
+        let script = Millis::try_from(self.operations).unwrap() * 5000 + 20_000;
+        START
+            + script
+                .max(windows.unwrap_or(0))
+                .max(ends.unwrap_or(0) + 5000)
+    }
+}

@@ -1,0 +1,349 @@
+//! One seed from its first event to its verdict: lives of the process that end as the plan says,
+//! and a last one in which everything must come right.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use goldwire::config::{Config, OnFull};
+use goldwire::dead_letter::{Letters, Redrive, Work};
+use goldwire::instance::{Files, Instance, Parts, Surroundings};
+use goldwire::ledger::{MemoryStore, Store};
+use goldwire::log::Log;
+use goldwire::reltio::Golden;
+use goldwire::sink::Sink;
+use goldwire::telemetry::Metrics;
+use goldwire::time::{Millis, SharedClock};
+use goldwire::webhook::Reception;
+use rand::RngExt as _;
+
+use super::broker::Consumer;
+use super::disk::{DiskLog, DiskStore, SlowCommit};
+use super::fault::{Fault, Hits};
+use super::feed;
+use super::judge::judge;
+use super::plan::{End, Kind, Plan, START};
+use super::reltio::Replica;
+use super::target::SimSink;
+use super::world::{HostClock, Violation, World, millis};
+
+/// After the last fault everything must be through within this time.
+const BOUND: Millis = 30 * 60_000;
+/// How often the outside looks at the process.
+const LOOK: Duration = Duration::from_millis(250);
+/// So often letters are redriven at the end; a record that fails without a fault never ends.
+const REDRIVES: u32 = 6;
+
+const CONFIG: &str = "
+tenant: acme
+data_dir: unused
+reltio:
+  url: https://reltio.invalid/reltio/api/acme
+  auth_url: https://reltio.invalid/oauth/token
+  client_id: simulated
+  client_secret: simulated
+  settle: 2500ms
+  clock_skew: 200ms
+sources:
+  topic:
+    kafka: { bootstrap_servers: 'unused:9092', topic: changes, group: ingest, start: earliest, include_relationships: true }
+  hook:
+    webhook: { path: /hook, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true }
+  part:
+    webhook: { path: /part, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true, completeness: { fields: [uri, type, attributes] } }
+webhook: { address: '127.0.0.1:18080', insecure_plain_http: true }
+sinks:
+  unused:
+    warehouse: { url: 'sqlite:./unused.db' }
+";
+
+/// How one seed ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) hits: Hits,
+    pub(crate) trace: Vec<String>,
+}
+
+/// What is left when the process is gone.
+struct Disk {
+    store: Arc<DiskStore>,
+    log: Arc<DiskLog>,
+    inbox: Arc<DiskLog>,
+}
+
+/// Runs a plan.
+pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
+    let world = World::new(plan.clone(), tracing);
+    let disk = Disk {
+        store: Arc::new(DiskStore {
+            world: Arc::clone(&world),
+            inner: MemoryStore::new(),
+        }),
+        log: Arc::new(DiskLog::new(&world, plan.partitions, false)),
+        inbox: Arc::new(DiskLog::new(&world, 1, true)),
+    };
+    let mut ends = plan
+        .ends
+        .iter()
+        .copied()
+        .collect::<std::collections::VecDeque<_>>();
+    loop {
+        let end = ends.pop_front();
+        let over = live(&world, &disk, end);
+        if over || world.lock().violation.is_some() {
+            break;
+        }
+        let later = {
+            let mut state = world.lock();
+            [50, 2000, 10_000][state.rng.random_range(0..3)]
+        };
+        world.pass(later);
+    }
+    let mut state = world.lock();
+    Outcome {
+        violation: state.violation.clone(),
+        hits: std::mem::take(&mut state.hits),
+        trace: state.trace.take().unwrap_or_default(),
+    }
+}
+
+/// One life; tells whether it was the last.
+fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        world.begin();
+        if let Some(life) = Life::start(world, disk) {
+            match end {
+                None => life.finish().await,
+                Some((at, how)) => {
+                    tokio::time::sleep(millis(START + at - world.now())).await;
+                    life.end(how).await;
+                }
+            }
+        }
+        // What was on its way is dropped with the runtime, at this very time.
+        world.freeze();
+    });
+    end.is_none()
+}
+
+struct Life {
+    world: Arc<World>,
+    instance: Instance,
+    redrive: Redrive,
+}
+
+impl Life {
+    fn start(world: &Arc<World>, disk: &Disk) -> Option<Self> {
+        world.note(|| "START".to_owned());
+        let plan = &world.plan;
+        let config = config(plan);
+        let clock: SharedClock = Arc::new(HostClock(Arc::clone(world)));
+        let store: Arc<dyn Store> = Arc::<DiskStore>::clone(&disk.store);
+        let log: Arc<dyn Log> = Arc::<DiskLog>::clone(&disk.log);
+        let inbox: Arc<dyn Log> = Arc::<DiskLog>::clone(&disk.inbox);
+        let golden: Arc<dyn Golden> = Arc::new(Replica(Arc::clone(world)));
+        let metrics = Arc::new(Metrics::noop());
+        let sinks = plan.sinks.iter().map(|kind| {
+            let sink: Arc<dyn Sink> = Arc::new(SimSink::new(world, *kind));
+            (sink, OnFull::Stall)
+        });
+        let with = Surroundings {
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            seed: plan.seed,
+            wrap: None,
+        };
+        let committing = Arc::clone(world);
+        let parts = Parts {
+            files: Files {
+                store: Arc::clone(&store),
+                inbox: Arc::clone(&inbox),
+                log: Arc::clone(&log),
+            },
+            golden: Some(golden),
+            sinks: sinks.collect(),
+            sources: vec![(Box::new(Consumer::new(world)), "ingest".to_owned())],
+            commit: Arc::new(move |inner| {
+                let kind = Kind::ALL.into_iter().find(|kind| kind.name() == inner.sink);
+                Arc::new(SlowCommit {
+                    world: Arc::clone(&committing),
+                    kind: kind.unwrap(),
+                    inner,
+                })
+            }),
+        };
+        let instance = match Instance::assemble(&config, &with, parts) {
+            Ok(instance) => instance,
+            Err(error) => {
+                world.violate("G2", || format!("it does not start again: {error}"));
+                return None;
+            }
+        };
+        let endpoints = ["hook", "part"].map(|name| {
+            let endpoint = config.sources[name].webhook.clone().unwrap();
+            (name.to_owned(), endpoint)
+        });
+        let reception = Reception::new(
+            config.webhook.as_ref().unwrap(),
+            endpoints.into(),
+            Arc::clone(&inbox),
+            Arc::clone(&clock),
+            metrics,
+        );
+        tokio::spawn(feed::play(Arc::clone(world), reception.unwrap()));
+        let redrive = Redrive {
+            letters: Letters::new(store),
+            inbox,
+            log,
+            sinks: plan
+                .sinks
+                .iter()
+                .map(|kind| kind.name().to_owned())
+                .collect(),
+            clock,
+        };
+        let life = Self {
+            world: Arc::clone(world),
+            instance,
+            redrive,
+        };
+        life.watch();
+        Some(life)
+    }
+
+    /// Looks at what the tasks say of themselves: bounds (G8), isolation (G6), what is in flight.
+    fn watch(&self) {
+        let (world, sinks) = (Arc::clone(&self.world), self.instance.sinks().to_vec());
+        let log = Arc::clone(&self.instance.files().log);
+        tokio::spawn(async move {
+            loop {
+                let tasks = sinks.iter().flat_map(|sink| &sink.tasks);
+                let moving = tasks.map(|task| task.borrow().moving).collect::<Vec<_>>();
+                let limit = world.plan.in_flight;
+                {
+                    let mut state = world.lock();
+                    state.busy = moving.iter().any(|moving| *moving > 0);
+                    if let Some(moving) = moving.iter().find(|moving| **moving > limit) {
+                        state.violate("G8", || {
+                            format!("{moving} records in flight, {limit} allowed")
+                        });
+                    }
+                }
+                if world.plan.isolation && world.now() == START + 90_000 {
+                    for sink in &sinks[1..] {
+                        let reached = sink.tasks.iter().map(|task| task.borrow().position);
+                        for (partition, position) in (0_u16..).zip(reached) {
+                            let end = log.range(partition).end;
+                            if position < end {
+                                world.violate("G6", || {
+                                    format!(
+                                        "{} has {position} of {end} while another sink is away",
+                                        sink.name
+                                    )
+                                });
+                            }
+                        }
+                    }
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+    }
+
+    async fn end(self, how: End) {
+        let fault = if how == End::Crash {
+            Fault::Crash
+        } else {
+            Fault::Stop
+        };
+        {
+            let mut state = self.world.lock();
+            let busy = state.busy;
+            state.hits.note(fault, busy);
+            state.note(|| format!("FAULT {fault:?}"));
+        }
+        if how == End::Stop {
+            self.instance.stop().await;
+        }
+    }
+
+    /// The last life: faults end, what was refused is redriven, and everything is through in time.
+    async fn finish(self) {
+        let world = &self.world;
+        let calm = world.plan.calm();
+        tokio::time::sleep(millis(calm - world.now())).await;
+        world.lock().calm = true;
+        world.note(|| "CALM".to_owned());
+        let deadline = calm + BOUND;
+        for _ in 0..REDRIVES {
+            if !self.through(deadline).await {
+                return;
+            }
+            if world.letter_names().is_empty() {
+                break;
+            }
+            let redriven = self.redrive.run(&Work::default(), &|_| ()).await;
+            world.note(|| format!("redriven: {redriven:?}"));
+        }
+        judge(world);
+    }
+
+    /// Waits until everything is through; tells whether it is in time.
+    async fn through(&self, deadline: Millis) -> bool {
+        let world = &self.world;
+        loop {
+            let outside = {
+                let state = world.lock();
+                let late = state
+                    .targets
+                    .values()
+                    .filter_map(super::target::Target::last_late);
+                state.sent == world.emissions.len()
+                    && state.unanswered.is_empty()
+                    && late.max().is_none_or(|due| due < state.now())
+            };
+            if outside && self.instance.is_caught_up() {
+                return true;
+            }
+            if world.lock().violation.is_some() {
+                return false;
+            }
+            if world.now() > deadline {
+                let sinks = self.instance.sinks().iter();
+                let tasks: Vec<_> = sinks
+                    .flat_map(|sink| {
+                        sink.tasks
+                            .iter()
+                            .map(|task| (sink.name.clone(), sink.gate.status(), *task.borrow()))
+                    })
+                    .collect();
+                let ingest: Vec<_> = self
+                    .instance
+                    .ingest()
+                    .iter()
+                    .map(|view| view.status.borrow().clone())
+                    .collect();
+                world.violate("liveness", || {
+                    format!("not through in time: outside {outside}, {tasks:?}, {ingest:?}")
+                });
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// The configuration of a plan.
+fn config(plan: &Plan) -> Config {
+    static PARSED: OnceLock<Mutex<Config>> = OnceLock::new();
+    let parsed =
+        PARSED.get_or_init(|| Mutex::new(goldwire::config::parse(CONFIG, &|_| None).unwrap()));
+    let mut config = parsed.lock().unwrap().clone();
+    config.delivery.in_flight = plan.in_flight;
+    config.delivery.commit_interval = format!("{}ms", plan.commit_interval).as_str().into();
+    config.delivery.retry.attempts = plan.attempts;
+    config.log.partitions = plan.partitions;
+    config
+}

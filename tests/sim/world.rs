@@ -1,0 +1,221 @@
+//! What outlives the process: time, disks, the broker, Reltio, the targets; and the oracles' book.
+//!
+//! One lock, never held across an await. Everything random comes from the plan, so a seed is a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use goldwire::time::{Clock, Millis};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::book::Book;
+use super::broker::Broker;
+use super::fault::{Fault, Hits};
+use super::feed::Emission;
+use super::plan::{Kind, Plan, START};
+use super::script::Script;
+use super::target::Target;
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// Which: `G1` to `G9`, or `liveness`.
+    pub(crate) oracle: &'static str,
+    pub(crate) text: String,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) rng: ChaCha8Rng,
+    pub(crate) calm: bool,
+    pub(crate) hits: Hits,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) trace: Option<Vec<String>>,
+    pub(crate) book: Book,
+    pub(crate) broker: Broker,
+    pub(crate) targets: BTreeMap<Kind, Target>,
+    /// Webhook messages that were not answered 200 yet, among those sent.
+    pub(crate) unanswered: BTreeSet<usize>,
+    /// Emissions sent so far: they are in order of time.
+    pub(crate) sent: usize,
+    /// Whether a task has something in flight: what a fault then meets.
+    pub(crate) busy: bool,
+    /// Base of the present life's clock, and its beginning.
+    base: Millis,
+    began: Option<tokio::time::Instant>,
+}
+
+/// Everything around the process.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) script: Script,
+    pub(crate) emissions: Vec<Emission>,
+    state: Mutex<State>,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, tracing: bool) -> Arc<Self> {
+        let script = Script::write(&plan, &mut plan.rng(1));
+        let emissions = super::feed::emissions(&plan, &script, &mut plan.rng(2));
+        let targets = plan
+            .sinks
+            .iter()
+            .map(|kind| (*kind, Target::new(&script)))
+            .collect();
+        let state = State {
+            rng: plan.rng(3),
+            calm: false,
+            hits: Hits::default(),
+            violation: None,
+            trace: tracing.then(Vec::new),
+            book: Book::default(),
+            broker: Broker::default(),
+            targets,
+            unanswered: BTreeSet::new(),
+            sent: 0,
+            busy: false,
+            base: START,
+            began: None,
+        };
+        let world = Self {
+            plan,
+            script,
+            emissions,
+            state: Mutex::new(state),
+        };
+        world.prelude();
+        Arc::new(world)
+    }
+
+    /// What will happen, for who reads the trace.
+    fn prelude(&self) {
+        for (uri, past) in &self.script.past {
+            for moment in past {
+                self.note(|| {
+                    let at = moment.at - START;
+                    let restored = if moment.restored { "restored " } else { "" };
+                    let truth = super::target::truth_word(&moment.truth);
+                    format!(
+                        "TRUTH {uri} moment {} at {at}: {restored}{truth} v{} c{}",
+                        moment.seq, moment.version, moment.commit_time
+                    )
+                });
+            }
+        }
+        for (index, emission) in self.emissions.iter().enumerate() {
+            self.note(|| {
+                format!(
+                    "SENDS m{index} at {}: {:?} {:?} {:?}",
+                    emission.at - START,
+                    emission.door,
+                    emission.about,
+                    emission.body
+                )
+            });
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A life begins: within a runtime whose time is paused.
+    pub(crate) fn begin(&self) {
+        self.lock().began = Some(tokio::time::Instant::now());
+    }
+
+    /// A life ends: its runtime's time stands from now on.
+    pub(crate) fn freeze(&self) {
+        let mut state = self.lock();
+        state.base = state.now();
+        state.began = None;
+    }
+
+    /// Time passes without a process.
+    pub(crate) fn pass(&self, time: Millis) {
+        self.lock().base += time;
+    }
+
+    /// The true time, ms.
+    pub(crate) fn now(&self) -> Millis {
+        self.lock().now()
+    }
+
+    /// Waits, in simulated time.
+    pub(crate) async fn pause(&self, longest: Millis) {
+        let wait = self.lock().rng.random_range(0..=longest.max(1));
+        tokio::time::sleep(millis(wait)).await;
+    }
+
+    /// Whether `fault` happens here and now.
+    pub(crate) fn hits(&self, fault: Fault) -> bool {
+        let mut state = self.lock();
+        if state.calm {
+            return false;
+        }
+        let now = state.now() - START;
+        let chance = self.plan.chances.iter().find(|(one, _)| *one == fault);
+        let by_chance = chance.is_some_and(|(_, chance)| state.rng.random_bool(*chance));
+        let inside = |window: &&super::plan::Window| window.from <= now && now < window.to;
+        let mut windows = self.plan.windows.iter().filter(|one| one.fault == fault);
+        let hit = by_chance || windows.any(|window| inside(&window));
+        if hit {
+            let busy = state.busy;
+            state.hits.note(fault, busy);
+            state.note(|| format!("FAULT {fault:?}"));
+        }
+        hit
+    }
+
+    /// Notes what an oracle found. The first one is the run's verdict.
+    pub(crate) fn violate(&self, oracle: &'static str, text: impl FnOnce() -> String) {
+        self.lock().violate(oracle, text);
+    }
+
+    /// Notes a step, if anybody wants to read it.
+    pub(crate) fn note(&self, text: impl FnOnce() -> String) {
+        self.lock().note(text);
+    }
+}
+
+impl State {
+    pub(crate) fn now(&self) -> Millis {
+        let passed = self.began.map_or(0, |began| {
+            Millis::try_from(began.elapsed().as_millis()).unwrap()
+        });
+        self.base + passed
+    }
+
+    pub(crate) fn violate(&mut self, oracle: &'static str, text: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            let text = text();
+            self.note(|| format!("VIOLATION of {oracle}: {text}"));
+            self.violation = Some(Violation { oracle, text });
+        }
+    }
+
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        let now = self.now() - START;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>9.3} {}", now as f64 / 1000.0, text()));
+        }
+    }
+}
+
+pub(crate) fn millis(time: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(time).unwrap_or_default())
+}
+
+/// The process's wall clock.
+#[derive(Debug)]
+pub(crate) struct HostClock(pub(crate) Arc<World>);
+
+impl Clock for HostClock {
+    fn now(&self) -> Millis {
+        self.0.now()
+    }
+}
