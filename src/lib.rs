@@ -15,6 +15,7 @@
 // What everything speaks of.
 mod dir_lock;
 pub mod event;
+pub mod mutation;
 pub mod time;
 
 // From the outside to the event log.

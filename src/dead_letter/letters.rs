@@ -7,6 +7,7 @@ use prost::Message as _;
 
 use super::{DeadLetter, Filter, LetterName, shown_sink};
 use crate::ledger::{Batch, Store, StoreError, keys};
+use crate::mutation::{self, Mutation};
 use crate::task::store_blocking;
 
 /// Letters read in one go. Ingest's hold whole bodies, so there are few of them (G8).
@@ -90,6 +91,10 @@ impl Letters {
     pub async fn close(&self, names: &[LetterName]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         for name in names {
+            let mut name = name.clone();
+            if mutation::is(Mutation::OtherRoundClosed) {
+                name.round += 1;
+            }
             batch.remove(name.key());
         }
         if batch.is_empty() {

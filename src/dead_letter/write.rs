@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use crate::event::proto::DeadLetter;
 use crate::ledger::{Batch, Store, keys};
+use crate::mutation::{self, Mutation};
 use crate::task::store_blocking;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -36,6 +37,9 @@ pub(crate) async fn write(store: &Arc<dyn Store>, letters: &[DeadLetter]) {
         match store_blocking(store, move |store| store.commit(attempt)).await {
             Ok(()) => return,
             Err(error) => tracing::error!("dead letters cannot be stored: {error}"),
+        }
+        if mutation::is(Mutation::LetterErrorIgnored) {
+            return;
         }
         tokio::time::sleep(wait).await;
         wait = wait.saturating_mul(2).min(LONGEST_WAIT);

@@ -15,6 +15,7 @@ use crate::config::CompletenessConfig;
 use crate::event::{
     Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State, event_id, short_name,
 };
+use crate::mutation::{self, Mutation};
 
 /// An event, before it is a record for each of its subjects.
 pub(super) struct Event<'a> {
@@ -63,7 +64,8 @@ impl<'a> Event<'a> {
             meaning: event_type,
             own,
             others,
-            snapshot: members && !layer.is_oversize(),
+            snapshot: members && !layer.is_oversize()
+                || mutation::is(Mutation::DeltaApplied) && layer.deltas.is_some(),
             object_type: object_type(layer, &head)?,
             metadata,
         };
@@ -194,7 +196,8 @@ impl<'a> Event<'a> {
             subject: part.subject.to_owned(),
             kind: part.kind.into(),
             state: part.state.into(),
-            version: self.metadata.version.filter(|_| part.own),
+            version: (self.metadata.version)
+                .filter(|_| part.own || mutation::is(Mutation::LoserInheritsVersion)),
             commit_time: self.metadata.commit_time,
             received_time: received.received_time,
             absorbed_by: part.survivor.map(str::to_owned),

@@ -3,6 +3,7 @@
 use serde_json::{Value, value::RawValue};
 
 use super::proto::{Content, EventRecord};
+use crate::mutation::{self, Mutation};
 
 /// A snapshot, parsed once for a sink that needs its tree.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -38,6 +39,8 @@ pub struct Crosswalk {
 struct Event<'a> {
     #[serde(borrow)]
     object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deltas: Option<&'a RawValue>,
 }
 
 impl Object {
@@ -51,7 +54,10 @@ impl Object {
             Content::Object => Self::parse(&record.payload),
             Content::Event => {
                 let event: Event<'_> = serde_json::from_slice(&record.payload)?;
-                let object = event.object.ok_or(ObjectError::Absent)?;
+                let deltas = event
+                    .deltas
+                    .filter(|_| mutation::is(Mutation::DeltaApplied));
+                let object = event.object.or(deltas).ok_or(ObjectError::Absent)?;
                 Self::parse(object.get().as_bytes())
             }
         }

@@ -3,7 +3,7 @@
 //! The same shape as a sink's task, with positions only. Guarantee (G1, G2): a position passes
 //! only records that are durable elsewhere; a partition that was taken away is not committed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::process::IngestContext;
 use crate::event::SourceRecord;
+use crate::mutation::{self, Mutation};
 use crate::source::{Source, SourceError, SourceEvent};
 use crate::task::tracker::Tracker;
 
@@ -65,7 +66,7 @@ pub struct IngestTask {
     source: Box<dyn Source>,
     context: IngestContext,
     settings: IngestSettings,
-    partitions: HashMap<i32, Assigned>,
+    partitions: BTreeMap<i32, Assigned>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     revoking: Option<(Vec<i32>, oneshot::Sender<()>)>,
     bytes: usize,
@@ -88,7 +89,7 @@ impl IngestTask {
             source,
             context,
             settings,
-            partitions: HashMap::new(),
+            partitions: BTreeMap::new(),
             work: FuturesUnordered::new(),
             revoking: None,
             bytes: 0,
@@ -173,6 +174,9 @@ impl IngestTask {
                 committed: offset,
             });
         assigned.tracker.start(offset);
+        if mutation::is(Mutation::PositionBeforeAppend) {
+            assigned.tracker.complete(offset);
+        }
         let (epoch, bytes) = (assigned.epoch, record.body.len());
         self.bytes += bytes;
         let context = self.context.clone();

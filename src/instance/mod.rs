@@ -23,6 +23,7 @@ use crate::config::{Config, OnFull};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::ledger::StoreError;
 use crate::log::LogError;
+use crate::mutation::{self, Mutation};
 use crate::sink::Sink;
 use crate::source::{InboxError, InboxSource, Source};
 use crate::task::commit::StoreCommit;
@@ -200,6 +201,12 @@ impl Instance {
     ) -> Result<(), StartError> {
         let name = context.courier.sink.name().to_owned();
         let group = format!("{}.{name}", config.app);
+        let mut context = context.clone();
+        if let Some(first) = self.sinks.first()
+            && mutation::is(Mutation::GateShared)
+        {
+            context.courier.gate = Arc::clone(&first.gate);
+        }
         let gate = Arc::clone(&context.courier.gate);
         let mut tasks = Vec::new();
         for partition in 0..self.files.log.identity().partitions {

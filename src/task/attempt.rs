@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::gate::Gate;
 use super::retry::RetryPolicy;
-use crate::sink::{Delivered, Delivery, Sink, SinkError};
+use crate::mutation::{self, Mutation};
+use crate::sink::{Delivered, Delivery, Effect, Sink, SinkError};
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock};
 
@@ -83,6 +84,17 @@ impl Courier {
                     self.note("delivered");
                     self.gate.accepted();
                     so_far.result = Ok(delivered);
+                    return so_far;
+                }
+                Err(SinkError::Retryable {
+                    ambiguous: false,
+                    outage: false,
+                    ..
+                }) if mutation::is(Mutation::PartialFailureAcknowledged) => {
+                    so_far.result = Ok(Delivered {
+                        effect: Effect::Delivered,
+                        second_look: false,
+                    });
                     return so_far;
                 }
                 Err(error) => {

@@ -8,6 +8,7 @@ use super::lane::{ClockRules, Lane, Pending, Unsettled, covers};
 use super::sink_task::{LaneEvent, SinkTask};
 use super::turn::{Purpose, TurnEnd, reassert_after};
 use crate::event::Subject;
+use crate::mutation::{self, Mutation};
 use crate::sink::Mode;
 use crate::time::{Millis, until};
 
@@ -74,6 +75,9 @@ impl SinkTask {
         } else {
             return;
         };
+        if mutation::is(Mutation::LateWriteIgnored) {
+            return;
+        }
         let unsettled = lane.unsettled.get_or_insert_default();
         unsettled.due = unsettled.due.max(due);
         self.unsettled.insert(end.subject.clone());
@@ -258,6 +262,7 @@ impl Lane {
         let letters = self.register.iter().flat_map(|register| &register.letters);
         let covers = records.iter().map(|pending| covers(&pending.record, rules));
         let covers = match purpose {
+            _ if mutation::is(Mutation::AnyLetterSuperseded) => Millis::MAX,
             // A read is made after the newest time known of the subject, letters included.
             Purpose::Answer => Millis::MAX,
             Purpose::Apply => covers.max().unwrap_or_default(),

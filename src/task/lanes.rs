@@ -18,6 +18,7 @@ use super::turn::{Purpose, Turn, refusal_without_send};
 use crate::event::{EventRecord, Kind, Subject};
 use crate::ledger::{Register, Store, StoreError, keys};
 use crate::log::LogRecord;
+use crate::mutation::{self, Mutation};
 use crate::sink::Mode;
 use crate::time::{Millis, until};
 
@@ -216,6 +217,11 @@ impl SinkTask {
         if let Some(lane) = self.lanes.get_mut(&turn.subject) {
             lane.busy = true;
         }
+        if mutation::is(Mutation::LedgerBeforeSink)
+            && let Some(after) = &turn.after
+        {
+            self.overlay.put(turn.subject.clone(), after.clone());
+        }
         let context = self.context.clone();
         self.turning += 1;
         self.work.push(Box::pin(async move {
@@ -255,6 +261,11 @@ impl SinkTask {
             return;
         }
         let records = lane.take_answered(now, rules);
+        if mutation::is(Mutation::CoalescedCompletedAlone) {
+            for pending in records.iter().rev().skip(1) {
+                self.tracker.complete(pending.offset);
+            }
+        }
         let (context, subject, register) =
             (self.context.clone(), subject.clone(), lane.register.clone());
         self.turning += 1;

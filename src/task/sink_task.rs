@@ -24,6 +24,7 @@ use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
 use crate::ledger::{Batch, Store, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
+use crate::mutation::{self, Mutation};
 use crate::time::Millis;
 
 /// Lanes that may wait for their second assertion at the same time.
@@ -343,8 +344,9 @@ impl SinkTask {
 
     /// Whether more may be read: G8.
     fn room(&self) -> bool {
+        let unbounded = mutation::is(Mutation::BackPressureIgnored);
         !self.stopping
-            && self.moving() < self.most_in_flight()
+            && (unbounded || self.moving() < self.most_in_flight())
             && self.bytes < self.settings.in_flight_bytes
             && self.unsettled.len() < UNSETTLED
             && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
@@ -373,7 +375,10 @@ impl SinkTask {
         let log = Arc::clone(&self.context.log);
         let (partition, from) = (self.partition, self.tracker.reached());
         // No more than there is room for: one read is under way at a time.
-        let room = self.most_in_flight().saturating_sub(self.moving());
+        let mut room = self.most_in_flight().saturating_sub(self.moving());
+        if mutation::is(Mutation::BackPressureIgnored) {
+            room = READ.records;
+        }
         let bytes = self.settings.in_flight_bytes.saturating_sub(self.bytes);
         let limit = ReadLimit {
             records: READ.records.min(room),

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::mutation::{self, Mutation};
+
 /// Incomplete offsets of one partition.
 #[derive(Debug, Clone)]
 pub struct Tracker {
@@ -43,6 +45,9 @@ impl Tracker {
     /// The position that may be committed: the lowest incomplete offset, else one past the
     /// highest started.
     pub fn committable(&self) -> u64 {
+        if mutation::is(Mutation::HighestSeenCommitted) {
+            return self.reached;
+        }
         self.incomplete.first().copied().unwrap_or(self.reached)
     }
 

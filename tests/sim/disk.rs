@@ -8,12 +8,11 @@ use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
 use goldwire::log::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit};
 use goldwire::sink::Mode;
 use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
-use rand::RngExt as _;
 use tokio::sync::Notify;
 
 use super::fault::Fault;
 use super::plan::Kind;
-use super::world::World;
+use super::world::{Dropped, World};
 
 #[derive(Debug, Default)]
 struct Partition {
@@ -51,7 +50,7 @@ impl DiskLog {
         }
     }
 
-    fn store(&self, partition: u16, records: &[Bytes]) -> u64 {
+    pub(crate) fn store(&self, partition: u16, records: &[Bytes]) -> u64 {
         let first = {
             let mut partitions = self.partitions.lock().unwrap();
             let held = &mut partitions[usize::from(partition)];
@@ -81,8 +80,12 @@ struct Unflushed<'a> {
 
 impl Drop for Unflushed<'_> {
     fn drop(&mut self) {
-        if !self.over && self.log.world.lock().rng.random_bool(0.5) {
-            self.log.store(self.partition, &self.records);
+        if !self.over {
+            self.log.world.lock().dropped.push(Dropped::Append {
+                inbox: self.log.inbox,
+                partition: self.partition,
+                records: std::mem::take(&mut self.records),
+            });
         }
     }
 }
@@ -256,8 +259,10 @@ impl Commit for SlowCommit {
             let mut state = self.world.lock();
             for (subject, register) in batch.registers.iter().filter(|(_, it)| it.applied()) {
                 let key = (subject.uri().to_owned(), register.stands_for);
-                if !state.targets[&self.kind].acknowledged.contains(&key) {
-                    state.violate("G3", || {
+                let target = &state.targets[&self.kind];
+                if !target.acknowledged.contains(&key) {
+                    let refused = target.refused.contains(&key);
+                    state.violate(if refused { "G7" } else { "G3" }, || {
                         format!(
                             "{} remembers {key:?}, which the sink never acknowledged",
                             self.kind.name()

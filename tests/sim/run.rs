@@ -23,8 +23,8 @@ use super::feed;
 use super::judge::judge;
 use super::plan::{End, Kind, Plan, START};
 use super::reltio::Replica;
-use super::target::SimSink;
-use super::world::{HostClock, Violation, World, millis};
+use super::target::{SimSink, may_land};
+use super::world::{Dropped, HostClock, Violation, World, millis};
 
 /// After the last fault everything must be through within this time.
 const BOUND: Millis = 30 * 60_000;
@@ -59,7 +59,8 @@ sinks:
 /// How one seed ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) violation: Option<Violation>,
+    /// The first violation of each oracle, in order.
+    pub(crate) violations: Vec<Violation>,
     pub(crate) hits: Hits,
     pub(crate) trace: Vec<String>,
 }
@@ -89,8 +90,7 @@ pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
         .collect::<std::collections::VecDeque<_>>();
     loop {
         let end = ends.pop_front();
-        let over = live(&world, &disk, end);
-        if over || world.lock().violation.is_some() {
+        if live(&world, &disk, end) {
             break;
         }
         let later = {
@@ -101,7 +101,7 @@ pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
     }
     let mut state = world.lock();
     Outcome {
-        violation: state.violation.clone(),
+        violations: std::mem::take(&mut state.violations),
         hits: std::mem::take(&mut state.hits),
         trace: state.trace.take().unwrap_or_default(),
     }
@@ -125,6 +125,23 @@ fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
         // What was on its way is dropped with the runtime, at this very time.
         world.freeze();
     });
+    drop(runtime);
+    for dropped in world.dropped() {
+        match dropped {
+            Dropped::Append {
+                inbox,
+                partition,
+                records,
+            } => {
+                let flushed = world.lock().rng.random_bool(0.5);
+                let log = if inbox { &disk.inbox } else { &disk.log };
+                if flushed {
+                    log.store(partition, &records);
+                }
+            }
+            Dropped::Rows { kind, rows } => may_land(&mut world.lock(), kind, &rows),
+        }
+    }
     end.is_none()
 }
 
@@ -306,9 +323,6 @@ impl Life {
             };
             if outside && self.instance.is_caught_up() {
                 return true;
-            }
-            if world.lock().violation.is_some() {
-                return false;
             }
             if world.now() > deadline {
                 let sinks = self.instance.sinks().iter();

@@ -20,7 +20,7 @@ use super::disk::mode;
 use super::fault::Fault;
 use super::plan::{Kind, LONGEST};
 use super::script::{Moment, Script, Truth};
-use super::world::{State, World, millis};
+use super::world::{Dropped, State, World, millis};
 
 /// What a target holds of one subject.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +60,8 @@ pub(crate) struct Target {
     /// Writes that will land by themselves.
     late: Vec<(Millis, Row)>,
     poison: BTreeSet<(String, Millis)>,
+    /// Rows that were refused while others of their request were taken (G7).
+    pub(crate) refused: BTreeSet<(String, Millis)>,
     /// Whole states acknowledged in this life, by subject and clocks (G5).
     once: BTreeSet<(String, i64, Millis)>,
 }
@@ -93,6 +95,21 @@ pub(crate) fn land(state: &mut State, kind: Kind) {
     for (_, row) in due {
         state.note(|| format!("{} lands late: {} moment {}", kind.name(), row.uri, row.seq));
         apply(state, kind, &row);
+    }
+}
+
+/// Rows whose request nobody waits for any more: they land within the longest request, or never.
+pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row]) {
+    for row in rows {
+        if state.rng.random_bool(0.6) {
+            let due = state.now() + state.rng.random_range(0..LONGEST);
+            state
+                .targets
+                .get_mut(&kind)
+                .unwrap()
+                .late
+                .push((due, row.clone()));
+        }
     }
 }
 
@@ -151,7 +168,10 @@ struct OnWire<'a> {
 impl Drop for OnWire<'_> {
     fn drop(&mut self) {
         if !self.over {
-            self.requests.may_land(&self.rows);
+            self.requests.world.lock().dropped.push(Dropped::Rows {
+                kind: self.requests.kind,
+                rows: std::mem::take(&mut self.rows),
+            });
         }
     }
 }
@@ -166,17 +186,6 @@ struct Requests {
 type Answer = Result<Effect, SinkError>;
 
 impl Requests {
-    fn may_land(&self, rows: &[Row]) {
-        let mut state = self.world.lock();
-        for row in rows {
-            if state.rng.random_bool(0.6) {
-                let due = state.now() + state.rng.random_range(0..LONGEST);
-                let target = state.targets.get_mut(&self.kind).unwrap();
-                target.late.push((due, row.clone()));
-            }
-        }
-    }
-
     /// Whether this sink is the one that windows are about.
     fn first(&self) -> bool {
         self.world.plan.sinks.first() == Some(&self.kind)
@@ -205,7 +214,7 @@ impl Requests {
             });
         }
         if world.hits(Fault::Timeout) {
-            self.may_land(rows);
+            may_land(&mut world.lock(), self.kind, rows);
             world.pause(LONGEST / 2).await;
             return Err(retryable("timeout", true, true));
         }
@@ -263,6 +272,18 @@ impl SendRows<Row, Answer> for Requests {
         self.world.pause(self.world.plan.slow).await;
         wire.over = true;
         let answers: Vec<Answer> = wire.rows.iter().map(|row| self.row(row)).collect();
+        {
+            let mut state = self.world.lock();
+            let target = state.targets.get_mut(&self.kind).unwrap();
+            for (row, _) in wire
+                .rows
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| answer.is_err())
+            {
+                target.refused.insert((row.uri.clone(), row.stands_for));
+            }
+        }
         self.world.pause(self.world.plan.slow).await;
         if self.world.hits(Fault::AnswerLost) {
             return answers

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use goldwire::time::{Clock, Millis};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +17,7 @@ use super::fault::{Fault, Hits};
 use super::feed::Emission;
 use super::plan::{Kind, Plan, START};
 use super::script::Script;
-use super::target::Target;
+use super::target::{Row, Target};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +27,28 @@ pub(crate) struct Violation {
     pub(crate) text: String,
 }
 
+/// Work on its way to a disk or a target when the process died: it may arrive.
+#[derive(Debug)]
+pub(crate) enum Dropped {
+    Append {
+        inbox: bool,
+        partition: u16,
+        records: Vec<Bytes>,
+    },
+    Rows {
+        kind: Kind,
+        rows: Vec<Row>,
+    },
+}
+
 /// What changes.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) rng: ChaCha8Rng,
     pub(crate) calm: bool,
     pub(crate) hits: Hits,
-    pub(crate) violation: Option<Violation>,
+    /// The first violation of each oracle.
+    pub(crate) violations: Vec<Violation>,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) book: Book,
     pub(crate) broker: Broker,
@@ -41,6 +57,8 @@ pub(crate) struct State {
     pub(crate) unanswered: BTreeSet<usize>,
     /// Emissions sent so far: they are in order of time.
     pub(crate) sent: usize,
+    /// What was on its way when its future was dropped.
+    pub(crate) dropped: Vec<Dropped>,
     /// Whether a task has something in flight: what a fault then meets.
     pub(crate) busy: bool,
     /// Base of the present life's clock, and its beginning.
@@ -70,13 +88,14 @@ impl World {
             rng: plan.rng(3),
             calm: false,
             hits: Hits::default(),
-            violation: None,
+            violations: Vec::new(),
             trace: tracing.then(Vec::new),
             book: Book::default(),
             broker: Broker::default(),
             targets,
             unanswered: BTreeSet::new(),
             sent: 0,
+            dropped: Vec::new(),
             busy: false,
             base: START,
             began: None,
@@ -135,6 +154,13 @@ impl World {
         state.began = None;
     }
 
+    /// What was on its way when the process died, in an order that does not depend on the runtime.
+    pub(crate) fn dropped(&self) -> Vec<Dropped> {
+        let mut dropped = std::mem::take(&mut self.lock().dropped);
+        dropped.sort_by_cached_key(|one| format!("{one:?}"));
+        dropped
+    }
+
     /// Time passes without a process.
     pub(crate) fn pass(&self, time: Millis) {
         self.lock().base += time;
@@ -171,7 +197,7 @@ impl World {
         hit
     }
 
-    /// Notes what an oracle found. The first one is the run's verdict.
+    /// Notes what an oracle found.
     pub(crate) fn violate(&self, oracle: &'static str, text: impl FnOnce() -> String) {
         self.lock().violate(oracle, text);
     }
@@ -191,10 +217,10 @@ impl State {
     }
 
     pub(crate) fn violate(&mut self, oracle: &'static str, text: impl FnOnce() -> String) {
-        if self.violation.is_none() {
+        if self.violations.iter().all(|other| other.oracle != oracle) {
             let text = text();
             self.note(|| format!("VIOLATION of {oracle}: {text}"));
-            self.violation = Some(Violation { oracle, text });
+            self.violations.push(Violation { oracle, text });
         }
     }
 
