@@ -14,6 +14,7 @@ use super::tell::LogTell;
 use super::{StartError, Surroundings};
 use crate::config::{Config, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
+use crate::dir_lock::create_dirs;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
 use crate::ledger::{Batch, SledStore, Store, keys};
@@ -57,7 +58,7 @@ impl Files {
     /// the cursors were made against.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let dir = &config.data_dir;
-        std::fs::create_dir_all(dir).map_err(|error| {
+        create_dirs(dir).map_err(|error| {
             StartError::Refused(format!(
                 "data_dir {}: {error}; make it writable",
                 dir.display()
