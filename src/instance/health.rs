@@ -43,7 +43,7 @@ impl InstanceHealth {
             return (true, "absent".to_owned());
         };
         let ended = task.has_changed().is_err();
-        let status = *task.borrow();
+        let status = task.borrow().clone();
         let pulse = Pulse {
             progress: self.progress(partition, status),
             excused: ended,

@@ -339,7 +339,7 @@ impl Instance {
         taken
             && self.sinks.iter().all(|sink| {
                 (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
-                    let status = *task.borrow();
+                    let status = task.borrow().clone();
                     status.in_flight == 0
                         && status.unsettled == 0
                         && status.position == self.files.log.range(partition).end

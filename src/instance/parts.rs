@@ -193,7 +193,7 @@ pub fn sink(
 /// How to deliver to a sink.
 pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings) -> Courier {
     Courier {
-        gate: Arc::new(Gate::new(sink.name(), Arc::clone(&with.clock))),
+        gate: Arc::new(Gate::new(sink.name())),
         sink,
         retry: RetryPolicy::new(&config.delivery.retry),
         clock: Arc::clone(&with.clock),

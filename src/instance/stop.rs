@@ -69,7 +69,7 @@ impl Instance {
         sink.gate.status() != SinkStatus::Running
             || (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
                 let ended = task.has_changed().is_err();
-                let status = *task.borrow();
+                let status = task.borrow().clone();
                 let end = self.files.log.range(partition).end;
                 ended || (status.reached == end && status.moving == 0)
             })

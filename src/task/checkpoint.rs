@@ -61,11 +61,13 @@ impl SinkTask {
             }
             // The next tick carries it again; nothing was taken as stored.
             Err(error) => {
+                self.overlay.failed();
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(task = ?self, "the commit failed: {error}; will be tried again");
                 }
             }
         }
+        self.write_refused();
     }
 
     pub(super) fn publish(&self) {
@@ -78,6 +80,7 @@ impl SinkTask {
                 unsettled: self.unsettled.len(),
                 turns: self.turns,
                 beats: status.beats.wrapping_add(1),
+                end: None,
             };
         });
     }

@@ -13,6 +13,7 @@ pub mod fence;
 pub mod gate;
 mod lane;
 mod lanes;
+mod load;
 mod progress;
 pub mod retry;
 mod sink_task;
@@ -21,6 +22,6 @@ mod turn;
 
 pub(crate) use commit::store_blocking;
 pub use lane::ClockRules;
-pub use sink_task::{SinkTask, TaskError, TaskSettings, TaskStatus};
+pub use sink_task::{SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
 pub use turn::Context;
 pub(crate) use turn::{found_label, state_of};

@@ -80,7 +80,11 @@ fn a_store_of_something_else_is_refused() {
 
 /// A value that says where it is from.
 fn value(number: u8, length: usize) -> Vec<u8> {
-    (0..=u8::MAX).cycle().skip(number.into()).take(length).collect()
+    (0..=u8::MAX)
+        .cycle()
+        .skip(number.into())
+        .take(length)
+        .collect()
 }
 
 #[test]
@@ -91,7 +95,11 @@ fn g3_no_value_however_large_goes_to_a_file_that_is_not_synced() {
     for round in 0..3_u8 {
         for (number, length) in (0_u8..).zip(lengths) {
             // Shorter, longer and the same again over what is there.
-            let length = if round == 1 { 1_500_000 - length } else { length };
+            let length = if round == 1 {
+                1_500_000 - length
+            } else {
+                length
+            };
             let mut batch = Batch::default();
             for copy in 0..20 {
                 batch.put(vec![b'k', number, copy], value(copy, length.min(20_000)));
@@ -131,7 +139,10 @@ fn a_value_that_looks_like_the_store_s_own_mark_is_a_value() {
 
 #[test]
 fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_failed() {
-    let (failing, syncs) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let (failing, syncs) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU32::new(0)),
+    );
     let (fails, counted) = (Arc::clone(&failing), Arc::clone(&syncs));
     let before_sync = move || {
         counted.fetch_add(1, Ordering::Relaxed);
