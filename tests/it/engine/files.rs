@@ -14,7 +14,7 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::delivery::{busy, person_at};
-use super::flaky::QUOTA;
+use super::flaky::{FlakyLog, QUOTA};
 use super::rig::{Rig, at};
 use super::scripted::Scripted;
 use super::tenant::person;
@@ -95,6 +95,23 @@ async fn g6_intake_leaves_the_end_of_the_log_to_the_sinks() {
     rig.flaky_log.used.store(QUOTA / 2, Ordering::Relaxed);
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_a_read_of_the_inbox_that_hangs_is_not_begun_again_in_every_round() {
+    let inbox = Arc::new(FlakyLog::new());
+    let record = SourceRecord::default().encode_to_vec();
+    inbox.append(0, vec![record.into()]).await.unwrap();
+    inbox.hanging.store(true, Ordering::Relaxed);
+    let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&inbox);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut source = InboxSource::new(log, store, "app.inbox").unwrap();
+    source.next(true).await;
+    for room in [true, false, true, true] {
+        let next = tokio::time::timeout(Duration::from_secs(1), source.next(room)).await;
+        assert!(next.is_err(), "{next:?}");
+    }
+    assert_eq!(inbox.reads.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,10 @@ pub(super) const QUOTA: u64 = 1000;
 #[derive(Debug)]
 pub(super) struct FlakyLog {
     inner: MemoryLog,
+    /// Whether reads hang, from now on.
+    pub(super) hanging: AtomicBool,
+    /// How many were begun.
+    pub(super) reads: AtomicU32,
     /// So many reads will fail.
     pub(super) failing_reads: AtomicU32,
     /// What it says it uses of [`QUOTA`].
@@ -26,6 +30,8 @@ impl FlakyLog {
     pub(super) fn new() -> Self {
         Self {
             inner: MemoryLog::new(1),
+            hanging: AtomicBool::new(false),
+            reads: AtomicU32::new(0),
             failing_reads: AtomicU32::new(0),
             used: AtomicU64::new(0),
         }
@@ -48,6 +54,10 @@ impl Log for FlakyLog {
         from: u64,
         limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, LogError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.hanging.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let fails = |left: u32| left.checked_sub(1);
         let (done, not) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.failing_reads.fetch_update(done, not, fails).is_ok() {
