@@ -110,13 +110,13 @@ impl OnDisk {
     pub(super) fn apply(&self, changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> sled::Result<()> {
         let (mut entries, mut pieces) = (sled::Batch::default(), sled::Batch::default());
         let had_pieces = !self.pieces.is_empty();
-        let mut has_pieces = false;
+        let mut in_pieces = false;
         for (key, change) in changes {
             if had_pieces && let Some(old) = self.entries.get(&key)? {
                 let old = InPieces::read(&old);
                 for number in 0..old.map_or(0, InPieces::count) {
                     pieces.remove(piece_key(&key, number));
-                    has_pieces = true;
+                    in_pieces = true;
                 }
             }
             match change {
@@ -128,12 +128,12 @@ impl OnDisk {
                     for (number, piece) in (0..).zip(value.chunks(PIECE)) {
                         pieces.insert(piece_key(&key, number), piece);
                     }
-                    has_pieces = true;
+                    in_pieces = true;
                     entries.insert(key, InPieces::of(&value).entry());
                 }
             }
         }
-        if !has_pieces {
+        if !in_pieces {
             return self.entries.apply_batch(entries);
         }
         let both = (&*self.entries, &self.pieces);

@@ -9,6 +9,15 @@ use super::progress::WINDOW;
 use super::sink_task::{Committing, SinkTask, TaskStatus};
 use crate::ledger::{Cursor, StoreError};
 
+/// How a task ended. One that ended without saying so panicked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It was told to.
+    Stopped,
+    /// It cannot go on until a person acts: one sentence.
+    Halted(String),
+}
+
 impl SinkTask {
     pub(super) fn cursor(&self, clean: bool) -> Cursor {
         let position = self.tracker.committable();

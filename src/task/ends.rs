@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::commit::{letter_name, names_one_of, split_letter};
 use super::lane::{ClockRules, Lane, Pending, Unsettled, covers};
-use super::sink_task::{LaneEvent, SinkTask};
+use super::sink_task::SinkTask;
 use super::turn::{Purpose, TurnEnd, reassert_after};
 use crate::event::Subject;
 use crate::sink::Mode;
@@ -19,6 +19,28 @@ use crate::time::{Millis, until};
 pub(super) const NO_OFFSET: u64 = u64::MAX;
 /// So many earlier rounds' letters are closed with a redriven record.
 const ROUNDS: u32 = 16;
+
+/// What a turn or a timer reports to the loop.
+pub(super) enum LaneEvent {
+    /// The lane waited for its read, which is due.
+    Wake(Subject),
+    /// The lane's second assertion may be due.
+    Look(Subject),
+    /// A turn was refused; its letters are not written yet.
+    Refused(Box<TurnEnd>),
+    /// A turn ended.
+    End(Box<TurnEnd>),
+}
+
+impl LaneEvent {
+    pub(super) fn of(end: TurnEnd) -> Self {
+        if end.attempted.result.is_err() {
+            Self::Refused(Box::new(end))
+        } else {
+            Self::End(Box::new(end))
+        }
+    }
+}
 
 impl SinkTask {
     pub(super) fn on_event(&mut self, event: LaneEvent) {
@@ -56,7 +78,7 @@ impl SinkTask {
         let letters = end.letters();
         self.overlay.reopen(&letters);
         if self.overlay.is_closing(&letters) {
-            self.refused.push(end);
+            self.refused.push(*end);
             return;
         }
         let context = self.context.clone();
@@ -69,7 +91,7 @@ impl SinkTask {
     /// The commit is over that the letters of refused records had to wait for.
     pub(super) fn write_refused(&mut self) {
         for end in std::mem::take(&mut self.refused) {
-            self.refused(end);
+            self.refused(Box::new(end));
         }
     }
 
@@ -115,7 +137,6 @@ impl SinkTask {
             mut after,
             asserted,
             attempted,
-            ..
         } = end;
         let offsets: Vec<u64> = records
             .iter()

@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::ends::NO_OFFSET;
+use super::ends::{LaneEvent, NO_OFFSET};
 use super::fence::Fenced;
 use super::lane::{self, Lane, Pending};
-use super::sink_task::{LaneEvent, SinkTask};
+use super::sink_task::SinkTask;
 use super::turn::{Purpose, Turn, refusal_without_send};
 use crate::event::Subject;
 use crate::sink::Mode;

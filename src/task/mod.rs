@@ -20,8 +20,9 @@ mod sink_task;
 pub mod tracker;
 mod turn;
 
+pub use checkpoint::TaskEnd;
 pub(crate) use commit::store_blocking;
 pub use lane::ClockRules;
-pub use sink_task::{SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
+pub use sink_task::{SinkTask, TaskError, TaskSettings, TaskStatus};
 pub use turn::Context;
 pub(crate) use turn::{found_label, state_of};

@@ -16,7 +16,9 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::TaskEnd;
 use super::commit::{Commit, Overlay, patiently, store_patiently};
+use super::ends::LaneEvent;
 use super::lane::Lane;
 use super::load::Loading;
 use super::progress::{self, Beginning};
@@ -78,37 +80,6 @@ pub enum TaskError {
     },
 }
 
-/// What a turn or a timer reports to the loop.
-pub(super) enum LaneEvent {
-    /// The lane waited for its read, which is due.
-    Wake(Subject),
-    /// The lane's second assertion may be due.
-    Look(Subject),
-    /// A turn was refused; its letters are not written yet.
-    Refused(Box<TurnEnd>),
-    /// A turn ended.
-    End(Box<TurnEnd>),
-}
-
-impl LaneEvent {
-    pub(super) fn of(end: TurnEnd) -> Self {
-        if end.attempted.result.is_err() {
-            Self::Refused(Box::new(end))
-        } else {
-            Self::End(Box::new(end))
-        }
-    }
-}
-
-/// How a task ended. One that ended without saying so panicked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TaskEnd {
-    /// It was told to.
-    Stopped,
-    /// It cannot go on until a person acts: one sentence.
-    Halted(String),
-}
-
 /// What a task tells the outside: read by health, metrics and the trimmer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskStatus {
@@ -144,7 +115,7 @@ pub struct SinkTask {
     pub(super) bytes: usize,
     pub(super) unsettled: HashSet<Subject>,
     /// Refused turns whose letters wait for the commit under way.
-    pub(super) refused: Vec<Box<TurnEnd>>,
+    pub(super) refused: Vec<TurnEnd>,
     pub(super) resting: usize,
     pub(super) beginning: Beginning,
     /// The record that was noted last, because it is tried by itself.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use goldwire::admin::{Health, Part};
 use goldwire::config::{Config, OnFull};
 use goldwire::event::{EventRecord, Kind, State};
-use goldwire::instance::{Files, Instance, Parts, Surroundings};
+use goldwire::instance::{Files, Instance, MakeCommit, Parts, Surroundings};
 use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError, keys};
 use goldwire::log::journal::{Journal, JournalSettings, Seams};
 use goldwire::log::{Log, MemoryLog};
@@ -64,23 +64,22 @@ fn with() -> Surroundings {
     }
 }
 
-fn assemble(
-    drain: &str,
-    files: &Files,
-    sink: Arc<Scripted>,
-    commit: goldwire::instance::MakeCommit,
-) -> Instance {
-    let parts = Parts {
+fn assemble(drain: &str, files: &Files, sink: Arc<Scripted>, commit: MakeCommit) -> Instance {
+    let parts = parts(files, sink, commit);
+    Instance::assemble(&config(drain), &with(), parts).unwrap()
+}
+
+fn parts(files: &Files, sink: Arc<Scripted>, commit: MakeCommit) -> Parts {
+    Parts {
         files: files.clone(),
         golden: None,
         sinks: vec![(sink as Arc<dyn Sink>, OnFull::Stall)],
         sources: Vec::new(),
         commit,
-    };
-    Instance::assemble(&config(drain), &with(), parts).unwrap()
+    }
 }
 
-fn to_store() -> goldwire::instance::MakeCommit {
+fn to_store() -> MakeCommit {
     Arc::new(|to_store| Arc::new(to_store))
 }
 
@@ -119,15 +118,28 @@ async fn pass(seconds: u64) {
 async fn a_task_that_ended_in_a_panic_is_not_live() {
     let (files, sink) = (files(Arc::new(MemoryStore::new())), scripted());
     sink.answers(|_| panic!("a mistake in a sink"));
-    let instance = assemble("16s", &files, sink, to_store());
+    let (metrics, registry) = goldwire::telemetry::instruments().unwrap();
+    let with = Surroundings { metrics, ..with() };
+    let parts = parts(&files, sink, to_store());
+    let instance = Instance::assemble(&config("16s"), &with, parts).unwrap();
     let health = instance.health();
+    let state = || {
+        let text = goldwire::telemetry::text(&registry).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("goldwire_sink_state{"));
+        line.unwrap_or_default().to_owned()
+    };
     pass(1).await;
+    assert!(state().ends_with(" 0"), "{}", state());
     let before = part(&health, "sink crm/0");
     assert!(before.ok && before.state == "running", "{before:?}");
     append(files.log.as_ref(), "entities/a").await;
     pass(1).await;
     let after = part(&health, "sink crm/0");
     assert!(!after.ok && after.state.contains("panic"), "{after:?}");
+    pass(2).await;
+    assert!(state().ends_with(" 3"), "{}", state());
     assert!(part(&health, "source inbox").ok);
     instance.stop().await;
     let stopped = part(&health, "source inbox");
