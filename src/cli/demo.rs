@@ -61,7 +61,6 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         sabotage: args.sabotage,
     };
     let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
-    let told = stop_signal()?;
     let mut out = std::io::stdout();
     let demo = Demo::play(&settings, metrics, &registry, &mut out).await;
     let demo = demo.map_err(CliError::Unavailable)?;
@@ -69,6 +68,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         let clock: SharedClock = Arc::new(SystemClock);
         let config = load(&settings.dir.join("goldwire.yaml"))?;
         let admin = serve_admin(&config, &demo.instance, registry, &clock).await?;
+        let told = stop_signal()?;
         print(&mut out, urls(&demo, &admin.address().to_string()))?;
         told.await;
         admin.shutdown(config.delivery.drain_timeout.get()).await;

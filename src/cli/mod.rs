@@ -35,6 +35,7 @@ Exit codes:
   64  the command line or the configuration is wrong
   69  something needed is not available: a directory in use, an address taken, a disk full
   70  a mistake in goldwire itself
+  75  told to stop a second time: what was in flight is read again at the next start
 
 Environment:
   GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::error::TOLD_TWICE;
 use super::{CliError, ConfigArg, wiring};
 use crate::admin::{self, AdminState};
 use crate::config::Config;
@@ -18,7 +21,7 @@ use crate::topology::Topology;
 /// Keep the sinks in step until SIGTERM or SIGINT, then drain and stop.
 ///
 /// Sources stop first, then the inbox is drained, then the sinks. What is not finished within
-/// `delivery.drain_timeout` is read again at the next start.
+/// `delivery.drain_timeout` is read again at the next start. A second signal ends it at once.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  goldwire run\n  goldwire run --config /etc/goldwire.yaml --log-format json"
@@ -47,10 +50,13 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let admin = serve_admin(&config, &instance, registry, &clock).await?;
     announce(&instance, &admin);
     told.await;
-    let deadline = config.delivery.drain_timeout.get();
-    tracing::info!("stopping; what is in flight has {deadline:?}");
+    let drain = config.delivery.drain_timeout.get();
+    let deadline = Instant::now() + drain;
+    tracing::info!("stopping; what is in flight has {drain:?}");
     instance.stop().await;
-    admin.shutdown(deadline).await;
+    admin
+        .shutdown(deadline.saturating_duration_since(Instant::now()))
+        .await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,22 +80,39 @@ pub(super) async fn serve_admin(
         redrive: wiring::redrive(config, instance.files(), clock),
         topology: Arc::new(Topology::of(config)),
         registry,
-        health: instance.health(clock),
+        health: instance.health(),
     };
     admin::serve(&config.admin, state)
         .await
         .map_err(CliError::Unavailable)
 }
 
-/// Ends when the process is told to stop. Told a second time, the process ends at once.
+/// Ends when the process is told to stop. Told a second time, the process ends at once, also if it
+/// was still starting.
 pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     let failed = |error: std::io::Error| CliError::Internal(format!("signals: {error}"));
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
+    let told = CancellationToken::new();
+    let first = told.clone();
+    tokio::spawn(async move {
+        either(&mut term, &mut int).await;
+        first.cancel();
+        either(&mut term, &mut int).await;
+        tracing::warn!("told to stop a second time; what was in flight is read again");
+        end_at_once();
+    });
+    Ok(told.cancelled_owned())
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+#[expect(clippy::exit, reason = "what hangs cannot be waited for")]
+fn end_at_once() {
+    std::process::exit(TOLD_TWICE.into());
 }

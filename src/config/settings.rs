@@ -111,7 +111,7 @@ pub struct WebhookListener {
     /// Connections at most; more wait in the system's queue.
     #[serde(default = "connections")]
     pub connections: u32,
-    /// Answer within this, or 503. INT-004 asks for 5 s.
+    /// Answer within this, or 503. INT-004 asks for 5 s at the sender's end: 4500ms at most.
     #[serde(default = "deadline")]
     pub deadline: Period,
 }

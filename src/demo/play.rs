@@ -177,7 +177,7 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let received = Gauges::read(registry).total("goldwire_records_received_total", &[]);
-        still = if received >= sent && instance.is_caught_up() {
+        still = if received >= sent && instance.is_caught_up().await {
             still + 1
         } else {
             0

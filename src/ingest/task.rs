@@ -44,6 +44,8 @@ pub struct IngestStatus {
     pub beats: u64,
     /// Why the source will not go on.
     pub halted: Option<String>,
+    /// The task ended because it was told to. One that ended without saying so panicked.
+    pub stopped: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,7 @@ impl IngestTask {
             self.finish_revocation().await;
         }
         self.commit().await;
+        self.status.send_modify(|status| status.stopped = true);
     }
 
     fn on_event(&mut self, event: SourceEvent) {

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::end_of;
 use super::parts::Files;
 use super::{IngestView, SinkView};
 use crate::config::OnFull;
 use crate::ledger::{Store, StoreError, keys};
-use crate::source::InboxSource;
+use crate::source::{InboxSource, inbox_position};
 use crate::task::gate::SinkStatus;
-use crate::task::store_blocking;
+use crate::task::{TaskEnd, store_blocking};
 use crate::telemetry::Metrics;
 
 const RHYTHM: Duration = Duration::from_secs(1);
@@ -54,7 +55,8 @@ impl Keeper {
         if let Err(error) = self.files.log.trim(&floors).await {
             tracing::warn!("the log could not be trimmed: {error}");
         }
-        if let Err(error) = self.files.inbox.trim(&[self.inbox_position()]).await {
+        let position = self.inbox_position().await;
+        if let Err(error) = self.files.inbox.trim(&[position]).await {
             tracing::warn!("the inbox could not be trimmed: {error}");
         }
     }
@@ -66,7 +68,7 @@ impl Keeper {
     }
 
     /// The inbox's durable position.
-    fn inbox_position(&self) -> u64 {
+    async fn inbox_position(&self) -> u64 {
         let Some(view) = self
             .ingest
             .iter()
@@ -74,7 +76,9 @@ impl Keeper {
         else {
             return 0;
         };
-        let position = crate::source::inbox_position(self.files.store.as_ref(), &view.group);
+        let group = view.group.clone();
+        let position = move |store: &dyn Store| inbox_position(store, &group);
+        let position = store_blocking(&self.files.store, position).await;
         position.ok().flatten().unwrap_or_default()
     }
 
@@ -85,7 +89,9 @@ impl Keeper {
                 let lag = end.saturating_sub(task.borrow().position);
                 self.metrics.lag(&sink.group, i64::from(partition), lag);
             }
+            let halted = |task| !matches!(end_of(task), None | Some(Ok(TaskEnd::Stopped)));
             let state = match sink.gate.status() {
+                _ if sink.tasks.iter().any(halted) => 3,
                 SinkStatus::Running => 0,
                 SinkStatus::BreakerOpen => 1,
                 SinkStatus::Paused => 2,

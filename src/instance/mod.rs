@@ -30,7 +30,7 @@ use crate::task::commit::StoreCommit;
 use crate::task::gate::Gate;
 use crate::task::{Context, SinkTask, TaskError, TaskSettings, TaskStatus};
 use crate::telemetry::Metrics;
-use crate::time::SharedClock;
+use crate::time::{SharedClock, TokioClock};
 use crate::webhook;
 
 pub use parts::{Files, MakeCommit, Parts};
@@ -265,7 +265,7 @@ impl Instance {
             in_flight: config.delivery.in_flight.saturating_mul(10),
             in_flight_bytes: bytes_in_flight(config),
             commit_interval: config.delivery.commit_interval.get(),
-            drain_timeout: config.delivery.drain_timeout.get(),
+            drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
         };
         let task = IngestTask::new(source, context.clone(), settings);
         self.ingest.push(IngestView {
@@ -311,13 +311,13 @@ impl Instance {
     }
 
     /// Who answers for the health of the parts.
-    pub fn health(&self, clock: &SharedClock) -> Arc<dyn Health> {
+    pub fn health(&self) -> Arc<dyn Health> {
         Arc::new(health::InstanceHealth {
             sinks: self.sinks.clone(),
             ingest: self.ingest.clone(),
             inbox: Arc::clone(&self.files.inbox),
             log: Arc::clone(&self.files.log),
-            clock: Arc::clone(clock),
+            clock: TokioClock::starting_at(0),
             watch: health::InstanceHealth::watch(),
         })
     }
@@ -338,16 +338,16 @@ impl Instance {
     }
 
     /// Whether everything received so far has its outcome at every sink, and is committed.
-    pub fn is_caught_up(&self) -> bool {
+    pub async fn is_caught_up(&self) -> bool {
         let taken = self.ingest.iter().all(|view| {
             let status = view.status.borrow();
             status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
         });
         taken
-            && self.has_drained_inbox()
+            && self.has_drained_inbox().await
             && self.sinks.iter().all(|sink| {
                 (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
-                    let status = *task.borrow();
+                    let status = task.borrow().clone();
                     status.in_flight == 0
                         && status.unsettled == 0
                         && status.position == self.files.log.range(partition).end
@@ -366,7 +366,7 @@ fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
         in_flight_bytes: bytes_in_flight(config),
         commit_interval: config.delivery.commit_interval.get(),
         commit_records: config.delivery.commit_records,
-        drain_timeout: config.delivery.drain_timeout.get(),
+        drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
         detach: on_full == OnFull::Detach,
     }
 }

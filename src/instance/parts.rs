@@ -14,6 +14,7 @@ use super::tell::LogTell;
 use super::{StartError, Surroundings};
 use crate::config::{Config, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
+use crate::dir_lock::create_dirs;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
 use crate::ledger::{Batch, SledStore, Store, keys};
@@ -57,7 +58,7 @@ impl Files {
     /// the cursors were made against.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let dir = &config.data_dir;
-        std::fs::create_dir_all(dir).map_err(|error| {
+        create_dirs(dir).map_err(|error| {
             StartError::Refused(format!(
                 "data_dir {}: {error}; make it writable",
                 dir.display()
@@ -192,7 +193,7 @@ pub fn sink(
 /// How to deliver to a sink.
 pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings) -> Courier {
     Courier {
-        gate: Arc::new(Gate::new(sink.name(), Arc::clone(&with.clock))),
+        gate: Arc::new(Gate::new(sink.name())),
         sink,
         retry: RetryPolicy::new(&config.delivery.retry),
         clock: Arc::clone(&with.clock),
@@ -204,6 +205,9 @@ pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings)
 /// How a task's commits are made, given the commits to the store.
 pub type MakeCommit = Arc<dyn Fn(StoreCommit) -> Arc<dyn Commit> + Send + Sync>;
 
+/// Sources, with the groups that their positions are kept for.
+pub type Sources = Vec<(Box<dyn Source>, String)>;
+
 /// What an instance is put together from.
 pub struct Parts {
     /// Its files.
@@ -213,7 +217,7 @@ pub struct Parts {
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
     /// The sources besides the inbox, with their groups.
-    pub sources: Vec<(Box<dyn Source>, String)>,
+    pub sources: Sources,
     /// How commits are made.
     pub commit: MakeCommit,
 }
@@ -256,11 +260,8 @@ impl Parts {
     }
 }
 
-fn kafka_sources(
-    config: &Config,
-    clock: &SharedClock,
-) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
-    let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
+fn kafka_sources(config: &Config, clock: &SharedClock) -> Result<Sources, StartError> {
+    let mut sources = Sources::new();
     for (name, source) in &config.sources {
         let Some(kafka) = &source.kafka else { continue };
         let made = KafkaSource::connect(

@@ -6,12 +6,13 @@
 mod group;
 pub mod keys;
 mod memory;
+mod on_disk;
 mod register;
 mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
 pub use memory::MemoryStore;
-pub use sled_store::SledStore;
+pub use sled_store::{BeforeSync, SledStore};
 
 use std::fmt::Debug;
 

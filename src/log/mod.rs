@@ -128,6 +128,11 @@ pub trait Log: Debug + Send + Sync {
     /// position of the configured readers.
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError>;
 
+    /// Whether it can still take an append. One that cannot will not by itself: a restart helps.
+    fn is_open(&self) -> bool {
+        true
+    }
+
     /// Bytes in use on disk, and the quota.
     fn usage(&self) -> (u64, u64);
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use prost::Message as _;
@@ -12,6 +13,10 @@ use prost::Message as _;
 use crate::event::Subject;
 use crate::ledger::{Batch, Cursor, Register, Store, StoreError, keys};
 use crate::time::Millis;
+
+/// A store that failed is asked again after this; doubled up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What becomes durable together.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +87,39 @@ pub(crate) async fn store_blocking<T: Send + 'static>(
     }
 }
 
+/// Asks until there is an answer. A disk that fails for a while ends nothing; what a restart would
+/// not mend does.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    mut ask: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match ask().await {
+            Err(error @ StoreError::Io(_)) => {
+                if wait == FIRST_WAIT {
+                    tracing::error!("{error}; will be tried again");
+                }
+            }
+            answer => return answer,
+        }
+        tokio::time::sleep(wait).await;
+        wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+    }
+}
+
+/// As [`store_blocking`], and as [`patiently`].
+pub(crate) async fn store_patiently<T: Send + 'static>(
+    store: &Arc<dyn Store>,
+    call: impl Fn(&dyn Store) -> Result<T, StoreError> + Send + Sync + 'static,
+) -> Result<T, StoreError> {
+    let call = Arc::new(call);
+    patiently(|| {
+        let call = Arc::clone(&call);
+        store_blocking(store, move |store| call(store))
+    })
+    .await
+}
+
 /// A letter's name in a register: what it is keyed by, and the time of the change that it holds.
 pub(crate) fn letter_name(id: &str, round: u32, known_time: Millis) -> String {
     format!("{id}:{round}@{known_time}")
@@ -108,11 +146,24 @@ pub(crate) struct Overlay {
     generation: u64,
     committing: Vec<(Subject, u64)>,
     closing: usize,
+    /// What was committed since [`Self::hold`], while something may have been read before that.
+    held: Option<HashMap<Subject, Register>>,
 }
 
 impl Overlay {
     pub(crate) fn get(&self, subject: &Subject) -> Option<&Register> {
-        self.entries.get(subject).map(|(_, register)| register)
+        let entry = self.entries.get(subject).map(|(_, register)| register);
+        entry.or_else(|| self.held.as_ref()?.get(subject))
+    }
+
+    /// From now on what is committed stays visible: the store is being read beside it.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(HashMap::new());
+    }
+
+    /// What was read from the store is where it belongs.
+    pub(crate) fn release(&mut self) {
+        self.held = None;
     }
 
     pub(crate) fn put(&mut self, subject: Subject, register: Register) {
@@ -124,11 +175,17 @@ impl Overlay {
         self.closed.extend(letters);
     }
 
-    /// Letters that were written again after they were closed: the next commit leaves them.
+    /// Letters that will be written again after they were closed: the next commit leaves them.
     pub(crate) fn reopen(&mut self, letters: &[String]) {
         let later = self.closed.split_off(self.closing.min(self.closed.len()));
         let later = later.into_iter().filter(|one| !names_one_of(one, letters));
         self.closed.extend(later);
+    }
+
+    /// Whether the commit under way removes one of `letters`.
+    pub(crate) fn is_closing(&self, letters: &[String]) -> bool {
+        let mut closing = self.closed.iter().take(self.closing);
+        closing.any(|one| names_one_of(one, letters))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -162,10 +219,45 @@ impl Overlay {
                 .get(&subject)
                 .is_some_and(|(now, _)| *now == generation)
             {
-                self.entries.remove(&subject);
+                let register = self.entries.remove(&subject);
+                if let (Some((_, register)), Some(held)) = (register, &mut self.held) {
+                    held.insert(subject, register);
+                }
             }
         }
         self.closed.drain(..self.closing.min(self.closed.len()));
         self.closing = 0;
+    }
+
+    /// The commit failed: nothing may be taken as stored, and nothing is under way any more.
+    pub(crate) fn failed(&mut self) {
+        self.closing = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g4_what_is_committed_while_the_store_is_being_read_stays_visible_until_that_is_over() {
+        let (subject, mut overlay) = (Subject::new("t", "entities/a"), Overlay::default());
+        let register = |newest| Register {
+            newest,
+            ..Register::default()
+        };
+        let newest = |overlay: &Overlay| overlay.get(&subject).map(|register| register.newest);
+        overlay.put(subject.clone(), register(1));
+        overlay.hold();
+        overlay.begin(Cursor::default());
+        overlay.committed();
+        assert_eq!((newest(&overlay), overlay.len()), (Some(1), 0));
+        overlay.put(subject.clone(), register(2));
+        assert_eq!(newest(&overlay), Some(2));
+        overlay.begin(Cursor::default());
+        overlay.committed();
+        assert_eq!(newest(&overlay), Some(2));
+        overlay.release();
+        assert_eq!(newest(&overlay), None);
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::fence::{Fenced, fence};
 use crate::event::{Completeness, EventRecord, State, SubjectState};
 use crate::ledger::Register;
@@ -53,10 +55,11 @@ pub(crate) struct Asserted {
 }
 
 /// A lane whose sink may still do something late.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Unsettled {
-    /// From this time on an assertion settles it.
-    pub(crate) due: Millis,
+    /// From this time on an assertion settles it. What is on its way to the sink knows nothing of
+    /// a host's clock that was set, so this is none that can be.
+    pub(crate) due: Instant,
     /// Offsets that stay in flight until then.
     pub(crate) offsets: Vec<u64>,
     /// Dead letters that are closed with the register, then.
@@ -71,8 +74,18 @@ pub(crate) struct Lane {
     pub(crate) busy: bool,
     pub(crate) unsettled: Option<Unsettled>,
     /// When a timer will look at the unsettled lane again.
-    pub(crate) looks_at: Option<Millis>,
+    pub(crate) looks_at: Option<Instant>,
     pub(crate) asserted: Option<Asserted>,
+}
+
+impl Unsettled {
+    pub(crate) fn until(due: Instant) -> Self {
+        Self {
+            due,
+            offsets: Vec::new(),
+            closes: Vec::new(),
+        }
+    }
 }
 
 impl Lane {

@@ -13,12 +13,14 @@ pub mod fence;
 pub mod gate;
 mod lane;
 mod lanes;
+mod load;
 mod progress;
 pub mod retry;
 mod sink_task;
 pub mod tracker;
 mod turn;
 
+pub use checkpoint::TaskEnd;
 pub(crate) use commit::store_blocking;
 pub use lane::ClockRules;
 pub use sink_task::{SinkTask, TaskError, TaskSettings, TaskStatus};

@@ -16,16 +16,18 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{Commit, Overlay, store_blocking};
+use super::checkpoint::TaskEnd;
+use super::commit::{Commit, Overlay, patiently, store_patiently};
+use super::ends::LaneEvent;
 use super::lane::Lane;
+use super::load::Loading;
 use super::progress::{self, Beginning};
 use super::tracker::Tracker;
 use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
-use crate::ledger::{Batch, Store, StoreError, keys};
+use crate::ledger::{Store, StoreError, keys};
 use crate::log::{LogError, LogRecord, ReadLimit};
 use crate::mutation::{self, Mutation};
-use crate::time::Millis;
 
 /// Lanes that may wait for their second assertion at the same time.
 const UNSETTLED: usize = 10_000;
@@ -79,18 +81,8 @@ pub enum TaskError {
     },
 }
 
-/// What a turn or a timer reports to the loop.
-pub(super) enum LaneEvent {
-    /// The lane waited for its read, which is due.
-    Wake(Subject),
-    /// The lane's second assertion may be due.
-    Look(Subject),
-    /// A turn ended.
-    End(Box<TurnEnd>),
-}
-
 /// What a task tells the outside: read by health, metrics and the trimmer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskStatus {
     /// The position that is durable.
     pub position: u64,
@@ -106,12 +98,14 @@ pub struct TaskStatus {
     pub turns: u64,
     /// Rounds of the task's loop: that it is alive.
     pub beats: u64,
+    /// How it ended, if it did.
+    pub end: Option<TaskEnd>,
 }
 
 /// One partition of the event log, at one sink.
 pub struct SinkTask {
     pub(super) context: Context,
-    group: String,
+    pub(super) group: String,
     pub(super) partition: u16,
     pub(super) settings: TaskSettings,
     pub(super) tracker: Tracker,
@@ -121,11 +115,13 @@ pub struct SinkTask {
     pub(super) sizes: HashMap<u64, usize>,
     pub(super) bytes: usize,
     pub(super) unsettled: HashSet<Subject>,
+    /// Refused turns whose letters wait for the commit under way.
+    pub(super) refused: Vec<TurnEnd>,
     pub(super) resting: usize,
     pub(super) beginning: Beginning,
     /// The record that was noted last, because it is tried by itself.
     pub(super) noted: Option<u64>,
-    pub(super) started: Millis,
+    pub(super) started: Instant,
     pub(super) stopping: bool,
     pub(super) turns: u64,
     pub(super) turning: usize,
@@ -153,6 +149,7 @@ pub(super) type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError
 #[derive(Default)]
 struct UnderWay {
     reading: Option<Reading>,
+    loading: Option<Loading>,
     committing: Option<Committing>,
     deadline: Option<Instant>,
 }
@@ -183,7 +180,6 @@ impl SinkTask {
             }
             .into());
         }
-        let started = context.courier.clock.now();
         Ok(Self {
             context,
             group: group.to_owned(),
@@ -196,10 +192,11 @@ impl SinkTask {
             sizes: HashMap::new(),
             bytes: 0,
             unsettled: HashSet::new(),
+            refused: Vec::new(),
             resting: 0,
             beginning,
             noted: None,
-            started,
+            started: Instant::now(),
             stopping: false,
             turns: 0,
             turning: 0,
@@ -224,15 +221,24 @@ impl SinkTask {
     ///
     /// # Errors
     /// If the task cannot go on: one sentence. What is in flight is dropped without a commit.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), TaskError> {
-        // Nothing is handed to a lane before the cursor says that it may have been.
-        let first = self.cursor(false);
-        self.reached = first.reached;
-        self.committer.commit(self.overlay.begin(first)).await?;
-        let prefix = keys::attempts_of(self.context.courier.sink.name(), self.partition);
-        let position = self.committed;
-        let forget = move |store: &dyn Store| progress::forget(store, &prefix, position);
-        store_blocking(&self.context.store, forget).await?;
+    pub async fn run(self, stop: CancellationToken) -> Result<(), TaskError> {
+        let status = self.status.clone();
+        let result = self.go(stop).await;
+        status.send_modify(|status| {
+            status.end = Some(match &result {
+                Ok(()) => TaskEnd::Stopped,
+                Err(error) => TaskEnd::Halted(error.to_string()),
+            });
+        });
+        result
+    }
+
+    async fn go(mut self, stop: CancellationToken) -> Result<(), TaskError> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            prepared = self.prepare() => prepared?,
+        }
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = UnderWay::default();
@@ -240,6 +246,7 @@ impl SinkTask {
             self.begin(&mut under_way);
             let UnderWay {
                 reading,
+                loading,
                 committing,
                 deadline,
             } = &mut under_way;
@@ -263,47 +270,36 @@ impl SinkTask {
                     }
                 }
                 Some(event) = self.work.next() => self.on_event(event),
-                records = maybe(reading), if !self.stopping => {
+                loaded = maybe(loading), if !self.stopping => {
+                    under_way.loading = None;
+                    self.on_loaded(loaded?);
+                }
+                read = maybe(reading), if !self.stopping => {
                     under_way.reading = None;
-                    self.on_read(records).await?;
+                    under_way.loading = Some(self.on_read(read)?);
                 }
             }
         }
         self.end().await
     }
 
-    async fn on_read(&mut self, read: Result<Vec<LogRecord>, LogError>) -> Result<(), TaskError> {
-        match read {
-            Ok(records) => self.dispatch(records).await,
-            Err(LogError::OutOfRange { asked, start, .. })
-                if self.settings.detach && asked < start =>
-            {
-                self.detach(asked, start).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The log went on without this sink: its group is marked before it goes on (G6).
-    async fn detach(&mut self, asked: u64, start: u64) -> Result<(), TaskError> {
-        tracing::error!(
-            task = ?self,
-            "records {asked} to {start} left the log before this sink had them (on_full: detach); \
-             it goes on after the gap and needs a resync"
-        );
-        let mut batch = Batch::default();
-        batch.put(
-            keys::gap(&self.group, self.partition),
-            start.to_string().into_bytes(),
-        );
-        store_blocking(&self.context.store, move |store| store.commit(batch)).await?;
-        self.tracker.skip_to(start);
+    /// Nothing is handed to a lane before the cursor says that it may have been.
+    async fn prepare(&mut self) -> Result<(), TaskError> {
+        let first = self.cursor(false);
+        self.reached = first.reached;
+        let batch = self.overlay.begin(first);
+        patiently(|| self.committer.commit(batch.clone())).await?;
+        let prefix = keys::attempts_of(self.context.courier.sink.name(), self.partition);
+        let position = self.committed;
+        let forget = move |store: &dyn Store| progress::forget(store, &prefix, position);
+        store_patiently(&self.context.store, forget).await?;
         Ok(())
     }
 
     /// Starts the next read and the next commit where there is a reason for one.
     fn begin(&mut self, under_way: &mut UnderWay) {
-        if under_way.reading.is_none() && self.room() {
+        let reads = under_way.reading.is_some() || under_way.loading.is_some();
+        if !reads && self.room() {
             under_way.reading = Some(self.read());
         }
         // What was tried by itself and had its end is not to be suspected at the next start.
@@ -319,9 +315,8 @@ impl SinkTask {
 
     /// Whether records are left that an earlier process may have sent, and whose sends may land.
     fn has_suspects(&self) -> bool {
-        let now = self.context.courier.clock.now();
         reassert_after(&self.context.courier).is_some_and(|wait| {
-            now < self.started.saturating_add(wait)
+            self.started.elapsed() < wait
                 && self.tracker.committable() < self.beginning.suspect_below
         })
     }

@@ -1,15 +1,15 @@
 //! Turns: what a lane does while others go on. One turn of a subject is under way at a time.
 //!
-//! Guarantee (G1, G2): a turn ends after the sink acknowledged, or after the dead letters of its
-//! records are durable. There is no third way out.
+//! Guarantee (G1, G2): a record has its end after the sink acknowledged, or after its dead letter
+//! is durable. There is no third way out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
+use tokio::time::Instant;
 
 use super::attempt::{Attempted, Courier, Refusal};
-use super::commit::letter_name;
 use super::lane::{self, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
 use crate::event::{EventRecord, Subject, SubjectState};
@@ -17,7 +17,6 @@ use crate::ledger::{Register, Store};
 use crate::log::Log;
 use crate::reltio::{Answer, Found, Golden, ReltioError};
 use crate::sink::{Change, Current, Delivery, Mode};
-use crate::time::as_millis;
 
 /// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -61,8 +60,6 @@ pub(crate) struct TurnEnd {
     pub(crate) after: Option<Register>,
     pub(crate) asserted: Option<Asserted>,
     pub(crate) attempted: Attempted,
-    /// Names of the dead letters written.
-    pub(crate) letters: Vec<String>,
 }
 
 /// One turn before it is made.
@@ -84,7 +81,7 @@ impl Context {
     pub(crate) async fn deliver(self, turn: Turn) -> TurnEnd {
         let delivery = self.delivery(&turn);
         let attempted = self.courier.deliver(&delivery).await;
-        self.finish(turn, attempted).await
+        turn.ended(attempted)
     }
 
     /// Reads Reltio and delivers the answer as the newest.
@@ -116,14 +113,7 @@ impl Context {
                 self.deliver(turn).await
             }
             Err(refusal) => {
-                let now = self.courier.clock.now();
-                let attempted = Attempted {
-                    result: Err(refusal),
-                    ambiguous: false,
-                    attempts: 1,
-                    first_time: now,
-                    started: now,
-                };
+                let attempted = self.not_sent(refusal, 1);
                 let turn = Turn {
                     subject,
                     purpose,
@@ -131,42 +121,9 @@ impl Context {
                     current: None,
                     after: None,
                 };
-                self.finish(turn, attempted).await
+                turn.ended(attempted)
             }
         }
-    }
-
-    async fn finish(self, turn: Turn, attempted: Attempted) -> TurnEnd {
-        let Turn {
-            subject,
-            purpose,
-            records,
-            current,
-            after,
-        } = turn;
-        let mut end = TurnEnd {
-            subject,
-            purpose,
-            after: None,
-            asserted: None,
-            letters: Vec::new(),
-            records,
-            attempted,
-        };
-        if let Err(refusal) = &end.attempted.result {
-            end.letters = self
-                .write_letters(&end.records, refusal, &end.attempted)
-                .await;
-        } else {
-            end.asserted = current
-                .zip(end.records.last())
-                .map(|(current, pending)| Asserted {
-                    current,
-                    record: Arc::clone(&pending.record),
-                });
-            end.after = after;
-        }
-        end
     }
 
     /// Reads until there is an answer, or a reason why there will be none for this subject.
@@ -231,24 +188,70 @@ impl Context {
         }
     }
 
-    async fn write_letters(
-        &self,
-        records: &[Pending],
-        refusal: &Refusal,
-        attempted: &Attempted,
-    ) -> Vec<String> {
+    /// Makes durable the letters of a turn that was refused.
+    pub(crate) async fn write_letters(&self, end: &TurnEnd) {
+        let Err(refusal) = &end.attempted.result else {
+            return;
+        };
         let sink = self.courier.sink.name();
-        let letters: Vec<DeadLetter> = records
+        let letters: Vec<DeadLetter> = end
+            .records
             .iter()
-            .map(|pending| letter(sink, pending, refusal, attempted))
+            .map(|pending| letter(sink, pending, refusal, &end.attempted))
             .collect();
         crate::dead_letter::write(&self.store, &letters).await;
-        records
-            .iter()
-            .map(|Pending { record, .. }| {
-                letter_name(&record.id, record.round, record.known_time())
-            })
-            .collect()
+    }
+
+    /// Ends a record without a send.
+    pub(crate) fn refuse(self, subject: Subject, record: Pending, refusal: Refusal) -> TurnEnd {
+        let attempted = self.not_sent(refusal, 0);
+        let turn = Turn {
+            subject,
+            purpose: Purpose::Apply,
+            records: vec![record],
+            current: None,
+            after: None,
+        };
+        turn.ended(attempted)
+    }
+
+    fn not_sent(&self, refusal: Refusal, attempts: u32) -> Attempted {
+        let now = self.courier.clock.now();
+        Attempted {
+            result: Err(refusal),
+            ambiguous: false,
+            attempts,
+            first_time: now,
+            started: now,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Turn {
+    fn ended(self, attempted: Attempted) -> TurnEnd {
+        let Self {
+            subject,
+            purpose,
+            records,
+            current,
+            after,
+        } = self;
+        let delivered = attempted.result.is_ok();
+        let asserted = current
+            .zip(records.last())
+            .map(|(current, pending)| Asserted {
+                current,
+                record: Arc::clone(&pending.record),
+            });
+        TurnEnd {
+            subject,
+            purpose,
+            after: after.filter(|_| delivered),
+            asserted: asserted.filter(|_| delivered),
+            records,
+            attempted,
+        }
     }
 }
 
@@ -338,34 +341,7 @@ pub(crate) fn refusal_without_send(reason: &'static str, code: &str) -> Refusal 
     }
 }
 
-/// A turn that did not send anything: only its letters are to be written.
-impl Context {
-    pub(crate) async fn refuse(
-        self,
-        subject: Subject,
-        record: Pending,
-        refusal: Refusal,
-    ) -> TurnEnd {
-        let now = self.courier.clock.now();
-        let attempted = Attempted {
-            result: Err(refusal),
-            ambiguous: false,
-            attempts: 0,
-            first_time: now,
-            started: now,
-        };
-        let turn = Turn {
-            subject,
-            purpose: Purpose::Apply,
-            records: vec![record],
-            current: None,
-            after: None,
-        };
-        self.finish(turn, attempted).await
-    }
-}
-
-/// How long after an ambiguous write the newest state is asserted once more, ms.
-pub(crate) fn reassert_after(courier: &Courier) -> Option<crate::time::Millis> {
-    courier.sink.declares().reassert_after.map(as_millis)
+/// How long after an ambiguous write the newest state is asserted once more.
+pub(crate) fn reassert_after(courier: &Courier) -> Option<Duration> {
+    courier.sink.declares().reassert_after
 }

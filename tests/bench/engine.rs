@@ -171,7 +171,7 @@ impl Bench {
         let context = Context {
             courier: Courier {
                 sink: Arc::new(Takes),
-                gate: Arc::new(Gate::new("takes", Arc::clone(&self.clock))),
+                gate: Arc::new(Gate::new("takes")),
                 retry: RetryPolicy::new(&Retry::default()),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::clone(&self.metrics),

@@ -112,12 +112,11 @@ impl Plan {
             .collect::<Vec<_>>();
         let chances = chances
             .into_iter()
-            .filter(|fault| !matches!(fault, Fault::StoreLost | Fault::StoreStored))
             .map(|fault| (fault, [0.01, 0.05, 0.2][rng.random_range(0..3)]))
             .collect();
         let mut windows = Vec::new();
         for fault in Fault::BY_TIME {
-            if faulty && rng.random_bool(0.12) && fault != Fault::DiskFull {
+            if faulty && rng.random_bool(0.12) {
                 let from = rng.random_range(0..span);
                 let to = from + [2000, 8000, 30_000][rng.random_range(0..3)];
                 windows.push(Window { fault, from, to });

@@ -321,7 +321,7 @@ impl Life {
                     && state.unanswered.is_empty()
                     && late.max().is_none_or(|due| due < state.now())
             };
-            if outside && self.instance.is_caught_up() {
+            if outside && self.instance.is_caught_up().await {
                 return true;
             }
             if world.now() > deadline {
@@ -330,7 +330,7 @@ impl Life {
                     .flat_map(|sink| {
                         sink.tasks
                             .iter()
-                            .map(|task| (sink.name.clone(), sink.gate.status(), *task.borrow()))
+                            .map(|task| (sink.name.clone(), sink.gate.status(), task.borrow().clone()))
                     })
                     .collect();
                 let ingest: Vec<_> = self

@@ -316,6 +316,12 @@ impl Log for Journal {
         self.ask(|reply| Job::Trim { floors, reply }).await
     }
 
+    /// Not after a panic of the writer thread.
+    fn is_open(&self) -> bool {
+        let writer = self.writer.as_ref();
+        writer.is_some_and(|writer| !writer.is_finished())
+    }
+
     fn usage(&self) -> (u64, u64) {
         (self.shared.used.load(Ordering::Relaxed), self.shared.quota)
     }

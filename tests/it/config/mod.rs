@@ -141,7 +141,7 @@ fn three_mistakes_are_three_messages_with_path_value_and_remedy() {
     );
     assert_eq!(
         lines[2],
-        "webhook.deadline: found \"9s\"; must be from 100ms to 5s"
+        "webhook.deadline: found \"9s\"; must be from 100ms to 4500ms"
     );
 }
 

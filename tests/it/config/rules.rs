@@ -149,9 +149,9 @@ fn plain_http_is_meant_or_refused() {
 #[test]
 fn durations_and_sizes_are_sensible() {
     refused(
-        &with("/webhook/deadline", "6s"),
+        &with("/webhook/deadline", "5s"),
         "webhook.deadline",
-        "from 100ms to 5s",
+        "from 100ms to 4500ms",
     );
     refused(
         &with("/delivery/drain_timeout", "10m"),

@@ -177,7 +177,7 @@ async fn g6_a_sink_that_never_answers_delays_itself_alone() {
     }
     rig.caught_up(&good).await;
     assert_eq!(good.sink.holds("entities/1999").unwrap(), "v1");
-    let status = *stuck.status.borrow();
+    let status = stuck.status.borrow().clone();
     assert_eq!(status.position, 0);
     assert!(
         status.in_flight <= 700,
@@ -254,6 +254,33 @@ async fn g4_after_an_ambiguous_answer_the_newest_state_is_asserted_once_more() {
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
     assert!(rig.clock.now() >= START + 600_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_host_s_clock_that_is_set_forward_shortens_no_wait_after_an_ambiguous_answer() {
+    let rig = Rig::new();
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    let mut first = true;
+    running.sink.answers(move |_| {
+        std::mem::take(&mut first).then(|| {
+            Err(SinkError::Retryable {
+                code: "timeout".to_owned(),
+                ambiguous: true,
+                outage: true,
+            })
+        })
+    });
+    person_at(&rig, A, 1);
+    rig.pass(5000).await;
+    rig.host_clock.set_by.store(3_600_000, Ordering::Relaxed);
+    person_at(&rig, A, 2);
+    rig.pass(300_000).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
+    running.sink.lands(A, "v1");
+    assert_eq!(running.status.borrow().position, 0, "it may still land");
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,10 @@ async fn g6_a_detached_sink_is_marked_as_gapped_and_goes_on_after_the_gap() {
     rig.pass(10_000).await;
     assert!(rig.log.range(0).end == 2000 && running.status.borrow().position == 0);
     rig.log.trim(&[1500]).await.unwrap();
+    rig.flaky_store.broken.store(true, Ordering::Relaxed);
     down.store(false, Ordering::Relaxed);
+    rig.pass(30_000).await;
+    rig.flaky_store.broken.store(false, Ordering::Relaxed);
     rig.caught_up(&running).await;
 
     let gap = rig.store.get(&keys::gap("app.lake", 0)).unwrap();

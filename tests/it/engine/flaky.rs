@@ -1,17 +1,25 @@
-//! A log and a store that fail when they are told to.
+//! A log and a store that fail when they are told to, commits that last, and a clock that is set.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
 use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
+use goldwire::time::{Clock, Millis, TokioClock};
 
 pub(super) const QUOTA: u64 = 1000;
 
 #[derive(Debug)]
 pub(super) struct FlakyLog {
     inner: MemoryLog,
+    /// Whether reads hang, from now on.
+    pub(super) hanging: AtomicBool,
+    /// How many were begun.
+    pub(super) reads: AtomicU32,
     /// So many reads will fail.
     pub(super) failing_reads: AtomicU32,
     /// What it says it uses of [`QUOTA`].
@@ -22,6 +30,8 @@ impl FlakyLog {
     pub(super) fn new() -> Self {
         Self {
             inner: MemoryLog::new(1),
+            hanging: AtomicBool::new(false),
+            reads: AtomicU32::new(0),
             failing_reads: AtomicU32::new(0),
             used: AtomicU64::new(0),
         }
@@ -44,6 +54,10 @@ impl Log for FlakyLog {
         from: u64,
         limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, LogError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.hanging.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let fails = |left: u32| left.checked_sub(1);
         let (done, not) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.failing_reads.fetch_update(done, not, fails).is_ok() {
@@ -76,10 +90,17 @@ pub(super) struct FlakyStore {
     pub(super) broken: AtomicBool,
     /// How many failed.
     pub(super) failed: AtomicU32,
+    /// So many gets will fail.
+    pub(super) failing_gets: AtomicU32,
 }
 
 impl Store for FlakyStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let fails = |left: u32| left.checked_sub(1);
+        let (done, not) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.failing_gets.fetch_update(done, not, fails).is_ok() {
+            return Err(StoreError::Io("input/output error".to_owned()));
+        }
         self.inner.get(key)
     }
 
@@ -98,5 +119,43 @@ impl Store for FlakyStore {
             return Err(StoreError::Io("no space left".to_owned()));
         }
         self.inner.commit(batch)
+    }
+}
+
+/// Commits that wait so many milliseconds before they are made.
+#[derive(Debug)]
+pub(super) struct SlowCommit {
+    pub(super) inner: StoreCommit,
+    pub(super) wait: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Commit for SlowCommit {
+    async fn commit(&self, batch: CommitBatch) -> Result<(), StoreError> {
+        let wait = Duration::from_millis(self.wait.load(Ordering::Relaxed));
+        tokio::time::sleep(wait).await;
+        self.inner.commit(batch).await
+    }
+}
+
+/// A host's clock, which somebody may set.
+#[derive(Debug)]
+pub(super) struct HostClock {
+    moves: TokioClock,
+    pub(super) set_by: AtomicI64,
+}
+
+impl HostClock {
+    pub(super) fn starting_at(base: Millis) -> Self {
+        Self {
+            moves: TokioClock::starting_at(base),
+            set_by: AtomicI64::new(0),
+        }
+    }
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Millis {
+        self.moves.now() + self.set_by.load(Ordering::Relaxed)
     }
 }

@@ -7,6 +7,7 @@ mod delivery;
 mod detach;
 mod files;
 mod flaky;
+mod instance;
 mod letters;
 mod outage;
 mod rig;

@@ -1,6 +1,7 @@
 //! The engine with one partition and one sink, put together the way an instance does it.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use goldwire::task::gate::Gate;
 use goldwire::task::retry::RetryPolicy;
 use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings, TaskStatus};
 use goldwire::telemetry::Metrics;
-use goldwire::time::{Millis, SharedClock, TokioClock};
+use goldwire::time::{Millis, SharedClock};
 use prost::Message as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::flaky::{FlakyLog, FlakyStore};
+use super::flaky::{FlakyLog, FlakyStore, HostClock, SlowCommit};
 use super::scripted::{Fed, Scripted};
 use super::tenant::Tenant;
 
@@ -48,11 +49,14 @@ pub(super) struct Running {
 
 pub(super) struct Rig {
     pub(super) clock: SharedClock,
+    pub(super) host_clock: Arc<HostClock>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) store: Arc<dyn Store>,
     pub(super) log: Arc<dyn Log>,
     pub(super) flaky_store: Arc<FlakyStore>,
     pub(super) flaky_log: Arc<FlakyLog>,
+    /// How long commits of the sinks wait, ms.
+    pub(super) slow_commits: Arc<AtomicU64>,
     feed: mpsc::UnboundedSender<SourceRecord>,
     ingest: watch::Receiver<IngestStatus>,
     sent: Mutex<i64>,
@@ -66,7 +70,8 @@ impl Rig {
 
     /// The same with a source that takes so long for each commit.
     pub(super) fn committing(commit: Duration) -> Self {
-        let clock: SharedClock = Arc::new(TokioClock::starting_at(START));
+        let host_clock = Arc::new(HostClock::starting_at(START));
+        let clock: SharedClock = Arc::<HostClock>::clone(&host_clock);
         let tenant = Arc::new(Tenant::new(Arc::clone(&clock)));
         let flaky_store = Arc::new(FlakyStore::default());
         let flaky_log = Arc::new(FlakyLog::new());
@@ -110,6 +115,8 @@ impl Rig {
         tokio::spawn(task.run(CancellationToken::new()));
         Self {
             clock,
+            host_clock,
+            slow_commits: Arc::default(),
             tenant,
             store,
             log,
@@ -148,7 +155,7 @@ impl Rig {
         let context = Context {
             courier: Courier {
                 sink: Arc::clone(&sink) as Arc<dyn goldwire::sink::Sink>,
-                gate: Arc::new(Gate::new(&name, Arc::clone(&self.clock))),
+                gate: Arc::new(Gate::new(&name)),
                 retry: RetryPolicy::new(&retry),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::new(Metrics::noop()),
@@ -160,11 +167,14 @@ impl Rig {
             rules: ClockRules::new(SETTLE, SKEW),
         };
         let group = format!("app.{name}");
-        let committer = Arc::new(StoreCommit {
-            store: Arc::clone(&self.store),
-            sink: name,
-            group: group.clone(),
-            partition: 0,
+        let committer = Arc::new(SlowCommit {
+            wait: Arc::clone(&self.slow_commits),
+            inner: StoreCommit {
+                store: Arc::clone(&self.store),
+                sink: name,
+                group: group.clone(),
+                partition: 0,
+            },
         });
         let settings = TaskSettings {
             in_flight: 100,
@@ -248,7 +258,7 @@ impl Rig {
                 let ingest = self.ingest.borrow();
                 ingest.done == u64::try_from(*self.sent.lock().unwrap()).unwrap()
             };
-            let status = *running.status.borrow();
+            let status = running.status.borrow().clone();
             if taken && status.position == self.log.range(0).end && status.in_flight == 0 {
                 return;
             }
