@@ -38,6 +38,9 @@ const SKEW_WITHOUT_API: i64 = 1000;
 /// The most a decoded body may hold where the source does not say.
 const LARGEST_BODY: usize = 64 << 20;
 
+/// Where the store is in a data directory.
+const STORE: &str = "store";
+
 /// Files of one data directory.
 #[derive(Debug, Clone)]
 pub struct Files {
@@ -50,6 +53,11 @@ pub struct Files {
 }
 
 impl Files {
+    /// Whether `dir` is a data directory that was opened before.
+    pub fn are_in(dir: &Path) -> bool {
+        dir.join(STORE).is_dir()
+    }
+
     /// Opens the data directory of `config`, making it if need be.
     ///
     /// # Errors
@@ -79,7 +87,7 @@ impl Files {
             config.log.quota.get(),
         )?);
         let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join(STORE))?);
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
         Ok(Self { store, inbox, log })
@@ -256,11 +264,11 @@ impl Parts {
     }
 }
 
-fn kafka_sources(
-    config: &Config,
-    clock: &SharedClock,
-) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
-    let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
+/// A source and its group.
+type Grouped = (Box<dyn Source>, String);
+
+fn kafka_sources(config: &Config, clock: &SharedClock) -> Result<Vec<Grouped>, StartError> {
+    let mut sources: Vec<Grouped> = Vec::new();
     for (name, source) in &config.sources {
         let Some(kafka) = &source.kafka else { continue };
         let made = KafkaSource::connect(
