@@ -36,18 +36,19 @@ pub(super) struct CheckArgs {
 
 pub(super) async fn run(args: CheckArgs, out: &mut impl Write) -> Result<ExitCode, CliError> {
     let mut problems = Vec::new();
+    // A health check is asked every few seconds, and not what this machine's next start would do.
     let config = if args.live && !args.connect {
-        // Asked every few seconds, and not about what this process would do at its next start.
         args.config.load()?
     } else {
-        args.config.load_to_serve()?
+        let config = args.config.load_to_serve()?;
+        let made = wiring::make(&config)?;
+        if args.connect {
+            problems.extend(made.probe(&config).await?);
+        }
+        config
     };
-    let made = wiring::make(&config)?;
     if args.live {
         problems.extend(live(&config).await.err());
-    }
-    if args.connect {
-        problems.extend(made.probe(&config).await?);
     }
     if problems.is_empty() {
         let sources = counted(config.sources.len(), "source");

@@ -113,7 +113,7 @@ fn settings(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         && let Err(why) = settings.try_out()
     {
         let at = section.path.key("properties").to_string();
-        let remedy = format!("librdkafka refuses them: {why}");
+        let remedy = format!("librdkafka refuses them: {why}; correct the one that it names");
         rules.problems.add(at, "", remedy);
     }
 }
