@@ -157,9 +157,10 @@ impl Topology {
         } in &self.logs
         {
             let size = bytesize::ByteSize(*quota);
+            let partitions = counted(usize::from(*partitions), "partition");
             line(
                 &mut text,
-                &format!("log {name} ({kind}, {partitions} partitions, quota {size})"),
+                &format!("log {name} ({kind}, {partitions}, quota {size})"),
             );
         }
         for sink in &self.sinks {
@@ -181,6 +182,12 @@ impl Topology {
         }
         text
     }
+}
+
+/// `1 sink`, `2 sinks`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
 }
 
 fn line(text: &mut String, line: &str) {

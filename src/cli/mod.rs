@@ -91,6 +91,14 @@ impl ConfigArg {
     pub fn load(&self) -> Result<Config, CliError> {
         load(&self.config)
     }
+
+    /// Loads it for a process that serves: the files that one opens are looked at too.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_to_serve(&self) -> Result<Config, CliError> {
+        config::load_to_serve(&self.config, &config::environment).map_err(CliError::Config)
+    }
 }
 
 fn load(path: &Path) -> Result<Config, CliError> {

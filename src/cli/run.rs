@@ -34,7 +34,8 @@ pub struct RunArgs {
 
 /// Runs it.
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
-    let config = args.config.load()?;
+    let config = args.config.load_to_serve()?;
+    wiring::make(&config)?;
     let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let with = Surroundings {
@@ -44,10 +45,14 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         wrap: None,
     };
     let told = stop_signal()?;
+    // The smaller thing first: with its port taken, no webhook is accepted and no file opened.
+    let admin = admin::bind(&config.admin)
+        .await
+        .map_err(CliError::Unavailable)?;
     let instance = Instance::start(&config, &with)
         .await
         .map_err(|error| CliError::Unavailable(error.to_string()))?;
-    let admin = serve_admin(&config, &instance, registry, &clock).await?;
+    let admin = admin.serve(admin_state(&config, &instance, registry, &clock));
     announce(&instance, &admin);
     told.await;
     let drain = config.delivery.drain_timeout.get();
@@ -76,15 +81,24 @@ pub(super) async fn serve_admin(
     registry: Registry,
     clock: &SharedClock,
 ) -> Result<admin::Handle, CliError> {
-    let state = AdminState {
+    let state = admin_state(config, instance, registry, clock);
+    admin::serve(&config.admin, state)
+        .await
+        .map_err(CliError::Unavailable)
+}
+
+fn admin_state(
+    config: &Config,
+    instance: &Instance,
+    registry: Registry,
+    clock: &SharedClock,
+) -> AdminState {
+    AdminState {
         redrive: wiring::redrive(config, instance.files(), clock),
         topology: Arc::new(Topology::of(config)),
         registry,
         health: instance.health(),
-    };
-    admin::serve(&config.admin, state)
-        .await
-        .map_err(CliError::Unavailable)
+    }
 }
 
 /// Ends when the process is told to stop. Told a second time, the process ends at once, also if it

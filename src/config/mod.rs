@@ -18,7 +18,8 @@ mod validate;
 mod values;
 mod variables;
 
-pub use load::{LoadError, environment, load, parse};
+pub(crate) use load::read_file;
+pub use load::{LoadError, environment, load, load_to_serve, parse};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::{

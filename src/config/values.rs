@@ -81,7 +81,9 @@ impl JsonSchema for Secret {
                 { "type": "string", "minLength": 1 },
                 {
                     "type": "object",
-                    "properties": { "file": { "type": "string" } },
+                    "properties": {
+                        "file": { "type": "string", "description": "The file that holds it." }
+                    },
                     "required": ["file"],
                     "additionalProperties": false
                 }

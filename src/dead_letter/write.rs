@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
+use super::shown_sink;
 use crate::event::proto::DeadLetter;
 use crate::ledger::{Batch, Store, keys};
 use crate::mutation::{self, Mutation};
@@ -28,7 +29,8 @@ pub(crate) async fn write(store: &Arc<dyn Store>, letters: &[DeadLetter]) {
             code,
             ..
         } = letter;
-        tracing::error!(sink, id, reason, code, "dead-lettered");
+        let named = shown_sink(sink);
+        tracing::error!(sink = named, id, reason, code, "dead-lettered");
         batch.put(keys::dead_letter(sink, id, *round), letter.encode_to_vec());
     }
     let mut wait = FIRST_WAIT;

@@ -341,7 +341,7 @@ impl Instance {
     pub async fn is_caught_up(&self) -> bool {
         let taken = self.ingest.iter().all(|view| {
             let status = view.status.borrow();
-            status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
+            status.beats > 0 && status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
         });
         taken
             && self.has_drained_inbox().await

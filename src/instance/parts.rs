@@ -39,6 +39,9 @@ const SKEW_WITHOUT_API: i64 = 1000;
 /// The most a decoded body may hold where the source does not say.
 const LARGEST_BODY: usize = 64 << 20;
 
+/// Where the store is in a data directory.
+const STORE: &str = "store";
+
 /// Files of one data directory.
 #[derive(Debug, Clone)]
 pub struct Files {
@@ -51,6 +54,11 @@ pub struct Files {
 }
 
 impl Files {
+    /// Whether `dir` is a data directory that was opened before.
+    pub fn are_in(dir: &Path) -> bool {
+        dir.join(STORE).is_dir()
+    }
+
     /// Opens the data directory of `config`, making it if need be.
     ///
     /// # Errors
@@ -80,7 +88,7 @@ impl Files {
             config.log.quota.get(),
         )?);
         let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join(STORE))?);
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
         Ok(Self { store, inbox, log })

@@ -35,7 +35,7 @@ mod endpoint;
 mod intake;
 mod limit;
 pub mod signature;
-mod tls;
+pub(crate) mod tls;
 mod wire;
 
 use std::collections::HashMap;
@@ -200,7 +200,7 @@ pub async fn serve(
     clock: SharedClock,
     metrics: Arc<Metrics>,
 ) -> Result<Handle, ServeError> {
-    let transport = transport(listener).await?;
+    let transport = transport(listener)?;
     let deadline = listener.deadline.get();
     let Reception { intake, appends } = Reception::new(listener, endpoints, inbox, clock, metrics)?;
     let unbound = |why| ServeError::Address {
@@ -233,9 +233,9 @@ pub async fn serve(
 }
 
 /// How bytes get here: by TLS, or in clear text where the configuration takes the risk by name.
-async fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
+fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
     match (&listener.tls, &listener.trusted_proxy) {
-        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).await.map(Some),
+        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).map(Some),
         (None, Some(_)) => Ok(None),
         (None, None) if listener.insecure_plain_http => {
             tracing::warn!("{INSECURE}");

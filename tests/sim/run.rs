@@ -328,9 +328,9 @@ impl Life {
                 let sinks = self.instance.sinks().iter();
                 let tasks: Vec<_> = sinks
                     .flat_map(|sink| {
-                        sink.tasks
-                            .iter()
-                            .map(|task| (sink.name.clone(), sink.gate.status(), task.borrow().clone()))
+                        sink.tasks.iter().map(|task| {
+                            (sink.name.clone(), sink.gate.status(), task.borrow().clone())
+                        })
                     })
                     .collect();
                 let ingest: Vec<_> = self

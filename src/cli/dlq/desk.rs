@@ -1,5 +1,6 @@
 //! Where letters are handled: in the data directory, or by the process that has it open.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -69,7 +70,12 @@ impl Desk {
     }
 
     pub(super) async fn open_letters(&self) -> Result<u64, CliError> {
-        Ok(self.list(&Filter::default(), 0).await?.depth.values().sum())
+        Ok(self.depth().await?.values().sum())
+    }
+
+    /// Open letters by sink.
+    pub(super) async fn depth(&self) -> Result<BTreeMap<String, u64>, CliError> {
+        Ok(self.list(&Filter::default(), 0).await?.depth)
     }
 
     pub(super) async fn show(&self, name: &LetterName) -> Result<LetterView, CliError> {
@@ -104,9 +110,13 @@ impl Desk {
         }
     }
 
-    pub(super) async fn discard(&self, work: &Work) -> Result<Report, CliError> {
+    pub(super) async fn discard(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, CliError> {
         match self {
-            Self::Files(redrive) => redrive.discard(work, &|_| ()).await.map_err(unavailable),
+            Self::Files(redrive) => redrive.discard(work, progress).await.map_err(unavailable),
             Self::Running(running) => running.post("/dlq/discard", work).await,
         }
     }

@@ -7,6 +7,7 @@ mod desk;
 mod filter;
 mod show;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{CliError, ConfigArg, print, print_json};
-use crate::dead_letter::Work;
+use crate::dead_letter::{Filter, INGEST, Work};
 use crate::time::{Clock as _, SystemClock};
 
 use desk::Desk;
@@ -43,6 +44,8 @@ pub(super) struct DlqArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List open letters
+    #[command(after_help = "Examples:\n  goldwire dlq list\n  \
+        goldwire dlq list --sink crm --reason rejected --from 2h")]
     List {
         #[command(flatten)]
         filter: FilterArgs,
@@ -51,6 +54,8 @@ enum Verb {
         max: usize,
     },
     /// Show one letter, without its record
+    #[command(after_help = "Examples:\n  goldwire dlq show crm/0f8a…:0\n  \
+        goldwire dlq show crm/0f8a…:0 --original > record")]
     Show {
         /// SINK/ID:ROUND, as `list` prints it
         name: String,
@@ -59,8 +64,14 @@ enum Verb {
         original: bool,
     },
     /// Send letters through the system again
+    #[command(
+        after_help = "Examples:\n  goldwire dlq redrive --sink crm --dry-run\n  \
+        goldwire dlq redrive --sink crm --max 100\n  goldwire dlq redrive --all"
+    )]
     Redrive(WorkArgs),
     /// Close letters without another try
+    #[command(after_help = "Examples:\n  goldwire dlq discard crm/0f8a…:0\n  \
+        goldwire dlq discard --sink old --dry-run")]
     Discard(WorkArgs),
 }
 
@@ -110,10 +121,8 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
     match verb {
         Verb::List { filter, max } => {
             let filter = filter.read(SystemClock.now())?;
-            let listed = Desk::open(&config.load()?)
-                .await?
-                .list(&filter, max)
-                .await?;
+            let desk = desk(&config, &filter).await?;
+            let listed = desk.list(&filter, max).await?;
             answer(out, json, &listed, show::list)
         }
         Verb::Show { name, original } => {
@@ -126,7 +135,7 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
         }
         Verb::Redrive(args) => {
             let work = args.work()?;
-            let desk = Desk::open(&config.load()?).await?;
+            let desk = desk(&config, &work.filter).await?;
             let bar = progress(&desk).await;
             let report = desk.redrive(&work, &|done| bar.set_position(done)).await?;
             bar.finish_and_clear();
@@ -139,7 +148,10 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
         }
         Verb::Discard(args) => {
             let work = args.work()?;
-            let report = Desk::open(&config.load()?).await?.discard(&work).await?;
+            let desk = desk(&config, &work.filter).await?;
+            let bar = progress(&desk).await;
+            let report = desk.discard(&work, &|done| bar.set_position(done)).await?;
+            bar.finish_and_clear();
             let verb = if work.dry_run {
                 "would be discarded"
             } else {
@@ -148,6 +160,25 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             answer(out, json, &report, |report| show::report(report, verb))
         }
     }
+}
+
+/// The desk, unless `filter` names a sink that there is not and that left no letters: mistyped, it
+/// would look as if all were well.
+async fn desk(config: &ConfigArg, filter: &Filter) -> Result<Desk, CliError> {
+    let config = config.load()?;
+    let desk = Desk::open(&config).await?;
+    let Some(sink) = filter.sink.as_deref() else {
+        return Ok(desk);
+    };
+    let mut known: BTreeSet<String> = config.sinks.into_keys().collect();
+    known.insert(INGEST.to_owned());
+    if known.contains(sink) || desk.depth().await?.contains_key(sink) {
+        return Ok(desk);
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(CliError::Usage(format!(
+        "--sink {sink:?}: there is no such sink, and it has no letters; known: {known}"
+    )))
 }
 
 fn answer<T: Serialize>(

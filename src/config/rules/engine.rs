@@ -1,6 +1,10 @@
 //! Rules of the top level: names, listeners, Reltio, logs, delivery.
 
+use std::net::SocketAddr;
+
 use super::{At, Rules, address, bytes};
+use crate::config::{Admin, Tls};
+use crate::webhook::tls;
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     names(top, rules);
@@ -54,13 +58,26 @@ fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
             "missing; add cert_file and key_file, or name the proxy that ends TLS in trusted_proxy",
         ),
         Some(tls) if plain => rules.refuse(&tls, "remove it, or remove insecure_plain_http"),
+        Some(tls) if rules.check.serves => files(&tls, rules),
         _ => {}
     }
     // An answer that begins at the deadline has to arrive within Reltio's five seconds.
     rules.period(&listener, &["deadline"], ("100ms", "4500ms"));
 }
 
+fn files(at: &At<'_>, rules: &mut Rules<'_>) {
+    let Ok(files) = serde_json::from_value::<Tls>(at.value.clone()) else {
+        return;
+    };
+    for unusable in tls::server_config(&files).err().unwrap_or_default() {
+        if let Some(at) = at.get(unusable.key) {
+            rules.refuse(&at, unusable.why);
+        }
+    }
+}
+
 fn admin(top: &At<'_>, rules: &mut Rules<'_>) {
+    ports(top, rules);
     let Some(admin) = top.get("admin") else {
         return;
     };
@@ -79,12 +96,40 @@ fn admin(top: &At<'_>, rules: &mut Rules<'_>) {
         }
         _ => {}
     }
-    let other = top.down(&["webhook", "address"]);
+}
+
+/// The two listeners do not get in each other's way.
+fn ports(top: &At<'_>, rules: &mut Rules<'_>) {
+    let Some(webhook) = top.down(&["webhook", "address"]) else {
+        return;
+    };
+    let admin = top.down(&["admin", "address"]);
+    let here = match &admin {
+        Some(admin) => address(admin),
+        None => Some(Ok(Admin::default().address)),
+    };
+    let (Some(Ok(there)), Some(Ok(here))) = (address(&webhook), here) else {
+        return;
+    };
     // Port 0 is any free one, so twice is no conflict.
-    let taken = at.text().filter(|address| !address.ends_with(":0"));
-    if taken.is_some() && other.and_then(|other| other.text()) == taken {
-        rules.refuse(&at, "give it another port than webhook.address");
+    if there.port() != here.port() || here.port() == 0 {
+        return;
     }
+    if there.ip() == here.ip() || covers(there, here) || covers(here, there) {
+        match &admin {
+            Some(admin) => rules.refuse(admin, "give it another port than webhook.address"),
+            None => rules.refuse(
+                &webhook,
+                format!("{here} is admin.address; take another port"),
+            ),
+        }
+    }
+}
+
+/// Whether who listens at `all` takes what goes to `one`.
+fn covers(all: SocketAddr, one: SocketAddr) -> bool {
+    // IPv6's unspecified address stands for IPv4's addresses too.
+    all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
 }
 
 fn reltio(top: &At<'_>, rules: &mut Rules<'_>) {

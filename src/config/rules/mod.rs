@@ -94,6 +94,18 @@ impl Rules<'_> {
         }
     }
 
+    /// Whether something at `at` or below it is known to be wrong.
+    fn found_within(&self, at: &At<'_>) -> bool {
+        let above = at.path.to_string();
+        let below = |path: &str| {
+            path.strip_prefix(&above)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let mut refused = self.check.refused.iter();
+        refused.any(|path| path.is_within(&at.path))
+            || self.problems.0.iter().any(|problem| below(&problem.path))
+    }
+
     /// A problem with a key that is not there.
     fn missing(&mut self, at: &At<'_>, key: &str, remedy: impl Into<String>) {
         let path = at.path.key(key).to_string();

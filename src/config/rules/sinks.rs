@@ -2,6 +2,7 @@
 
 use super::{At, Rules, one_kind};
 use crate::config::Period;
+use crate::sink::warehouse;
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     for (name, sink) in top
@@ -13,7 +14,7 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
         self::name(name, &sink, &["inbox", "ingest"], rules);
         match one_kind(&sink, ["salesforce", "warehouse"], rules) {
             Some(("salesforce", section)) => salesforce(top, &section, rules),
-            Some((_, section)) => warehouse(&section, rules),
+            Some((_, section)) => self::warehouse(&section, rules),
             None => {}
         }
     }
@@ -64,16 +65,11 @@ fn is_version(text: &str) -> bool {
 }
 
 fn warehouse(section: &At<'_>, rules: &mut Rules<'_>) {
-    let known = ["sqlite:", "postgres://", "postgresql://"];
     if let Some(at) = section.get("url")
-        && at
-            .text()
-            .is_some_and(|text| !known.iter().any(|head| text.starts_with(head)))
+        && let Some(text) = at.text()
+        && let Err(why) = warehouse::check_url(text)
     {
-        rules.refuse(
-            &at,
-            "write sqlite:PATH or postgres://user:password@host/database",
-        );
+        rules.refuse(&at, format!("it {why}"));
     }
     rules.period(section, &["linger"], ("0s", "10s"));
     rules.period(section, &["statement_timeout"], ("100ms", "1h"));

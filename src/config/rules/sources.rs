@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{At, Rules, one_kind};
+use crate::config::{Delivery, KafkaSource};
+use crate::source::kafka::{KafkaSettings, Unfit};
 
 /// The keys of a Kafka source that `subscription` stands for.
 const DIRECT: [&str; 6] = [
@@ -32,7 +34,7 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
         };
         completeness(top, &section, rules);
         if kind == "kafka" {
-            kafka(&section, rules);
+            kafka(top, &section, rules);
             continue;
         }
         if top.get("webhook").is_none() {
@@ -63,7 +65,7 @@ fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     }
 }
 
-fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
+fn kafka(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(subscription) = section.get("subscription") {
         for at in DIRECT.iter().filter_map(|key| section.get(key)) {
             rules.refuse(
@@ -80,6 +82,58 @@ fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
     }
     start(section, rules);
     properties(section, rules);
+    settings(top, section, rules);
+}
+
+/// What the source itself and librdkafka say, without a broker.
+fn settings(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+    let Ok(config) = serde_json::from_value::<KafkaSource>(section.value.clone()) else {
+        return;
+    };
+    let tenant = top
+        .get("tenant")
+        .and_then(|at| at.text())
+        .unwrap_or_default();
+    let settings = match KafkaSettings::resolve(&config, tenant) {
+        Ok(settings) => settings,
+        Err(unfit) => {
+            return unfit
+                .iter()
+                .for_each(|unfit| self::unfit(section, unfit, rules));
+        }
+    };
+    let drain = rules.period(top, &["delivery", "drain_timeout"], ("100ms", "4m"));
+    let drain = drain.unwrap_or_else(|| Delivery::default().drain_timeout.get());
+    if let Some(unfit) = settings.polls_too_seldom(drain) {
+        self::unfit(section, &unfit, rules);
+    }
+    // What is known to be wrong would be found again, and told worse.
+    if rules.check.serves
+        && !rules.found_within(section)
+        && let Err(why) = settings.try_out()
+    {
+        let at = section.path.key("properties").to_string();
+        let remedy = format!("librdkafka refuses them: {why}; correct the one that it names");
+        rules.problems.add(at, "", remedy);
+    }
+}
+
+fn unfit(section: &At<'_>, unfit: &Unfit, rules: &mut Rules<'_>) {
+    let Unfit { at, why } = unfit;
+    let Some((last, above)) = at.split_last() else {
+        return;
+    };
+    let above: Vec<&str> = above.iter().map(String::as_str).collect();
+    let parent = section.down(&above);
+    if let Some(at) = parent.as_ref().and_then(|parent| parent.get(last)) {
+        rules.refuse(&at, why);
+    } else if let Some(parent) = parent {
+        rules.missing(&parent, last, why);
+    } else {
+        let above = above.iter();
+        let path = above.fold(section.path.clone(), |path, key| path.key(key));
+        rules.problems.add(path.key(last).to_string(), "", why);
+    }
 }
 
 fn start(section: &At<'_>, rules: &mut Rules<'_>) {

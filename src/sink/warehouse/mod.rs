@@ -37,6 +37,7 @@ mod target;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -52,6 +53,14 @@ use crate::config::WarehouseSink;
 use crate::event::{Kind, Subject};
 use crate::ingest::filter::Filter;
 use crate::telemetry::Metrics;
+
+/// Whether `url` names a database that this sink can write to. Connects to nothing.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence that does not hold the URL.
+pub fn check_url(url: &str) -> Result<(), &'static str> {
+    Target::parse(url, Duration::from_secs(1)).map(drop)
+}
 
 /// Why a warehouse cannot be as configured. Never holds the URL.
 #[derive(Debug, thiserror::Error)]

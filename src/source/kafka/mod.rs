@@ -28,11 +28,10 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub use settings::{KafkaSettings, StartAt};
+pub use settings::{KafkaSettings, StartAt, Unfit};
 
 use self::commits::Commits;
 use self::complaint::Complaints;
@@ -81,13 +80,9 @@ impl KafkaSource {
         drain: Duration,
     ) -> Result<Self, String> {
         let settings =
-            KafkaSettings::resolve(config, tenant).map_err(|problems| problems.join("; "))?;
-        if drain >= settings.max_poll_interval() {
-            return Err(
-                "properties.max.poll.interval.ms: must be longer than `delivery.drain_timeout`, \
-                        or partitions are taken away before they are drained"
-                    .to_owned(),
-            );
+            KafkaSettings::resolve(config, tenant).map_err(|problems| in_one_line(&problems))?;
+        if let Some(unfit) = settings.polls_too_seldom(drain) {
+            return Err(unfit.to_string());
         }
         let shared = Arc::new(Shared::default());
         let consumer = Arc::new(consumer(&settings, &shared)?);
@@ -127,22 +122,15 @@ impl KafkaSource {
     }
 }
 
+fn in_one_line(problems: &[Unfit]) -> String {
+    let sentences: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    sentences.join("; ")
+}
+
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
     let made: Result<BaseConsumer<Heard>, _> =
         settings.client().create_with_context(Heard::default());
-    let mut consumer = made.map_err(|error| {
-        // The text of the first quotes the value, which may be a secret (G10).
-        if let KafkaError::ClientConfig(_, _, key, _) = error {
-            format!("properties.{key}: librdkafka knows no such property, or not this value of it")
-        } else if let KafkaError::ClientCreation(text) = error {
-            settings.redact(&text)
-        } else {
-            format!(
-                "librdkafka does not start: {:?}",
-                error.rdkafka_error_code()
-            )
-        }
-    })?;
+    let mut consumer = made.map_err(|error| settings.complaint(&error))?;
     let shared = Arc::clone(shared);
     consumer.set_nonempty_callback(move || shared.wake());
     consumer

@@ -102,7 +102,10 @@ async fn another_token_is_told_and_nobody_at_home_is_69() {
 async fn a_containers_health_check_is_the_liveness_of_the_running_process() {
     let fixture = fixture(&[]);
     let well = serve(&fixture, Some("t0ken"), true).await;
-    let ran = run(&config(well.address()), &["check", "--live"]).await;
+    let dir = config(well.address());
+    // The process has read its key; who asks for its health need not.
+    std::fs::remove_dir_all(dir.path().join("tls")).unwrap();
+    let ran = run(&dir, &["check", "--live"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     let stuck = serve(&fixture, Some("t0ken"), false).await;
     let ran = run(&config(stuck.address()), &["check", "--live"]).await;

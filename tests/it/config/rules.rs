@@ -57,6 +57,98 @@ fn a_webhook_source_needs_a_listener_and_the_listener_tls() {
 }
 
 #[test]
+fn the_listeners_do_not_get_in_each_others_way() {
+    let both = |webhook: &str, admin: &str| {
+        let mut tree = with("/webhook/address", webhook);
+        tree["admin"]["address"] = json!(admin);
+        tree
+    };
+    for (webhook, admin) in [
+        ("0.0.0.0:19464", "127.0.0.1:19464"),
+        ("127.0.0.1:19464", "127.0.0.1:19464"),
+        ("127.0.0.1:19464", "0.0.0.0:19464"),
+        ("[::]:19464", "127.0.0.1:19464"),
+        ("127.0.0.1:19464", "[::]:19464"),
+    ] {
+        refused(&both(webhook, admin), "admin.address", "another port");
+    }
+    for (webhook, admin) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:19464", "127.0.0.2:19464"),
+        ("0.0.0.0:19464", "[::1]:19464"),
+    ] {
+        assert_eq!(problems(&both(webhook, admin)), Vec::<String>::new());
+    }
+    let mut tree = with("/webhook/address", "0.0.0.0:9464");
+    tree.as_object_mut().unwrap().remove("admin");
+    refused(&tree, "webhook.address", "127.0.0.1:9464 is admin.address");
+}
+
+#[test]
+fn g10_a_warehouse_url_is_read_as_the_sink_reads_it() {
+    for (url, remedy) in [
+        ("sqlite:", "names no file"),
+        ("sqlite::memory:", "names no file"),
+        ("sqlite:./lake.db?bogus=1", "is not a SQLite URL"),
+        ("postgres://u:s3cret@h:99999/d", "is not a PostgreSQL URL"),
+        ("mysql://u:s3cret@h/d", "names no database"),
+    ] {
+        let tree = with("/sinks/lake/warehouse/url", url);
+        refused(&tree, "sinks.lake.warehouse.url", remedy);
+        assert!(!problems(&tree)[0].contains("s3cret"));
+    }
+}
+
+#[test]
+fn g10_every_property_of_librdkafka_that_does_not_do_is_named_at_once() {
+    let properties = json!({
+        "security.protocl": "s3cret",
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "u",
+        "isolation.level": "s3cret",
+        "queued.max.messages.kbytes": "1000000",
+        "enable.partition.eof": "true",
+    });
+    let found = problems(&with("/sources/topic/kafka/properties", properties));
+    let expected = [
+        ("enable.partition.eof", "goldwire sets this itself"),
+        ("isolation.level", "does not take this value"),
+        ("queued.max.messages.kbytes", "at most 65536 kB"),
+        ("sasl.password", "missing; add it"),
+        ("security.protocl", "knows no such property"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, (key, why)) in found.iter().zip(expected) {
+        let path = format!("sources.topic.kafka.properties[\"{key}\"]: ");
+        assert!(found.starts_with(&path) && found.contains(why), "{found}");
+        assert!(!found.contains("s3cret"), "{found}");
+    }
+    let tree = without("/sources/stream/kafka/properties");
+    let found = problems(&tree);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("sources.stream.kafka.properties[\"sasl.password\"]: missing"));
+    let twice = with(
+        "/sources/stream/kafka/properties/security.protocol",
+        "SASL_SSL",
+    );
+    let path = "sources.stream.kafka.properties[\"security.protocol\"]";
+    refused(&twice, path, "keep one of the two");
+}
+
+#[test]
+fn partitions_are_drained_before_they_are_taken_away() {
+    let path = "/sources/topic/kafka/properties/max.poll.interval.ms";
+    let path_shown = "sources.topic.kafka.properties[\"max.poll.interval.ms\"]";
+    refused(
+        &with(path, "20000"),
+        path_shown,
+        "longer than `delivery.drain_timeout`",
+    );
+    assert_eq!(problems(&with(path, "60000")), Vec::<String>::new());
+}
+
+#[test]
 fn the_admin_listener_outside_loopback_needs_a_token() {
     let mut tree = with("/admin/address", "0.0.0.0:9464");
     assert_eq!(problems(&tree), Vec::<String>::new());

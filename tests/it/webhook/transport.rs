@@ -83,7 +83,7 @@ async fn tls_carries_http_1_and_2() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(why.starts_with("webhook.tls.key_file: ") && why.ends_with("no private key in PEM"));
+    assert!(why.starts_with("webhook.tls.key_file: ") && why.ends_with("give the key as PEM"));
     std::fs::write(&tls.key_file, made.signing_key.serialize_pem()).unwrap();
     let bench = Bench::start(&listener, vec![("crm".to_owned(), reltio())])
         .await
