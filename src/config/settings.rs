@@ -156,11 +156,13 @@ pub struct LogSettings {
     /// Partitions; fixed when the data directory is made.
     #[schemars(range(min = 1, max = 1024))]
     pub partitions: u16,
-    /// Bytes at most. When a sink holds the log back at its quota, its `on_full` decides.
+    /// Bytes at most, the last fiftieth of them for sinks. When a sink holds the log back at its
+    /// quota, its `on_full` decides.
     pub quota: ByteSize,
     /// How long records stay after every sink has passed them.
     pub keep: Period,
-    /// Free disk below which nothing is appended, so that the ledger always has room.
+    /// Free disk below which nothing is taken in, and below half of which sinks append nothing
+    /// either, so that the ledger always has room.
     pub disk_reserve: ByteSize,
     /// Size of one segment file.
     pub segment: ByteSize,

@@ -17,7 +17,7 @@ use crate::dead_letter::DeadLetter;
 use crate::decode::{self, DecodeSettings};
 use crate::event::{EventId, EventRecord, Kind, SourceRecord};
 use crate::ledger::Store;
-use crate::log::{Log, LogError, partition_of};
+use crate::log::{Log, LogError, Share, partition_of};
 use crate::reltio::Golden;
 use crate::task::ClockRules;
 use crate::telemetry::Metrics;
@@ -25,8 +25,6 @@ use crate::time::SharedClock;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// This part of the log's quota is not for intake.
-const RESERVE: u64 = 50;
 
 /// How the records of one source are read.
 #[derive(Debug, Clone)]
@@ -154,14 +152,6 @@ impl IngestContext {
             let bytes: Bytes = event.encode_to_vec().into();
             let mut wait = FIRST_WAIT;
             loop {
-                if self.is_nearly_full() {
-                    if wait == FIRST_WAIT {
-                        tracing::warn!("intake stalls: the log is full but for its reserve");
-                    }
-                    tokio::time::sleep(wait).await;
-                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-                    continue;
-                }
                 match self.log.append(partition, vec![bytes.clone()]).await {
                     Ok(_) => break,
                     Err(LogError::Closed) => std::future::pending().await,
@@ -177,16 +167,9 @@ impl IngestContext {
         }
     }
 
-    /// The last of the log is for what sinks append: a sink that must tell another lane before its
-    /// record is done could otherwise never move, and the log never be trimmed.
-    fn is_nearly_full(&self) -> bool {
-        let (used, quota) = self.log.usage();
-        used >= quota.saturating_sub(quota / RESERVE)
-    }
-
     async fn dead_letter(&self, record: &SourceRecord, refused: &Refused) {
         let letter = self.letter(record, refused);
-        crate::dead_letter::write(&self.store, &[letter]).await;
+        crate::dead_letter::write(&self.store, (&self.log, Share::Intake), &[letter]).await;
     }
 
     fn letter(&self, record: &SourceRecord, refused: &Refused) -> DeadLetter {

@@ -14,7 +14,7 @@ use super::lane::{self, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
 use crate::event::{EventRecord, Subject, SubjectState};
 use crate::ledger::{Register, Store};
-use crate::log::Log;
+use crate::log::{Log, Share};
 use crate::reltio::{Answer, Found, Golden, ReltioError};
 use crate::sink::{Change, Current, Delivery, Mode};
 use crate::time::as_millis;
@@ -242,7 +242,7 @@ impl Context {
             .iter()
             .map(|pending| letter(sink, pending, refusal, attempted))
             .collect();
-        crate::dead_letter::write(&self.store, &letters).await;
+        crate::dead_letter::write(&self.store, (&self.log, Share::Sinks), &letters).await;
         records
             .iter()
             .map(|Pending { record, .. }| {

@@ -4,7 +4,6 @@
 //! disk is busy become one frame and one fsync of their partition.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -14,10 +13,9 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::appender::{Appender, Written};
-use super::files::free_disk;
 use super::frame::HEAD;
 use super::{Seams, Shared};
-use crate::log::LogError;
+use crate::log::{LogError, Share};
 use crate::time::Millis;
 
 /// Bytes that one group commit collects: a frame is read as a whole, so not too many.
@@ -36,6 +34,7 @@ pub(super) enum Job {
 /// One caller's append.
 #[derive(Debug)]
 pub(super) struct Append {
+    pub(super) share: Share,
     pub(super) partition: u16,
     pub(super) records: Vec<Bytes>,
     /// Bytes on disk, save for the frame's head.
@@ -55,9 +54,6 @@ pub(super) struct Writer {
     pub(super) seams: Seams,
     /// By partition.
     pub(super) appenders: Vec<Appender>,
-    /// The journal's directory, to ask for free disk.
-    pub(super) root: File,
-    pub(super) disk_reserve: u64,
     pub(super) keep: Duration,
 }
 
@@ -113,28 +109,23 @@ impl Writer {
     fn admit(&self, group: Vec<Append>) -> BTreeMap<u16, Vec<Append>> {
         let mut admitted: BTreeMap<u16, Vec<Append>> = BTreeMap::new();
         let mut used = self.shared.used.load(Ordering::Relaxed);
-        let low = self.disk_is_low();
+        let mut free = self.shared.free();
         let head = u64::try_from(HEAD).unwrap_or_default();
         for append in group {
             // The caller gave up and will try again, or not: nothing promised is left out.
             if append.reply.is_closed() {
                 continue;
             }
-            let after = used.saturating_add(append.bytes).saturating_add(head);
-            if low || after > self.shared.quota {
-                let full = self.shared.full();
+            let bytes = append.bytes.saturating_add(head);
+            let (used_after, free_after) = (used.saturating_add(bytes), free.saturating_sub(bytes));
+            if let Err(full) = self.shared.admit(append.share, used_after, free_after) {
                 answer(append, Err(full));
                 continue;
             }
-            used = after;
+            (used, free) = (used_after, free_after);
             admitted.entry(append.partition).or_default().push(append);
         }
         admitted
-    }
-
-    /// A file system that does not tell is not held against the append.
-    fn disk_is_low(&self) -> bool {
-        self.disk_reserve > 0 && free_disk(&self.root).is_ok_and(|free| free < self.disk_reserve)
     }
 
     fn write(&mut self, partition: u16, appends: Vec<Append>, now: Millis) -> Option<InFlight> {

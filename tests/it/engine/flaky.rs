@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::log::{
+    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+};
 
 pub(super) const QUOTA: u64 = 1000;
 
@@ -16,6 +18,8 @@ pub(super) struct FlakyLog {
     pub(super) failing_reads: AtomicU32,
     /// What it says it uses of [`QUOTA`].
     pub(super) used: AtomicU64,
+    /// Whether the disk is down to its reserve.
+    pub(super) disk_full: AtomicBool,
 }
 
 impl FlakyLog {
@@ -24,6 +28,7 @@ impl FlakyLog {
             inner: MemoryLog::new(1),
             failing_reads: AtomicU32::new(0),
             used: AtomicU64::new(0),
+            disk_full: AtomicBool::new(false),
         }
     }
 }
@@ -34,8 +39,26 @@ impl Log for FlakyLog {
         self.inner.identity()
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
-        self.inner.append(partition, records).await
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
+        self.admits(share)?;
+        self.inner.append_within(share, partition, records).await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        if self.disk_full.load(Ordering::Relaxed) {
+            let (free, reserve) = (1, 2);
+            return Err(LogError::DiskFull { free, reserve });
+        }
+        let (used, quota) = self.usage();
+        if used >= share.of_quota(quota) {
+            return Err(LogError::Full { used, quota });
+        }
+        Ok(())
     }
 
     async fn read(

@@ -12,7 +12,7 @@ use goldwire::config::{
     CompletenessConfig, RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource,
 };
 use goldwire::event::SourceRecord;
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Clock, Millis};
 use goldwire::webhook::signature::{Key, sign};
@@ -54,17 +54,27 @@ impl Log for TroubledLog {
         self.inner.identity()
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.stalled
             .subscribe()
             .wait_for(|stalled| !stalled)
             .await
             .unwrap();
+        self.admits(share)?;
+        self.inner.append_within(share, partition, records).await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(LogError::Full { used: 1, quota: 1 });
         }
-        self.inner.append(partition, records).await
+        self.inner.admits(share)
     }
 
     async fn read(
