@@ -52,13 +52,17 @@ impl InstanceHealth {
         if let Some(still) = watch.stuck(&name, pulse, now) {
             return (false, format!("no progress for {} s", still.as_secs()));
         }
-        let state = match sink.gate.status() {
+        let mut state = match sink.gate.status() {
             _ if ended => "halted; the reason is in the log".to_owned(),
             SinkStatus::Running => "running".to_owned(),
             SinkStatus::BreakerOpen => "breaker open".to_owned(),
             SinkStatus::Paused => "paused by its quota".to_owned(),
             SinkStatus::Halted(why) => format!("halted: {why}"),
         };
+        if let Some(gap) = status.gap {
+            let gap = format!("; records before {gap} left the log unread: needs a resync");
+            state.push_str(&gap);
+        }
         (true, state)
     }
 

@@ -149,6 +149,10 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
+        Ok(())
+    }
+
     fn usage(&self) -> (u64, u64) {
         (0, u64::MAX)
     }

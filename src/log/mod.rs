@@ -186,6 +186,11 @@ pub trait Log: Debug + Send + Sync {
     /// position of the configured readers.
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError>;
 
+    /// Makes room at the cost of readers that may miss records: while nine tenths of the quota are
+    /// used, deletes the oldest records of all partitions, never at or above `floors[partition]`,
+    /// the lowest position of the readers that may not.
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError>;
+
     /// Bytes in use on disk, and the quota.
     fn usage(&self) -> (u64, u64);
 }

@@ -105,6 +105,8 @@ pub struct TaskStatus {
     pub turns: u64,
     /// Rounds of the task's loop: that it is alive.
     pub beats: u64,
+    /// Where it went on after records that left the log before this sink had them.
+    pub gap: Option<u64>,
 }
 
 /// One partition of the event log, at one sink.
@@ -133,6 +135,7 @@ pub struct SinkTask {
     /// The last commit failed, which was told.
     pub(super) failing: bool,
     pub(super) reached: u64,
+    pub(super) gap: Option<u64>,
     pub(super) status: tokio::sync::watch::Sender<TaskStatus>,
 }
 
@@ -183,6 +186,7 @@ impl SinkTask {
             .into());
         }
         let started = context.courier.clock.now();
+        let gap = progress::gap(context.store.as_ref(), group, partition)?;
         Ok(Self {
             context,
             group: group.to_owned(),
@@ -206,9 +210,11 @@ impl SinkTask {
             committed: asked,
             failing: false,
             reached: 0,
+            gap,
             status: tokio::sync::watch::Sender::new(TaskStatus {
                 position: asked,
                 reached: asked,
+                gap,
                 ..TaskStatus::default()
             }),
         })
@@ -296,6 +302,7 @@ impl SinkTask {
             start.to_string().into_bytes(),
         );
         store_blocking(&self.context.store, move |store| store.commit(batch)).await?;
+        self.gap = Some(start);
         self.tracker.skip_to(start);
         Ok(())
     }

@@ -35,7 +35,7 @@ use tokio::sync::{Semaphore, oneshot};
 use self::appender::Appender;
 use self::files::{free_disk, io_error};
 use self::view::{Lookup, View};
-use self::writer::{Append, Job, Writer};
+use self::writer::{Append, GiveBack, Job, Writer};
 use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
 use crate::dir_lock::DirLock;
 use crate::time::{SharedClock, SystemClock};
@@ -244,6 +244,16 @@ impl Journal {
         self.shared.syncs.load(Ordering::Relaxed)
     }
 
+    async fn give_back(&self, what: GiveBack, floors: &[u64]) -> Result<(), LogError> {
+        let floors = floors.to_vec();
+        let job = |reply| Job::GiveBack {
+            what,
+            floors,
+            reply,
+        };
+        self.ask(job).await
+    }
+
     async fn ask<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Job,
@@ -343,8 +353,11 @@ impl Log for Journal {
     }
 
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        let floors = floors.to_vec();
-        self.ask(|reply| Job::Trim { floors, reply }).await
+        self.give_back(GiveBack::Passed, floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.give_back(GiveBack::Oldest, floors).await
     }
 
     fn usage(&self) -> (u64, u64) {

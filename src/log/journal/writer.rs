@@ -25,10 +25,20 @@ const GROUP: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) enum Job {
     Append(Append),
-    Trim {
+    GiveBack {
+        what: GiveBack,
         floors: Vec<u64>,
         reply: oneshot::Sender<Result<(), LogError>>,
     },
+}
+
+/// Which segments below the floors are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GiveBack {
+    /// Those old enough: every reader has passed them.
+    Passed,
+    /// The oldest, as many as it takes.
+    Oldest,
 }
 
 /// One caller's append.
@@ -61,7 +71,7 @@ impl Writer {
     /// Serves jobs until the journal is dropped and its queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
         while let Ok(first) = queue.recv() {
-            let (mut group, mut bytes, mut trim) = (Vec::new(), 0_u64, None);
+            let (mut group, mut bytes, mut given) = (Vec::new(), 0_u64, None);
             let mut job = Some(first);
             while let Some(taken) = job.take() {
                 match taken {
@@ -72,13 +82,21 @@ impl Writer {
                             job = queue.try_recv().ok();
                         }
                     }
-                    Job::Trim { floors, reply } => trim = Some((floors, reply)),
+                    Job::GiveBack {
+                        what,
+                        floors,
+                        reply,
+                    } => given = Some((what, floors, reply)),
                 }
             }
             self.commit(group);
-            if let Some((floors, reply)) = trim {
+            if let Some((what, floors, reply)) = given {
+                let done = match what {
+                    GiveBack::Passed => self.trim(&floors),
+                    GiveBack::Oldest => self.evict(&floors),
+                };
                 // Who gave up waiting needs no answer.
-                drop(reply.send(self.trim(&floors)));
+                drop(reply.send(done));
             }
         }
     }

@@ -87,6 +87,10 @@ impl Log for FlakyLog {
         self.inner.trim(floors).await
     }
 
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
+    }
+
     fn usage(&self) -> (u64, u64) {
         (self.used.load(Ordering::Relaxed), QUOTA)
     }

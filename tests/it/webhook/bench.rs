@@ -12,7 +12,9 @@ use goldwire::config::{
     CompletenessConfig, RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource,
 };
 use goldwire::event::SourceRecord;
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share};
+use goldwire::log::{
+    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Clock, Millis};
 use goldwire::webhook::signature::{Key, sign};
@@ -96,6 +98,10 @@ impl Log for TroubledLog {
 
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
         self.inner.trim(floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
     }
 
     fn usage(&self) -> (u64, u64) {
