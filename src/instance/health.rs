@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::{IngestView, SinkView};
 use crate::admin::{Health, HealthReport, Pulse, Watch};
-use crate::log::Log;
+use crate::log::{Log, Share};
 use crate::task::TaskStatus;
 use crate::task::gate::SinkStatus;
 use crate::time::{Millis, SharedClock};
+use crate::webhook::Signs;
 
 /// A part that gives no sign for so long is stuck; loops tick every commit interval.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,6 +23,7 @@ pub(super) struct InstanceHealth {
     pub(super) sinks: Vec<SinkView>,
     pub(super) ingest: Vec<IngestView>,
     pub(super) inbox: Arc<dyn Log>,
+    pub(super) listener: Option<Signs>,
     pub(super) log: Arc<dyn Log>,
     pub(super) clock: SharedClock,
     pub(super) watch: Mutex<Watch>,
@@ -109,14 +111,15 @@ impl Health for InstanceHealth {
 
     fn readyz(&self) -> HealthReport {
         let mut report = HealthReport::default();
-        let (used, quota) = self.inbox.usage();
-        let room = used < quota;
-        let state = if room {
-            "accepts"
-        } else {
-            "full: webhooks are answered 503"
-        };
-        report.add("inbox", room, state);
+        match self.inbox.admits(Share::Intake) {
+            Ok(()) => report.add("inbox", true, "accepts"),
+            Err(error) => report.add("inbox", false, format!("answered 503: {error}")),
+        }
+        if let Some(listener) = &self.listener {
+            let trouble = listener.trouble();
+            let state = trouble.clone().unwrap_or_else(|| "listens".to_owned());
+            report.add("webhook", trouble.is_none(), state);
+        }
         report
     }
 }

@@ -48,7 +48,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use axum_server::Server;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,7 +59,7 @@ use crate::config::{WebhookListener, WebhookSource};
 use crate::log::Log;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
-use append::Inbox;
+use append::{Inbox, Trouble};
 use endpoint::Endpoint;
 use intake::Intake;
 use tls::Greeting;
@@ -104,9 +104,40 @@ pub struct Handle {
     serving: JoinHandle<std::io::Result<()>>,
     closing: CancellationToken,
     appends: TaskTracker,
+    trouble: Arc<Trouble>,
+}
+
+/// Looks at a listener from outside.
+#[derive(Debug, Clone)]
+pub struct Signs {
+    serving: AbortHandle,
+    closing: CancellationToken,
+    trouble: Arc<Trouble>,
+}
+
+impl Signs {
+    /// Why webhooks are not taken, if they are not.
+    pub fn trouble(&self) -> Option<String> {
+        if self.closing.is_cancelled() {
+            return Some("stopping".to_owned());
+        }
+        if self.serving.is_finished() {
+            return Some("the listener ended; the reason is in the log".to_owned());
+        }
+        self.trouble.lately()
+    }
 }
 
 impl Handle {
+    /// What a probe looks at.
+    pub fn signs(&self) -> Signs {
+        Signs {
+            serving: self.serving.abort_handle(),
+            closing: self.closing.clone(),
+            trouble: Arc::clone(&self.trouble),
+        }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -210,6 +241,7 @@ pub async fn serve(
     let socket = TcpListener::bind(listener.address).await.map_err(unbound)?;
     let address = socket.local_addr().map_err(unbound)?;
     let closing = CancellationToken::new();
+    let trouble = intake.inbox.trouble();
     let door = Door::new(socket, listener.connections, deadline, closing.clone());
     let server = axum_server::Handle::new();
     let bounded = bounded(Server::<Peer>::from_listener(door)).handle(server.clone());
@@ -229,6 +261,7 @@ pub async fn serve(
         serving,
         closing,
         appends,
+        trouble,
     })
 }
 
