@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, Period, Secret, SinkConfig, SourceConfig};
+use super::{ByteSize, Networks, Period, Secret, SinkConfig, SourceConfig};
 
 /// A goldwire configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -103,15 +103,17 @@ pub struct WebhookListener {
     pub address: SocketAddr,
     /// Certificate and key. Required unless one of the two keys below says otherwise.
     pub tls: Option<Tls>,
-    /// The proxy that ends TLS before this listener, by name; it must be the only way in.
-    pub trusted_proxy: Option<String>,
+    /// The addresses or networks of the proxy that ends TLS before this listener. Only from there
+    /// is `X-Forwarded-For` believed, and without `tls` only from there is anything taken.
+    pub trusted_proxy: Option<Networks>,
     /// Takes webhooks over plain HTTP. For tests.
     #[serde(default)]
     pub insecure_plain_http: bool,
     /// Connections at most; more wait in the system's queue.
     #[serde(default = "connections")]
     pub connections: u32,
-    /// Answer within this, or 503. INT-004 asks for 5 s.
+    /// Answer within this of a request's first byte, or 503. INT-004 asks for 5 s. The TLS
+    /// handshake before the first request of a connection has the same time for itself.
     #[serde(default = "deadline")]
     pub deadline: Period,
 }

@@ -2,7 +2,8 @@
 //!
 //! Guarantee (G1): a request is answered 200 only after its append to the inbox is durable. Every
 //! request whose head arrives is answered within `deadline`, counted from the head's first byte,
-//! also when the disk does not answer. Memory is bounded (G8), and no body, secret or signature is
+//! also when the disk does not answer. A TLS handshake is cut off after the same time of its own,
+//! so that the first request of a new connection is answered within twice the `deadline`. Memory is bounded (G8), and no body, secret or signature is
 //! logged (G10).
 //!
 //! # The order, and what each step answers
@@ -10,6 +11,7 @@
 //! | step | refused with |
 //! |---|---|
 //! | a connection is let in, at most `connections` | waits in the system's queue |
+//! | without TLS, it comes from the trusted proxy | 403 |
 //! | the path is an endpoint's, the method is POST | 404, 405 |
 //! | the address is not held off for failing authentication | 429, `Retry-After` |
 //! | the body fits `max_body`, and the memory of all requests | 413, 503 |
@@ -34,6 +36,7 @@ mod body;
 mod endpoint;
 mod intake;
 mod limit;
+mod proxies;
 pub mod signature;
 mod tls;
 mod wire;
@@ -62,6 +65,7 @@ use crate::time::SharedClock;
 use append::{Inbox, Trouble};
 use endpoint::Endpoint;
 use intake::Intake;
+use proxies::Proxies;
 use tls::Greeting;
 use wire::{Door, Peer};
 
@@ -77,8 +81,8 @@ const WINDOW: u32 = 256 << 10;
 const INSECURE: &str = "webhook.insecure_plain_http: webhooks come in clear text; whoever sees one \
     can send it again with other headers. Not for production: set webhook.tls";
 const NO_TLS: &str = "webhook.tls is missing: set webhook.tls.cert_file and webhook.tls.key_file, \
-    or name the proxy that ends TLS in webhook.trusted_proxy; webhook.insecure_plain_http is for \
-    tests";
+    or the addresses of the proxy that ends TLS as webhook.trusted_proxy; \
+    webhook.insecure_plain_http is for tests";
 
 /// Why the listener does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +209,7 @@ impl Reception {
             metrics,
             budget: limit::Budget::new(BODIES.max(largest.saturating_mul(4))),
             deadline: listener.deadline.get(),
-            behind_proxy: listener.trusted_proxy.is_some(),
+            proxies: Proxies::of(listener),
         };
         let intake = Arc::new(intake);
         Ok(Self { intake, appends })

@@ -22,7 +22,7 @@ use crate::config::Tls;
 pub(super) struct Greeting(RustlsAcceptor);
 
 impl Greeting {
-    /// With the files that `tls` names; a handshake may take `longest`.
+    /// With the files that `tls` names; a handshake may take `longest`, then it is cut off.
     pub(super) async fn new(tls: &Tls, longest: Duration) -> Result<Self, ServeError> {
         let config = RustlsConfig::from_config(server_config(tls).await?);
         Ok(Self(RustlsAcceptor::new(config).handshake_timeout(longest)))

@@ -1,6 +1,7 @@
 //! Rules of the top level: names, listeners, Reltio, logs, delivery.
 
 use super::{At, Rules, address, bytes};
+use crate::config::values::network;
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     names(top, rules);
@@ -51,10 +52,24 @@ fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
         None if !plain && listener.get("trusted_proxy").is_none() => rules.missing(
             &listener,
             "tls",
-            "missing; add cert_file and key_file, or name the proxy that ends TLS in trusted_proxy",
+            "missing; add cert_file and key_file, or the addresses of the proxy that ends TLS as trusted_proxy",
         ),
         Some(tls) if plain => rules.refuse(&tls, "remove it, or remove insecure_plain_http"),
         _ => {}
+    }
+    if let Some(proxy) = listener.get("trusted_proxy") {
+        let written = if proxy.text().is_some() {
+            vec![proxy]
+        } else {
+            proxy.items()
+        };
+        let no_network = |at: &At<'_>| at.text().is_some_and(|text| network(text).is_none());
+        for at in written.iter().filter(|at| no_network(at)) {
+            rules.refuse(
+                at,
+                "write the proxy's address or network, such as 10.0.0.7 or 10.0.0.0/8",
+            );
+        }
     }
     rules.period(&listener, &["deadline"], ("100ms", "5s"));
 }
