@@ -200,7 +200,8 @@ pub struct Delivery {
     /// Records in flight in one task (one partition of one sink).
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight: usize,
-    /// Bytes in flight in one task.
+    /// Bytes in flight in one task; as many for answers of Reltio that are not delivered yet, and
+    /// for what has to be asserted once more.
     pub in_flight_bytes: ByteSize,
     /// Commit at least this often while there is something to commit.
     pub commit_interval: Period,

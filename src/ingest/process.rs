@@ -12,6 +12,7 @@ use prost::Message as _;
 
 use super::filter::Filter;
 use super::hydrate::Hydrator;
+use super::memory::Held;
 use super::reads::SharedReads;
 use crate::dead_letter::DeadLetter;
 use crate::decode::{self, DecodeSettings};
@@ -65,9 +66,9 @@ struct Refused {
 
 impl IngestContext {
     /// Takes one record to where it belongs.
-    pub(super) async fn process(&self, record: SourceRecord) {
+    pub(super) async fn process(&self, record: SourceRecord, held: &mut Held) {
         self.metrics.received(&record.source);
-        match self.events(&record).await {
+        match self.events(&record, held).await {
             Ok(events) => self.append(events).await,
             Err(refused) => {
                 self.metrics.ingested(&record.source, "dead_lettered");
@@ -76,7 +77,11 @@ impl IngestContext {
         }
     }
 
-    async fn events(&self, record: &SourceRecord) -> Result<Vec<EventRecord>, Refused> {
+    async fn events(
+        &self,
+        record: &SourceRecord,
+        held: &mut Held,
+    ) -> Result<Vec<EventRecord>, Refused> {
         let Some(rules) = self.sources.get(&record.source) else {
             let code = "unknown_source".to_owned();
             return Err(Refused {
@@ -94,6 +99,7 @@ impl IngestContext {
             },
             code: error.code().to_owned(),
         })?;
+        held.decoded(&events);
         let mut taken = Vec::with_capacity(events.len());
         for mut event in events.drain(..) {
             self.observe_delay(record, &event);
@@ -104,7 +110,7 @@ impl IngestContext {
             }
             let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
             if worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
-                self.hydrate(&mut event).await?;
+                self.hydrate(&mut event, held).await?;
             }
             let passes = rules.filter.passes(&event);
             let outcome = match (passes, event.kind()) {
@@ -120,7 +126,7 @@ impl IngestContext {
         Ok(taken)
     }
 
-    async fn hydrate(&self, event: &mut EventRecord) -> Result<(), Refused> {
+    async fn hydrate(&self, event: &mut EventRecord, held: &mut Held) -> Result<(), Refused> {
         let Some(golden) = &self.golden else {
             let code = "no_reltio_api".to_owned();
             return Err(Refused {
@@ -136,7 +142,7 @@ impl IngestContext {
             metrics: Arc::clone(&self.metrics),
             reads: Arc::clone(&self.reads),
         };
-        let hydrated = hydrator.hydrate(event).await;
+        let hydrated = hydrator.hydrate(event, held).await;
         hydrated.map_err(|code| Refused {
             stage: "hydrate",
             reason: "unreadable",

@@ -257,9 +257,12 @@ impl SinkTask {
         let records = lane.take_answered(now, rules);
         let (context, subject, register) =
             (self.context.clone(), subject.clone(), lane.register.clone());
+        let answers = self.answers.clone();
         self.turning += 1;
         self.work.push(Box::pin(async move {
-            LaneEvent::End(Box::new(context.answer(subject, register, records).await))
+            let room = answers.wait().await;
+            let end = context.answer(subject, register, records, room).await;
+            LaneEvent::End(Box::new(end))
         }));
     }
 

@@ -16,6 +16,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answers;
 use super::commit::{Commit, Overlay, store_blocking};
 use super::lane::Lane;
 use super::progress::{self, Beginning};
@@ -43,7 +44,7 @@ const MARGIN: u64 = 500;
 pub struct TaskSettings {
     /// Records in flight at most.
     pub in_flight: usize,
-    /// Their bytes at most.
+    /// Their bytes at most; as many of answers to asks, and of what unsettled subjects keep.
     pub in_flight_bytes: usize,
     /// A commit at least this often.
     pub commit_interval: Duration,
@@ -121,6 +122,10 @@ pub struct SinkTask {
     pub(super) overlay: Overlay,
     pub(super) sizes: HashMap<u64, usize>,
     pub(super) bytes: usize,
+    /// Room for what Reltio answers.
+    pub(super) answers: Answers,
+    /// Bytes of what unsettled lanes keep.
+    pub(super) asserted_bytes: usize,
     pub(super) unsettled: HashSet<Subject>,
     pub(super) resting: usize,
     pub(super) beginning: Beginning,
@@ -198,6 +203,8 @@ impl SinkTask {
             overlay: Overlay::default(),
             sizes: HashMap::new(),
             bytes: 0,
+            answers: Answers::new(settings.in_flight_bytes),
+            asserted_bytes: 0,
             unsettled: HashSet::new(),
             resting: 0,
             beginning,
@@ -359,6 +366,7 @@ impl SinkTask {
             && self.moving() < limit
             && self.bytes < self.settings.in_flight_bytes
             && self.unsettled.len() < UNSETTLED
+            && self.asserted_bytes < self.settings.in_flight_bytes
             && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
             && self.tracker.reached().saturating_add(MARGIN) <= self.reached
     }

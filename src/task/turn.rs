@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 
+use super::answers::Answered;
 use super::attempt::{Attempted, Courier, Refusal};
 use super::commit::letter_name;
 use super::lane::{self, Asserted, ClockRules, Pending};
@@ -87,16 +88,20 @@ impl Context {
         self.finish(turn, attempted).await
     }
 
-    /// Reads Reltio and delivers the answer as the newest.
+    /// Reads Reltio and delivers the answer as the newest. It keeps its room until then.
     pub(crate) async fn answer(
         self,
         subject: Subject,
         register: Option<Register>,
         records: Vec<Pending>,
+        mut room: Option<Answered>,
     ) -> TurnEnd {
         let purpose = Purpose::Answer;
         match self.read(&subject).await {
             Ok(answer) => {
+                if let (Some(room), Found::Alive(object)) = (&mut room, &answer.found) {
+                    room.came(object.weight());
+                }
                 let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);

@@ -8,6 +8,7 @@ mod detach;
 mod files;
 mod flaky;
 mod letters;
+mod memory;
 mod outage;
 mod rig;
 mod scripted;
