@@ -45,6 +45,9 @@ const TAIL: usize = 4 << 20;
 /// KiB of appends that may wait for the writer; who comes then waits outside.
 const QUEUE_KIB: u32 = 32 << 10;
 
+/// What counts as a small append: a common event.
+const SMALL: u64 = 4 << 10;
+
 /// Where a journal is and how much it may hold.
 #[derive(Debug, Clone)]
 pub struct JournalSettings {
@@ -316,7 +319,8 @@ impl Log for Journal {
     }
 
     fn admits(&self, share: Share) -> Result<(), LogError> {
-        let after = self.shared.used.load(Ordering::Relaxed).saturating_add(1);
+        let used = self.shared.used.load(Ordering::Relaxed);
+        let after = used.saturating_add(SMALL);
         self.shared.admit(share, after, self.shared.free())
     }
 
