@@ -204,6 +204,9 @@ pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings)
 /// How a task's commits are made, given the commits to the store.
 pub type MakeCommit = Arc<dyn Fn(StoreCommit) -> Arc<dyn Commit> + Send + Sync>;
 
+/// A source and its consumer group.
+pub type GroupedSource = (Box<dyn Source>, String);
+
 /// What an instance is put together from.
 pub struct Parts {
     /// Its files.
@@ -213,7 +216,7 @@ pub struct Parts {
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
     /// The sources besides the inbox, with their groups.
-    pub sources: Vec<(Box<dyn Source>, String)>,
+    pub sources: Vec<GroupedSource>,
     /// How commits are made.
     pub commit: MakeCommit,
 }
@@ -256,11 +259,8 @@ impl Parts {
     }
 }
 
-fn kafka_sources(
-    config: &Config,
-    clock: &SharedClock,
-) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
-    let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
+fn kafka_sources(config: &Config, clock: &SharedClock) -> Result<Vec<GroupedSource>, StartError> {
+    let mut sources: Vec<GroupedSource> = Vec::new();
     for (name, source) in &config.sources {
         let Some(kafka) = &source.kafka else { continue };
         let made = KafkaSource::connect(

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use crate::config::WebhookListener;
+use crate::config::{Networks, WebhookListener};
 
 /// Who the proxy is, and whether it is the only way in.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Proxies {
 
 impl Proxies {
     pub(super) fn of(listener: &WebhookListener) -> Self {
-        let networks = listener.trusted_proxy.as_ref().map(|proxy| proxy.get());
+        let networks = listener.trusted_proxy.as_ref().map(Networks::get);
         Self {
             only_way_in: networks.is_some()
                 && listener.tls.is_none()

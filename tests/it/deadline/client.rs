@@ -94,10 +94,10 @@ fn request(uri: &str) -> Vec<u8> {
     let scheme = SignatureScheme::Reltio;
     let key = Key::new(scheme, &Secret::new(SECRET)).unwrap();
     let headers = sign(scheme, &key, "", 0, body.as_bytes());
-    let headers: String = headers
+    let lines = headers
         .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers = lines.collect::<Vec<_>>().concat();
     let length = body.len();
     let head = format!("POST /hook HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
     format!("{head}{headers}\r\n{body}").into_bytes()
