@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::memory::Held;
 use super::reads::SharedReads;
 use crate::event::{Completeness, Content, EventRecord, Kind, State, SubjectState};
 use crate::reltio::{Golden, ReltioError};
@@ -30,15 +31,21 @@ pub(super) struct Hydrator {
 
 impl Hydrator {
     /// Completes `record` with what Reltio answers; the code, if it will not for this subject.
-    pub(super) async fn hydrate(&self, record: &mut EventRecord) -> Result<(), String> {
+    pub(super) async fn hydrate(
+        &self,
+        record: &mut EventRecord,
+        held: &mut Held,
+    ) -> Result<(), String> {
         let due = slot(record.known_time().saturating_add(self.rules.settle));
         tokio::time::sleep(until(self.clock.now(), due)).await;
+        held.may_read().await;
         let mut wait = FIRST_WAIT;
         loop {
             let error = match self.reads.read(self, &record.subject, due).await {
                 Ok(answer) => {
                     record.read_time = Some(answer.date);
                     fill(record, &state_of(&answer));
+                    held.came(record.payload.len());
                     return Ok(());
                 }
                 Err(error) => error,

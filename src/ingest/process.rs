@@ -12,12 +12,13 @@ use prost::Message as _;
 
 use super::filter::Filter;
 use super::hydrate::Hydrator;
+use super::memory::Held;
 use super::reads::SharedReads;
 use crate::dead_letter::DeadLetter;
 use crate::decode::{self, DecodeSettings};
 use crate::event::{EventId, EventRecord, Kind, SourceRecord};
 use crate::ledger::Store;
-use crate::log::{Log, LogError, partition_of};
+use crate::log::{Log, LogError, Share, partition_of};
 use crate::reltio::Golden;
 use crate::task::ClockRules;
 use crate::telemetry::Metrics;
@@ -25,8 +26,6 @@ use crate::time::SharedClock;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// This part of the log's quota is not for intake.
-const RESERVE: u64 = 50;
 
 /// How the records of one source are read.
 #[derive(Debug, Clone)]
@@ -67,9 +66,9 @@ struct Refused {
 
 impl IngestContext {
     /// Takes one record to where it belongs.
-    pub(super) async fn process(&self, record: SourceRecord) {
+    pub(super) async fn process(&self, record: SourceRecord, held: &mut Held) {
         self.metrics.received(&record.source);
-        match self.events(&record).await {
+        match self.events(&record, held).await {
             Ok(events) => self.append(events).await,
             Err(refused) => {
                 self.metrics.ingested(&record.source, "dead_lettered");
@@ -78,7 +77,11 @@ impl IngestContext {
         }
     }
 
-    async fn events(&self, record: &SourceRecord) -> Result<Vec<EventRecord>, Refused> {
+    async fn events(
+        &self,
+        record: &SourceRecord,
+        held: &mut Held,
+    ) -> Result<Vec<EventRecord>, Refused> {
         let Some(rules) = self.sources.get(&record.source) else {
             let code = "unknown_source".to_owned();
             return Err(Refused {
@@ -96,6 +99,7 @@ impl IngestContext {
             },
             code: error.code().to_owned(),
         })?;
+        held.decoded(&events);
         let mut taken = Vec::with_capacity(events.len());
         for mut event in events.drain(..) {
             self.observe_delay(record, &event);
@@ -106,7 +110,7 @@ impl IngestContext {
             }
             let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
             if worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
-                self.hydrate(&mut event).await?;
+                self.hydrate(&mut event, held).await?;
             }
             let passes = rules.filter.passes(&event);
             let outcome = match (passes, event.kind()) {
@@ -122,7 +126,7 @@ impl IngestContext {
         Ok(taken)
     }
 
-    async fn hydrate(&self, event: &mut EventRecord) -> Result<(), Refused> {
+    async fn hydrate(&self, event: &mut EventRecord, held: &mut Held) -> Result<(), Refused> {
         let Some(golden) = &self.golden else {
             let code = "no_reltio_api".to_owned();
             return Err(Refused {
@@ -138,7 +142,7 @@ impl IngestContext {
             metrics: Arc::clone(&self.metrics),
             reads: Arc::clone(&self.reads),
         };
-        let hydrated = hydrator.hydrate(event).await;
+        let hydrated = hydrator.hydrate(event, held).await;
         hydrated.map_err(|code| Refused {
             stage: "hydrate",
             reason: "unreadable",
@@ -154,14 +158,6 @@ impl IngestContext {
             let bytes: Bytes = event.encode_to_vec().into();
             let mut wait = FIRST_WAIT;
             loop {
-                if self.is_nearly_full() {
-                    if wait == FIRST_WAIT {
-                        tracing::warn!("intake stalls: the log is full but for its reserve");
-                    }
-                    tokio::time::sleep(wait).await;
-                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-                    continue;
-                }
                 match self.log.append(partition, vec![bytes.clone()]).await {
                     Ok(_) => break,
                     Err(LogError::Closed) => std::future::pending().await,
@@ -177,16 +173,9 @@ impl IngestContext {
         }
     }
 
-    /// The last of the log is for what sinks append: a sink that must tell another lane before its
-    /// record is done could otherwise never move, and the log never be trimmed.
-    fn is_nearly_full(&self) -> bool {
-        let (used, quota) = self.log.usage();
-        used >= quota.saturating_sub(quota / RESERVE)
-    }
-
     async fn dead_letter(&self, record: &SourceRecord, refused: &Refused) {
         let letter = self.letter(record, refused);
-        crate::dead_letter::write(&self.store, &[letter]).await;
+        crate::dead_letter::write(&self.store, (&self.log, Share::Intake), &[letter]).await;
     }
 
     fn letter(&self, record: &SourceRecord, refused: &Refused) -> DeadLetter {

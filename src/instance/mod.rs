@@ -316,6 +316,7 @@ impl Instance {
             sinks: self.sinks.clone(),
             ingest: self.ingest.clone(),
             inbox: Arc::clone(&self.files.inbox),
+            listener: self.listener.as_ref().map(webhook::Handle::signs),
             log: Arc::clone(&self.files.log),
             clock: TokioClock::starting_at(0),
             watch: health::InstanceHealth::watch(),

@@ -36,11 +36,6 @@ pub fn gap(group: &str, partition: u16) -> Vec<u8> {
     joined(b"g/", group, &[&partition.to_be_bytes()])
 }
 
-/// All gaps of `group`.
-pub fn gaps_of(group: &str) -> Vec<u8> {
-    joined(b"g/", group, &[])
-}
-
 /// Where `group` stands in `partition`.
 pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
     joined(b"c/", group, &[&partition.to_be_bytes()])

@@ -157,11 +157,9 @@ impl SinkTask {
             closes.extend(superseded);
             after.letters = open;
             lane.register = Some(after.clone());
-            lane.asserted = asserted;
         }
         let Some(unsettled) = &mut lane.unsettled else {
             if let Some(after) = after {
-                lane.asserted = None;
                 self.overlay.put(subject, after);
             }
             self.overlay.close(closes);
@@ -171,6 +169,9 @@ impl SinkTask {
         let settles = after.is_some() && attempted.began >= unsettled.due;
         unsettled.offsets.extend(&offsets);
         unsettled.closes.extend(closes);
+        if after.is_some() {
+            lane.assert(asserted, &mut self.asserted_bytes);
+        }
         self.hold(&offsets);
         if settles {
             self.settle(&subject);
@@ -186,7 +187,7 @@ impl SinkTask {
         let unsettled = lane.unsettled.take();
         let (offsets, closes) =
             unsettled.map_or_else(Default::default, |it| (it.offsets, it.closes));
-        lane.asserted = None;
+        lane.assert(None, &mut self.asserted_bytes);
         if let Some(register) = lane.register.clone() {
             self.overlay.put(subject.clone(), register);
         }

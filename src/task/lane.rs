@@ -54,6 +54,20 @@ pub(crate) struct Asserted {
     pub(crate) record: Arc<EventRecord>,
 }
 
+impl Asserted {
+    /// About how many bytes it holds.
+    pub(crate) fn weight(&self) -> usize {
+        let object = match &self.current.state {
+            SubjectState::Alive(object) => object.weight(),
+            SubjectState::Absorbed { .. }
+            | SubjectState::Removed
+            | SubjectState::Erased
+            | SubjectState::Gone => 0,
+        };
+        self.record.payload.len().saturating_add(object)
+    }
+}
+
 /// A lane whose sink may still do something late.
 #[derive(Debug, Clone)]
 pub(crate) struct Unsettled {
@@ -89,6 +103,14 @@ impl Unsettled {
 }
 
 impl Lane {
+    /// Keeps what was asserted in place of what was before; `held` counts the bytes of all lanes.
+    pub(crate) fn assert(&mut self, asserted: Option<Asserted>, held: &mut usize) {
+        let weight = |of: &Option<Asserted>| of.as_ref().map_or(0, Asserted::weight);
+        *held = held.saturating_sub(weight(&self.asserted));
+        *held = held.saturating_add(weight(&asserted));
+        self.asserted = asserted;
+    }
+
     /// The newest time known of the subject.
     pub(crate) fn newest(&self) -> Millis {
         self.register.as_ref().map_or(0, |register| register.newest)

@@ -180,9 +180,11 @@ impl SinkTask {
         }
         let (context, subject, register) =
             (self.context.clone(), subject.clone(), lane.register.clone());
+        let answers = self.answers.clone();
         self.turning += 1;
         self.work.push(Box::pin(async move {
-            LaneEvent::of(context.answer(subject, register, records).await)
+            let room = answers.wait().await;
+            LaneEvent::of(context.answer(subject, register, records, room).await)
         }));
     }
 

@@ -64,7 +64,10 @@ impl SinkTask {
                     self.dispatch(incoming, &registers);
                 }
             }
-            Loaded::Gap(start) => self.tracker.skip_to(start),
+            Loaded::Gap(start) => {
+                self.gap = Some(start);
+                self.tracker.skip_to(start);
+            }
         }
         self.overlay.release();
     }

@@ -4,6 +4,7 @@
 //! is remembered as done before the sink said so, and no position passes a record without an
 //! outcome.
 
+mod answers;
 pub mod attempt;
 pub mod breaker;
 mod checkpoint;
@@ -20,6 +21,7 @@ mod sink_task;
 pub mod tracker;
 mod turn;
 
+pub(crate) use answers::{Answered, Answers};
 pub use checkpoint::TaskEnd;
 pub(crate) use commit::store_blocking;
 pub use lane::ClockRules;

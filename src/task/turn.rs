@@ -9,12 +9,13 @@ use std::time::Duration;
 use prost::Message as _;
 use tokio::time::Instant;
 
+use super::answers::Answered;
 use super::attempt::{Attempted, Courier, Refusal};
 use super::lane::{self, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
 use crate::event::{EventRecord, Subject, SubjectState};
 use crate::ledger::{Register, Store};
-use crate::log::Log;
+use crate::log::{Log, Share};
 use crate::reltio::{Answer, Found, Golden, ReltioError};
 use crate::sink::{Change, Current, Delivery, Mode};
 
@@ -84,16 +85,20 @@ impl Context {
         turn.ended(attempted)
     }
 
-    /// Reads Reltio and delivers the answer as the newest.
+    /// Reads Reltio and delivers the answer as the newest. It keeps its room until then.
     pub(crate) async fn answer(
         self,
         subject: Subject,
         register: Option<Register>,
         records: Vec<Pending>,
+        mut room: Option<Answered>,
     ) -> TurnEnd {
         let purpose = Purpose::Answer;
         match self.read(&subject).await {
             Ok(answer) => {
+                if let (Some(room), Found::Alive(object)) = (&mut room, &answer.found) {
+                    room.came(object.weight());
+                }
                 let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
@@ -199,7 +204,7 @@ impl Context {
             .iter()
             .map(|pending| letter(sink, pending, refusal, &end.attempted))
             .collect();
-        crate::dead_letter::write(&self.store, &letters).await;
+        crate::dead_letter::write(&self.store, (&self.log, Share::Sinks), &letters).await;
     }
 
     /// Ends a record without a send.

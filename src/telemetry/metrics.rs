@@ -27,6 +27,7 @@ pub struct Metrics {
     lag: Gauge<u64>,
     dead_letters: Gauge<u64>,
     sink_state: Gauge<u64>,
+    sink_gaps: Gauge<u64>,
     /// Instruments of a provider that was dropped go nowhere.
     #[expect(dead_code, reason = "held, not read")]
     provider: Option<SdkMeterProvider>,
@@ -101,6 +102,10 @@ impl Metrics {
             sink_state: gauge(
                 "goldwire_sink_state",
                 "0 running, 1 breaker open, 2 quota, 3 halted",
+            ),
+            sink_gaps: gauge(
+                "goldwire_sink_gaps",
+                "Partitions of which a detached sink missed records: it needs a resync",
             ),
             provider: None,
         }
@@ -196,6 +201,12 @@ impl Metrics {
     pub fn dead_letter_depth(&self, sink: &str, letters: u64) {
         self.dead_letters
             .record(letters, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+
+    /// Partitions of which a detached sink missed records.
+    pub fn sink_gaps(&self, sink: &str, partitions: u64) {
+        self.sink_gaps
+            .record(partitions, &[KeyValue::new("sink", sink.to_owned())]);
     }
 
     /// Whether a sink moves: 0 running, 1 breaker open, 2 quota, 3 halted.

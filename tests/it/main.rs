@@ -12,6 +12,7 @@
 mod cli;
 mod config;
 mod crm_oracle;
+mod deadline;
 mod decode;
 mod engine;
 mod fence_oracle;

@@ -40,6 +40,12 @@ fn a_webhook_source_needs_a_listener_and_the_listener_tls() {
     refused(&without("/webhook"), "webhook", "add the listener");
     let mut tree = without("/webhook/tls");
     assert_eq!(problems(&tree), Vec::<String>::new());
+    tree["webhook"]["trusted_proxy"] = json!("ingress");
+    refused(&tree, "webhook.trusted_proxy", "address or network");
+    tree["webhook"]["trusted_proxy"] = json!(["fd00::1", "10.0.0.0/33"]);
+    refused(&tree, "webhook.trusted_proxy[1]", "address or network");
+    tree["webhook"]["trusted_proxy"] = json!("10.0.0.7");
+    assert_eq!(problems(&tree), Vec::<String>::new());
     tree["webhook"]["trusted_proxy"] = Value::Null;
     refused(&tree, "webhook.tls", "trusted_proxy");
     tree["webhook"]["insecure_plain_http"] = json!(true);

@@ -9,6 +9,7 @@ mod files;
 mod flaky;
 mod instance;
 mod letters;
+mod memory;
 mod outage;
 mod rig;
 mod scripted;
