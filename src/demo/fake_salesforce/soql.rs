@@ -57,6 +57,14 @@ pub(super) fn run(
     Ok(found.map(|record| row(&query, record)).collect())
 }
 
+/// How many values a query compares with.
+pub(super) fn values(text: &str) -> usize {
+    let query = parse(text)
+        .map(|query| query.conditions)
+        .unwrap_or_default();
+    query.iter().map(|(_, list)| list.len()).sum()
+}
+
 fn matches(object: &FakeObject, record: &FakeRecord, field: &str, list: &[String]) -> bool {
     if field == "Id" {
         return list

@@ -12,6 +12,7 @@
 mod assertion;
 mod codes;
 mod content;
+mod describe;
 pub mod ids;
 mod org;
 mod plan;
@@ -45,7 +46,7 @@ use crate::ingest::filter::Filter;
 use crate::reltio::Golden;
 use crate::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError, Tell};
 use crate::telemetry::Metrics;
-use crate::time::SharedClock;
+use crate::time::{Millis, SharedClock};
 
 /// What the sink works with besides its configuration.
 #[derive(Debug, Clone)]
@@ -121,10 +122,10 @@ impl Salesforce {
         &self,
         delivery: &Delivery,
         archived: &AtomicBool,
-    ) -> Result<Effect, SinkError> {
+    ) -> Result<(Effect, Option<Millis>), SinkError> {
         // Nothing newer: nothing to assert. A sink of mode latest is not handed such a delivery.
         let Some(current) = &delivery.current else {
-            return Ok(Effect::Delivered);
+            return Ok((Effect::Delivered, None));
         };
         let known = self.known(delivery, current).await?;
         if known.is_untyped(delivery) {
@@ -142,7 +143,7 @@ impl Salesforce {
                 effect = Effect::Stale;
             }
         }
-        Ok(effect)
+        Ok((effect, known.read))
     }
 }
 
@@ -170,17 +171,19 @@ impl Sink for Salesforce {
             return Ok(Delivered {
                 effect: Effect::Delivered,
                 second_look: false,
+                read: None,
             });
         }
         let archived = AtomicBool::new(false);
         let result = self.assert(delivery, &archived).await;
         let archived = archived.load(Ordering::Relaxed);
         match result {
-            Ok(effect) => {
+            Ok((effect, read)) => {
                 let owed = self.owes(&delivery.subject, false);
                 Ok(Delivered {
                     effect,
                     second_look: archived || owed,
+                    read,
                 })
             }
             Err(error) => {

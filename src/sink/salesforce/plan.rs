@@ -21,6 +21,8 @@ pub(super) struct Known {
     pub(super) state: SubjectState,
     pub(super) stands_for: Millis,
     pub(super) fields: Option<Vec<String>>,
+    /// The date of the answer, if Reltio was read for it.
+    pub(super) read: Option<Millis>,
 }
 
 impl Known {
@@ -45,13 +47,19 @@ impl Salesforce {
             state: current.state.clone(),
             stands_for: current.stands_for,
             fields: current.fields.clone(),
+            read: None,
         };
         let SubjectState::Alive(object) = &current.state else {
             return Ok(known);
         };
         let typed = object.object_type().is_some() || !delivery.object_type.is_empty();
         let tells = |fields: &Vec<String>| fields.iter().any(|field| field == "crosswalks");
-        if typed && current.fields.as_ref().is_none_or(tells) {
+        // Reltio always sends the member: a whole snapshot without it was declared wrongly.
+        let told = match &current.fields {
+            Some(fields) => tells(fields),
+            None => object.crosswalks().is_some(),
+        };
+        if typed && told {
             return Ok(known);
         }
         let settled = delivery.newest.saturating_add(as_millis(self.tools.settle));
@@ -69,6 +77,7 @@ impl Salesforce {
             state,
             stands_for: answer.date,
             fields: None,
+            read: Some(answer.date),
         })
     }
 

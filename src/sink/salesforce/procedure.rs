@@ -99,6 +99,7 @@ impl Tools {
             return Ok(Delivered {
                 effect,
                 second_look,
+                read: None,
             });
         }
         Err(SinkError::Retryable {

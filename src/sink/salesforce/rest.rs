@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use super::codes::{self, Fault};
+use super::describe::describe;
 use super::ids;
 use super::org::{Org, Record, Sought, Table, Write, Written};
 use super::soql;
@@ -134,7 +135,7 @@ impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
                         .cloned()
                         .collect())
                 })),
-                Err(Fault::OneRow(code)) => halve(part, &mut parts, &mut answers, code, "find"),
+                Err(Fault::OneRow(error)) => halve(part, &mut parts, &mut answers, error, "find"),
                 Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
             }
         }
@@ -155,33 +156,41 @@ impl SendRows<Write, Result<Written, SinkError>> for Sends {
                         .zip(part)
                         .map(|(it, row)| codes::row(it, &self.table, row.action)),
                 ),
-                Err(Fault::OneRow(code)) => {
+                Err(Fault::OneRow(error)) => {
                     let action = part.first().map_or("update", |row| row.action);
-                    halve(part, &mut parts, &mut answers, code, action);
+                    halve(part, &mut parts, &mut answers, error, action);
                 }
                 Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
             }
         }
+        self.judge_access(&rows, &mut answers).await;
         answers
     }
 }
 
-/// Puts both halves of a refused part back, the first on top; a single row is to blame itself.
+/// Puts both halves of a refused part back, the first on top; a single row gets the error. If
+/// even one row is too much for the org to read, the rest is not tried.
 fn halve<'a, I, O>(
     part: &'a [I],
     parts: &mut Vec<&'a [I]>,
     answers: &mut Vec<Result<O, SinkError>>,
-    code: String,
+    error: SinkError,
     action: &'static str,
 ) {
     if part.len() <= 1 {
-        answers.extend(part.first().map(|_| {
-            Err(SinkError::Rejected {
+        let error = match error {
+            SinkError::Rejected { code, fields, .. } => SinkError::Rejected {
                 code,
-                fields: Vec::new(),
+                fields,
                 action,
-            })
-        }));
+            },
+            other => other,
+        };
+        let slow = SinkError::is_outage(&error);
+        answers.extend(part.iter().map(|_| Err(error.clone())));
+        while let Some(rest) = parts.pop_if(|_| slow) {
+            answers.extend(rest.iter().map(|_| Err(error.clone())));
+        }
         return;
     }
     let (first, second) = part.split_at(part.len() / 2);
@@ -208,6 +217,32 @@ impl Sends {
             }
         }
         Ok(found.into_values().collect())
+    }
+
+    /// Where a row was refused access, the object's description tells whether any would be: then
+    /// the sink halts. Else the record is to blame, as one is that is not shared.
+    async fn judge_access(&self, rows: &[Write], answers: &mut [Result<Written, SinkError>]) {
+        let refused = |answer: &Result<Written, SinkError>| match answer {
+            Err(SinkError::Rejected { code, .. }) => codes::is_access(code),
+            _ => false,
+        };
+        if !answers.iter().any(refused) {
+            return;
+        }
+        let description = describe(&self.wire, &self.table.sobject).await;
+        for (row, answer) in rows.iter().zip(answers).filter(|(_, it)| refused(it)) {
+            let fields = self.row(row);
+            let names = fields.as_object().into_iter().flat_map(Map::keys);
+            let names = names.filter(|name| !matches!(name.as_str(), "attributes" | "id"));
+            *answer = match (&description, std::mem::replace(answer, Err(unsent()))) {
+                (Ok(it), answer) if it.allows(row.id.is_none(), names.map(String::as_str)) => {
+                    answer
+                }
+                (Ok(_), Err(error)) => Err(codes::no_access(error.code())),
+                (Err(error), _) => Err(error.clone()),
+                (Ok(_), answer) => answer,
+            };
+        }
     }
 
     async fn write(&self, rows: &[Write]) -> Result<Vec<Value>, Fault> {
