@@ -8,6 +8,7 @@
 
 mod admit;
 mod field;
+mod inside;
 mod org;
 mod routes;
 mod soql;

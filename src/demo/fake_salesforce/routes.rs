@@ -50,7 +50,7 @@ async fn query(
         let text = "Your query request was running for too long.";
         return refuse(StatusCode::BAD_REQUEST, "QUERY_TIMEOUT", text);
     }
-    match soql::run(&asked.q, &state.objects) {
+    match soql::run(&asked.q, |name| state.objects.get(name)) {
         Ok(found) => {
             state.seen.push(Seen {
                 method: "QUERY",

@@ -66,7 +66,7 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// The outcome of one row of a Collections answer.
-pub(super) fn row(
+pub(crate) fn row(
     answer: &Value,
     table: &Table,
     action: &'static str,
