@@ -127,6 +127,7 @@ impl Sink for Saboteur {
             None => Ok(Delivered {
                 effect: Effect::Delivered,
                 second_look: false,
+                read: None,
             }),
         }
     }

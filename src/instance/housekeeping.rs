@@ -163,7 +163,6 @@ mod tests {
     use crate::log::{Log, MemoryLog, ReadLimit};
     use crate::task::TaskStatus;
     use crate::task::gate::Gate;
-    use crate::time::SystemClock;
 
     const QUOTA: u64 = 128 << 10;
     const KIB: u64 = 1024;
@@ -180,7 +179,7 @@ mod tests {
         SinkView {
             name: name.to_owned(),
             group: format!("app.{name}"),
-            gate: Arc::new(Gate::new(name, Arc::new(SystemClock))),
+            gate: Arc::new(Gate::new(name)),
             tasks: positions.map(at).into(),
             on_full,
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::commit::{letter_name, names_one_of, split_letter};
-use super::lane::{ClockRules, Lane, Pending, Unsettled, covers};
+use super::lane::{self, ClockRules, Lane, Pending, Unsettled, covers};
 use super::sink_task::SinkTask;
 use super::turn::{Purpose, TurnEnd, reassert_after};
 use crate::event::Subject;
@@ -152,7 +152,11 @@ impl SinkTask {
             return;
         };
         let mut closes = own_letters(&records);
+        let read = attempted.result.ok().and_then(|delivered| delivered.read);
         if let Some(after) = &mut after {
+            if let Some(date) = read {
+                lane::read_by_sink(after, date, self.context.rules);
+            }
             let (superseded, open) = lane.letters(purpose, &records, self.context.rules);
             closes.extend(superseded);
             after.letters = open;

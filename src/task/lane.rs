@@ -267,6 +267,13 @@ pub(crate) fn answered(
     after
 }
 
+/// The sink read Reltio itself and delivered an answer dated `date`: what that may have seen is
+/// asked again, and nothing below it is ever sent, which the target's guard would refuse.
+pub(crate) fn read_by_sink(register: &mut Register, date: Millis, rules: ClockRules) {
+    register.since = register.since.max(date.saturating_add(rules.margin));
+    register.stands_for = register.stands_for.max(date);
+}
+
 /// The register after `record` was applied because it arrived last: only without a Reltio API.
 pub(crate) fn by_arrival(
     register: Option<&Register>,

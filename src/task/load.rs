@@ -133,11 +133,12 @@ impl SinkTask {
         })
     }
 
-    /// Whether the record is for this sink at all. Erasures pass every filter.
+    /// Whether the record is for this sink at all. Erasures pass every filter; so does what is
+    /// addressed to it: a redriven record was wanted when it came, and its letter is closed.
     fn wants(&self, record: &EventRecord) -> bool {
         let sink = &self.context.courier.sink;
-        if !record.sink.is_empty() && record.sink != sink.name() {
-            return false;
+        if !record.sink.is_empty() {
+            return record.sink == sink.name();
         }
         let kind = record.kind();
         record.ask

@@ -20,6 +20,7 @@ pub struct Metrics {
     attempts: Counter<u64>,
     outcomes: Counter<u64>,
     reads: Counter<u64>,
+    reconciles_dropped: Counter<u64>,
     webhook_requests: Counter<u64>,
     source_delay: Histogram<f64>,
     latency: Histogram<f64>,
@@ -76,6 +77,10 @@ impl Metrics {
             reads: counter(
                 "goldwire_reltio_reads",
                 "Reads of Reltio, by what for and how they ended",
+            ),
+            reconciles_dropped: counter(
+                "goldwire_reconciles_dropped",
+                "Reconciles that were passed on too often",
             ),
             webhook_requests: counter(
                 "goldwire_webhook_requests",
@@ -157,6 +162,11 @@ impl Metrics {
             1,
             &[KeyValue::new("why", why), KeyValue::new("result", result)],
         );
+    }
+
+    /// A reconcile was passed on too often and is dropped: a record of the CRM may stay wrong.
+    pub fn reconcile_dropped(&self) {
+        self.reconciles_dropped.add(1, &[]);
     }
 
     /// A webhook request was answered.

@@ -51,6 +51,7 @@ mod tests {
         metrics.attempt("k", "delivered");
         metrics.outcome("k", "delivered", 1);
         metrics.read("ask", "found");
+        metrics.reconcile_dropped();
         metrics.webhook("s", true, 200);
         metrics.source_delay("s", 1.0);
         metrics.latency("k", 1.0);
@@ -64,7 +65,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 12, "{text}");
+        assert_eq!(names.len(), 13, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

@@ -126,6 +126,18 @@ impl Log for DiskLog {
         Ok(first)
     }
 
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        let (used, quota) = self.usage();
+        if used >= share.of_quota(quota) {
+            return Err(LogError::Full { used, quota });
+        }
+        Ok(())
+    }
+
+    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
+        Ok(())
+    }
+
     async fn read(
         &self,
         partition: u16,

@@ -377,6 +377,7 @@ impl Sink for SimSink {
         Ok(Delivered {
             effect,
             second_look: false,
+            read: None,
         })
     }
 

@@ -319,3 +319,25 @@ fn a_number_with_a_point_is_the_whole_number_it_is() {
         "write a whole number",
     );
 }
+
+#[test]
+fn a_dotted_entity_type_is_its_last_part_and_two_of_one_type_are_refused() {
+    let dotted = super::FULL.replace("        Individual:", "        com.example.Individual:");
+    let config = super::parse(&dotted).unwrap();
+    let crm = config.sinks["crm"].salesforce.as_ref().unwrap();
+    assert!(crm.objects.contains_key("Individual"), "{:?}", crm.objects);
+    let mut tree = super::full();
+    let objects = tree
+        .pointer_mut("/sinks/crm/salesforce/objects")
+        .unwrap()
+        .as_object_mut()
+        .unwrap();
+    let individual = objects["Individual"].clone();
+    objects.insert("com.example.Individual".to_owned(), individual);
+    let problems = super::problems(&tree);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("is the same type as") && problems[0].contains("keep one of them"),
+        "{problems:?}"
+    );
+}

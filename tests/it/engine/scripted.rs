@@ -137,6 +137,7 @@ impl Sink for Scripted {
             _ => Delivered {
                 effect: Effect::Delivered,
                 second_look: false,
+                read: None,
             },
         })
     }
