@@ -76,7 +76,8 @@ pub struct Salesforce {
     tables: BTreeMap<Table, BTreeSet<String>>,
     filter: Filter,
     longest_request: Duration,
-    wire: SharedWire,
+    /// Nothing over an org that is there already.
+    wire: Option<SharedWire>,
     /// Subjects whose turn failed after it had archived something: their next success asks for
     /// the second look. Lost with the process, after which every lane is asserted again anyway.
     owed: Mutex<HashSet<Subject>>,
@@ -91,8 +92,26 @@ impl Salesforce {
         let at = |problem: String| format!("sinks.{name}.{problem}");
         let wire: SharedWire = Arc::new(Wire::new(config).map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
+        let org = Arc::new(RestOrg::new(&wire, config, &tables));
+        let mut made = Self::over(org, name, config, around)?;
+        made.wire = Some(wire);
+        Ok(made)
+    }
+
+    /// The sink over an org that is there already: what a simulation runs. It probes nothing.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn over(
+        org: Arc<dyn Org>,
+        name: &str,
+        config: &SalesforceSink,
+        around: Surroundings,
+    ) -> Result<Self, String> {
+        let at = |problem: String| format!("sinks.{name}.{problem}");
+        let tables = tables(&config.objects).map_err(at)?;
         let tools = Tools {
-            org: Arc::new(RestOrg::new(&wire, config, &tables)),
+            org,
             golden: around.golden,
             tell: around.tell,
             source: config.crosswalk_source.clone(),
@@ -110,7 +129,7 @@ impl Salesforce {
             tables,
             filter: Filter::new(None, Some(&config.event_types), false),
             longest_request: config.longest_request.get(),
-            wire,
+            wire: None,
             owed: Mutex::default(),
         })
     }
@@ -173,6 +192,9 @@ impl Sink for Salesforce {
     }
 
     async fn probe(&self) -> Vec<String> {
-        probe::probe(&self.wire, &self.mapping.objects, &self.tables).await
+        match &self.wire {
+            Some(wire) => probe::probe(wire, &self.mapping.objects, &self.tables).await,
+            None => Vec::new(),
+        }
     }
 }
