@@ -28,7 +28,7 @@ pub use subject::{Subject, SubjectState};
 use crate::time::Millis;
 
 /// How far Reltio's clock may be ahead of ours, ms.
-const LONGEST_AHEAD: Millis = 300_000;
+pub(crate) const LONGEST_AHEAD: Millis = 300_000;
 
 /// Reltio's two clocks of one object. Neither alone survives re-creation, restore and skew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
