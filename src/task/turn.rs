@@ -10,14 +10,14 @@ use prost::Message as _;
 
 use super::attempt::{Attempted, Courier, Refusal};
 use super::commit::letter_name;
-use super::lane::{self, Asserted, ClockRules, Pending};
+use super::lane::{self, Asked, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
-use crate::event::{EventRecord, Subject, SubjectState};
+use crate::event::{EventRecord, State, Subject, SubjectState};
 use crate::ledger::{Register, Store};
 use crate::log::Log;
-use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Change, Current, Delivery, Mode};
-use crate::time::as_millis;
+use crate::time::{Millis, as_millis};
 
 /// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -92,15 +92,18 @@ impl Context {
         self,
         subject: Subject,
         register: Option<Register>,
-        records: Vec<Pending>,
+        asked: Asked,
     ) -> TurnEnd {
         let purpose = Purpose::Answer;
-        match self.read(&subject).await {
+        let Asked { records, due } = asked;
+        match late_enough(due, self.rules.settle, || self.read(&subject)).await {
             Ok(answer) => {
                 let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
+                let told = |pending: &Pending| pending.record.state() == State::Erased;
                 let current = Current {
+                    erased: records.iter().any(told),
                     state,
                     stands_for: after.stands_for,
                     version: after.version,
@@ -176,14 +179,12 @@ impl Context {
         };
         let mut wait = FIRST_WAIT;
         loop {
-            let error = match golden.read(subject.uri()).await {
-                Ok(answer) => {
-                    self.courier.metrics.read("ask", found_label(&answer.found));
-                    return Ok(answer);
-                }
+            let result = golden.read(subject.uri()).await;
+            self.courier.metrics.read("ask", read_label(&result));
+            let error = match result {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            self.courier.metrics.read("ask", "failed");
             if let ReltioError::Rejected { code } = &error {
                 return Err(unreadable(code));
             }
@@ -195,10 +196,7 @@ impl Context {
 
     fn delivery(&self, turn: &Turn) -> Delivery {
         let changes: Vec<Change> = if self.history() && turn.purpose != Purpose::Reassert {
-            turn.records
-                .iter()
-                .filter_map(|pending| lane::change(&pending.record))
-                .collect()
+            turn.records.iter().filter_map(lane::change).collect()
         } else {
             Vec::new()
         };
@@ -212,7 +210,7 @@ impl Context {
         let known = turn
             .records
             .iter()
-            .map(|pending| pending.record.known_time())
+            .map(|pending| pending.record.settles_from())
             .max();
         let newest = turn.after.as_ref().map_or(0, |after| after.newest);
         Delivery {
@@ -245,9 +243,7 @@ impl Context {
         crate::dead_letter::write(&self.store, &letters).await;
         records
             .iter()
-            .map(|Pending { record, .. }| {
-                letter_name(&record.id, record.round, record.known_time())
-            })
+            .map(|Pending { record, .. }| letter_name(record, record.round))
             .collect()
     }
 }
@@ -262,11 +258,15 @@ fn unreadable(code: &str) -> Refusal {
 }
 
 /// How a read ended, as the metric calls it.
-pub(crate) fn found_label(found: &Found) -> &'static str {
-    match found {
-        Found::Alive(_) => "found",
-        Found::Survivor(_) => "survivor",
-        Found::Nothing => "nothing",
+pub(crate) fn read_label(result: &Result<Answer, ReltioError>) -> &'static str {
+    match result {
+        Ok(answer) => match answer.found {
+            Found::Alive(_) => "found",
+            Found::Survivor(_) => "survivor",
+            Found::Nothing => "nothing",
+        },
+        Err(ReltioError::Refused { .. }) => "refused",
+        Err(ReltioError::Unavailable { .. } | ReltioError::Rejected { .. }) => "failed",
     }
 }
 
@@ -366,6 +366,6 @@ impl Context {
 }
 
 /// How long after an ambiguous write the newest state is asserted once more, ms.
-pub(crate) fn reassert_after(courier: &Courier) -> Option<crate::time::Millis> {
+pub(crate) fn reassert_after(courier: &Courier) -> Option<Millis> {
     courier.sink.declares().reassert_after.map(as_millis)
 }

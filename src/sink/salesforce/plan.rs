@@ -12,7 +12,7 @@ use super::procedure::sink_error;
 use super::{Salesforce, content, ids};
 use crate::config::SalesforceObject;
 use crate::event::{Crosswalk, Object, SubjectState};
-use crate::reltio::Found;
+use crate::reltio::{Found, late_enough};
 use crate::sink::{Current, Delivery, SinkError};
 use crate::time::{Millis, as_millis, until};
 
@@ -21,6 +21,7 @@ pub(super) struct Known {
     pub(super) state: SubjectState,
     pub(super) stands_for: Millis,
     pub(super) fields: Option<Vec<String>>,
+    pub(super) erased: bool,
 }
 
 impl Known {
@@ -45,6 +46,7 @@ impl Salesforce {
             state: current.state.clone(),
             stands_for: current.stands_for,
             fields: current.fields.clone(),
+            erased: current.erased || current.state == SubjectState::Erased,
         };
         let SubjectState::Alive(object) = &current.state else {
             return Ok(known);
@@ -54,9 +56,11 @@ impl Salesforce {
         if typed && current.fields.as_ref().is_none_or(tells) {
             return Ok(known);
         }
-        let settled = delivery.newest.saturating_add(as_millis(self.tools.settle));
+        let settle = as_millis(self.tools.settle);
+        let settled = delivery.newest.saturating_add(settle);
         tokio::time::sleep(until(self.tools.clock.now(), settled)).await;
-        let answer = self.tools.golden.read(delivery.subject.uri()).await;
+        let uri = delivery.subject.uri();
+        let answer = late_enough(settled, settle, || self.tools.golden.read(uri)).await;
         let answer = answer.map_err(|error| sink_error(&error))?;
         let state = match answer.found {
             Found::Alive(object) => SubjectState::Alive(object),
@@ -67,8 +71,10 @@ impl Salesforce {
         };
         Ok(Known {
             state,
-            stands_for: answer.date,
+            // Never below what the guard has seen, or it would refuse this as stale.
+            stands_for: answer.date.max(current.stands_for),
             fields: None,
+            erased: current.erased,
         })
     }
 
@@ -95,7 +101,6 @@ impl Salesforce {
                     .map(|alive| self.snapshot(object, alive, known));
             }
         }
-        let erased = known.state == SubjectState::Erased;
         let assertion = |blank: Values| Assertion {
             subject: delivery.subject.clone(),
             alive: snapshot.clone(),
@@ -103,7 +108,7 @@ impl Salesforce {
             newest: delivery.newest,
             targets: delivery.targets.clone(),
             hops: delivery.hops,
-            blank: erased.then_some(blank),
+            blank: known.erased.then_some(blank),
         };
         objects
             .into_iter()

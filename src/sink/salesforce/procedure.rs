@@ -13,9 +13,9 @@ use super::assertion::Assertion;
 use super::ids;
 use super::org::{Org, Record, Table, Write, Written};
 use crate::event::Subject;
-use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Delivered, Effect, SinkError, Tell};
-use crate::time::{SharedClock, as_millis, until};
+use crate::time::{Millis, SharedClock, as_millis, until};
 
 /// A turn that finds the org changed under it is begun again so often, then left to the retry.
 const ROUNDS: u32 = 5;
@@ -209,7 +209,7 @@ impl Tools {
         }
         let settled = assertion.newest.saturating_add(as_millis(self.settle));
         tokio::time::sleep(until(self.clock.now(), settled)).await;
-        Ok(match self.owner_uri(record).await? {
+        Ok(match self.owner_uri(record, settled).await? {
             // An entity that the snapshot says is dead owns nothing.
             Some(uri) if uri == entity && assertion.alive.is_none() => Owner::Nobody,
             Some(uri) if uri == entity => Owner::Own,
@@ -219,9 +219,11 @@ impl Tools {
     }
 
     /// The living entity with a crosswalk that names `record`; else what became of its home.
-    async fn owner_uri(&self, record: &Record) -> Result<Option<String>, SinkError> {
+    async fn owner_uri(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
+        let settle = as_millis(self.settle);
         for value in [record.id.as_str(), ids::short(&record.id)] {
-            let answer = self.golden.by_crosswalk(&self.source, value).await;
+            let look_up = || self.golden.by_crosswalk(&self.source, value);
+            let answer = late_enough(due, settle, look_up).await;
             if let Some(uri) = self.living(answer, None)? {
                 return Ok(Some(uri));
             }
@@ -229,7 +231,8 @@ impl Tools {
         let Some(home) = &record.home else {
             return Ok(None);
         };
-        self.living(self.golden.read(home).await, Some(home))
+        let answer = late_enough(due, settle, || self.golden.read(home)).await;
+        self.living(answer, Some(home))
     }
 
     fn living(
@@ -238,7 +241,9 @@ impl Tools {
         asked: Option<&str>,
     ) -> Result<Option<String>, SinkError> {
         let answer = answer.map_err(|error| {
-            self.metrics.read("owner", "failed");
+            let refused = matches!(error, ReltioError::Refused { .. });
+            let label = if refused { "refused" } else { "failed" };
+            self.metrics.read("owner", label);
             sink_error(&error)
         })?;
         let (label, object) = match answer.found {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use goldwire::event::{Clocks, Subject};
+use goldwire::event::{Clocks, Holds, Subject};
 use goldwire::ledger::Register;
 use goldwire::sink::SinkError;
 use goldwire::sink::salesforce::{Assertion, Snapshot, Table, Tools};
@@ -167,7 +167,7 @@ impl Lane {
         let fenced = if asks {
             Fenced::Ask
         } else {
-            fence(register.as_ref(), clocks, 0, SKEW)
+            fence(register.as_ref(), clocks, Holds::Everything, SKEW)
         };
         let mut after = register.unwrap_or_default();
         match (fenced, &record.says) {

@@ -3,12 +3,14 @@
 //! program's own.
 
 mod careful;
+mod clocks;
 mod delivery;
 mod detach;
 mod files;
 mod flaky;
 mod letters;
 mod outage;
+mod parts;
 mod rig;
 mod scripted;
 mod semantics;
