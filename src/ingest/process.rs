@@ -1,7 +1,7 @@
 //! What becomes of one source record: decoded, split, hydrated, filtered, appended.
 //!
 //! Guarantee (G1, G2): this returns after every part of the record is durable in the event log, or
-//! filtered, or after its dead letter is durable.
+//! filtered, and the dead letter of the record is durable if a part of it could not be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,20 +68,24 @@ impl IngestContext {
     /// Takes one record to where it belongs.
     pub(super) async fn process(&self, record: SourceRecord, held: &mut Held) {
         self.metrics.received(&record.source);
-        match self.events(&record, held).await {
-            Ok(events) => self.append(events).await,
-            Err(refused) => {
-                self.metrics.ingested(&record.source, "dead_lettered");
-                self.dead_letter(&record, &refused).await;
-            }
+        let (events, refused) = match self.events(&record, held).await {
+            Ok(parts) => parts,
+            Err(refused) => (Vec::new(), Some(refused)),
+        };
+        self.append(events).await;
+        if let Some(refused) = refused {
+            self.metrics.ingested(&record.source, "dead_lettered");
+            self.dead_letter(&record, &refused).await;
         }
     }
 
+    /// The parts that can go on, and why another cannot: the letter holds the whole record, and a
+    /// redrive of it passes the fence part by part.
     async fn events(
         &self,
         record: &SourceRecord,
         held: &mut Held,
-    ) -> Result<Vec<EventRecord>, Refused> {
+    ) -> Result<(Vec<EventRecord>, Option<Refused>), Refused> {
         let Some(rules) = self.sources.get(&record.source) else {
             let code = "unknown_source".to_owned();
             return Err(Refused {
@@ -100,7 +104,7 @@ impl IngestContext {
             code: error.code().to_owned(),
         })?;
         held.decoded(&events);
-        let mut taken = Vec::with_capacity(events.len());
+        let (mut taken, mut refused) = (Vec::with_capacity(events.len()), None);
         for mut event in events.drain(..) {
             self.observe_delay(record, &event);
             // Nothing is read for what the filter leaves out anyway.
@@ -109,8 +113,11 @@ impl IngestContext {
                 continue;
             }
             let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
-            if worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
-                self.hydrate(&mut event, held).await?;
+            let needs_read =
+                worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event);
+            if needs_read && let Err(unread) = self.hydrate(&mut event, held).await {
+                refused.get_or_insert(unread);
+                continue;
             }
             let passes = rules.filter.passes(&event);
             let outcome = match (passes, event.kind()) {
@@ -123,7 +130,7 @@ impl IngestContext {
                 taken.push(event);
             }
         }
-        Ok(taken)
+        Ok((taken, refused))
     }
 
     async fn hydrate(&self, event: &mut EventRecord, held: &mut Held) -> Result<(), Refused> {

@@ -67,6 +67,9 @@ pub struct Current {
     pub version: Option<i64>,
     /// Members of the object that are known. `None`: all.
     pub fields: Option<Vec<String>>,
+    /// A record says that it was erased, whatever it is now: content of an earlier life that
+    /// nobody owns any more has to go.
+    pub erased: bool,
 }
 
 /// One change, to be kept as a row. Unique by tenant, subject, version and commit time (G5).

@@ -163,10 +163,9 @@ impl SinkTask {
         self.bytes += size;
         let subject = record.subject_key();
         let pending = Pending {
-            offset,
-            record: record.into(),
             suspect: offset < self.beginning.suspect_below,
             kills,
+            ..Pending::new(offset, record)
         };
         let (lanes, overlay) = (&mut self.lanes, &self.overlay);
         let lane = lanes.entry(subject.clone()).or_insert_with(|| Lane {

@@ -156,7 +156,7 @@ impl Metrics {
     }
 
     /// A read of Reltio: why (`hydrate`, `ask`, `owner`), and how it ended (`found`, `survivor`,
-    /// `nothing`, `failed`).
+    /// `nothing`, `refused`, `failed`).
     pub fn read(&self, why: &'static str, result: &'static str) {
         self.reads.add(
             1,

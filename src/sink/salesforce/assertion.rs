@@ -23,7 +23,8 @@ pub struct Assertion {
     pub targets: Vec<String>,
     /// How often that reconcile was passed on.
     pub hops: u32,
-    /// Content of records that nobody owns any more: set if the entity was erased.
+    /// Content of records that nobody owns any more: set if the entity was erased, though it may
+    /// live again.
     pub blank: Option<Values>,
 }
 

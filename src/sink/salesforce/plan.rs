@@ -13,7 +13,7 @@ use super::procedure::{Tools, sink_error};
 use super::{content, ids};
 use crate::config::SalesforceObject;
 use crate::event::{Crosswalk, Object, SubjectState};
-use crate::reltio::Found;
+use crate::reltio::{Found, late_enough};
 use crate::sink::{Current, Delivered, Delivery, Effect, SinkError};
 use crate::time::{Millis, as_millis, until};
 
@@ -24,6 +24,7 @@ pub(super) struct Known {
     pub(super) fields: Option<Vec<String>>,
     /// The date of the answer, if Reltio was read for it.
     pub(super) read: Option<Millis>,
+    pub(super) erased: bool,
 }
 
 impl Known {
@@ -97,6 +98,7 @@ impl Mapping {
             stands_for: current.stands_for,
             fields: current.fields.clone(),
             read: None,
+            erased: current.erased || current.state == SubjectState::Erased,
         };
         let SubjectState::Alive(object) = &current.state else {
             return Ok(known);
@@ -111,9 +113,11 @@ impl Mapping {
         if typed && told {
             return Ok(known);
         }
-        let settled = delivery.newest.saturating_add(as_millis(self.tools.settle));
+        let settle = as_millis(self.tools.settle);
+        let settled = delivery.newest.saturating_add(settle);
         tokio::time::sleep(until(self.tools.clock.now(), settled)).await;
-        let answer = self.tools.golden.read(delivery.subject.uri()).await;
+        let uri = delivery.subject.uri();
+        let answer = late_enough(settled, settle, || self.tools.golden.read(uri)).await;
         let answer = answer.map_err(|error| sink_error(&error))?;
         let state = match answer.found {
             Found::Alive(object) => SubjectState::Alive(object),
@@ -124,9 +128,11 @@ impl Mapping {
         };
         Ok(Known {
             state,
-            stands_for: answer.date,
+            // Never below what the guard has seen, or it would refuse this as stale.
+            stands_for: answer.date.max(current.stands_for),
             fields: None,
             read: Some(answer.date),
+            erased: current.erased,
         })
     }
 
@@ -153,7 +159,6 @@ impl Mapping {
                     .map(|alive| self.snapshot(object, alive, known));
             }
         }
-        let erased = known.state == SubjectState::Erased;
         let assertion = |blank: Values| Assertion {
             subject: delivery.subject.clone(),
             alive: snapshot.clone(),
@@ -161,7 +166,7 @@ impl Mapping {
             newest: delivery.newest,
             targets: delivery.targets.clone(),
             hops: delivery.hops,
-            blank: erased.then_some(blank),
+            blank: known.erased.then_some(blank),
         };
         objects
             .into_iter()

@@ -13,9 +13,9 @@ use super::assertion::Assertion;
 use super::ids;
 use super::org::{Org, Record, Table, Write, Written};
 use crate::event::Subject;
-use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Delivered, Effect, SinkError, Tell};
-use crate::time::{SharedClock, as_millis, until};
+use crate::time::{Millis, SharedClock, as_millis, until};
 
 /// A turn that finds the org changed under it is begun again so often, then left to the retry.
 const ROUNDS: u32 = 5;
@@ -219,7 +219,7 @@ impl Tools {
         }
         let settled = assertion.newest.saturating_add(as_millis(self.settle));
         tokio::time::sleep(until(self.clock.now(), settled)).await;
-        let namer = self.namer(record).await?;
+        let namer = self.namer(record, settled).await?;
         if home {
             // Only a crosswalk takes it from the living entity that it was created for.
             return Ok(match namer.filter(|uri| uri != entity) {
@@ -230,7 +230,7 @@ impl Tools {
         }
         let owner = match namer {
             Some(uri) => Some(uri),
-            None => self.survivor(record).await?,
+            None => self.survivor(record, settled).await?,
         };
         Ok(match owner {
             // An entity that the snapshot says is dead owns nothing.
@@ -242,9 +242,11 @@ impl Tools {
     }
 
     /// The living entity with a crosswalk that names `record`.
-    async fn namer(&self, record: &Record) -> Result<Option<String>, SinkError> {
+    async fn namer(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
+        let settle = as_millis(self.settle);
         for value in [record.id.as_str(), ids::short(&record.id)] {
-            let answer = self.golden.by_crosswalk(&self.source, value).await;
+            let look_up = || self.golden.by_crosswalk(&self.source, value);
+            let answer = late_enough(due, settle, look_up).await;
             if let Some(uri) = self.living(answer, None)? {
                 return Ok(Some(uri));
             }
@@ -253,11 +255,13 @@ impl Tools {
     }
 
     /// What became of the entity that `record` was created for.
-    async fn survivor(&self, record: &Record) -> Result<Option<String>, SinkError> {
+    async fn survivor(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
+        let settle = as_millis(self.settle);
         let Some(home) = &record.home else {
             return Ok(None);
         };
-        self.living(self.golden.read(home).await, Some(home))
+        let answer = late_enough(due, settle, || self.golden.read(home)).await;
+        self.living(answer, Some(home))
     }
 
     fn living(
@@ -266,7 +270,9 @@ impl Tools {
         asked: Option<&str>,
     ) -> Result<Option<String>, SinkError> {
         let answer = answer.map_err(|error| {
-            self.metrics.read("owner", "failed");
+            let refused = matches!(error, ReltioError::Refused { .. });
+            let label = if refused { "refused" } else { "failed" };
+            self.metrics.read("owner", label);
             sink_error(&error)
         })?;
         let (label, object) = match answer.found {

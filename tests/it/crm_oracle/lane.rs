@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use goldwire::config::{FieldSource, SalesforceObject};
-use goldwire::event::{Clocks, Subject, SubjectState};
+use goldwire::event::{Clocks, Holds, Subject, SubjectState};
 use goldwire::ledger::Register;
 use goldwire::sink::salesforce::{Mapping, Record, Table, Tools};
 use goldwire::sink::{Current, Delivery, SinkError};
@@ -164,7 +164,7 @@ impl Lane {
         let fenced = if asks {
             Fenced::Ask
         } else {
-            fence(register.as_ref(), clocks, 0, SKEW)
+            fence(register.as_ref(), clocks, Holds::Everything, SKEW)
         };
         let mut after = register.unwrap_or_default();
         match (fenced, &record.says) {

@@ -3,6 +3,7 @@
 //! program's own.
 
 mod careful;
+mod clocks;
 mod delivery;
 mod detach;
 mod files;
@@ -11,6 +12,7 @@ mod instance;
 mod letters;
 mod memory;
 mod outage;
+mod parts;
 mod rig;
 mod scripted;
 mod semantics;

@@ -147,6 +147,33 @@ async fn a_removed_record_s_contact_is_archived_and_keeps_its_content_until_it_i
 }
 
 #[tokio::test]
+async fn an_erasure_that_comes_after_a_new_life_blanks_what_nobody_owns() {
+    let bench = bench().await;
+    let id = bench.add("Ada");
+    bench
+        .lives(&golden("entities/a", "Ada", &[&id]), 1)
+        .await
+        .unwrap();
+    bench
+        .ends("entities/a", SubjectState::Removed, 2)
+        .await
+        .unwrap();
+    let again = golden("entities/a", "Bea", &[]);
+    bench.lives(&again, 4).await.unwrap();
+    assert_eq!(text(&bench.contact(&id), "FirstName"), Some("Ada"));
+
+    let mut late = delivery("entities/a", alive(&again), 5);
+    late.current.as_mut().unwrap().erased = true;
+    bench.sink.deliver(&late).await.unwrap();
+    let contact = bench.contact(&id);
+    assert!(archived(&contact) && text(&contact, "FirstName").is_none());
+    let contacts = bench.contacts();
+    let living: Vec<_> = contacts.iter().filter(|it| !archived(it)).collect();
+    assert_eq!(living.len(), 1);
+    assert_eq!(text(living[0], "FirstName"), Some("Bea"));
+}
+
+#[tokio::test]
 async fn what_a_partial_snapshot_does_not_tell_is_kept() {
     let bench = bench().await;
     let id = bench.add("User's");
