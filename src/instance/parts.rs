@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tell::LogTell;
 use super::{StartError, Surroundings};
-use crate::config::{Config, OnFull, SinkConfig};
+use crate::config::{ByteSize, Config, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
@@ -35,8 +35,6 @@ use crate::time::{SharedClock, as_millis};
 
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;
-/// The most a decoded body may hold where the source does not say.
-const LARGEST_BODY: usize = 64 << 20;
 
 /// Files of one data directory.
 #[derive(Debug, Clone)]
@@ -298,7 +296,7 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
             let decode = DecodeSettings {
                 tenant: tenant.clone(),
                 completeness: kafka.completeness.clone(),
-                max_bytes: LARGEST_BODY,
+                max_bytes: bytes(&kafka.max_body),
             };
             rules.insert(name.clone(), SourceRules { decode, filter });
         }
@@ -311,10 +309,14 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
             let decode = DecodeSettings {
                 tenant: tenant.clone(),
                 completeness: hook.completeness.clone(),
-                max_bytes: usize::try_from(hook.max_body.get()).unwrap_or(LARGEST_BODY),
+                max_bytes: bytes(&hook.max_body),
             };
             rules.insert(name.clone(), SourceRules { decode, filter });
         }
     }
     rules
+}
+
+fn bytes(size: &ByteSize) -> usize {
+    usize::try_from(size.get()).unwrap_or(usize::MAX)
 }

@@ -90,7 +90,7 @@ fn the_subscription_of_int_004_is_taken_as_it_stands() {
     let indented = INT_004.replace('\n', "\n        ");
     let text = format!(
         "tenant: abc\ndata_dir: d\nsources:\n  streams:\n    kafka:\n      subscription:\n{indented}\n\
-         sinks: {{ lake: {{ warehouse: {{ url: 'sqlite:x' }} }} }}\n"
+         reltio: {{ url: 'https://r/api/abc', client_id: c, client_secret: s }}\nsinks: {{ lake: {{ warehouse: {{ url: 'sqlite:x' }} }} }}\n"
     );
     let config = parse(&text).unwrap_or_else(|error| panic!("{error}"));
     let kafka = config.sources["streams"].kafka.as_ref().unwrap();
