@@ -43,6 +43,8 @@ pub struct IngestStatus {
     pub beats: u64,
     /// Why the source will not go on.
     pub halted: Option<String>,
+    /// Nothing can be read for now: the lag is not known.
+    pub unreachable: bool,
 }
 
 #[derive(Debug)]
@@ -210,10 +212,12 @@ impl IngestTask {
             self.commit_positions(&positions).await;
         }
         let (in_flight, lag) = (self.work.len(), self.source.lag());
+        let unreachable = self.source.is_unreachable();
         self.status.send_modify(|status| {
             status.beats = status.beats.wrapping_add(1);
             status.in_flight = in_flight;
             status.lag = lag;
+            status.unreachable = unreachable;
         });
     }
 

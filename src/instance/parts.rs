@@ -244,11 +244,12 @@ impl Parts {
                 .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
             sinks.push((made, named.on_full));
         }
+        let store = Arc::clone(&files.store);
         Ok(Self {
             files,
             golden,
             sinks,
-            sources: kafka_sources(config, &with.clock)?,
+            sources: kafka_sources(config, &with.clock, &store)?,
             commit: Arc::new(|to_store| Arc::new(to_store)),
         })
     }
@@ -257,6 +258,7 @@ impl Parts {
 fn kafka_sources(
     config: &Config,
     clock: &SharedClock,
+    store: &Arc<dyn Store>,
 ) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
     let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
     for (name, source) in &config.sources {
@@ -267,6 +269,7 @@ fn kafka_sources(
             &config.tenant,
             Arc::clone(clock),
             config.delivery.drain_timeout.get(),
+            Arc::clone(store),
         );
         let made = made.map_err(|why| StartError::Refused(format!("sources.{name}: {why}")))?;
         let group = made.group().to_owned();
