@@ -18,7 +18,7 @@ use super::tenant::{Simulator, SimulatorSettings};
 use crate::config;
 use crate::dead_letter::{Filter, Letters};
 use crate::instance::{Instance, Surroundings, WrapSink};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, names};
 use crate::time::{Millis, SharedClock, SystemClock};
 
 /// The script begins this long after the start, ms; what takes longer to come up sends late.
@@ -176,7 +176,7 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     let mut still = 0;
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let received = Gauges::read(registry).total("goldwire_records_received_total", &[]);
+        let received = Gauges::read(registry).total(names::RECEIVED, &[]);
         still = if received >= sent && instance.is_caught_up() {
             still + 1
         } else {
@@ -188,7 +188,7 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     }
     Err(format!(
         "not everything was delivered within {PATIENCE:?}: {} of {sent} messages received, {:?}",
-        Gauges::read(registry).total("goldwire_records_received_total", &[]),
+        Gauges::read(registry).total(names::RECEIVED, &[]),
         instance
             .sinks()
             .iter()

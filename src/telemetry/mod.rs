@@ -2,6 +2,7 @@
 
 mod logs;
 mod metrics;
+pub mod names;
 
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;
@@ -58,13 +59,14 @@ mod tests {
         metrics.lag("g", 0, 3);
         metrics.dead_letter_depth("k", 2);
         metrics.sink_state("k", 0);
+        metrics.source_state("s", 0);
         let text = text(&registry).unwrap();
         let docs = include_str!("../../docs/metrics.md");
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 12, "{text}");
+        assert_eq!(names.len(), 13, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

@@ -15,6 +15,7 @@ mod crm_oracle;
 mod decode;
 mod engine;
 mod fence_oracle;
+mod formulas;
 mod journal;
 mod kafka_real;
 mod kafka_source;
