@@ -35,6 +35,7 @@ Exit codes:
   64  the command line or the configuration is wrong
   69  something needed is not available: a directory in use, an address taken, a disk full
   70  a mistake in goldwire itself
+  130, 143  `demo`: ended by Ctrl-C, by SIGTERM, before it had compared anything
 
 Environment:
   GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …

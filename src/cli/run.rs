@@ -29,6 +29,10 @@ pub struct RunArgs {
     pub config: ConfigArg,
 }
 
+/// 128 and the signal, as shells have it.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
+
 /// Runs it.
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let config = args.config.load()?;
@@ -81,15 +85,15 @@ pub(super) async fn serve_admin(
         .map_err(CliError::Unavailable)
 }
 
-/// Ends when the process is told to stop. Told a second time, the process ends at once.
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+/// Ends when the process is told to stop, with the exit code of one that a signal ended. Told a second time, the process ends at once.
+pub(super) fn stop_signal() -> Result<impl Future<Output = u8>, CliError> {
     let failed = |error: std::io::Error| CliError::Internal(format!("signals: {error}"));
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
     Ok(async move {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+            _ = term.recv() => TERMINATED,
+            _ = int.recv() => INTERRUPTED,
         }
     })
 }

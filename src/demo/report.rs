@@ -1,6 +1,7 @@
 //! The demo's table, from the same instruments that `/metrics` shows.
 
 use std::fmt::Display;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::Registry;
@@ -90,13 +91,16 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let ingested = |outcome| gauges.total(names::INGESTED, &[("outcome", outcome)]);
     let reads = |why| gauges.total(names::READS, &[("why", why)]);
-    let mut lines = vec![
-        line(
-            "sent over Kafka / webhook",
-            format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
-        ),
+    let mut lines = vec![line(
+        "sent over Kafka / webhook",
+        format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
+    )];
+    let kinds = sent.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.extend(kinds.iter().map(|(name, [kafka, webhook])| {
+        line(&format!("  {name}"), format!("{kafka} / {webhook}"))
+    }));
+    lines.extend([
         line("  exact copies among them", of(&sent.duplicates)),
-        line("  undecodable among them", of(&sent.malformed)),
         line("webhooks answered 429 or 503", of(&sent.refused)),
         line("records to the event log", ingested("appended")),
         line("events that move nothing", ingested("other")),
@@ -109,7 +113,7 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
                 reads("owner")
             ),
         ),
-    ];
+    ]);
     lines.extend(
         ["crm", "warehouse"]
             .iter()
