@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ pub(super) struct Scripted {
     declares: Declaration,
     answers: Mutex<Answers>,
     wants: Mutex<Box<dyn Fn(Kind) -> bool + Send>>,
+    hangs: AtomicBool,
     seen: Mutex<Vec<Delivery>>,
     current: Mutex<BTreeMap<String, String>>,
     rows: Mutex<BTreeMap<(String, i64, i64), Kind>>,
@@ -39,6 +41,7 @@ impl Scripted {
             },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),
+            hangs: AtomicBool::new(false),
             seen: Mutex::default(),
             current: Mutex::default(),
             rows: Mutex::default(),
@@ -50,6 +53,11 @@ impl Scripted {
         answers: impl FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send + 'static,
     ) {
         *self.answers.lock().unwrap() = Box::new(answers);
+    }
+
+    /// From now on it accepts deliveries and never answers.
+    pub(super) fn hangs(&self) {
+        self.hangs.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn wants_only(&self, wants: impl Fn(Kind) -> bool + Send + 'static) {
@@ -127,6 +135,9 @@ impl Sink for Scripted {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
         self.seen.lock().unwrap().push(delivery.clone());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let scripted = (self.answers.lock().unwrap())(delivery);
         if let Some(Err(error)) = scripted {
             return Err(error);
