@@ -202,6 +202,9 @@ pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings)
 /// How a task's commits are made, given the commits to the store.
 pub type MakeCommit = Arc<dyn Fn(StoreCommit) -> Arc<dyn Commit> + Send + Sync>;
 
+/// Sources with their groups.
+pub type Sources = Vec<(Box<dyn Source>, String)>;
+
 /// What an instance is put together from.
 pub struct Parts {
     /// Its files.
@@ -211,7 +214,7 @@ pub struct Parts {
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
     /// The sources besides the inbox, with their groups.
-    pub sources: Vec<(Box<dyn Source>, String)>,
+    pub sources: Sources,
     /// How commits are made.
     pub commit: MakeCommit,
 }
@@ -259,8 +262,8 @@ fn kafka_sources(
     config: &Config,
     clock: &SharedClock,
     store: &Arc<dyn Store>,
-) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
-    let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
+) -> Result<Sources, StartError> {
+    let mut sources = Sources::new();
     for (name, source) in &config.sources {
         let Some(kafka) = &source.kafka else { continue };
         let made = KafkaSource::connect(

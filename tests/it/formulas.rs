@@ -54,7 +54,7 @@ log: {{ partitions: 2, disk_reserve: 1MiB }}
         }
     }
 
-    /// The sum of the series whose line begins so; nothing if there is none, as in PromQL.
+    /// The sum of the series whose line begins so; nothing if there is none, as in `PromQL`.
     fn sum(&self, name: &str, labels: &str) -> Option<f64> {
         let text = telemetry::text(&self.registry).unwrap();
         let series = text

@@ -167,7 +167,7 @@ async fn a_missing_field_halts_the_sink_instead_of_filling_the_dead_letters() {
 
 #[tokio::test(start_paused = true)]
 async fn g6_a_sink_that_never_answers_delays_itself_alone() {
-    delays_itself_alone(|stuck| stuck.hangs()).await;
+    delays_itself_alone(Scripted::hangs).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -211,7 +211,9 @@ async fn a_client_that_cannot_go_on_halts_and_names_what_may_be_in_its_way() {
         match next(&mut source).await {
             SourceEvent::Halted(sentence) => break sentence,
             SourceEvent::Revoked { .. } | SourceEvent::Lost { .. } => {}
-            event => panic!("halted, not {event:?}"),
+            event @ (SourceEvent::Assigned { .. } | SourceEvent::Record(_)) => {
+                panic!("halted, not {event:?}")
+            }
         }
     };
     assert!(sentence.contains("`group.instance.id`"), "{sentence}");
