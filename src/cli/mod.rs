@@ -37,6 +37,7 @@ Exit codes:
   69  something needed is not available: a directory in use, an address taken, a disk full
   70  a mistake in goldwire itself
   75  told to stop a second time: what was in flight is read again at the next start
+  130, 143  `demo`: ended by Ctrl-C, by SIGTERM, before it had compared anything
 
 Environment:
   GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …

@@ -47,6 +47,8 @@ pub struct IngestStatus {
     pub halted: Option<String>,
     /// The task ended because it was told to. One that ended without saying so panicked.
     pub stopped: bool,
+    /// Nothing can be read for now: the lag is not known.
+    pub unreachable: bool,
 }
 
 #[derive(Debug)]
@@ -216,10 +218,12 @@ impl IngestTask {
             self.commit_positions(&positions).await;
         }
         let (in_flight, lag) = (self.work.len(), self.source.lag());
+        let unreachable = self.source.is_unreachable();
         self.status.send_modify(|status| {
             status.beats = status.beats.wrapping_add(1);
             status.in_flight = in_flight;
             status.lag = lag;
+            status.unreachable = unreachable;
         });
     }
 

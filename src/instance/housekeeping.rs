@@ -3,6 +3,7 @@
 //! Guarantee (G8): nothing at or above the lowest position of a configured reader is trimmed, save
 //! for a sink that may be detached and holds a nearly full log back (G6).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +31,15 @@ pub(super) struct Keeper {
     pub(super) sinks: Vec<SinkView>,
     pub(super) ingest: Vec<IngestView>,
     pub(super) metrics: Arc<Metrics>,
+    /// The partitions of sources whose lag was told, with their groups.
+    pub(super) told: BTreeSet<(String, i32)>,
 }
 
 impl Keeper {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
+        for sink in &self.sinks {
+            self.metrics.expect_sink(&sink.name);
+        }
         let mut rhythm = tokio::time::interval(RHYTHM);
         rhythm.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for round in 0_u32.. {
@@ -93,7 +99,7 @@ impl Keeper {
         position.ok().flatten().unwrap_or_default()
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
         for sink in &self.sinks {
             for (partition, task) in (0_u16..).zip(&sink.tasks) {
                 let end = self.files.log.range(partition).end;
@@ -113,10 +119,29 @@ impl Keeper {
             let gaps = u64::try_from(gaps.count()).unwrap_or(u64::MAX);
             self.metrics.sink_gaps(&sink.name, gaps);
         }
+        self.measure_sources();
+    }
+
+    fn measure_sources(&mut self) {
+        let before = std::mem::take(&mut self.told);
         for view in &self.ingest {
-            for (partition, lag) in &view.status.borrow().lag {
+            let ended = view.status.has_changed().is_err();
+            let status = view.status.borrow();
+            for (partition, lag) in &status.lag {
                 self.metrics.lag(&view.group, i64::from(*partition), *lag);
+                self.told.insert((view.group.clone(), *partition));
             }
+            let state = match (&status.halted, status.unreachable) {
+                (Some(_), _) => 2,
+                (None, _) if ended => 2,
+                (None, true) => 1,
+                (None, false) => 0,
+            };
+            self.metrics.source_state(&view.name, state);
+        }
+        // A partition that was given back lags for whoever has it now.
+        for (group, partition) in before.difference(&self.told) {
+            self.metrics.lag(group, i64::from(*partition), 0);
         }
     }
 
@@ -211,6 +236,7 @@ mod tests {
             sinks,
             ingest: Vec::new(),
             metrics: Arc::new(Metrics::noop()),
+            told: BTreeSet::new(),
         }
     }
 

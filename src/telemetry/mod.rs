@@ -2,6 +2,7 @@
 
 mod logs;
 mod metrics;
+pub mod names;
 
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;
@@ -59,6 +60,7 @@ mod tests {
         metrics.lag("g", 0, 3);
         metrics.dead_letter_depth("k", 2);
         metrics.sink_state("k", 0);
+        metrics.source_state("s", 0);
         let text = text(&registry).unwrap();
         let docs = include_str!("../../docs/metrics.md");
         let names: Vec<&str> = text

@@ -166,14 +166,46 @@ fn the_admin_listener_outside_loopback_needs_a_token() {
 fn what_needs_the_api_is_refused_without_it() {
     let mut tree = without("/reltio");
     let found = problems(&tree);
-    assert_eq!(found.len(), 2, "{found:?}");
+    let paths: Vec<&str> = found
+        .iter()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "reltio",
+            "sources.hook.webhook.completeness",
+            "sources.stream.kafka.subscription.entityTypes[0]",
+            "sources.stream.kafka.subscription.eventTypes[0]",
+            "sources.topic.kafka.entity_types[0]",
+            "sources.topic.kafka.event_types[0]",
+        ]
+    );
+    assert!(found[0].contains("missing; add Reltio's API"), "{found:?}");
+    assert!(found[1].contains("found a mapping; add the"), "{found:?}");
     assert!(
-        found[0].starts_with("reltio: missing; add Reltio's API"),
+        found[5].contains("MERGE") && found[5].contains("leave out merges"),
         "{found:?}"
     );
-    assert!(found[1].starts_with("sources.hook.webhook.completeness: found a mapping; add the"));
-    tree["sources"]["hook"]["webhook"]["completeness"] = json!("whole");
     tree["sinks"].as_object_mut().unwrap().remove("crm");
+    tree["sources"]["hook"]["webhook"]["completeness"] = json!("mixed");
+    let stream = &mut tree["sources"]["stream"]["kafka"]["subscription"];
+    stream["entityTypes"] = json!(["*"]);
+    stream["eventTypes"] = json!(["UPDATE", "CREATE"]);
+    tree["sources"]["topic"]["kafka"]["entity_types"] = Value::Null;
+    tree["sources"]["topic"]["kafka"]["event_types"] = json!(["ENTITY_*", "*_SPLITTED"]);
+    let found = problems(&tree);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("completeness") && found[0].contains("mixed"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("sources.topic.kafka.event_types[1]"),
+        "{found:?}"
+    );
+    tree["sources"]["hook"]["webhook"]["completeness"] = json!("ov_only");
+    tree["sources"]["topic"]["kafka"]["event_types"] = json!(["ENTITY_*"]);
     assert_eq!(problems(&tree), Vec::<String>::new());
 }
 

@@ -231,6 +231,7 @@ impl Lane {
             stands_for: held.register.stands_for,
             version: held.register.version,
             fields: held.partial.then(|| vec!["attributes".to_owned()]),
+            erased: false,
         }
     }
 

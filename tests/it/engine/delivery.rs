@@ -167,11 +167,19 @@ async fn a_missing_field_halts_the_sink_instead_of_filling_the_dead_letters() {
 
 #[tokio::test(start_paused = true)]
 async fn g6_a_sink_that_never_answers_delays_itself_alone() {
+    delays_itself_alone(Scripted::hangs).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_sink_that_cannot_be_reached_delays_itself_alone() {
+    delays_itself_alone(|stuck| stuck.answers(|_: &Delivery| Some(Err(unreachable())))).await;
+}
+
+async fn delays_itself_alone(breaks: impl Fn(&Scripted)) {
     let rig = Rig::new();
     let stuck = rig.latest("stuck");
     let good = rig.latest("good");
-    let outage = |_: &Delivery| Some(Err(unreachable()));
-    stuck.sink.answers(outage);
+    breaks(&stuck.sink);
     for subject in 0..2000 {
         person_at(&rig, &format!("entities/{subject}"), 1);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ pub(super) struct Scripted {
     declares: Declaration,
     answers: Mutex<Answers>,
     wants: Mutex<Box<dyn Fn(Kind) -> bool + Send>>,
+    hangs: AtomicBool,
     seen: Mutex<Vec<Delivery>>,
     current: Mutex<BTreeMap<String, String>>,
     attributes: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
@@ -41,6 +43,7 @@ impl Scripted {
             },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),
+            hangs: AtomicBool::new(false),
             seen: Mutex::default(),
             current: Mutex::default(),
             attributes: Mutex::default(),
@@ -53,6 +56,11 @@ impl Scripted {
         answers: impl FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send + 'static,
     ) {
         *self.answers.lock().unwrap() = Box::new(answers);
+    }
+
+    /// From now on it accepts deliveries and never answers.
+    pub(super) fn hangs(&self) {
+        self.hangs.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn wants_only(&self, wants: impl Fn(Kind) -> bool + Send + 'static) {
@@ -159,6 +167,9 @@ impl Sink for Scripted {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
         self.seen.lock().unwrap().push(delivery.clone());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let scripted = (self.answers.lock().unwrap())(delivery);
         if let Some(Err(error)) = scripted {
             return Err(error);
