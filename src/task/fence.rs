@@ -5,6 +5,7 @@
 
 use crate::event::proto::Register;
 use crate::event::{Clocks, Holds};
+use crate::mutation::{self, Mutation};
 use crate::time::Millis;
 
 /// What to do with a record.
@@ -32,25 +33,32 @@ pub fn fence(register: Option<&Register>, record: Clocks, holds: Holds, skew: Mi
     let Some(register) = register.filter(|register| register.applied()) else {
         return Fenced::Apply;
     };
+    let seen_by_read = commit_time <= register.since && !mutation::is(Mutation::SinceIgnored);
     let Some((known_version, known_time)) = register.clocks().both() else {
         // It was only ever read.
-        return if commit_time > register.since {
-            Fenced::Apply
-        } else {
+        return if seen_by_read {
             Fenced::Ask
+        } else {
+            Fenced::Apply
         };
     };
     let by_version = version.cmp(&known_version);
-    let by_time = commit_time.cmp(&known_time);
+    let mut by_time = commit_time.cmp(&known_time);
+    if mutation::is(Mutation::OneClockDecides) {
+        by_time = by_version;
+    }
     if by_version.is_eq() && by_time.is_eq() {
         // A copy that brings fields which the applied one lacked is not a duplicate.
         return if holds.exceeds(register.holds()) {
             Fenced::Ask
+        } else if mutation::is(Mutation::DuplicateApplied) {
+            Fenced::Apply
         } else {
             Fenced::Duplicate
         };
     }
-    if commit_time.abs_diff(known_time) <= skew.unsigned_abs() {
+    let near = commit_time.abs_diff(known_time) <= skew.unsigned_abs();
+    if near && !mutation::is(Mutation::SkewIgnored) {
         return Fenced::Ask;
     }
     if by_version.is_lt() && by_time.is_lt() {
@@ -60,7 +68,7 @@ pub fn fence(register: Option<&Register>, record: Clocks, holds: Holds, skew: Mi
             Fenced::StaleInPart
         };
     }
-    if by_version.is_gt() && by_time.is_gt() && commit_time > register.since {
+    if by_version.is_gt() && by_time.is_gt() && !seen_by_read {
         return Fenced::Apply;
     }
     Fenced::Ask

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::fence::{Fenced, fence};
 use crate::event::{EventRecord, Holds, State, SubjectState};
 use crate::ledger::Register;
+use crate::mutation::{self, Mutation};
 use crate::sink::{Change, Current};
 use crate::time::Millis;
 
@@ -162,6 +163,9 @@ impl Lane {
         if record.ask {
             return Fenced::Ask;
         }
+        if record.round > 0 && mutation::is(Mutation::RedriveUnfenced) {
+            return Fenced::Apply;
+        }
         let register = self.register.as_ref();
         fence(register, record.clocks(), record.holds(), rules.skew)
     }
@@ -184,6 +188,9 @@ impl Lane {
     }
 
     fn settled(&self, rules: ClockRules) -> Millis {
+        if mutation::is(Mutation::ReadTooEarly) {
+            return 0;
+        }
         let since = self.register.as_ref().map_or(0, |register| register.since);
         let head = self.queue.front();
         head.map_or(0, |pending| pending.record.settles_from())
@@ -198,7 +205,10 @@ impl Lane {
         let mut due = self.settled(rules);
         let mut records = Vec::new();
         while let Some(pending) = self.queue.front() {
-            let settled = pending.record.settles_from().saturating_add(rules.settle);
+            let mut settled = pending.record.settles_from().saturating_add(rules.settle);
+            if mutation::is(Mutation::ReadTooEarly) {
+                settled = 0;
+            }
             if settled > now && !records.is_empty() {
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use goldwire::dead_letter::LetterName;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{EventRecord, SourceRecord};
 use goldwire::ledger::{Batch, Cursor};
@@ -256,17 +257,28 @@ impl World {
         }
     }
 
-    /// What the tasks may count on again at their next start is checked against what they say now.
+    /// Open letters, with their reasons.
     pub(crate) fn letter_names(&self) -> Vec<String> {
         let state = self.lock();
         let letters = state.book.letters.values();
         letters
             .map(|letter| {
                 format!(
-                    "{}/{}:{} {} {}",
-                    letter.sink, letter.id, letter.round, letter.reason, letter.code
+                    "{} {} {}",
+                    LetterName::of(letter),
+                    letter.reason,
+                    letter.code
                 )
             })
+            .collect()
+    }
+
+    /// Names of the open letters.
+    pub(crate) fn open_letters(&self) -> Vec<String> {
+        let state = self.lock();
+        let letters = state.book.letters.values();
+        letters
+            .map(|letter| LetterName::of(letter).to_string())
             .collect()
     }
 }

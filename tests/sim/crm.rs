@@ -235,7 +235,7 @@ impl CrmSink {
                 sink: "crm".to_owned(),
                 clock: Arc::clone(&clock),
             }),
-            settle: Duration::from_millis(2500),
+            settle: Duration::from_millis(3200),
             clock,
             metrics: Arc::new(Metrics::noop()),
         };

@@ -230,6 +230,9 @@ pub(crate) struct DiskStore {
 
 impl Store for DiskStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.world.hits(Fault::StoreRead) {
+            return Err(StoreError::Io("simulated".to_owned()));
+        }
         self.inner.get(key)
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) chances: Vec<(Fault, f64)>,
     pub(crate) windows: Vec<Window>,
     pub(crate) ends: Vec<(Millis, End)>,
+    /// When the host's clock is set, and by how much it is wrong from then on.
+    pub(crate) clock: Vec<(Millis, Millis)>,
     pub(crate) commit_interval: Millis,
     pub(crate) in_flight: usize,
     pub(crate) attempts: u32,
@@ -139,6 +141,16 @@ impl Plan {
             .filter(|_| faulty)
             .collect();
         ends.sort_by_key(|(at, _)| *at);
+        let mut clock = Vec::new();
+        if faulty && rng.random_bool(0.2) {
+            for _ in 0..rng.random_range(1..=3) {
+                const WRONG: [Millis; 7] =
+                    [-240_000, -20_000, -2000, 2000, 20_000, 600_000, 3_600_000];
+                let at = rng.random_range(0..span + 10_000);
+                clock.push((at, WRONG[rng.random_range(0..WRONG.len())]));
+            }
+            clock.sort_unstable();
+        }
         let missing = |rng: &mut ChaCha8Rng| [0.0, 0.1, 0.5][rng.random_range(0..3)];
         Self {
             seed,
@@ -151,6 +163,7 @@ impl Plan {
             chances,
             windows,
             ends,
+            clock,
             commit_interval: [300, 1000][rng.random_range(0..2)],
             in_flight: [2, 8, 100][rng.random_range(0..3)],
             attempts: rng.random_range(3..=8),

@@ -118,13 +118,17 @@ impl Script {
     }
 }
 
-/// Ids of the CRM records that an object's crosswalks name, in their order.
+/// Ids of the CRM records that an object's crosswalks name, the earliest first.
 pub(crate) fn contacts_of(object: &Object) -> Vec<String> {
     let crosswalks = object.json().get("crosswalks").and_then(Value::as_array);
-    let named = crosswalks.into_iter().flatten();
-    named
-        .filter_map(|one| Some(one.get("value")?.as_str()?.to_owned()))
-        .collect()
+    let text = |one: &Value, member| Some(one.get(member)?.as_str()?.to_owned());
+    let mut named: Vec<_> = crosswalks
+        .into_iter()
+        .flatten()
+        .filter_map(|one| Some((text(one, "createDate")?, text(one, "value")?)))
+        .collect();
+    named.sort();
+    named.into_iter().map(|(_, contact)| contact).collect()
 }
 
 #[derive(Debug, Clone, Default)]
@@ -186,7 +190,13 @@ fn pick<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
 impl Writer<'_> {
     fn step(&mut self, plan: &Plan) {
         let uris: Vec<String> = self.entities.keys().cloned().collect();
-        let uri = uris.choose(self.rng).unwrap().clone();
+        // Changes of one subject come in bursts.
+        let mut uri = uris.choose(self.rng).unwrap().clone();
+        if let Some(last) = self.script.happenings.last()
+            && self.rng.random_bool(0.4)
+        {
+            uri.clone_from(&last.subject);
+        }
         let entity = self.entities[&uri].clone();
         let roll: f64 = self.rng.random();
         if plan.restores && roll > 0.93 && self.script.past.contains_key(&uri) {

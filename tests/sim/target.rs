@@ -60,6 +60,7 @@ pub(crate) struct Target {
     /// Writes that will land by themselves.
     late: Vec<(Millis, Row)>,
     poison: BTreeSet<(String, Millis)>,
+    cursed: BTreeSet<(String, Millis)>,
     /// Rows that were refused while others of their request were taken (G7).
     pub(crate) refused: BTreeSet<(String, Millis)>,
     /// Whole states acknowledged in this life, by subject and clocks (G5).
@@ -102,7 +103,9 @@ pub(crate) fn land(state: &mut State, kind: Kind) {
 pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row]) {
     for row in rows {
         if state.rng.random_bool(0.6) {
-            let due = state.now() + state.rng.random_range(0..LONGEST);
+            // Some at once, some at the last moment.
+            let longest = if state.rng.random() { LONGEST } else { 200 };
+            let due = state.now() + longest - state.rng.random_range(0..200);
             state
                 .targets
                 .get_mut(&kind)
@@ -215,7 +218,7 @@ impl Requests {
         }
         if world.hits(Fault::Timeout) {
             may_land(&mut world.lock(), self.kind, rows);
-            world.pause(LONGEST / 2).await;
+            world.pause(200).await;
             return Err(retryable("timeout", true, true));
         }
         Ok(())
@@ -239,6 +242,13 @@ impl Requests {
                 fields: Vec::new(),
                 action: "write",
             });
+        }
+        let cursed = !calm && world.lock().targets[&self.kind].cursed.contains(&key);
+        if cursed || world.hits(Fault::Cursed) {
+            let mut state = world.lock();
+            let target = state.targets.get_mut(&self.kind).unwrap();
+            target.cursed.insert(key);
+            return Err(retryable("connection_lost", true, true));
         }
         if world.hits(Fault::RowBusy) {
             return Err(retryable("row_locked", false, false));

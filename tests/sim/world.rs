@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) dropped: Vec<Dropped>,
     /// Whether a task has something in flight: what a fault then meets.
     pub(crate) busy: bool,
+    /// By how much the host's clock is wrong.
+    wrong: Millis,
     /// Base of the present life's clock, and its beginning.
     base: Millis,
     began: Option<tokio::time::Instant>,
@@ -103,6 +105,7 @@ impl World {
             sent: 0,
             dropped: Vec::new(),
             busy: false,
+            wrong: 0,
             base: START,
             began: None,
         };
@@ -248,6 +251,17 @@ pub(crate) struct HostClock(pub(crate) Arc<World>);
 
 impl Clock for HostClock {
     fn now(&self) -> Millis {
-        self.0.now()
+        let mut state = self.0.lock();
+        let now = state.now();
+        let set = self.0.plan.clock.iter().rev();
+        let wrong = set.filter(|(at, _)| *at <= now - START && !state.calm);
+        let wrong = wrong.map(|(_, wrong)| *wrong).next().unwrap_or(0);
+        if wrong != state.wrong {
+            state.wrong = wrong;
+            let busy = state.busy;
+            state.hits.note(Fault::ClockSet, busy);
+            state.note(|| format!("FAULT ClockSet, wrong by {wrong}"));
+        }
+        now + wrong
     }
 }
