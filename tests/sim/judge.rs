@@ -104,8 +104,8 @@ fn differs(world: &World, uri: &str, held: &Held) -> Option<String> {
             });
             let by = held.state.strip_prefix("absorbed by ");
             let right = by.is_some_and(|by| by == "?" || chain.iter().any(|winner| winner == by));
-            (!right && !(died && held.state == "gone"))
-                .then(|| format!("it was absorbed by {chain:?}"))
+            let right = right || died && held.state == "gone";
+            (!right).then(|| format!("it was absorbed by {chain:?}"))
         }
         // An erasure stands, whatever a later read says of what is not there any more.
         Truth::Removed | Truth::Erased => {

@@ -4,6 +4,12 @@
 //! What runs is [`goldwire::instance::Instance::assemble`], webhooks included; only what is outside
 //! the process is simulated. A seed is a run: time is paused, every await takes its drawn time, and
 //! a crash drops the runtime wherever it stands.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a simulation fails loudly"
+)]
 
 mod book;
 mod broker;
@@ -106,7 +112,7 @@ fn each_rule_that_is_taken_out_is_missed_by_its_oracle() {
     println!("{:<28} {:<9} seeds to catch", "mutation", "oracle");
     for (mutation, oracle) in MUTATIONS {
         let report = seeds::run_all(SEEDS, Some(oracle), || {
-            goldwire::mutation::set(Some(mutation))
+            goldwire::mutation::set(Some(mutation));
         });
         let caught = report.failed.as_ref().map(|(seed, _)| seed + 1);
         let told = caught.map_or("not caught".to_owned(), |seeds| seeds.to_string());

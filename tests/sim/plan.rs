@@ -95,7 +95,7 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let isolation = seed % 8 == 3;
-        let faulty = seed % 16 != 0 && !isolation;
+        let faulty = !seed.is_multiple_of(16) && !isolation;
         let mut sinks: Vec<Kind> = Kind::ALL
             .into_iter()
             .filter(|_| rng.random_bool(0.4))
@@ -132,25 +132,8 @@ impl Plan {
                 to: 90_000,
             });
         }
-        let mut ends: Vec<(Millis, End)> = (0..rng.random_range(0..=3))
-            .map(|_| {
-                let at = rng.random_range(200..span + 15_000);
-                let crash = rng.random_bool(0.8);
-                (at, if crash { End::Crash } else { End::Stop })
-            })
-            .filter(|_| faulty)
-            .collect();
-        ends.sort_by_key(|(at, _)| *at);
-        let mut clock = Vec::new();
-        if faulty && rng.random_bool(0.2) {
-            for _ in 0..rng.random_range(1..=3) {
-                const WRONG: [Millis; 7] =
-                    [-240_000, -20_000, -2000, 2000, 20_000, 600_000, 3_600_000];
-                let at = rng.random_range(0..span + 10_000);
-                clock.push((at, WRONG[rng.random_range(0..WRONG.len())]));
-            }
-            clock.sort_unstable();
-        }
+        let ends = ends(&mut rng, faulty, span);
+        let clock = clock(&mut rng, faulty, span);
         let missing = |rng: &mut ChaCha8Rng| [0.0, 0.1, 0.5][rng.random_range(0..3)];
         Self {
             seed,
@@ -198,4 +181,32 @@ impl Plan {
                 .max(windows.unwrap_or(0))
                 .max(ends.unwrap_or(0) + 5000)
     }
+}
+
+/// When lives of the process end.
+fn ends(rng: &mut ChaCha8Rng, faulty: bool, span: Millis) -> Vec<(Millis, End)> {
+    let mut ends: Vec<(Millis, End)> = (0..rng.random_range(0..=3))
+        .map(|_| {
+            let at = rng.random_range(200..span + 15_000);
+            let crash = rng.random_bool(0.8);
+            (at, if crash { End::Crash } else { End::Stop })
+        })
+        .filter(|_| faulty)
+        .collect();
+    ends.sort_by_key(|(at, _)| *at);
+    ends
+}
+
+/// When the host's clock is set, and how wrong it is from then on.
+fn clock(rng: &mut ChaCha8Rng, faulty: bool, span: Millis) -> Vec<(Millis, Millis)> {
+    let mut clock = Vec::new();
+    if faulty && rng.random_bool(0.2) {
+        for _ in 0..rng.random_range(1..=3) {
+            const WRONG: [Millis; 7] = [-240_000, -20_000, -2000, 2000, 20_000, 600_000, 3_600_000];
+            let at = rng.random_range(0..span + 10_000);
+            clock.push((at, WRONG[rng.random_range(0..WRONG.len())]));
+        }
+        clock.sort_unstable();
+    }
+    clock
 }

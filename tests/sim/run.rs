@@ -168,9 +168,11 @@ impl Life {
         loop {
             match Self::start(world, disk) {
                 Ok(life) => return Some(life),
-                Err(StartError::Store(StoreError::Io(_))) => {}
-                Err(StartError::Task(TaskError::Store(StoreError::Io(_)))) => {}
-                Err(StartError::Inbox(InboxError::Store(StoreError::Io(_)))) => {}
+                Err(
+                    StartError::Store(StoreError::Io(_))
+                    | StartError::Task(TaskError::Store(StoreError::Io(_)))
+                    | StartError::Inbox(InboxError::Store(StoreError::Io(_))),
+                ) => {}
                 Err(error) => {
                     world.violate("G2", || format!("it does not start again: {error}"));
                     return None;

@@ -225,7 +225,7 @@ impl Writer<'_> {
         self.now + self.rng.random_range(0..SKEW)
     }
 
-    fn object(&self, uri: &str, entity: &Entity) -> Arc<Object> {
+    fn object(uri: &str, entity: &Entity) -> Arc<Object> {
         let (kind, ends) = if uri.starts_with("relations/") {
             ("relationTypes/WorksFor", true)
         } else {
@@ -282,7 +282,7 @@ impl Writer<'_> {
         entity.version += 1;
         entity.text = format!("s{next}");
         let entity = entity.clone();
-        let object = self.object(uri, &entity);
+        let object = Self::object(uri, &entity);
         let (version, seq) = self.moment(uri, commit_time, Truth::Alive(Arc::clone(&object)));
         (version, seq, object)
     }

@@ -236,7 +236,8 @@ impl State {
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
         let now = self.now() - START;
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>9.3} {}", now as f64 / 1000.0, text()));
+            let (seconds, millis) = (now.div_euclid(1000), now.rem_euclid(1000));
+            trace.push(format!("{seconds:>5}.{millis:03} {}", text()));
         }
     }
 }
