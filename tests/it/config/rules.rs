@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{problems, with, without};
+use super::{parse, problems, with, without};
 
 #[track_caller]
 fn refused(tree: &Value, path: &str, remedy: &str) {
@@ -220,4 +220,12 @@ fn a_number_with_a_point_is_the_whole_number_it_is() {
         "log.partitions",
         "write a whole number",
     );
+}
+
+#[test]
+fn what_is_no_mapping_at_all_is_named_the_configuration() {
+    for text in ["", "- a\n- b", "tenant"] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("configuration: found "), "{error}");
+    }
 }
