@@ -21,6 +21,7 @@ mod kafka_source;
 mod killed;
 mod privacy;
 mod process;
+mod proto;
 mod reltio_client;
 mod salesforce;
 mod store_contract;
