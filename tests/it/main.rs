@@ -26,5 +26,6 @@ mod reltio_client;
 mod salesforce;
 mod store_contract;
 mod tenant;
+mod upgrade;
 mod warehouse;
 mod webhook;
