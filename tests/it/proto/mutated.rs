@@ -78,7 +78,7 @@ fn what_was_removed_is_missed() {
         |files| {
             message(files, "Register")
                 .field
-                .retain(|field| field.name() != "since")
+                .retain(|field| field.name() != "since");
         },
         "`int64 since` = 3 is gone",
     );
@@ -90,8 +90,8 @@ fn what_was_removed_is_missed() {
         |files| {
             files.file.iter_mut().for_each(|file| {
                 file.message_type
-                    .retain(|message| message.name() != "Cursor")
-            })
+                    .retain(|message| message.name() != "Cursor");
+            });
         },
         "message goldwire.v1.Cursor is gone",
     );
@@ -104,7 +104,7 @@ fn what_was_removed_is_missed() {
             files
                 .file
                 .iter_mut()
-                .for_each(|file| file.package = Some("goldwire.v2".to_owned()))
+                .for_each(|file| file.package = Some("goldwire.v2".to_owned()));
         },
         "is gone",
     );
@@ -150,12 +150,13 @@ fn another_type_or_label_is_refused() {
     );
     refused(
         |files| {
-            field(files, "EventRecord", "origin").type_name = Some(".goldwire.v1.Cursor".to_owned())
+            field(files, "EventRecord", "origin").type_name =
+                Some(".goldwire.v1.Cursor".to_owned());
         },
         "became `goldwire.v1.Cursor origin`",
     );
     let value = |files: &mut FileDescriptorSet| {
-        message(files, "DeadLetter").nested_type[0].field[1].set_type(Type::Bytes)
+        message(files, "DeadLetter").nested_type[0].field[1].set_type(Type::Bytes);
     };
     refused(value, "became `map<string,bytes> headers`");
 }
@@ -163,7 +164,7 @@ fn another_type_or_label_is_refused() {
 #[test]
 fn a_number_is_not_used_again() {
     let rename = |files: &mut FileDescriptorSet| {
-        field(files, "Cursor", "clean").name = Some("tidy".to_owned())
+        field(files, "Cursor", "clean").name = Some("tidy".to_owned());
     };
     refused(
         rename,

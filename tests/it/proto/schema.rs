@@ -255,13 +255,9 @@ fn kind(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
 }
 
 fn type_name(field: &FieldDescriptorProto) -> String {
-    match field.r#type() {
-        Type::Message | Type::Enum | Type::Group => {
-            field.type_name().trim_start_matches('.').to_owned()
-        }
-        scalar => scalar
-            .as_str_name()
-            .trim_start_matches("TYPE_")
-            .to_lowercase(),
+    if matches!(field.r#type(), Type::Message | Type::Enum | Type::Group) {
+        return field.type_name().trim_start_matches('.').to_owned();
     }
+    let name = field.r#type().as_str_name();
+    name.trim_start_matches("TYPE_").to_lowercase()
 }

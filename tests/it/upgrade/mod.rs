@@ -6,6 +6,7 @@ mod scenario;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use goldwire::dead_letter::{Filter, Letters};
 use goldwire::instance::Files;
@@ -31,7 +32,7 @@ fn copy() -> TempDir {
 
 /// Open letters as `sink reason subject round`.
 async fn letters(files: &Files) -> BTreeSet<String> {
-    let letters = Letters::new(files.store.clone())
+    let letters = Letters::new(Arc::clone(&files.store))
         .list(&Filter::default(), 100)
         .await
         .unwrap();
