@@ -15,6 +15,10 @@ mod crm_oracle;
 mod decode;
 mod engine;
 mod fence_oracle;
+#[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "a library of the fuzz targets, too")]
+mod fuzz;
+mod hostile;
 mod journal;
 mod kafka_real;
 mod kafka_source;
