@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{problems, with, without};
+use super::{parse, problems, with, without};
 
 #[track_caller]
 fn refused(tree: &Value, path: &str, remedy: &str) {
@@ -372,4 +372,12 @@ fn a_dotted_entity_type_is_its_last_part_and_two_of_one_type_are_refused() {
         problems[0].contains("is the same type as") && problems[0].contains("keep one of them"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn what_is_no_mapping_at_all_is_named_the_configuration() {
+    for text in ["", "- a\n- b", "tenant"] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("configuration: found "), "{error}");
+    }
 }
