@@ -32,10 +32,12 @@ const CODES: &str = "\
 Exit codes:
   0   done; for `demo`: the sinks hold what they should
   1   `demo`: they do not; `check --connect`, `check --live`: something is not as it should be
-  64  the command line or the configuration is wrong
+  64  the command line or the configuration is wrong; `dlq`: a letter that was named stays, or
+      is not open
   69  something needed is not available: a directory in use, an address taken, a disk full
   70  a mistake in goldwire itself
   75  told to stop a second time: what was in flight is read again at the next start
+  130, 143  `demo`: ended by Ctrl-C, by SIGTERM, before it had compared anything
 
 Environment:
   GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …

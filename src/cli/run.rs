@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use prometheus::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::error::TOLD_TWICE;
 use super::{CliError, ConfigArg, wiring};
@@ -31,6 +31,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub config: ConfigArg,
 }
+
+/// 128 and the signal, as shells have it.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
 /// Runs it.
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
@@ -101,28 +105,27 @@ fn admin_state(
     }
 }
 
-/// Ends when the process is told to stop. Told a second time, the process ends at once, also if it
-/// was still starting.
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+/// Ends when the process is told to stop, with the exit code of one that a signal ended. Told a
+/// second time, the process ends at once, also if it was still starting.
+pub(super) fn stop_signal() -> Result<impl Future<Output = u8>, CliError> {
     let failed = |error: std::io::Error| CliError::Internal(format!("signals: {error}"));
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
-    let told = CancellationToken::new();
-    let first = told.clone();
+    let (tell, told) = oneshot::channel();
     tokio::spawn(async move {
-        either(&mut term, &mut int).await;
-        first.cancel();
+        // Whoever does not wait any more is ending already.
+        tell.send(either(&mut term, &mut int).await).ok();
         either(&mut term, &mut int).await;
         tracing::warn!("told to stop a second time; what was in flight is read again");
         end_at_once();
     });
-    Ok(told.cancelled_owned())
+    Ok(async move { told.await.unwrap_or(TERMINATED) })
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
+async fn either(term: &mut Signal, int: &mut Signal) -> u8 {
     tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+        _ = term.recv() => TERMINATED,
+        _ = int.recv() => INTERRUPTED,
     }
 }
 

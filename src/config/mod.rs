@@ -34,4 +34,4 @@ pub use sources::{
     CompletenessConfig, KafkaSource, RateLimit, SignatureScheme, SourceConfig, Start,
     StreamsKafkaConfig, Subscription, WebhookSource,
 };
-pub use values::{ByteSize, Period, Secret};
+pub use values::{ByteSize, Networks, Period, Secret};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::event::short_name;
+
 use super::{OnFull, Period, Quota, Secret};
 
 /// A sink: exactly one of `salesforce` and `warehouse`.
@@ -35,7 +37,9 @@ pub struct SalesforceSink {
     pub api_version: String,
     /// Short name of the Reltio source whose crosswalks name records of this org.
     pub crosswalk_source: String,
-    /// What each entity type becomes.
+    /// What each entity type becomes. Of a path or a dotted name the last part counts:
+    /// `com.example.Individual` is `Individual`.
+    #[serde(deserialize_with = "by_short_name")]
     #[schemars(extend("minProperties" = 1))]
     pub objects: BTreeMap<String, SalesforceObject>,
     /// Event types delivered, in either vocabulary (`*` and `?` match). Erasures always are.
@@ -64,6 +68,15 @@ pub struct SalesforceSink {
     /// Sends the client secret in clear text. For tests.
     #[serde(default)]
     pub insecure_plain_http: bool,
+}
+
+/// Two names that are one type are refused by the rules.
+fn by_short_name<'de, D: serde::Deserializer<'de>>(
+    written: D,
+) -> Result<BTreeMap<String, SalesforceObject>, D::Error> {
+    let objects = BTreeMap::<String, SalesforceObject>::deserialize(written)?;
+    let short = |(name, object): (String, _)| (short_name(&name).to_owned(), object);
+    Ok(objects.into_iter().map(short).collect())
 }
 
 /// Whether the target has the guard.

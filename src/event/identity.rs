@@ -32,6 +32,9 @@ impl fmt::Display for EventId {
 
 /// The identity of `record`: tenant, subject, kind and both clocks; where a clock is missing also
 /// a digest of `received`, the bytes as they came.
+///
+/// Two hints without clocks that name nothing but their subject have one identity, and may: what
+/// they are about is read, and a read for either answers both.
 pub fn event_id(record: &EventRecord, received: &[u8]) -> EventId {
     let mut digest = Sha256::new();
     for text in [&record.tenant, &record.subject] {

@@ -11,10 +11,11 @@ use tokio::sync::watch::Receiver;
 
 use super::{IngestView, SinkView};
 use crate::admin::{Health, HealthReport, Pulse, Watch};
-use crate::log::Log;
+use crate::log::{Log, Share};
 use crate::task::gate::SinkStatus;
 use crate::task::{TaskEnd, TaskStatus};
 use crate::time::{Clock as _, Millis, TokioClock};
+use crate::webhook::Signs;
 
 /// A part that gives no sign for so long is stuck; loops tick every commit interval.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,6 +28,7 @@ pub(super) struct InstanceHealth {
     pub(super) sinks: Vec<SinkView>,
     pub(super) ingest: Vec<IngestView>,
     pub(super) inbox: Arc<dyn Log>,
+    pub(super) listener: Option<Signs>,
     pub(super) log: Arc<dyn Log>,
     /// None that can be set: a jump would make every part look stuck.
     pub(super) clock: TokioClock,
@@ -63,12 +65,16 @@ impl InstanceHealth {
         if let Some(still) = watch.stuck(&name, pulse, now) {
             return (false, format!("no progress for {} s", still.as_secs()));
         }
-        let state = match sink.gate.status() {
+        let mut state = match sink.gate.status() {
             SinkStatus::Running => "running".to_owned(),
             SinkStatus::BreakerOpen => "breaker open".to_owned(),
             SinkStatus::Paused => "paused by its quota".to_owned(),
             SinkStatus::Halted(why) => format!("halted: {why}"),
         };
+        if let Some(gap) = status.gap {
+            let gap = format!("; records before {gap} left the log unread: needs a resync");
+            state.push_str(&gap);
+        }
         (true, state)
     }
 
@@ -132,14 +138,15 @@ impl Health for InstanceHealth {
 
     fn readyz(&self) -> HealthReport {
         let mut report = HealthReport::default();
-        let (used, quota) = self.inbox.usage();
-        let room = used < quota;
-        let state = if room {
-            "accepts"
-        } else {
-            "full: webhooks are answered 503"
-        };
-        report.add("inbox", room, state);
+        match self.inbox.admits(Share::Intake) {
+            Ok(()) => report.add("inbox", true, "accepts"),
+            Err(error) => report.add("inbox", false, format!("answered 503: {error}")),
+        }
+        if let Some(listener) = &self.listener {
+            let trouble = listener.trouble();
+            let state = trouble.clone().unwrap_or_else(|| "listens".to_owned());
+            report.add("webhook", trouble.is_none(), state);
+        }
         report
     }
 }

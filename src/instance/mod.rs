@@ -187,6 +187,7 @@ impl Instance {
             sinks: instance.sinks.clone(),
             ingest: instance.ingest.clone(),
             metrics: Arc::clone(&with.metrics),
+            told: std::collections::BTreeSet::new(),
         };
         instance.around.spawn(keeper.run());
         Ok(instance)
@@ -290,9 +291,13 @@ impl Instance {
                 .as_ref()
                 .map(|endpoint| (name.clone(), endpoint.clone()))
         });
+        let endpoints: Vec<_> = endpoints.collect();
+        for (name, _) in &endpoints {
+            with.metrics.expect_endpoint(name);
+        }
         let served = webhook::serve(
             listener,
-            endpoints.collect(),
+            endpoints,
             Arc::clone(&self.files.inbox),
             Arc::clone(&with.clock),
             Arc::clone(&with.metrics),
@@ -316,6 +321,7 @@ impl Instance {
             sinks: self.sinks.clone(),
             ingest: self.ingest.clone(),
             inbox: Arc::clone(&self.files.inbox),
+            listener: self.listener.as_ref().map(webhook::Handle::signs),
             log: Arc::clone(&self.files.log),
             clock: TokioClock::starting_at(0),
             watch: health::InstanceHealth::watch(),

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tell::LogTell;
 use super::{StartError, Surroundings};
-use crate::config::{Config, OnFull, SinkConfig};
+use crate::config::{ByteSize, Config, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
 use crate::dir_lock::create_dirs;
 use crate::ingest::SourceRules;
@@ -36,8 +36,6 @@ use crate::time::{SharedClock, as_millis};
 
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;
-/// The most a decoded body may hold where the source does not say.
-const LARGEST_BODY: usize = 64 << 20;
 
 /// Where the store is in a data directory.
 const STORE: &str = "store";
@@ -258,17 +256,22 @@ impl Parts {
                 .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
             sinks.push((made, named.on_full));
         }
+        let store = Arc::clone(&files.store);
         Ok(Self {
             files,
             golden,
             sinks,
-            sources: kafka_sources(config, &with.clock)?,
+            sources: kafka_sources(config, &with.clock, &store)?,
             commit: Arc::new(|to_store| Arc::new(to_store)),
         })
     }
 }
 
-fn kafka_sources(config: &Config, clock: &SharedClock) -> Result<Sources, StartError> {
+fn kafka_sources(
+    config: &Config,
+    clock: &SharedClock,
+    store: &Arc<dyn Store>,
+) -> Result<Sources, StartError> {
     let mut sources = Sources::new();
     for (name, source) in &config.sources {
         let Some(kafka) = &source.kafka else { continue };
@@ -278,6 +281,7 @@ fn kafka_sources(config: &Config, clock: &SharedClock) -> Result<Sources, StartE
             &config.tenant,
             Arc::clone(clock),
             config.delivery.drain_timeout.get(),
+            Arc::clone(store),
         );
         let made = made.map_err(|why| StartError::Refused(format!("sources.{name}: {why}")))?;
         let group = made.group().to_owned();
@@ -307,7 +311,7 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
             let decode = DecodeSettings {
                 tenant: tenant.clone(),
                 completeness: kafka.completeness.clone(),
-                max_bytes: LARGEST_BODY,
+                max_bytes: bytes(&kafka.max_body),
             };
             rules.insert(name.clone(), SourceRules { decode, filter });
         }
@@ -320,10 +324,14 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
             let decode = DecodeSettings {
                 tenant: tenant.clone(),
                 completeness: hook.completeness.clone(),
-                max_bytes: usize::try_from(hook.max_body.get()).unwrap_or(LARGEST_BODY),
+                max_bytes: bytes(&hook.max_body),
             };
             rules.insert(name.clone(), SourceRules { decode, filter });
         }
     }
     rules
+}
+
+fn bytes(size: &ByteSize) -> usize {
+    usize::try_from(size.get()).unwrap_or(usize::MAX)
 }

@@ -8,6 +8,7 @@
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
 //! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
 //! | `a/{sink}\0{partition}{offset}` | attempts made before an unclean stop, decimal |
+//! | `o/{source}\0{group}\0{topic}\0{partition}` | the offset at which a Kafka source last began, decimal: that its group has one |
 //! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter); ingest's sink is empty |
 
 use crate::event::Subject;
@@ -36,11 +37,6 @@ pub fn gap(group: &str, partition: u16) -> Vec<u8> {
     joined(b"g/", group, &[&partition.to_be_bytes()])
 }
 
-/// All gaps of `group`.
-pub fn gaps_of(group: &str) -> Vec<u8> {
-    joined(b"g/", group, &[])
-}
-
 /// Where `group` stands in `partition`.
 pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
     joined(b"c/", group, &[&partition.to_be_bytes()])
@@ -49,6 +45,13 @@ pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
 /// What `sink` has of `subject`.
 pub fn register(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
     joined(b"r/", sink, &[&partition.to_be_bytes(), subject.as_bytes()])
+}
+
+/// Of which partitions of `topic` it is known that the `group` of `source` had an offset there; the
+/// partition's number follows, four bytes.
+pub fn offset_marks_of(source: &str, group: &str, topic: &str) -> Vec<u8> {
+    let rest = [group.as_bytes(), b"\0", topic.as_bytes(), b"\0"];
+    joined(b"o/", source, &rest)
 }
 
 /// Attempts at the record at `offset`, noted before the send.

@@ -67,6 +67,9 @@ pub struct Current {
     pub version: Option<i64>,
     /// Members of the object that are known. `None`: all.
     pub fields: Option<Vec<String>>,
+    /// A record says that it was erased, whatever it is now: content of an earlier life that
+    /// nobody owns any more has to go.
+    pub erased: bool,
 }
 
 /// One change, to be kept as a row. Unique by tenant, subject, version and commit time (G5).
@@ -104,6 +107,9 @@ pub struct Delivered {
     pub effect: Effect,
     /// The same state is to be asserted once more after [`Declaration::reassert_after`].
     pub second_look: bool,
+    /// The sink read Reltio itself, and delivered an answer of this date instead: what it may have
+    /// seen already is asked again, as after any other read.
+    pub read: Option<Millis>,
 }
 
 /// Why a delivery did not succeed. Holds codes and field names, never a value of a record (G10).
@@ -145,6 +151,30 @@ pub enum SinkError {
         /// What a person must do.
         remedy: String,
     },
+}
+
+impl SinkError {
+    /// The target's code, or ours.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Retryable { code, .. }
+            | Self::Throttled { code, .. }
+            | Self::Rejected { code, .. }
+            | Self::Systemic { code, .. } => code,
+        }
+    }
+
+    /// Whether it says only that the target is not there now: nothing was, or will be, done.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Retryable {
+                ambiguous: false,
+                outage: true,
+                ..
+            }
+        )
+    }
 }
 
 /// One outside system.

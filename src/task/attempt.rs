@@ -98,6 +98,7 @@ impl Courier {
                     so_far.result = Ok(Delivered {
                         effect: Effect::Delivered,
                         second_look: false,
+                        read: None,
                     });
                     return so_far;
                 }

@@ -82,6 +82,7 @@ impl SinkTask {
     pub(super) fn publish(&self) {
         self.status.send_modify(|status| {
             *status = TaskStatus {
+                gap: self.gap,
                 position: self.committed,
                 reached: self.tracker.reached(),
                 in_flight: self.tracker.in_flight(),

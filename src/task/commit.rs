@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prost::Message as _;
 
-use crate::event::Subject;
+use crate::event::{EventRecord, Holds, Subject};
 use crate::ledger::{Batch, Cursor, Register, Store, StoreError, keys};
 use crate::time::Millis;
 
@@ -120,14 +120,27 @@ pub(crate) async fn store_patiently<T: Send + 'static>(
     .await
 }
 
-/// A letter's name in a register: what it is keyed by, and the time of the change that it holds.
-pub(crate) fn letter_name(id: &str, round: u32, known_time: Millis) -> String {
-    format!("{id}:{round}@{known_time}")
+/// A letter's name in a register: what it is keyed by, the time of the change that it holds, and
+/// which fields if its record does not tell all.
+pub(crate) fn letter_name(record: &EventRecord, round: u32) -> String {
+    let (id, time) = (&record.id, record.known_time());
+    match record.holds() {
+        Holds::Fields(fields) => format!("{id}:{round}@{time}~{fields:x}"),
+        Holds::Everything | Holds::Values => format!("{id}:{round}@{time}"),
+    }
+}
+
+/// How much of its subject a letter's record tells.
+pub(crate) fn letter_holds(letter: &str) -> Holds {
+    let fields = letter.rsplit_once('~');
+    let fields = fields.and_then(|(_, digest)| u64::from_str_radix(digest, 16).ok());
+    fields.map_or(Holds::Everything, Holds::Fields)
 }
 
 /// What a letter's name says: id, round and time. A name without a time is older than anything.
 pub(crate) fn split_letter(letter: &str) -> Option<(&str, u32, Millis)> {
     let (key, time) = letter.rsplit_once('@').unwrap_or((letter, "0"));
+    let time = time.split_once('~').map_or(time, |(time, _)| time);
     let (id, round) = key.rsplit_once(':')?;
     Some((id, round.parse().ok()?, time.parse().ok()?))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::commit::{letter_name, names_one_of, split_letter};
-use super::lane::{ClockRules, Lane, Pending, Unsettled, covers};
+use super::commit::{letter_holds, letter_name, names_one_of, split_letter};
+use super::lane::{self, ClockRules, Lane, Pending, Unsettled, covers};
 use super::sink_task::SinkTask;
 use super::turn::{Purpose, TurnEnd, reassert_after};
 use crate::event::Subject;
@@ -152,16 +152,18 @@ impl SinkTask {
             return;
         };
         let mut closes = own_letters(&records);
+        let read = attempted.result.ok().and_then(|delivered| delivered.read);
         if let Some(after) = &mut after {
+            if let Some(date) = read {
+                lane::read_by_sink(after, date, self.context.rules);
+            }
             let (superseded, open) = lane.letters(purpose, &records, self.context.rules);
             closes.extend(superseded);
             after.letters = open;
             lane.register = Some(after.clone());
-            lane.asserted = asserted;
         }
         let Some(unsettled) = &mut lane.unsettled else {
             if let Some(after) = after {
-                lane.asserted = None;
                 self.overlay.put(subject, after);
             }
             self.overlay.close(closes);
@@ -171,6 +173,9 @@ impl SinkTask {
         let settles = after.is_some() && attempted.began >= unsettled.due;
         unsettled.offsets.extend(&offsets);
         unsettled.closes.extend(closes);
+        if after.is_some() {
+            lane.assert(asserted, &mut self.asserted_bytes);
+        }
         self.hold(&offsets);
         if settles {
             self.settle(&subject);
@@ -186,7 +191,7 @@ impl SinkTask {
         let unsettled = lane.unsettled.take();
         let (offsets, closes) =
             unsettled.map_or_else(Default::default, |it| (it.offsets, it.closes));
-        lane.asserted = None;
+        lane.assert(None, &mut self.asserted_bytes);
         if let Some(register) = lane.register.clone() {
             self.overlay.put(subject.clone(), register);
         }
@@ -221,7 +226,7 @@ impl SinkTask {
         let latest = self.context.courier.sink.declares().mode == Mode::Latest;
         if latest {
             let register = lane.register.get_or_insert_default();
-            let known = records.iter().map(|pending| pending.record.known_time());
+            let known = records.iter().map(|pending| pending.record.settles_from());
             register.newest = known.fold(register.newest, Millis::max);
             register.letters.extend_from_slice(&letters);
             register.letters.sort_unstable();
@@ -302,14 +307,15 @@ impl TurnEnd {
     fn letters(&self) -> Vec<String> {
         let records = self.records.iter().map(|pending| &pending.record);
         records
-            .map(|record| letter_name(&record.id, record.round, record.known_time()))
+            .map(|record| letter_name(record, record.round))
             .collect()
     }
 }
 
 impl Lane {
     /// The subject's dead letters: those that a delivery of `records` supersedes, and the others. A
-    /// late record supersedes nothing newer, and what is asserted once more nothing at all.
+    /// late record supersedes nothing newer, one that tells some fields nothing that tells others,
+    /// and what is asserted once more nothing at all.
     fn letters(
         &self,
         purpose: Purpose,
@@ -325,10 +331,16 @@ impl Lane {
             Purpose::Apply => covers.max().unwrap_or_default(),
             Purpose::Rows | Purpose::Reassert => Millis::MIN,
         };
+        let replaces = |letter: &str| {
+            let older = letter_holds(letter);
+            let mut held = records.iter().map(|pending| pending.record.holds());
+            held.any(|holds| holds.replaces(older))
+        };
         letters.cloned().partition(|letter| {
             split_letter(letter).is_none_or(|(id, _, time)| {
                 let is_own = |pending: &Pending| pending.record.id == id;
-                time <= covers || (purpose == Purpose::Apply && records.iter().any(is_own))
+                let older = time <= covers && (purpose == Purpose::Answer || replaces(letter));
+                older || (purpose == Purpose::Apply && records.iter().any(is_own))
             })
         })
     }
@@ -344,7 +356,7 @@ fn own_letters(records: &[Pending]) -> Vec<String> {
     again
         .flat_map(|Pending { record, .. }| {
             let rounds = record.round.saturating_sub(ROUNDS)..=record.round;
-            rounds.map(|round| letter_name(&record.id, round, record.known_time()))
+            rounds.map(|round| letter_name(record, round))
         })
         .collect()
 }

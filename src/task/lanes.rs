@@ -36,7 +36,12 @@ impl SinkTask {
             }
             let (offset, record) = (head.offset, Arc::clone(&head.record));
             let fenced = lane.fence(&record, self.context.rules);
-            if fenced == Fenced::Ask && self.context.golden.is_some() {
+            let in_doubt = match fenced {
+                Fenced::Ask | Fenced::StaleInPart => true,
+                Fenced::Apply => lane.may_lose_fields(&record),
+                Fenced::Duplicate | Fenced::Stale => false,
+            };
+            if in_doubt && self.context.golden.is_some() {
                 self.ask(subject);
                 return;
             }
@@ -48,16 +53,16 @@ impl SinkTask {
                     self.apply(subject, fenced);
                     return;
                 }
-                Fenced::Duplicate | Fenced::Stale if history && !repeat => {
+                Fenced::Duplicate | Fenced::Stale | Fenced::StaleInPart if history && !repeat => {
                     self.keep_rows(subject);
                     return;
                 }
-                Fenced::Duplicate | Fenced::Stale => {
+                Fenced::Duplicate | Fenced::Stale | Fenced::StaleInPart => {
                     lane.queue.pop_front();
-                    let name = if fenced == Fenced::Stale {
-                        "stale"
-                    } else {
+                    let name = if fenced == Fenced::Duplicate {
                         "duplicate"
+                    } else {
+                        "stale"
                     };
                     self.complete(offset, name);
                 }
@@ -70,29 +75,28 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
-        let Some(record) = lane.queue.front().map(|head| Arc::clone(&head.record)) else {
+        let Some(head) = lane.queue.front() else {
             return;
         };
-        let Some(state) = record.subject_state() else {
+        let Some(state) = head.state().cloned() else {
             self.refuse_head(subject, "unreadable", "no_object");
             return;
         };
         let Some(pending) = lane.queue.pop_front() else {
             return;
         };
+        let record = &pending.record;
         let rules = self.context.rules;
         let register = lane.register.as_ref();
         let state = lane::knowing(register, state);
-        let after = if fenced == Fenced::Apply {
-            lane::applied(register, &record, &state, rules)
-        } else {
-            self.context
-                .courier
+        if fenced != Fenced::Apply {
+            let courier = &self.context.courier;
+            courier
                 .metrics
-                .outcome(self.context.courier.sink.name(), "by_arrival", 1);
-            lane::by_arrival(register, &record, &state, rules)
-        };
-        let current = lane::current(&record, state, after.stands_for);
+                .outcome(courier.sink.name(), "by_arrival", 1);
+        }
+        let after = lane::applied(register, record, &state, rules);
+        let current = lane::current(record, state, after.stands_for);
         self.turn(Turn {
             subject: subject.clone(),
             purpose: Purpose::Apply,
@@ -108,7 +112,7 @@ impl SinkTask {
             return;
         };
         let head = lane.queue.front();
-        if head.is_some_and(|head| lane::change(&head.record).is_none()) {
+        if head.is_some_and(|head| lane::change(head).is_none()) {
             self.refuse_head(subject, "unreadable", "no_object");
             return;
         }
@@ -164,7 +168,7 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
-        let due = lane.read_at(rules);
+        let due = lane.read_at(now, rules);
         lane.busy = true;
         if now < due {
             let wait = until(now, due);
@@ -172,17 +176,19 @@ impl SinkTask {
                 .push(later(wait, LaneEvent::Wake(subject.clone())));
             return;
         }
-        let records = lane.take_answered(now, rules);
+        let asked = lane.take_answered(now, rules);
         if mutation::is(Mutation::CoalescedCompletedAlone) {
-            for pending in records.iter().rev().skip(1) {
+            for pending in asked.records.iter().rev().skip(1) {
                 self.tracker.complete(pending.offset);
             }
         }
         let (context, subject, register) =
             (self.context.clone(), subject.clone(), lane.register.clone());
+        let answers = self.answers.clone();
         self.turning += 1;
         self.work.push(Box::pin(async move {
-            LaneEvent::of(context.answer(subject, register, records).await)
+            let room = answers.wait().await;
+            LaneEvent::of(context.answer(subject, register, asked, room).await)
         }));
     }
 
@@ -211,12 +217,7 @@ impl SinkTask {
             self.settle(subject);
             return;
         };
-        let record = Pending {
-            offset: NO_OFFSET,
-            record: asserted.record,
-            suspect: false,
-            kills: false,
-        };
+        let record = Pending::of(NO_OFFSET, asserted.record);
         self.turn(Turn {
             subject: subject.clone(),
             purpose: Purpose::Reassert,

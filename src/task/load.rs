@@ -64,7 +64,10 @@ impl SinkTask {
                     self.dispatch(incoming, &registers);
                 }
             }
-            Loaded::Gap(start) => self.tracker.skip_to(start),
+            Loaded::Gap(start) => {
+                self.gap = Some(start);
+                self.tracker.skip_to(start);
+            }
         }
         self.overlay.release();
     }
@@ -130,11 +133,12 @@ impl SinkTask {
         })
     }
 
-    /// Whether the record is for this sink at all. Erasures pass every filter.
+    /// Whether the record is for this sink at all. Erasures pass every filter; so does what is
+    /// addressed to it: a redriven record was wanted when it came, and its letter is closed.
     fn wants(&self, record: &EventRecord) -> bool {
         let sink = &self.context.courier.sink;
-        if !record.sink.is_empty() && record.sink != sink.name() {
-            return false;
+        if !record.sink.is_empty() {
+            return record.sink == sink.name();
         }
         let kind = record.kind();
         record.ask
@@ -159,10 +163,9 @@ impl SinkTask {
         self.bytes += size;
         let subject = record.subject_key();
         let pending = Pending {
-            offset,
-            record: record.into(),
             suspect: offset < self.beginning.suspect_below,
             kills,
+            ..Pending::new(offset, record)
         };
         let (lanes, overlay) = (&mut self.lanes, &self.overlay);
         let lane = lanes.entry(subject.clone()).or_insert_with(|| Lane {

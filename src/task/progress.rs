@@ -83,6 +83,17 @@ pub(crate) fn load(
         })
 }
 
+/// Where a group went on after a gap in a partition, if it ever had one.
+pub(crate) fn gap(
+    store: &dyn Store,
+    group: &str,
+    partition: u16,
+) -> Result<Option<u64>, StoreError> {
+    let value = store.get(&keys::gap(group, partition))?;
+    let text = value.and_then(|value| String::from_utf8(value).ok());
+    Ok(text.map(|text| text.parse().unwrap_or_default()))
+}
+
 /// Notes that the record at `offset` is tried by itself, before it is; `last` had its end. Tells
 /// whether the record was alone at the end of the process too often. A disk that fails for a while
 /// is waited for, and is not counted as an end.

@@ -16,6 +16,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answers;
 use super::checkpoint::TaskEnd;
 use super::commit::{Commit, Overlay, patiently, store_patiently};
 use super::ends::LaneEvent;
@@ -46,7 +47,7 @@ const MARGIN: u64 = 500;
 pub struct TaskSettings {
     /// Records in flight at most.
     pub in_flight: usize,
-    /// Their bytes at most.
+    /// Their bytes at most; as many of answers to asks, and of what unsettled subjects keep.
     pub in_flight_bytes: usize,
     /// A commit at least this often.
     pub commit_interval: Duration,
@@ -98,6 +99,8 @@ pub struct TaskStatus {
     pub turns: u64,
     /// Rounds of the task's loop: that it is alive.
     pub beats: u64,
+    /// Where it went on after records that left the log before this sink had them.
+    pub gap: Option<u64>,
     /// How it ended, if it did.
     pub end: Option<TaskEnd>,
 }
@@ -114,6 +117,10 @@ pub struct SinkTask {
     pub(super) overlay: Overlay,
     pub(super) sizes: HashMap<u64, usize>,
     pub(super) bytes: usize,
+    /// Room for what Reltio answers.
+    pub(super) answers: Answers,
+    /// Bytes of what unsettled lanes keep.
+    pub(super) asserted_bytes: usize,
     pub(super) unsettled: HashSet<Subject>,
     /// Refused turns whose letters wait for the commit under way.
     pub(super) refused: Vec<TurnEnd>,
@@ -130,6 +137,7 @@ pub struct SinkTask {
     /// The last commit failed, which was told.
     pub(super) failing: bool,
     pub(super) reached: u64,
+    pub(super) gap: Option<u64>,
     pub(super) status: tokio::sync::watch::Sender<TaskStatus>,
 }
 
@@ -180,6 +188,7 @@ impl SinkTask {
             }
             .into());
         }
+        let gap = progress::gap(context.store.as_ref(), group, partition)?;
         Ok(Self {
             context,
             group: group.to_owned(),
@@ -191,6 +200,8 @@ impl SinkTask {
             overlay: Overlay::default(),
             sizes: HashMap::new(),
             bytes: 0,
+            answers: Answers::new(settings.in_flight_bytes),
+            asserted_bytes: 0,
             unsettled: HashSet::new(),
             refused: Vec::new(),
             resting: 0,
@@ -204,9 +215,11 @@ impl SinkTask {
             committed: asked,
             failing: false,
             reached: 0,
+            gap,
             status: tokio::sync::watch::Sender::new(TaskStatus {
                 position: asked,
                 reached: asked,
+                gap,
                 ..TaskStatus::default()
             }),
         })
@@ -344,6 +357,7 @@ impl SinkTask {
             && (unbounded || self.moving() < self.most_in_flight())
             && self.bytes < self.settings.in_flight_bytes
             && self.unsettled.len() < UNSETTLED
+            && self.asserted_bytes < self.settings.in_flight_bytes
             && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
             && self.tracker.reached().saturating_add(MARGIN) <= self.reached
     }

@@ -9,13 +9,14 @@ use std::time::Duration;
 use prost::Message as _;
 use tokio::time::Instant;
 
+use super::answers::Answered;
 use super::attempt::{Attempted, Courier, Refusal};
-use super::lane::{self, Asserted, ClockRules, Pending};
+use super::lane::{self, Asked, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
-use crate::event::{EventRecord, Subject, SubjectState};
+use crate::event::{EventRecord, State, Subject, SubjectState};
 use crate::ledger::{Register, Store};
-use crate::log::Log;
-use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::log::{Log, Share};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Change, Current, Delivery, Mode};
 
 /// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
@@ -84,20 +85,27 @@ impl Context {
         turn.ended(attempted)
     }
 
-    /// Reads Reltio and delivers the answer as the newest.
+    /// Reads Reltio and delivers the answer as the newest. It keeps its room until then.
     pub(crate) async fn answer(
         self,
         subject: Subject,
         register: Option<Register>,
-        records: Vec<Pending>,
+        asked: Asked,
+        mut room: Option<Answered>,
     ) -> TurnEnd {
         let purpose = Purpose::Answer;
-        match self.read(&subject).await {
+        let Asked { records, due } = asked;
+        match late_enough(due, self.rules.settle, || self.read(&subject)).await {
             Ok(answer) => {
+                if let (Some(room), Found::Alive(object)) = (&mut room, &answer.found) {
+                    room.came(object.weight());
+                }
                 let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
+                let told = |pending: &Pending| pending.record.state() == State::Erased;
                 let current = Current {
+                    erased: records.iter().any(told),
                     state,
                     stands_for: after.stands_for,
                     version: after.version,
@@ -133,14 +141,12 @@ impl Context {
         };
         let mut wait = FIRST_WAIT;
         loop {
-            let error = match golden.read(subject.uri()).await {
-                Ok(answer) => {
-                    self.courier.metrics.read("ask", found_label(&answer.found));
-                    return Ok(answer);
-                }
+            let result = golden.read(subject.uri()).await;
+            self.courier.metrics.read("ask", read_label(&result));
+            let error = match result {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            self.courier.metrics.read("ask", "failed");
             if let ReltioError::Rejected { code } = &error {
                 return Err(unreadable(code));
             }
@@ -152,10 +158,7 @@ impl Context {
 
     fn delivery(&self, turn: &Turn) -> Delivery {
         let changes: Vec<Change> = if self.history() && turn.purpose != Purpose::Reassert {
-            turn.records
-                .iter()
-                .filter_map(|pending| lane::change(&pending.record))
-                .collect()
+            turn.records.iter().filter_map(lane::change).collect()
         } else {
             Vec::new()
         };
@@ -169,7 +172,7 @@ impl Context {
         let known = turn
             .records
             .iter()
-            .map(|pending| pending.record.known_time())
+            .map(|pending| pending.record.settles_from())
             .max();
         let newest = turn.after.as_ref().map_or(0, |after| after.newest);
         Delivery {
@@ -199,7 +202,7 @@ impl Context {
             .iter()
             .map(|pending| letter(sink, pending, refusal, &end.attempted))
             .collect();
-        crate::dead_letter::write(&self.store, &letters).await;
+        crate::dead_letter::write(&self.store, (&self.log, Share::Sinks), &letters).await;
     }
 
     /// Ends a record without a send.
@@ -265,11 +268,15 @@ fn unreadable(code: &str) -> Refusal {
 }
 
 /// How a read ended, as the metric calls it.
-pub(crate) fn found_label(found: &Found) -> &'static str {
-    match found {
-        Found::Alive(_) => "found",
-        Found::Survivor(_) => "survivor",
-        Found::Nothing => "nothing",
+pub(crate) fn read_label(result: &Result<Answer, ReltioError>) -> &'static str {
+    match result {
+        Ok(answer) => match answer.found {
+            Found::Alive(_) => "found",
+            Found::Survivor(_) => "survivor",
+            Found::Nothing => "nothing",
+        },
+        Err(ReltioError::Refused { .. }) => "refused",
+        Err(ReltioError::Unavailable { .. } | ReltioError::Rejected { .. }) => "failed",
     }
 }
 

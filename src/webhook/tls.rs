@@ -22,7 +22,8 @@ use crate::config::{Tls, read_file};
 pub(super) struct Greeting(RustlsAcceptor);
 
 impl Greeting {
-    /// With the files that `tls` names; a handshake may take `longest`.
+    /// With the files that `tls` names; a handshake may take `longest`, then it is cut
+    /// off.
     pub(super) fn new(tls: &Tls, longest: Duration) -> Result<Self, ServeError> {
         let config = server_config(tls).map_err(|unusable| {
             let lines = unusable.iter().map(|Unusable { key, why }| {

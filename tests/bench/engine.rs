@@ -59,6 +59,7 @@ impl Sink for Takes {
         Ok(Delivered {
             effect: Effect::Delivered,
             second_look: false,
+            read: None,
         })
     }
 

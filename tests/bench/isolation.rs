@@ -112,6 +112,7 @@ impl Sink for Target {
         Ok(Delivered {
             effect: Effect::Delivered,
             second_look: false,
+            read: None,
         })
     }
 

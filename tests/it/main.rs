@@ -12,9 +12,11 @@
 mod cli;
 mod config;
 mod crm_oracle;
+mod deadline;
 mod decode;
 mod engine;
 mod fence_oracle;
+mod formulas;
 mod journal;
 mod kafka_real;
 mod kafka_source;

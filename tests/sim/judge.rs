@@ -31,6 +31,13 @@ pub(crate) fn judge(world: &World) {
         });
     }
     for kind in world.plan.sinks.clone() {
+        if kind == Kind::Crm {
+            super::crm::land(&mut state, world.plan.guarded);
+            if let Some(why) = super::crm::differs(world, &state) {
+                state.violate("G9", || format!("crm: {why}"));
+            }
+            continue;
+        }
         land(&mut state, kind);
         for uri in world.script.past.keys() {
             compare(world, &mut state, kind, uri);
@@ -42,9 +49,6 @@ pub(crate) fn judge(world: &World) {
 }
 
 fn compare(world: &World, state: &mut State, kind: Kind, uri: &str) {
-    if kind == Kind::Crm {
-        return;
-    }
     let target = &state.targets[&kind];
     let held = target.held.get(uri).cloned();
     let highest = target.highest.get(uri).copied().unwrap_or(0);

@@ -12,8 +12,6 @@ pub(crate) const START: Millis = 1_800_000_000_000;
 /// What the tenant does: its API lags its own stream, its nodes' clocks differ.
 pub(crate) const LAG: Millis = 1500;
 pub(crate) const SKEW: Millis = 200;
-/// What goldwire assumes of it.
-pub(crate) const SETTLE: Millis = 2500;
 /// The targets' longest request: what was sent lands within it, or never.
 pub(crate) const LONGEST: Millis = 6000;
 
@@ -85,6 +83,8 @@ pub(crate) struct Plan {
     pub(crate) no_time: f64,
     /// Only one sink fails, and the others must not care (G6).
     pub(crate) isolation: bool,
+    /// Whether the CRM compares the guard.
+    pub(crate) guarded: bool,
     /// The log's quota, bytes.
     pub(crate) quota: u64,
 }
@@ -96,13 +96,13 @@ impl Plan {
         let faulty = seed % 16 != 0 && !isolation;
         let mut sinks: Vec<Kind> = Kind::ALL
             .into_iter()
-            .filter(|kind| rng.random_bool(0.4) && *kind != Kind::Crm)
+            .filter(|_| rng.random_bool(0.4))
             .collect();
         if isolation {
             sinks = vec![Kind::Guarded, Kind::History];
         }
         if sinks.is_empty() {
-            sinks.push(Kind::ALL[rng.random_range(0..3)]);
+            sinks.push(Kind::ALL[rng.random_range(0..Kind::ALL.len())]);
         }
         let operations = rng.random_range(3..=12);
         let span = Millis::try_from(operations).unwrap() * 2000;
@@ -159,6 +159,7 @@ impl Plan {
             no_version: missing(&mut rng),
             no_time: missing(&mut rng),
             isolation,
+            guarded: rng.random_bool(0.5),
             quota: if faulty && rng.random_bool(0.1) {
                 6000
             } else {

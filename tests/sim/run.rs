@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use goldwire::config::{Config, OnFull};
+use goldwire::config::{Config, Declared, OnFull};
 use goldwire::dead_letter::{Letters, Redrive, Work};
 use goldwire::instance::{Files, Instance, Parts, Surroundings};
 use goldwire::ledger::{MemoryStore, Store};
@@ -17,6 +17,7 @@ use goldwire::webhook::Reception;
 use rand::RngExt as _;
 
 use super::broker::Consumer;
+use super::crm::{self, CrmSink};
 use super::disk::{DiskLog, DiskStore, SlowCommit};
 use super::fault::{Fault, Hits};
 use super::feed;
@@ -52,8 +53,15 @@ sources:
     webhook: { path: /part, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true, completeness: { fields: [uri, type, attributes] } }
 webhook: { address: '127.0.0.1:18080', insecure_plain_http: true }
 sinks:
-  unused:
-    warehouse: { url: 'sqlite:./unused.db' }
+  crm:
+    salesforce:
+      login_url: https://org.invalid
+      client_id: simulated
+      client_secret: simulated
+      crosswalk_source: SFDC
+      longest_request: 6s
+      objects:
+        Individual: { sobject: Contact, fields: { FirstName: { attribute: FirstName } } }
 ";
 
 /// How one seed ended.
@@ -139,6 +147,7 @@ fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
                     log.store(partition, &records);
                 }
             }
+            Dropped::Contact(write) => crm::may_land(&mut world.lock(), write),
             Dropped::Rows { kind, rows } => may_land(&mut world.lock(), kind, &rows),
         }
     }
@@ -163,9 +172,14 @@ impl Life {
         let golden: Arc<dyn Golden> = Arc::new(Replica(Arc::clone(world)));
         let metrics = Arc::new(Metrics::noop());
         let sinks = plan.sinks.iter().map(|kind| {
-            let sink: Arc<dyn Sink> = Arc::new(SimSink::new(world, *kind));
+            let sink: Arc<dyn Sink> = if *kind == Kind::Crm {
+                Arc::new(CrmSink::new(world, &config, &golden, &log))
+            } else {
+                Arc::new(SimSink::new(world, *kind))
+            };
             (sink, OnFull::Stall)
         });
+        let sinks = sinks.collect();
         let with = Surroundings {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
@@ -180,7 +194,7 @@ impl Life {
                 log: Arc::clone(&log),
             },
             golden: Some(golden),
-            sinks: sinks.collect(),
+            sinks,
             sources: vec![(Box::new(Consumer::new(world)), "ingest".to_owned())],
             commit: Arc::new(move |inner| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == inner.sink);
@@ -319,7 +333,10 @@ impl Life {
                     .filter_map(super::target::Target::last_late);
                 state.sent == world.emissions.len()
                     && state.unanswered.is_empty()
-                    && late.max().is_none_or(|due| due < state.now())
+                    && late
+                        .chain(state.crm.last_late())
+                        .max()
+                        .is_none_or(|due| due < state.now())
             };
             if outside && self.instance.is_caught_up().await {
                 return true;
@@ -359,5 +376,11 @@ fn config(plan: &Plan) -> Config {
     config.delivery.commit_interval = format!("{}ms", plan.commit_interval).as_str().into();
     config.delivery.retry.attempts = plan.attempts;
     config.log.partitions = plan.partitions;
+    let crm = config.sinks.get_mut("crm").unwrap();
+    crm.salesforce.as_mut().unwrap().guard = if plan.guarded {
+        Declared::Version
+    } else {
+        Declared::None
+    };
     config
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use goldwire::event::Object;
+use goldwire::sink::salesforce::ids;
 use goldwire::time::Millis;
 use rand::RngExt as _;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -160,7 +161,7 @@ impl Script {
             let uri = format!("entities/e{number}");
             let mut entity = Entity::default();
             for link in 0..writer.rng.random_range(0..=2) {
-                let contact = format!("00300000000{number:02}{link}AAA");
+                let contact = ids::canonical(&format!("003{number:011}{link}")).unwrap();
                 writer.script.contacts.push(contact.clone());
                 entity.links.push((contact, number * 10 + link));
             }

@@ -38,7 +38,7 @@ pub(crate) struct Held {
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) uri: String,
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     members: BTreeMap<String, Value>,
     partial: bool,
     pub(crate) stands_for: Millis,
@@ -249,7 +249,7 @@ impl Requests {
     }
 }
 
-fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError {
+pub(crate) fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError {
     SinkError::Retryable {
         code: code.to_owned(),
         ambiguous,
@@ -322,8 +322,14 @@ impl SimSink {
     }
 
     fn acknowledge(&self, row: &Row, effect: Effect) {
-        let mut state = self.world.lock();
-        let kind = self.kind;
+        self.world.acknowledge(self.kind, row, effect);
+    }
+}
+
+impl World {
+    /// A sink is about to say that it took a row.
+    pub(crate) fn acknowledge(&self, kind: Kind, row: &Row, effect: Effect) {
+        let mut state = self.lock();
         state.note(|| {
             format!(
                 "{} acknowledged {} moment {} {effect:?}",
@@ -377,6 +383,7 @@ impl Sink for SimSink {
         Ok(Delivered {
             effect,
             second_look: false,
+            read: None,
         })
     }
 
@@ -386,7 +393,7 @@ impl Sink for SimSink {
 }
 
 impl World {
-    fn row_of(&self, delivery: &Delivery) -> Row {
+    pub(crate) fn row_of(&self, delivery: &Delivery) -> Row {
         let uri = delivery.subject.uri().to_owned();
         let mut row = Row {
             state: None,

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use goldwire::sink::salesforce::Write;
 use goldwire::time::{Clock, Millis};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::book::Book;
 use super::broker::Broker;
+use super::crm::Crm;
 use super::fault::{Fault, Hits};
 use super::feed::Emission;
 use super::plan::{Kind, Plan, START};
@@ -39,6 +41,7 @@ pub(crate) enum Dropped {
         kind: Kind,
         rows: Vec<Row>,
     },
+    Contact(Write),
 }
 
 /// What changes.
@@ -53,6 +56,7 @@ pub(crate) struct State {
     pub(crate) book: Book,
     pub(crate) broker: Broker,
     pub(crate) targets: BTreeMap<Kind, Target>,
+    pub(crate) crm: Crm,
     /// Webhook messages that were not answered 200 yet, among those sent.
     pub(crate) unanswered: BTreeSet<usize>,
     /// Emissions sent so far: they are in order of time.
@@ -84,6 +88,7 @@ impl World {
             .iter()
             .map(|kind| (*kind, Target::new(&script)))
             .collect();
+        let crm = Crm::new(&script);
         let state = State {
             rng: plan.rng(3),
             calm: false,
@@ -93,6 +98,7 @@ impl World {
             book: Book::default(),
             broker: Broker::default(),
             targets,
+            crm,
             unanswered: BTreeSet::new(),
             sent: 0,
             dropped: Vec::new(),

@@ -16,8 +16,9 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::error::USAGE;
 use super::{CliError, ConfigArg, print, print_json};
-use crate::dead_letter::{Filter, INGEST, Work};
+use crate::dead_letter::{Filter, INGEST, LetterName, Report, Work};
 use crate::time::{Clock as _, SystemClock};
 
 use desk::Desk;
@@ -29,7 +30,8 @@ use filter::FilterArgs;
     after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
     goldwire dlq show crm/0f8a…:0\n  goldwire dlq redrive --sink crm --dry-run\n  \
     goldwire dlq redrive --all\n  goldwire dlq discard crm/0f8a…:0\n\n\
-    A redriven record passes the same version guard as any other: an old one overwrites nothing."
+    A redriven record passes the same version guard as any other: an old one overwrites nothing.\n\
+    A letter that is named and is not open, or has to stay, ends the command with 64."
 )]
 pub(super) struct DlqArgs {
     #[command(subcommand)]
@@ -59,7 +61,10 @@ enum Verb {
     Show {
         /// SINK/ID:ROUND, as `list` prints it
         name: String,
-        /// Print the record's bytes instead; they may hold personal data
+        /// Print what the source sent instead: the event, as JSON; it may hold personal data
+        #[arg(long, conflicts_with = "original")]
+        payload: bool,
+        /// Print the kept bytes instead: a protobuf `EventRecord` with the payload in it
         #[arg(long)]
         original: bool,
     },
@@ -96,8 +101,7 @@ impl WorkArgs {
     fn work(self) -> Result<Work, CliError> {
         let mut filter = self.filter.read(SystemClock.now())?;
         for name in &self.names {
-            name.parse::<crate::dead_letter::LetterName>()
-                .map_err(CliError::Usage)?;
+            name.parse::<LetterName>().map_err(CliError::Usage)?;
         }
         filter.names = self.names;
         if filter.is_empty() != self.all {
@@ -112,6 +116,7 @@ impl WorkArgs {
             filter,
             dry_run: self.dry_run,
             max: self.max,
+            began: None,
         })
     }
 }
@@ -125,9 +130,17 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             let listed = desk.list(&filter, max).await?;
             answer(out, json, &listed, show::list)
         }
-        Verb::Show { name, original } => {
-            let name = name.parse().map_err(CliError::Usage)?;
+        Verb::Show {
+            name,
+            payload,
+            original,
+        } => {
+            let name: LetterName = name.parse().map_err(CliError::Usage)?;
             let desk = Desk::open(&config.load()?).await?;
+            if payload {
+                let payload = show::payload(&name, desk.original(&name).await?)?;
+                return print(out, &payload).map(|()| ExitCode::SUCCESS);
+            }
             if original {
                 return print(out, &desk.original(&name).await?).map(|()| ExitCode::SUCCESS);
             }
@@ -144,7 +157,8 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             } else {
                 "redriven"
             };
-            answer(out, json, &report, |report| show::report(report, verb))
+            answer(out, json, &report, |report| show::report(report, verb))?;
+            Ok(ended(&work, &report))
         }
         Verb::Discard(args) => {
             let work = args.work()?;
@@ -157,7 +171,8 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             } else {
                 "discarded"
             };
-            answer(out, json, &report, |report| show::report(report, verb))
+            answer(out, json, &report, |report| show::report(report, verb))?;
+            Ok(ended(&work, &report))
         }
     }
 }
@@ -179,6 +194,15 @@ async fn desk(config: &ConfigArg, filter: &Filter) -> Result<Desk, CliError> {
     Err(CliError::Usage(format!(
         "--sink {sink:?}: there is no such sink, and it has no letters; known: {known}"
     )))
+}
+
+/// A letter that was named and stays is for a person to correct.
+fn ended(work: &Work, report: &Report) -> ExitCode {
+    if work.filter.names.is_empty() || report.skipped.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(USAGE)
+    }
 }
 
 fn answer<T: Serialize>(

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{At, Rules, address, bytes};
+use crate::config::values::network;
 use crate::config::{Admin, Tls};
 use crate::webhook::tls;
 
@@ -55,11 +56,25 @@ fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
         None if !plain && listener.get("trusted_proxy").is_none() => rules.missing(
             &listener,
             "tls",
-            "missing; add cert_file and key_file, or name the proxy that ends TLS in trusted_proxy",
+            "missing; add cert_file and key_file, or the addresses of the proxy that ends TLS as trusted_proxy",
         ),
         Some(tls) if plain => rules.refuse(&tls, "remove it, or remove insecure_plain_http"),
         Some(tls) if rules.check.serves => files(&tls, rules),
         _ => {}
+    }
+    if let Some(proxy) = listener.get("trusted_proxy") {
+        let written = if proxy.text().is_some() {
+            vec![proxy]
+        } else {
+            proxy.items()
+        };
+        let no_network = |at: &At<'_>| at.text().is_some_and(|text| network(text).is_none());
+        for at in written.iter().filter(|at| no_network(at)) {
+            rules.refuse(
+                at,
+                "write the proxy's address or network, such as 10.0.0.7 or 10.0.0.0/8",
+            );
+        }
     }
     // An answer that begins at the deadline has to arrive within Reltio's five seconds.
     rules.period(&listener, &["deadline"], ("100ms", "4500ms"));

@@ -1,7 +1,10 @@
 //! Rules of sinks.
 
+use std::collections::BTreeMap;
+
 use super::{At, Rules, one_kind};
 use crate::config::Period;
+use crate::event::short_name;
 use crate::sink::warehouse;
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
@@ -45,6 +48,19 @@ fn salesforce(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         && at.value.as_u64() == Some(0)
     {
         rules.refuse(&at, "must be at least 1");
+    }
+    let mut types = BTreeMap::new();
+    for (name, at) in section
+        .get("objects")
+        .map(|objects| objects.entries())
+        .unwrap_or_default()
+    {
+        if let Some(other) = types.insert(short_name(name), name) {
+            rules.refuse(
+                &at,
+                format!("is the same type as `{other}`; keep one of them"),
+            );
+        }
     }
     rules.period(section, &["linger"], ("0s", "10s"));
     let request = rules.period(section, &["request_timeout"], ("1s", "10m"));

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{At, Rules, one_kind};
 use crate::config::{Delivery, KafkaSource};
+use crate::event::Kind;
+use crate::ingest::filter::Filter;
 use crate::source::kafka::{KafkaSettings, Unfit};
 
 /// The keys of a Kafka source that `subscription` stands for.
@@ -32,7 +34,14 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
         let Some((kind, section)) = one_kind(&source, ["kafka", "webhook"], rules) else {
             continue;
         };
-        completeness(top, &section, rules);
+        if top.get("reltio").is_none() {
+            without_reltio(&section, rules);
+        }
+        if let Some(at) = section.get("max_body")
+            && super::bytes(Some(&at), "10MiB") == 0
+        {
+            rules.refuse(&at, "must be at least 1KiB");
+        }
         if kind == "kafka" {
             kafka(top, &section, rules);
             continue;
@@ -54,15 +63,49 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     }
 }
 
-/// What is not sent has to be read.
-fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
-    let Some(at) = section.get("completeness") else {
-        return;
-    };
-    if at.get("fields").is_some() && top.get("reltio").is_none() {
-        let remedy = "add the section `reltio`: objects with some members only are completed there";
+/// What needs a read of Reltio is refused where nothing can be read: it would end in dead letters.
+/// A source that takes everything (`*`, or no key at all) may never get what needs one.
+fn without_reltio(section: &At<'_>, rules: &mut Rules<'_>) {
+    if let Some(at) = section.get("completeness") {
+        let remedy = if at.get("fields").is_some() {
+            "add the section `reltio`: objects with some members only are completed there"
+        } else {
+            "add the section `reltio`: what the events lack is read there"
+        };
+        if at.get("fields").is_some() || at.text() == Some("mixed") {
+            rules.refuse(&at, remedy);
+        }
+    }
+    for at in patterns(section, ["entity_types", "entityTypes"]) {
+        let remedy = "add the section `reltio`, or take all types (`*`): the type of what an event \
+                      only names is read there";
         rules.refuse(&at, remedy);
     }
+    let events = patterns(section, ["event_types", "eventTypes"]);
+    for at in events.into_iter().filter(takes_merges) {
+        let remedy = "add the section `reltio`, or leave out merges and splits: what came of their \
+                      subjects is read there";
+        rules.refuse(&at, remedy);
+    }
+}
+
+/// The patterns of a filter, by its key here and in a subscription, that leave something out.
+fn patterns<'a>(section: &At<'a>, [here, subscribed]: [&str; 2]) -> Vec<At<'a>> {
+    let lists = [
+        section.get(here),
+        section.down(&["subscription", subscribed]),
+    ];
+    let patterns = lists.iter().flatten().flat_map(At::items);
+    patterns
+        .filter(|at| at.text().is_some_and(|text| text != "*"))
+        .collect()
+}
+
+fn takes_merges(pattern: &At<'_>) -> bool {
+    let pattern = [pattern.text().unwrap_or_default().to_owned()];
+    let filter = Filter::new(None, Some(&pattern), true);
+    let takes = |kind| filter.passes_kind(kind, false) || filter.passes_kind(kind, true);
+    takes(Kind::Merged) || takes(Kind::Split)
 }
 
 fn kafka(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
@@ -197,11 +240,6 @@ fn topic(at: Option<At<'_>>, rules: &mut Rules<'_>) {
 }
 
 fn webhook(section: &At<'_>, rules: &mut Rules<'_>) {
-    if let Some(at) = section.get("max_body")
-        && super::bytes(Some(&at), "10MiB") == 0
-    {
-        rules.refuse(&at, "must be at least 1KiB");
-    }
     let standard = section.get("scheme").and_then(|at| at.text()) == Some("standard");
     for secret in section
         .get("secrets")

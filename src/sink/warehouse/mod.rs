@@ -151,6 +151,7 @@ impl Sink for Warehouse {
         Ok(Delivered {
             effect,
             second_look: false,
+            read: None,
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Guarantee (G1, G2): offsets are committed only where the task says so, and only while the
 //! partition is ours; they are never reset by default; a group without a committed offset begins
-//! where `start` says or not at all. Whatever the broker does, the reader goes on trying and says
+//! where `start` says or not at all; one whose offset vanished does not begin. Whatever the broker does, the reader goes on trying and says
 //! what is wrong; what only a person can decide halts it with one sentence.
 //!
 //! A thread of its own speaks with librdkafka. Every partition has its queue; back-pressure is not
@@ -13,6 +13,7 @@ mod commits;
 mod complaint;
 mod context;
 mod group;
+mod marks;
 mod positions;
 mod reader;
 mod record;
@@ -36,10 +37,12 @@ pub use settings::{KafkaSettings, StartAt, Unfit};
 use self::commits::Commits;
 use self::complaint::Complaints;
 use self::context::Heard;
+use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::shared::Shared;
 use super::{Source, SourceError, SourceEvent};
 use crate::config;
+use crate::ledger::Store;
 use crate::time::SharedClock;
 
 /// A commit without an answer by then is tried again with the next one.
@@ -68,7 +71,8 @@ impl fmt::Debug for KafkaSource {
 
 impl KafkaSource {
     /// A reader of what `config` names. Does not wait for the network: a broker that is away is no
-    /// error here. Partitions that go to somebody else are drained for `drain` at most.
+    /// error here. Partitions that go to somebody else are drained for `drain` at most. `store`
+    /// remembers where the group had an offset.
     ///
     /// # Errors
     /// One sentence: what is wrong with the configuration, or what librdkafka does not accept.
@@ -78,6 +82,7 @@ impl KafkaSource {
         tenant: &str,
         clock: SharedClock,
         drain: Duration,
+        store: Arc<dyn Store>,
     ) -> Result<Self, String> {
         let settings =
             KafkaSettings::resolve(config, tenant).map_err(|problems| in_one_line(&problems))?;
@@ -90,6 +95,7 @@ impl KafkaSource {
             Commits::start(&consumer, &settings.topic).map_err(|error| no_thread(&error))?;
         let (commands, received) = channel();
         let group = settings.group.clone();
+        let marks = Marks::new(store, name, &group, &settings.topic);
         let reader = Reader {
             name: name.to_owned(),
             settings,
@@ -102,6 +108,7 @@ impl KafkaSource {
             arriving: None,
             leaving: None,
             commits,
+            marks,
             complaints: Complaints::default(),
             halted: false,
             ends_asked: Instant::now(),
@@ -211,6 +218,10 @@ impl Source for KafkaSource {
 
     fn lag(&self) -> Vec<(i32, u64)> {
         self.shared.lag()
+    }
+
+    fn is_unreachable(&self) -> bool {
+        self.shared.is_unreachable()
     }
 }
 

@@ -93,6 +93,7 @@ fn the_subscription_of_int_004_is_taken_as_it_stands() {
     let text = format!(
         "tenant: abc\ndata_dir: d\nsources:\n  streams:\n    kafka:\n      properties: {{ \
          sasl.username: u, sasl.password: p }}\n      subscription:\n{indented}\n\
+         reltio: {{ url: 'https://r/api/abc', client_id: c, client_secret: s }}\n\
          sinks: {{ lake: {{ warehouse: {{ url: 'sqlite:x' }} }} }}\n"
     );
     let config = parse(&text).unwrap_or_else(|error| panic!("{error}"));

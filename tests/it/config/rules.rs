@@ -40,6 +40,12 @@ fn a_webhook_source_needs_a_listener_and_the_listener_tls() {
     refused(&without("/webhook"), "webhook", "add the listener");
     let mut tree = without("/webhook/tls");
     assert_eq!(problems(&tree), Vec::<String>::new());
+    tree["webhook"]["trusted_proxy"] = json!("ingress");
+    refused(&tree, "webhook.trusted_proxy", "address or network");
+    tree["webhook"]["trusted_proxy"] = json!(["fd00::1", "10.0.0.0/33"]);
+    refused(&tree, "webhook.trusted_proxy[1]", "address or network");
+    tree["webhook"]["trusted_proxy"] = json!("10.0.0.7");
+    assert_eq!(problems(&tree), Vec::<String>::new());
     tree["webhook"]["trusted_proxy"] = Value::Null;
     refused(&tree, "webhook.tls", "trusted_proxy");
     tree["webhook"]["insecure_plain_http"] = json!(true);
@@ -160,14 +166,46 @@ fn the_admin_listener_outside_loopback_needs_a_token() {
 fn what_needs_the_api_is_refused_without_it() {
     let mut tree = without("/reltio");
     let found = problems(&tree);
-    assert_eq!(found.len(), 2, "{found:?}");
+    let paths: Vec<&str> = found
+        .iter()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "reltio",
+            "sources.hook.webhook.completeness",
+            "sources.stream.kafka.subscription.entityTypes[0]",
+            "sources.stream.kafka.subscription.eventTypes[0]",
+            "sources.topic.kafka.entity_types[0]",
+            "sources.topic.kafka.event_types[0]",
+        ]
+    );
+    assert!(found[0].contains("missing; add Reltio's API"), "{found:?}");
+    assert!(found[1].contains("found a mapping; add the"), "{found:?}");
     assert!(
-        found[0].starts_with("reltio: missing; add Reltio's API"),
+        found[5].contains("MERGE") && found[5].contains("leave out merges"),
         "{found:?}"
     );
-    assert!(found[1].starts_with("sources.hook.webhook.completeness: found a mapping; add the"));
-    tree["sources"]["hook"]["webhook"]["completeness"] = json!("whole");
     tree["sinks"].as_object_mut().unwrap().remove("crm");
+    tree["sources"]["hook"]["webhook"]["completeness"] = json!("mixed");
+    let stream = &mut tree["sources"]["stream"]["kafka"]["subscription"];
+    stream["entityTypes"] = json!(["*"]);
+    stream["eventTypes"] = json!(["UPDATE", "CREATE"]);
+    tree["sources"]["topic"]["kafka"]["entity_types"] = Value::Null;
+    tree["sources"]["topic"]["kafka"]["event_types"] = json!(["ENTITY_*", "*_SPLITTED"]);
+    let found = problems(&tree);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("completeness") && found[0].contains("mixed"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("sources.topic.kafka.event_types[1]"),
+        "{found:?}"
+    );
+    tree["sources"]["hook"]["webhook"]["completeness"] = json!("ov_only");
+    tree["sources"]["topic"]["kafka"]["event_types"] = json!(["ENTITY_*"]);
     assert_eq!(problems(&tree), Vec::<String>::new());
 }
 
@@ -311,5 +349,27 @@ fn a_number_with_a_point_is_the_whole_number_it_is() {
         &with("/log/partitions", 4.5),
         "log.partitions",
         "write a whole number",
+    );
+}
+
+#[test]
+fn a_dotted_entity_type_is_its_last_part_and_two_of_one_type_are_refused() {
+    let dotted = super::FULL.replace("        Individual:", "        com.example.Individual:");
+    let config = super::parse(&dotted).unwrap();
+    let crm = config.sinks["crm"].salesforce.as_ref().unwrap();
+    assert!(crm.objects.contains_key("Individual"), "{:?}", crm.objects);
+    let mut tree = super::full();
+    let objects = tree
+        .pointer_mut("/sinks/crm/salesforce/objects")
+        .unwrap()
+        .as_object_mut()
+        .unwrap();
+    let individual = objects["Individual"].clone();
+    objects.insert("com.example.Individual".to_owned(), individual);
+    let problems = super::problems(&tree);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("is the same type as") && problems[0].contains("keep one of them"),
+        "{problems:?}"
     );
 }

@@ -167,11 +167,19 @@ async fn a_missing_field_halts_the_sink_instead_of_filling_the_dead_letters() {
 
 #[tokio::test(start_paused = true)]
 async fn g6_a_sink_that_never_answers_delays_itself_alone() {
+    delays_itself_alone(Scripted::hangs).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_sink_that_cannot_be_reached_delays_itself_alone() {
+    delays_itself_alone(|stuck| stuck.answers(|_: &Delivery| Some(Err(unreachable())))).await;
+}
+
+async fn delays_itself_alone(breaks: impl Fn(&Scripted)) {
     let rig = Rig::new();
     let stuck = rig.latest("stuck");
     let good = rig.latest("good");
-    let outage = |_: &Delivery| Some(Err(unreachable()));
-    stuck.sink.answers(outage);
+    breaks(&stuck.sink);
     for subject in 0..2000 {
         person_at(&rig, &format!("entities/{subject}"), 1);
     }
@@ -363,11 +371,47 @@ async fn g4_a_refusal_by_the_guard_is_stale_and_no_error() {
         Some(Ok(Delivered {
             effect: Effect::Stale,
             second_look: false,
+            read: None,
         }))
     });
     person_at(&rig, A, 1);
     rig.caught_up(&running).await;
     assert!(rig.letters("crm").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_change_from_before_a_read_that_the_sink_made_itself_is_asked_and_not_refused_as_stale()
+ {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    // The guard at the target: what the sink read is dated later than what comes next.
+    let mut guard = 0;
+    running.sink.answers(move |delivery| {
+        let (first, current) = (guard == 0, delivery.current.as_ref()?);
+        let read = first.then_some(START + 60_000);
+        let stale = current.stands_for < guard;
+        guard = guard.max(read.unwrap_or(current.stands_for));
+        let effect = if stale {
+            Effect::Stale
+        } else {
+            Effect::Delivered
+        };
+        Some(Ok(Delivered {
+            effect,
+            second_look: false,
+            read,
+        }))
+    });
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    rig.pass(60_000).await;
+    assert_eq!(rig.tenant.reads(), 0);
+    person_at(&rig, A, 2);
+    rig.caught_up(&running).await;
+    assert_eq!(rig.tenant.reads(), 1, "asked");
+    let key = keys::register("crm", 0, &goldwire::event::Subject::new("acme", A));
+    let register = Register::decode(rig.store.get(&key).unwrap().unwrap().as_slice()).unwrap();
+    assert!(register.stands_for >= START + 60_000, "{register:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What happens when logs, stores and sources fail or are slow.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use goldwire::source::{InboxSource, Source as _, SourceEvent};
 use prost::Message as _;
 use serde_json::json;
 
-use super::delivery::{busy, person_at};
+use super::delivery::{busy, person_at, rejected};
 use super::flaky::{FlakyLog, QUOTA};
 use super::rig::{Rig, at};
 use super::scripted::Scripted;
@@ -95,6 +96,39 @@ async fn g6_intake_leaves_the_end_of_the_log_to_the_sinks() {
     rig.flaky_log.used.store(QUOTA / 2, Ordering::Relaxed);
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+/// The store has no quota: who sends only what becomes dead letters must not fill the disk.
+#[tokio::test(start_paused = true)]
+async fn g8_dead_letters_leave_the_disk_its_reserve_and_are_written_when_there_is_room() {
+    let rig = Rig::new();
+    rig.flaky_log.disk_full.store(true, Ordering::Relaxed);
+    for number in 0..50 {
+        rig.send_record(HashMap::new(), format!("garbage {number}").into_bytes());
+    }
+    rig.pass(60_000).await;
+    assert_eq!(rig.letters("").len(), 0);
+    rig.flaky_log.disk_full.store(false, Ordering::Relaxed);
+    rig.pass(10_000).await;
+    assert_eq!(rig.letters("").len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_g8_a_sinks_letters_wait_for_the_disk_and_not_for_the_logs_quota() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    let log = Arc::clone(&rig.flaky_log);
+    running.sink.answers(move |_| {
+        log.disk_full.store(true, Ordering::Relaxed);
+        Some(Err(rejected()))
+    });
+    person_at(&rig, A, 1);
+    rig.pass(60_000).await;
+    assert_eq!(rig.letters("crm").len(), 0);
+    rig.flaky_log.used.store(QUOTA, Ordering::Relaxed);
+    rig.flaky_log.disk_full.store(false, Ordering::Relaxed);
+    rig.pass(10_000).await;
+    assert_eq!(rig.letters("crm").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::log::{
+    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+};
 use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
 use goldwire::time::{Clock, Millis, TokioClock};
 
@@ -24,6 +26,8 @@ pub(super) struct FlakyLog {
     pub(super) failing_reads: AtomicU32,
     /// What it says it uses of [`QUOTA`].
     pub(super) used: AtomicU64,
+    /// Whether the disk is down to its reserve.
+    pub(super) disk_full: AtomicBool,
 }
 
 impl FlakyLog {
@@ -34,6 +38,7 @@ impl FlakyLog {
             reads: AtomicU32::new(0),
             failing_reads: AtomicU32::new(0),
             used: AtomicU64::new(0),
+            disk_full: AtomicBool::new(false),
         }
     }
 }
@@ -44,8 +49,26 @@ impl Log for FlakyLog {
         self.inner.identity()
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
-        self.inner.append(partition, records).await
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
+        self.admits(share)?;
+        self.inner.append_within(share, partition, records).await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        if self.disk_full.load(Ordering::Relaxed) {
+            let (free, reserve) = (1, 2);
+            return Err(LogError::DiskFull { free, reserve });
+        }
+        let (used, quota) = self.usage();
+        if used >= share.of_quota(quota) {
+            return Err(LogError::Full { used, quota });
+        }
+        Ok(())
     }
 
     async fn read(
@@ -76,6 +99,10 @@ impl Log for FlakyLog {
 
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
         self.inner.trim(floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
     }
 
     fn usage(&self) -> (u64, u64) {

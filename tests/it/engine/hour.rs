@@ -11,7 +11,9 @@ use goldwire::config::{Config, OnFull};
 use goldwire::event::SourceRecord;
 use goldwire::instance::{Files, Instance, Parts, Surroundings};
 use goldwire::ledger::MemoryStore;
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::log::{
+    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+};
 use goldwire::sink::{Mode, Sink};
 use goldwire::telemetry::Metrics;
 use goldwire::time::TokioClock;
@@ -59,20 +61,31 @@ impl Log for BoundedLog {
         self.inner.identity()
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
         let sizes = records
             .iter()
             .map(|record| record.len().try_into().unwrap());
         let sizes: Vec<u64> = sizes.collect();
-        let (used, quota) = self.usage();
         let more = sizes.iter().sum();
-        if used + more > quota {
+        let (used, quota) = self.usage();
+        if used + more > share.of_quota(quota) {
             self.was_full.store(true, Ordering::Relaxed);
             return Err(LogError::Full { used, quota });
         }
         self.used.fetch_add(more, Ordering::Relaxed);
         self.sizes.lock().unwrap().extend(sizes);
-        self.inner.append(partition, records).await
+        self.inner.append_within(share, partition, records).await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        let (used, quota) = self.usage();
+        let room = used < share.of_quota(quota);
+        room.then_some(()).ok_or(LogError::Full { used, quota })
     }
 
     async fn read(
@@ -98,6 +111,10 @@ impl Log for BoundedLog {
         let gone: usize = (self.range(0).start - before).try_into().unwrap();
         let less = self.sizes.lock().unwrap().drain(..gone).sum();
         self.used.fetch_sub(less, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
         Ok(())
     }
 

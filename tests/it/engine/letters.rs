@@ -170,6 +170,25 @@ async fn g1_a_redrive_that_ended_between_its_steps_leaves_no_letter_once_deliver
 }
 
 #[tokio::test(start_paused = true)]
+async fn g2_a_redriven_record_is_delivered_though_its_kind_is_filtered_by_now() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running.sink.answers(|_| Some(Err(rejected())));
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    let letter = rig.letters("crm").remove(0);
+    running.sink.answers(|_| None);
+    running.sink.wants_only(|_| false);
+    let mut record = EventRecord::decode(letter.original).unwrap();
+    record.round = 1;
+    record.sink = "crm".to_owned();
+    let again = vec![record.encode_to_vec().into()];
+    rig.log.append(0, again).await.unwrap();
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_erasure_that_is_answered_by_a_read_is_still_an_erasure() {
     let rig = Rig::new();
     let running = rig.latest("crm");

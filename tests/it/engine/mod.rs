@@ -3,6 +3,7 @@
 //! program's own.
 
 mod careful;
+mod clocks;
 mod delivery;
 mod detach;
 mod files;
@@ -10,7 +11,9 @@ mod flaky;
 mod hour;
 mod instance;
 mod letters;
+mod memory;
 mod outage;
+mod parts;
 mod poison;
 mod rig;
 mod scripted;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use goldwire::config::Retry;
+use goldwire::config::{CompletenessConfig, Retry};
 use goldwire::decode::DecodeSettings;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Origin, SourceRecord};
@@ -58,6 +58,8 @@ pub(super) struct Rig {
     pub(super) flaky_log: Arc<FlakyLog>,
     /// How long commits of the sinks wait, ms.
     pub(super) slow_commits: Arc<AtomicU64>,
+    /// Whether the sinks' tasks may read Reltio.
+    pub(super) has_api: bool,
     feed: mpsc::UnboundedSender<SourceRecord>,
     ingest: watch::Receiver<IngestStatus>,
     sent: Mutex<i64>,
@@ -78,17 +80,8 @@ impl Rig {
         let flaky_log = Arc::new(FlakyLog::new());
         let store: Arc<dyn Store> = Arc::<FlakyStore>::clone(&flaky_store);
         let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&flaky_log);
-        let decode = DecodeSettings {
-            tenant: "acme".to_owned(),
-            completeness: goldwire::config::CompletenessConfig::Whole,
-            max_bytes: 1 << 20,
-        };
-        let rules = SourceRules {
-            decode,
-            filter: Filter::new(None, None, true),
-        };
         let context = IngestContext {
-            sources: Arc::new(HashMap::from([("fed".to_owned(), rules)])),
+            sources: Arc::new(sources()),
             log: Arc::clone(&log),
             store: Arc::clone(&store),
             golden: Some(Arc::clone(&tenant) as Arc<dyn Golden>),
@@ -123,6 +116,7 @@ impl Rig {
             log,
             flaky_store,
             flaky_log,
+            has_api: true,
             feed,
             ingest,
             sent: Mutex::new(0),
@@ -163,7 +157,9 @@ impl Rig {
                 metrics: Arc::new(Metrics::noop()),
                 jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
             },
-            golden: Some(Arc::clone(&self.tenant) as Arc<dyn Golden>),
+            golden: self
+                .has_api
+                .then(|| Arc::clone(&self.tenant) as Arc<dyn Golden>),
             store: Arc::clone(&self.store),
             log: Arc::clone(&self.log),
             rules: ClockRules::new(SETTLE, SKEW),
@@ -213,6 +209,19 @@ impl Rig {
 
     /// Sends an event of the given type; the clocks that are there go into its headers.
     pub(super) fn send(&self, event: &str, uri: &str, clocks: Clock, body: &Value) {
+        let body = body.to_string().into_bytes();
+        self.send_record(Self::headers(event, uri, clocks), body);
+    }
+
+    /// A snapshot as the source named sends it.
+    pub(super) fn told(&self, source: &str, clocks: Clock, object: &Value) {
+        let uri = object["uri"].as_str().unwrap();
+        let headers = Self::headers("ENTITY_CHANGED", uri, clocks);
+        let body = json!({ "type": "ENTITY_CHANGED", "object": object });
+        self.send_from(source, headers, body.to_string().into_bytes());
+    }
+
+    fn headers(event: &str, uri: &str, clocks: Clock) -> HashMap<String, String> {
         let mut headers = HashMap::from([
             ("tenantid".to_owned(), "acme".to_owned()),
             ("eventtype".to_owned(), event.to_owned()),
@@ -224,19 +233,24 @@ impl Rig {
         if let Some(commit_time) = clocks.commit_time {
             headers.insert("committime".to_owned(), commit_time.to_string());
         }
-        self.send_record(headers, body.to_string().into_bytes());
+        headers
     }
 
     pub(super) fn send_record(&self, headers: HashMap<String, String>, body: Vec<u8>) {
+        self.send_from("fed", headers, body);
+    }
+
+    /// Sends through one of [`sources`].
+    pub(super) fn send_from(&self, source: &str, headers: HashMap<String, String>, body: Vec<u8>) {
         let mut sent = self.sent.lock().unwrap();
         let origin = Origin {
-            source: "fed".to_owned(),
+            source: source.to_owned(),
             offset: *sent,
             ..Origin::default()
         };
         *sent += 1;
         let record = SourceRecord {
-            source: "fed".to_owned(),
+            source: source.to_owned(),
             received_time: self.clock.now(),
             headers,
             origin: Some(origin),
@@ -286,6 +300,27 @@ impl Rig {
             .map(|(_, value)| DeadLetter::decode(value.as_slice()).unwrap())
             .collect()
     }
+}
+
+/// `fed` sends whole objects, `values` operational values, `first` and `last` one field each.
+fn sources() -> HashMap<String, SourceRules> {
+    let field = |name: &str| CompletenessConfig::Fields(vec![format!("attributes.{name}")]);
+    let sources = [
+        ("fed", CompletenessConfig::Whole),
+        ("values", CompletenessConfig::OvOnly),
+        ("first", field("FirstName")),
+        ("last", field("LastName")),
+    ];
+    let rules = |completeness| SourceRules {
+        decode: DecodeSettings {
+            tenant: "acme".to_owned(),
+            completeness,
+            max_bytes: 1 << 20,
+        },
+        filter: Filter::new(None, None, true),
+    };
+    let sources = sources.map(|(name, completeness)| (name.to_owned(), rules(completeness)));
+    HashMap::from(sources)
 }
 
 /// Clocks of an event, relative to [`START`].

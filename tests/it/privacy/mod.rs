@@ -35,7 +35,7 @@ reltio:
   requests_per_second: 1000
   settle: 20ms
   clock_skew: 10ms
-webhook: {{ address: 127.0.0.1:0, trusted_proxy: edge }}
+webhook: {{ address: 127.0.0.1:0, trusted_proxy: 127.0.0.1 }}
 sources:
   hook:
     webhook:
