@@ -42,6 +42,7 @@ pub(super) const START: Millis = 1_800_000_000_000;
 /// What one sink's task runs on, and how it is seen and stopped.
 pub(super) struct Running {
     pub(super) sink: Arc<Scripted>,
+    pub(super) gate: Arc<Gate>,
     pub(super) status: watch::Receiver<TaskStatus>,
     task: JoinHandle<()>,
     stop: CancellationToken,
@@ -146,10 +147,11 @@ impl Rig {
             attempts: 5,
             ..Retry::default()
         };
+        let gate = Arc::new(Gate::new(&name));
         let context = Context {
             courier: Courier {
                 sink: Arc::clone(&sink) as Arc<dyn goldwire::sink::Sink>,
-                gate: Arc::new(Gate::new(&name)),
+                gate: Arc::clone(&gate),
                 retry: RetryPolicy::new(&retry),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::new(Metrics::noop()),
@@ -186,6 +188,7 @@ impl Rig {
         let task = tokio::spawn(async move { task.run(stopped).await.unwrap() });
         Running {
             sink,
+            gate,
             status,
             task,
             stop,
