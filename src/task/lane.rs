@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::fence::{Fenced, fence};
+use super::rows::Row;
 use crate::event::{Completeness, EventRecord, State, SubjectState};
 use crate::ledger::Register;
 use crate::sink::{Change, Current};
@@ -41,6 +42,8 @@ impl ClockRules {
 pub(crate) struct Pending {
     pub(crate) offset: u64,
     pub(crate) record: Arc<EventRecord>,
+    /// The row that it becomes, at a sink that keeps ids.
+    pub(crate) row: Option<Row>,
     /// Read again after an unclean stop: an earlier send may still land.
     pub(crate) suspect: bool,
     /// It was alone in flight at so many unclean stops that it is not tried again.

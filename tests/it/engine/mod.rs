@@ -5,8 +5,10 @@
 mod careful;
 mod delivery;
 mod detach;
+mod expiry;
 mod files;
 mod flaky;
+mod ids;
 mod instance;
 mod letters;
 mod memory;
