@@ -16,6 +16,7 @@ mod deadline;
 mod decode;
 mod engine;
 mod fence_oracle;
+mod file_sink;
 mod journal;
 mod kafka_real;
 mod kafka_source;
