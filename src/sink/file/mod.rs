@@ -1,5 +1,5 @@
 //! An append-only history in files, for whatever loads newline-delimited JSON: COPY, Snowpipe,
-//! DuckDB's `read_json`, jq.
+//! `read_json` of `DuckDB`, jq.
 //!
 //! Guarantees: an acknowledgement follows the fsync of the line (G3); a line that was acknowledged
 //! is never cut. Every distinct change is one line (G5), since ids are kept for `dedupe.window`;
@@ -88,13 +88,13 @@ impl SendRows<Vec<u8>, Result<(), SinkError>> for Sends {
         let count = lines.len();
         self.metrics.batch(&self.sink, count);
         let appender = Arc::clone(&self.appender);
-        let append = move || {
+        let work = move || {
             // A panic leaves the appender without an open file; it opens one again.
             let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
             appender.append(&lines.concat())
         };
-        let appended = tokio::task::spawn_blocking(append).await;
-        let result = appended
+        let ended = tokio::task::spawn_blocking(work).await;
+        let result = ended
             .map_err(|_| Trouble::Ended)
             .flatten()
             .map_err(SinkError::from);

@@ -111,9 +111,10 @@ fn g3_what_a_failed_fsync_left_behind_is_cut_and_the_file_is_not_trusted_again()
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);
     let seams = Seams {
-        before_sync: Arc::new(move || match failing.load(Ordering::Relaxed) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
+        before_sync: Arc::new(move || {
+            let fails = failing.load(Ordering::Relaxed);
+            let full = || io::ErrorKind::StorageFull.into();
+            if fails { Err(full()) } else { Ok(()) }
         }),
         ..Seams::real(Arc::new(SystemClock))
     };
