@@ -27,8 +27,8 @@ pub use settings::{
     WebhookListener,
 };
 pub use sinks::{
-    AttributeField, Declared, FieldSource, SalesforceObject, SalesforceSink, SinkConfig,
-    WarehouseSink,
+    AttributeField, Declared, Dedupe, FieldSource, FileSink, SalesforceObject, SalesforceSink,
+    SinkConfig, WarehouseSink,
 };
 pub use sources::{
     CompletenessConfig, KafkaSource, RateLimit, SignatureScheme, SourceConfig, Start,

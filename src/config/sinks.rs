@@ -1,15 +1,16 @@
 //! The configuration of sinks. A sink holds exactly one of its kinds' keys.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::event::short_name;
 
-use super::{OnFull, Period, Quota, Secret};
+use super::{ByteSize, OnFull, Period, Quota, Secret};
 
-/// A sink: exactly one of `salesforce` and `warehouse`.
+/// A sink: exactly one of `salesforce`, `warehouse` and `file`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
@@ -17,6 +18,8 @@ pub struct SinkConfig {
     pub salesforce: Option<SalesforceSink>,
     /// Current and history tables in SQLite or PostgreSQL.
     pub warehouse: Option<WarehouseSink>,
+    /// An append-only history in files of newline-delimited JSON.
+    pub file: Option<FileSink>,
     /// What happens when this sink holds the log back at its quota.
     #[serde(default)]
     pub on_full: OnFull,
@@ -223,4 +226,56 @@ fn warehouse_linger() -> Period {
 }
 fn statement_timeout() -> Period {
     "30s".into()
+}
+
+/// An append-only history in files of newline-delimited JSON.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileSink {
+    /// Directory of the files, made if need be. One process at a time, one sink.
+    pub dir: PathBuf,
+    /// That what lines hold of an erased subject (GDPR) stays in the files. The erasure itself is a
+    /// line; deleting the lines before it is the matter of whoever reads them.
+    #[serde(default)]
+    pub keeps_erased_records: bool,
+    /// Size of one file; then the next begins. Only the newest one grows.
+    #[serde(default = "roll")]
+    pub roll: ByteSize,
+    /// How copies of a change are known.
+    #[serde(default)]
+    pub dedupe: Dedupe,
+    /// Lines written with one fsync at most.
+    #[serde(default = "batch")]
+    #[schemars(range(min = 1, max = 5000))]
+    pub batch: usize,
+    /// How long lines wait for company.
+    #[serde(default = "warehouse_linger")]
+    pub linger: Period,
+    /// Event types delivered, in either vocabulary (`*` and `?` match). Erasures always are.
+    #[serde(default = "every")]
+    pub event_types: Vec<String>,
+    /// Entity and relation types delivered (`*` and `?` match).
+    #[serde(default = "every")]
+    pub object_types: Vec<String>,
+}
+
+fn roll() -> ByteSize {
+    "64MiB".into()
+}
+
+/// How copies of a change are known at a sink without unique keys.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedupe {
+    /// How long after a change was delivered copies of it may still be received: longer than its
+    /// senders repeat it. Its id is kept for so long, and then the space is given back.
+    pub window: Period,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self {
+            window: "7d".into(),
+        }
+    }
 }

@@ -6,7 +6,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{EventRecord, Holds, proto::Kind};
+use super::{EventRecord, Holds, Subject, proto::Kind};
+use crate::time::Millis;
 
 /// A digest that names one change of one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +28,30 @@ impl EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Names one change of one subject by its clocks: what a row of a history is unique by (G5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChangeId([u8; 16]);
+
+impl ChangeId {
+    /// The change of `subject` with these clocks, whatever brought it.
+    pub fn of(subject: &Subject, version: i64, commit_time: Millis) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(version.to_be_bytes());
+        digest.update(commit_time.to_be_bytes());
+        digest.update(subject.as_bytes());
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(digest.finalize()) {
+            *to = from;
+        }
+        Self(id)
+    }
+
+    /// The id as it stands in keys.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -22,7 +22,7 @@ pub mod proto {
 }
 
 pub use holds::Holds;
-pub use identity::{EventId, event_id};
+pub use identity::{ChangeId, EventId, event_id};
 pub use object::{Crosswalk, Object, ObjectError, short_name};
 pub use proto::{Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State};
 pub use subject::{Subject, SubjectState};
@@ -45,6 +45,23 @@ impl Clocks {
     /// Both clocks, if both are there.
     pub fn both(self) -> Option<(i64, Millis)> {
         self.version.zip(self.commit_time)
+    }
+}
+
+impl Kind {
+    /// The kind in a word, as analysts read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Erased => "erased",
+            Self::Merged => "merged",
+            Self::Absorbed => "absorbed",
+            Self::Split => "split",
+            Self::Spawned => "spawned",
+        }
     }
 }
 

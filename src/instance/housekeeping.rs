@@ -1,4 +1,4 @@
-//! What goes on beside the flow: the log is trimmed, depths and lags are measured.
+//! What goes on beside the flow: the log is trimmed, ids expire, depths and lags are measured.
 //!
 //! Guarantee (G8): nothing at or above the lowest position of a configured reader is trimmed, save
 //! for a sink that may be detached and holds a nearly full log back (G6).
@@ -17,6 +17,7 @@ use crate::source::{InboxSource, inbox_position};
 use crate::task::gate::SinkStatus;
 use crate::task::{TaskEnd, store_blocking};
 use crate::telemetry::Metrics;
+use crate::time::SharedClock;
 
 const RHYTHM: Duration = Duration::from_secs(1);
 /// Dead letters are counted every so many rounds.
@@ -30,6 +31,7 @@ pub(super) struct Keeper {
     pub(super) files: Files,
     pub(super) sinks: Vec<SinkView>,
     pub(super) ingest: Vec<IngestView>,
+    pub(super) clock: SharedClock,
     pub(super) metrics: Arc<Metrics>,
     /// The partitions of sources whose lag was told, with their groups.
     pub(super) told: BTreeSet<(String, i32)>,
@@ -45,6 +47,7 @@ impl Keeper {
         for round in 0_u32.. {
             rhythm.tick().await;
             self.trim().await;
+            self.expire_ids().await;
             self.measure();
             if round % COUNT_EVERY == 0 {
                 self.count_letters().await;
@@ -85,7 +88,7 @@ impl Keeper {
     }
 
     /// The inbox's durable position.
-    async fn inbox_position(&self) -> u64 {
+    pub(super) async fn inbox_position(&self) -> u64 {
         let Some(view) = self
             .ingest
             .iter()
@@ -188,6 +191,7 @@ mod tests {
     use crate::log::{Log, MemoryLog, ReadLimit};
     use crate::task::TaskStatus;
     use crate::task::gate::Gate;
+    use crate::time::SystemClock;
 
     const QUOTA: u64 = 128 << 10;
     const KIB: u64 = 1024;
@@ -207,6 +211,7 @@ mod tests {
             gate: Arc::new(Gate::new(name)),
             tasks: positions.map(at).into(),
             on_full,
+            dedupe: None,
         }
     }
 
@@ -235,6 +240,7 @@ mod tests {
             },
             sinks,
             ingest: Vec::new(),
+            clock: Arc::new(SystemClock),
             metrics: Arc::new(Metrics::noop()),
             told: BTreeSet::new(),
         }

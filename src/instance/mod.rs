@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod expiry;
 mod health;
 mod housekeeping;
 pub mod parts;
@@ -92,6 +93,8 @@ pub struct SinkView {
     pub tasks: Vec<watch::Receiver<TaskStatus>>,
     /// What happens when it holds the log back.
     pub on_full: OnFull,
+    /// How long ids of changes are kept, if it has no unique keys.
+    pub dedupe: Option<Duration>,
 }
 
 /// A source's ingest task, seen from outside.
@@ -186,6 +189,7 @@ impl Instance {
             files,
             sinks: instance.sinks.clone(),
             ingest: instance.ingest.clone(),
+            clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
             told: std::collections::BTreeSet::new(),
         };
@@ -233,6 +237,7 @@ impl Instance {
             gate,
             tasks,
             on_full,
+            dedupe: context.courier.sink.declares().dedupe,
         });
         Ok(())
     }

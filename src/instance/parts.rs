@@ -22,6 +22,7 @@ use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::reltio::{self, Golden};
 use crate::sink::Sink;
+use crate::sink::file;
 use crate::sink::salesforce::Salesforce;
 use crate::sink::warehouse::Warehouse;
 use crate::source::Source;
@@ -190,6 +191,10 @@ pub fn sink(
         return Ok(Arc::new(
             made.map_err(|error| StartError::Refused(error.to_string()))?,
         ));
+    }
+    if let Some(files) = &sink.file {
+        let (clock, metrics) = (Arc::clone(&parts.clock), Arc::clone(&parts.metrics));
+        return Ok(Arc::new(file::File::new(name, files, clock, metrics)));
     }
     Err(StartError::Refused(format!(
         "sinks.{name}: names no kind of sink"

@@ -4,6 +4,7 @@
 //! position that it belongs to. Claimed is not applied.
 
 mod group;
+pub mod ids;
 pub mod keys;
 mod memory;
 mod on_disk;

@@ -4,6 +4,7 @@
 //! leaves the target as delivering it once, so the engine may always try again.
 
 pub mod batch;
+pub mod file;
 pub mod salesforce;
 pub mod warehouse;
 
@@ -34,6 +35,10 @@ pub struct Declaration {
     /// the target's longest request plus the longest pause. `None`: the target itself refuses
     /// late writes (guard `version`), so nothing needs to be repeated.
     pub reassert_after: Option<Duration>,
+    /// The target appends, and has neither unique keys nor a current table: it gets rows alone
+    /// ([`Delivery::changes`], never a state), and what it has is remembered here for so long from
+    /// its receipt on. `None`: its own keys make copies one row.
+    pub dedupe: Option<Duration>,
 }
 
 /// What is to be made true of one subject. One delivery of a subject is under way at a time.

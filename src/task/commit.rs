@@ -3,14 +3,15 @@
 //! Guarantee (G3): one atomic batch. The overlay holds what was acknowledged since the last
 //! commit, so the store never says more than the sinks did.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prost::Message as _;
 
-use crate::event::{EventRecord, Holds, Subject};
+use super::fresh::Fresh;
+use crate::event::{ChangeId, EventRecord, Holds, Subject};
+use crate::ledger::ids::{self, Noted};
 use crate::ledger::{Batch, Cursor, Register, Store, StoreError, keys};
 use crate::time::Millis;
 
@@ -23,6 +24,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub struct CommitBatch {
     /// New registers.
     pub registers: Vec<(Subject, Register)>,
+    /// Changes that a sink without unique keys has.
+    pub ids: Vec<(ChangeId, Noted)>,
     /// Keys of dead letters that are closed, as in [`Register::letters`].
     pub closed: Vec<String>,
     /// Where the task stands.
@@ -56,6 +59,9 @@ impl Commit for StoreCommit {
         for (subject, register) in &batch.registers {
             let key = keys::register(&self.sink, self.partition, subject);
             changes.put(key, register.encode_to_vec());
+        }
+        for (id, noted) in batch.ids {
+            ids::put(&mut changes, &self.sink, self.partition, (id, noted));
         }
         for letter in &batch.closed {
             if let Some((id, round, _)) = split_letter(letter) {
@@ -151,37 +157,35 @@ pub(crate) fn names_one_of(letter: &str, letters: &[String]) -> bool {
     letters.iter().any(|other| key(other) == key(letter))
 }
 
-/// Registers acknowledged since the last commit, before which the store must not have them.
+/// What was acknowledged since the last commit, before which the store must not have it.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    entries: HashMap<Subject, (u64, Register)>,
+    registers: Fresh<Subject, Register>,
+    /// Changes that a sink without unique keys has.
+    pub(crate) ids: Fresh<ChangeId, Noted>,
     closed: Vec<String>,
-    generation: u64,
-    committing: Vec<(Subject, u64)>,
     closing: usize,
-    /// What was committed since [`Self::hold`], while something may have been read before that.
-    held: Option<HashMap<Subject, Register>>,
 }
 
 impl Overlay {
     pub(crate) fn get(&self, subject: &Subject) -> Option<&Register> {
-        let entry = self.entries.get(subject).map(|(_, register)| register);
-        entry.or_else(|| self.held.as_ref()?.get(subject))
+        self.registers.get(subject)
     }
 
     /// From now on what is committed stays visible: the store is being read beside it.
     pub(crate) fn hold(&mut self) {
-        self.held = Some(HashMap::new());
+        self.registers.hold();
+        self.ids.hold();
     }
 
     /// What was read from the store is where it belongs.
     pub(crate) fn release(&mut self) {
-        self.held = None;
+        self.registers.release();
+        self.ids.release();
     }
 
     pub(crate) fn put(&mut self, subject: Subject, register: Register) {
-        self.generation += 1;
-        self.entries.insert(subject, (self.generation, register));
+        self.registers.put(subject, register);
     }
 
     pub(crate) fn close(&mut self, letters: Vec<String>) {
@@ -202,23 +206,15 @@ impl Overlay {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.registers.len() + self.ids.len()
     }
 
     /// What is to be committed now; stays visible until [`Self::committed`].
     pub(crate) fn begin(&mut self, cursor: Cursor) -> CommitBatch {
-        self.committing = self
-            .entries
-            .iter()
-            .map(|(subject, (generation, _))| (subject.clone(), *generation))
-            .collect();
         self.closing = self.closed.len();
         CommitBatch {
-            registers: self
-                .entries
-                .iter()
-                .map(|(subject, (_, register))| (subject.clone(), register.clone()))
-                .collect(),
+            registers: self.registers.begin(),
+            ids: self.ids.begin(),
             closed: self.closed.clone(),
             cursor,
         }
@@ -226,18 +222,8 @@ impl Overlay {
 
     /// The batch is durable: what has not changed since can be read from the store.
     pub(crate) fn committed(&mut self) {
-        for (subject, generation) in self.committing.drain(..) {
-            if self
-                .entries
-                .get(&subject)
-                .is_some_and(|(now, _)| *now == generation)
-            {
-                let register = self.entries.remove(&subject);
-                if let (Some((_, register)), Some(held)) = (register, &mut self.held) {
-                    held.insert(subject, register);
-                }
-            }
-        }
+        self.registers.committed();
+        self.ids.committed();
         self.closed.drain(..self.closing.min(self.closed.len()));
         self.closing = 0;
     }

@@ -148,6 +148,7 @@ impl SinkTask {
             .filter(|offset| *offset != NO_OFFSET)
             .collect();
         self.count(outcome_of(purpose), &offsets);
+        self.note_rows(&subject, &records);
         let Some(lane) = self.lanes.get_mut(&subject) else {
             return;
         };

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
 use super::fence::{Fenced, fence};
+use super::rows::Row;
 use crate::event::{EventRecord, Holds, State, SubjectState};
 use crate::ledger::Register;
 use crate::mutation::{self, Mutation};
@@ -45,6 +46,8 @@ pub struct Pending {
     pub(crate) record: Arc<EventRecord>,
     /// What the record says its subject is: parsed at most once, when it is asked for.
     pub(crate) state: OnceLock<Option<SubjectState>>,
+    /// The row that it becomes, at a sink that keeps ids.
+    pub(crate) row: Option<Row>,
     /// Read again after an unclean stop: an earlier send may still land.
     pub(crate) suspect: bool,
     /// It was alone in flight at so many unclean stops that it is not tried again.
@@ -62,6 +65,7 @@ impl Pending {
             offset,
             record,
             state: OnceLock::new(),
+            row: None,
             suspect: false,
             kills: false,
         }

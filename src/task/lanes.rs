@@ -22,6 +22,7 @@ use crate::time::until;
 impl SinkTask {
     /// Moves a lane as far as it goes without waiting.
     pub(super) fn step(&mut self, subject: &Subject) {
+        let keeps_ids = self.keeps_ids();
         while let Some(lane) = self.lanes.get_mut(subject) {
             if lane.busy || self.stopping {
                 return;
@@ -33,6 +34,12 @@ impl SinkTask {
             if head.kills {
                 self.refuse_head(subject, "kills_the_process", "unclean_stops");
                 return;
+            }
+            if keeps_ids {
+                if self.step_row(subject) {
+                    return;
+                }
+                continue;
             }
             let (offset, record) = (head.offset, Arc::clone(&head.record));
             let fenced = lane.fence(&record, self.context.rules);
@@ -107,7 +114,7 @@ impl SinkTask {
     }
 
     /// Keeps the head's row at a history sink; the current table is not touched.
-    fn keep_rows(&mut self, subject: &Subject) {
+    pub(super) fn keep_rows(&mut self, subject: &Subject) {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
@@ -145,7 +152,7 @@ impl SinkTask {
     }
 
     /// Dead-letters the head without sending it.
-    fn refuse_head(&mut self, subject: &Subject, reason: &'static str, code: &str) {
+    pub(super) fn refuse_head(&mut self, subject: &Subject, reason: &'static str, code: &str) {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };

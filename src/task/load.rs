@@ -13,8 +13,10 @@ use prost::Message as _;
 use super::commit::store_patiently;
 use super::lane::{Lane, Pending};
 use super::progress::note;
+use super::rows;
 use super::sink_task::{SinkTask, TaskError};
-use crate::event::{EventRecord, Kind, Subject};
+use crate::event::{ChangeId, EventRecord, Kind, Subject};
+use crate::ledger::ids::Noted;
 use crate::ledger::{Batch, Register, Store, StoreError, keys};
 use crate::log::{LogError, LogRecord};
 
@@ -31,10 +33,18 @@ pub(super) struct Incoming {
 
 /// What was read.
 pub(super) enum Loaded {
-    /// Records, and the registers of their subjects.
-    Records(Vec<Incoming>, HashMap<Subject, Register>),
+    /// Records, and what the ledger has of them.
+    Records(Vec<Incoming>, Stored),
     /// The group is marked as gapped; it goes on here.
     Gap(u64),
+}
+
+/// What the ledger had when it was read.
+#[derive(Default)]
+pub(super) struct Stored {
+    registers: HashMap<Subject, Register>,
+    /// Only for a sink that keeps ids, which needs no registers.
+    ids: HashMap<ChangeId, Noted>,
 }
 
 pub(super) type Loading = BoxFuture<'static, Result<Loaded, TaskError>>;
@@ -59,9 +69,9 @@ impl SinkTask {
     /// Hands to their lanes what was loaded.
     pub(super) fn on_loaded(&mut self, loaded: Loaded) {
         match loaded {
-            Loaded::Records(records, registers) => {
+            Loaded::Records(records, stored) => {
                 for incoming in records {
-                    self.dispatch(incoming, &registers);
+                    self.dispatch(incoming, &stored);
                 }
             }
             Loaded::Gap(start) => {
@@ -95,7 +105,13 @@ impl SinkTask {
         let records = records.into_iter().map(|record| self.incoming(record));
         let mut records = records.collect::<Result<Vec<_>, _>>()?;
         let wanted = records.iter().filter(|incoming| incoming.wanted);
-        let subjects: BTreeSet<Subject> = wanted.map(|it| it.record.subject_key()).collect();
+        let wanted = wanted.map(|incoming| &incoming.record);
+        let (mut subjects, mut changes) = (BTreeSet::new(), BTreeSet::new());
+        if self.keeps_ids() {
+            changes.extend(wanted.filter_map(rows::change_id));
+        } else {
+            subjects.extend(wanted.map(EventRecord::subject_key));
+        }
         let (careful, mut last) = (self.is_careful(), self.noted);
         if careful && let Some(newest) = records.iter().rev().find(|incoming| incoming.wanted) {
             self.noted = Some(newest.offset);
@@ -110,9 +126,14 @@ impl SinkTask {
                 incoming.kills = note(&store, key, incoming.offset, last).await?;
                 last = Some(incoming.offset);
             }
-            let stored = move |store: &dyn Store| registers(store, &sink, partition, &subjects);
-            let registers = store_patiently(&store, stored).await?;
-            Ok(Loaded::Records(records, registers))
+            let stored = move |store: &dyn Store| {
+                Ok(Stored {
+                    registers: registers(store, &sink, partition, &subjects)?,
+                    ids: rows::noted(store, &sink, partition, &changes)?,
+                })
+            };
+            let stored = store_patiently(&store, stored).await?;
+            Ok(Loaded::Records(records, stored))
         }))
     }
 
@@ -146,7 +167,7 @@ impl SinkTask {
             || (kind != Kind::Other && sink.wants(&record.subject_key(), &record.object_type, kind))
     }
 
-    fn dispatch(&mut self, incoming: Incoming, registers: &HashMap<Subject, Register>) {
+    fn dispatch(&mut self, incoming: Incoming, stored: &Stored) {
         let Incoming {
             offset,
             size,
@@ -162,7 +183,9 @@ impl SinkTask {
         self.sizes.insert(offset, size);
         self.bytes += size;
         let subject = record.subject_key();
+        let row = self.row(&record, &stored.ids);
         let pending = Pending {
+            row,
             suspect: offset < self.beginning.suspect_below,
             kills,
             ..Pending::new(offset, record)
@@ -171,7 +194,7 @@ impl SinkTask {
         let lane = lanes.entry(subject.clone()).or_insert_with(|| Lane {
             register: overlay
                 .get(&subject)
-                .or_else(|| registers.get(&subject))
+                .or_else(|| stored.registers.get(&subject))
                 .cloned(),
             ..Lane::default()
         });

@@ -85,6 +85,7 @@ impl Sink for Slow {
         Declaration {
             mode: Mode::Latest,
             reassert_after: None,
+            dedupe: None,
         }
     }
 

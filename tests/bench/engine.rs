@@ -48,6 +48,7 @@ impl Sink for Takes {
         Declaration {
             mode: Mode::Latest,
             reassert_after: None,
+            dedupe: None,
         }
     }
 

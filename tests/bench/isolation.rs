@@ -78,6 +78,7 @@ impl Sink for Target {
         Declaration {
             mode: Mode::Latest,
             reassert_after: None,
+            dedupe: None,
         }
     }
 

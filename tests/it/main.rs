@@ -16,6 +16,7 @@ mod deadline;
 mod decode;
 mod engine;
 mod fence_oracle;
+mod file_sink;
 mod formulas;
 #[path = "../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "a library of the fuzz targets, too")]

@@ -377,6 +377,7 @@ impl Sink for SimSink {
         Declaration {
             mode: mode(self.kind),
             reassert_after: (self.kind == Kind::Unguarded).then(|| millis(LONGEST)),
+            dedupe: None,
         }
     }
 

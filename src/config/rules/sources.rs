@@ -31,7 +31,7 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     let mut paths = BTreeMap::new();
     for (name, source) in sources {
         super::sinks::name(name, &source, &["inbox", "reconcile"], rules);
-        let Some((kind, section)) = one_kind(&source, ["kafka", "webhook"], rules) else {
+        let Some((kind, section)) = one_kind(&source, &["kafka", "webhook"], rules) else {
             continue;
         };
         if top.get("reltio").is_none() {

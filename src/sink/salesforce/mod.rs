@@ -154,6 +154,7 @@ impl Sink for Salesforce {
         Declaration {
             mode: Mode::Latest,
             reassert_after: Some(self.longest_request),
+            dedupe: None,
         }
     }
 

@@ -136,6 +136,7 @@ impl Sink for Warehouse {
             mode: Mode::History,
             // Guard `version`: a write that lands late is refused by its own WHERE.
             reassert_after: None,
+            dedupe: None,
         }
     }
 

@@ -230,6 +230,9 @@ fn the_topology_says_what_flows_where() {
          log events (journal, 8 partitions, quota 10.0 GiB)\n  \
          -> sink crm (salesforce)\n     \
          group goldwire.crm, mode latest, guard version, on full stall, dead letters crm\n  \
+         -> sink events (file)\n     \
+         group goldwire.events, mode history, guard none, ids kept for 7days, on full stall, \
+         dead letters events\n  \
          -> sink lake (warehouse)\n     \
          group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n"
     );

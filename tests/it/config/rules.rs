@@ -381,3 +381,63 @@ fn what_is_no_mapping_at_all_is_named_the_configuration() {
         assert!(error.starts_with("configuration: found "), "{error}");
     }
 }
+
+#[test]
+fn a_file_sink_has_to_be_allowed_to_keep_what_was_erased() {
+    let path = "sinks.events.file.keeps_erased_records";
+    for tree in [
+        without("/sinks/events/file/keeps_erased_records"),
+        with("/sinks/events/file/keeps_erased_records", false),
+    ] {
+        refused(&tree, path, "lines of erased subjects (GDPR) may stay");
+    }
+}
+
+#[test]
+fn g5_ids_are_kept_for_as_long_as_a_copy_may_come() {
+    let path = "/sinks/events/file/dedupe/window";
+    let shown = "sinks.events.file.dedupe.window";
+    refused(&with(path, "74h"), shown, "from 75h to 365d");
+    let mut tree = with(path, "75h");
+    tree["log"]["keep"] = json!("4d");
+    refused(&tree, shown, "not be shorter than log.keep");
+    tree["sinks"]["events"]["file"]["dedupe"] = json!({});
+    assert_eq!(problems(&tree), Vec::<String>::new());
+    tree["log"]["keep"] = json!("8d");
+    refused(&tree, "sinks.events.file", "longer than the default of 7d");
+}
+
+#[test]
+fn a_file_sink_has_a_directory_of_its_own() {
+    let path = "/sinks/events/file/dir";
+    for dir in [
+        "/var/lib/goldwire",
+        "/var/lib/goldwire/log/3",
+        "/var/lib/goldwire/store",
+    ] {
+        refused(
+            &with(path, dir),
+            "sinks.events.file.dir",
+            "its own files there",
+        );
+    }
+    let below = with(path, "/var/lib/goldwire/events");
+    assert_eq!(problems(&below), Vec::<String>::new());
+    refused(
+        &with(path, ""),
+        "sinks.events.file.dir",
+        "path of a directory",
+    );
+    let twin =
+        json!({ "file": { "dir": "/var/lib/goldwire-events/", "keeps_erased_records": true } });
+    refused(
+        &with("/sinks/twin", twin),
+        "sinks.twin.file.dir",
+        "sinks.events has this directory",
+    );
+    refused(
+        &with("/sinks/events/file/roll", "1KiB"),
+        "sinks.events.file.roll",
+        "4KiB",
+    );
+}

@@ -26,7 +26,7 @@ use super::scripted::Scripted;
 
 const DRAIN: Duration = Duration::from_secs(16);
 
-fn config(drain: &str) -> Config {
+pub(super) fn config(drain: &str) -> Config {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("goldwire.yaml");
     let text = format!(
@@ -47,7 +47,7 @@ delivery: {{ drain_timeout: {drain}, commit_interval: 100ms }}
     goldwire::config::load(&path, &|_| None).unwrap()
 }
 
-fn files(store: Arc<dyn Store>) -> Files {
+pub(super) fn files(store: Arc<dyn Store>) -> Files {
     Files {
         store,
         inbox: Arc::new(MemoryLog::new(1)),
@@ -55,7 +55,7 @@ fn files(store: Arc<dyn Store>) -> Files {
     }
 }
 
-fn with() -> Surroundings {
+pub(super) fn with() -> Surroundings {
     Surroundings {
         clock: Arc::new(TokioClock::starting_at(START)),
         metrics: Arc::new(Metrics::noop()),
@@ -69,7 +69,7 @@ fn assemble(drain: &str, files: &Files, sink: Arc<Scripted>, commit: MakeCommit)
     Instance::assemble(&config(drain), &with(), parts).unwrap()
 }
 
-fn parts(files: &Files, sink: Arc<Scripted>, commit: MakeCommit) -> Parts {
+pub(super) fn parts(files: &Files, sink: Arc<Scripted>, commit: MakeCommit) -> Parts {
     Parts {
         files: files.clone(),
         golden: None,
@@ -79,7 +79,7 @@ fn parts(files: &Files, sink: Arc<Scripted>, commit: MakeCommit) -> Parts {
     }
 }
 
-fn to_store() -> MakeCommit {
+pub(super) fn to_store() -> MakeCommit {
     Arc::new(|to_store| Arc::new(to_store))
 }
 

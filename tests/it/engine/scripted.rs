@@ -25,6 +25,8 @@ pub(super) struct Scripted {
     current: Mutex<BTreeMap<String, String>>,
     attributes: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
     rows: Mutex<BTreeMap<(String, i64, i64), Kind>>,
+    /// What an append-only target holds: URI, version, whether it was read afterwards.
+    lines: Mutex<Vec<(String, i64, bool)>>,
 }
 
 impl std::fmt::Debug for Scripted {
@@ -40,6 +42,7 @@ impl Scripted {
             declares: Declaration {
                 mode,
                 reassert_after,
+                dedupe: None,
             },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),
@@ -48,7 +51,15 @@ impl Scripted {
             current: Mutex::default(),
             attributes: Mutex::default(),
             rows: Mutex::default(),
+            lines: Mutex::default(),
         }
+    }
+
+    /// A sink that appends, and whose ids are kept for `window`.
+    pub(super) fn appending(name: &str, window: Duration) -> Self {
+        let mut appending = Self::new(name, Mode::History, None);
+        appending.declares.dedupe = Some(window);
+        appending
     }
 
     pub(super) fn answers(
@@ -97,6 +108,11 @@ impl Scripted {
         attributes.get(uri).cloned().unwrap_or_default()
     }
 
+    /// The lines of an append-only target, in order.
+    pub(super) fn lines(&self) -> Vec<(String, i64, bool)> {
+        self.lines.lock().unwrap().clone()
+    }
+
     /// Deliveries of a subject's state so far.
     pub(super) fn deliveries(&self, uri: &str) -> usize {
         let seen = self.seen.lock().unwrap();
@@ -122,6 +138,8 @@ impl Scripted {
             }
         }
         for change in &delivery.changes {
+            let line = (uri.clone(), change.version, change.observed);
+            self.lines.lock().unwrap().push(line);
             let key = (uri.clone(), change.version, change.commit_time);
             self.rows.lock().unwrap().insert(key, change.kind);
         }

@@ -2,6 +2,7 @@
 //! do.
 
 mod crash;
+mod ids_on_disk;
 mod on_disk;
 
 use std::collections::BTreeMap;

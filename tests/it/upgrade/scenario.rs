@@ -51,7 +51,7 @@ pub(super) async fn run_until_caught_up(config: &Config, wrap: Option<WrapSink>)
     };
     let instance = Instance::start(config, &with).await.unwrap();
     let caught_up = async {
-        while !instance.is_caught_up() {
+        while !instance.is_caught_up().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
