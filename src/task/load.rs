@@ -56,7 +56,10 @@ impl SinkTask {
         read: Result<Vec<LogRecord>, LogError>,
     ) -> Result<Loading, TaskError> {
         match read {
-            Ok(records) => self.load(records),
+            Ok(records) => {
+                self.ahead.fill(records);
+                self.load()
+            }
             Err(LogError::OutOfRange { asked, start, .. })
                 if self.settings.detach && asked < start =>
             {
@@ -101,8 +104,9 @@ impl SinkTask {
         })
     }
 
-    fn load(&mut self, records: Vec<LogRecord>) -> Result<Loading, TaskError> {
-        let records = records.into_iter().map(|record| self.incoming(record));
+    /// Takes of what was read as much as there is room for.
+    pub(super) fn load(&mut self) -> Result<Loading, TaskError> {
+        let records = self.next().into_iter().map(|record| self.incoming(record));
         let mut records = records.collect::<Result<Vec<_>, _>>()?;
         let wanted = records.iter().filter(|incoming| incoming.wanted);
         let wanted = wanted.map(|incoming| &incoming.record);

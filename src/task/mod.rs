@@ -4,6 +4,7 @@
 //! is remembered as done before the sink said so, and no position passes a record without an
 //! outcome.
 
+mod ahead;
 mod answers;
 pub mod attempt;
 pub mod breaker;

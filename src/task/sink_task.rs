@@ -16,6 +16,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::Ahead;
 use super::answers::Answers;
 use super::checkpoint::TaskEnd;
 use super::commit::{Commit, Overlay, patiently, store_patiently};
@@ -27,18 +28,11 @@ use super::tracker::Tracker;
 use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
 use crate::ledger::{Store, StoreError, keys};
-use crate::log::{LogError, LogRecord, ReadLimit};
+use crate::log::{LogError, LogRecord};
 use crate::mutation::{self, Mutation};
 
 /// Lanes that may wait for their second assertion at the same time.
 const UNSETTLED: usize = 10_000;
-/// Records and bytes of one read.
-const READ: ReadLimit = ReadLimit {
-    records: 500,
-    bytes: 4 << 20,
-};
-/// A read that the file system failed is repeated after this.
-const AGAIN: Duration = Duration::from_secs(1);
 /// What one read may go beyond the room there was.
 const MARGIN: u64 = 500;
 
@@ -112,6 +106,8 @@ pub struct SinkTask {
     pub(super) partition: u16,
     pub(super) settings: TaskSettings,
     pub(super) tracker: Tracker,
+    /// Read, and not yet on a lane.
+    pub(super) ahead: Ahead,
     pub(super) lanes: HashMap<Subject, Lane>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, LaneEvent>>,
     pub(super) overlay: Overlay,
@@ -150,7 +146,7 @@ impl std::fmt::Debug for SinkTask {
     }
 }
 
-type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
+pub(super) type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
 pub(super) type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
 
 /// What the loop waits for besides its lanes.
@@ -195,6 +191,7 @@ impl SinkTask {
             partition,
             settings,
             tracker: Tracker::new(asked),
+            ahead: Ahead::default(),
             lanes: HashMap::new(),
             work: FuturesUnordered::new(),
             overlay: Overlay::default(),
@@ -256,7 +253,7 @@ impl SinkTask {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = UnderWay::default();
         while !self.is_drained(&under_way) {
-            self.begin(&mut under_way);
+            self.begin(&mut under_way)?;
             let UnderWay {
                 reading,
                 loading,
@@ -310,10 +307,14 @@ impl SinkTask {
     }
 
     /// Starts the next read and the next commit where there is a reason for one.
-    fn begin(&mut self, under_way: &mut UnderWay) {
+    fn begin(&mut self, under_way: &mut UnderWay) -> Result<(), TaskError> {
         let reads = under_way.reading.is_some() || under_way.loading.is_some();
         if !reads && self.room() {
-            under_way.reading = Some(self.read());
+            if self.ahead.is_empty() {
+                under_way.reading = Some(self.read());
+            } else {
+                under_way.loading = Some(self.load()?);
+            }
         }
         // What was tried by itself and had its end is not to be suspected at the next start.
         let cleared = self.beginning.careful()
@@ -324,6 +325,7 @@ impl SinkTask {
         if under_way.committing.is_none() && due && !self.failing {
             under_way.committing = Some(self.commit(false));
         }
+        Ok(())
     }
 
     /// Whether records are left that an earlier process may have sent, and whose sends may land.
@@ -372,39 +374,12 @@ impl SinkTask {
         self.beginning.careful() && self.tracker.reached() < self.beginning.suspect_below
     }
 
-    fn most_in_flight(&self) -> usize {
+    pub(super) fn most_in_flight(&self) -> usize {
         if self.is_careful() {
             1
         } else {
             self.settings.in_flight
         }
-    }
-
-    fn read(&self) -> Reading {
-        let log = Arc::clone(&self.context.log);
-        let (partition, from) = (self.partition, self.tracker.reached());
-        // No more than there is room for: one read is under way at a time.
-        let mut room = self.most_in_flight().saturating_sub(self.moving());
-        if mutation::is(Mutation::BackPressureIgnored) {
-            room = READ.records;
-        }
-        let bytes = self.settings.in_flight_bytes.saturating_sub(self.bytes);
-        let limit = ReadLimit {
-            records: READ.records.min(room),
-            bytes: READ.bytes.min(bytes),
-        };
-        Box::pin(async move {
-            loop {
-                log.wait(partition, from).await;
-                match log.read(partition, from, limit).await {
-                    Err(error @ LogError::Io(_)) => {
-                        tracing::error!(partition, "{error}; will be read again");
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                    read => return read,
-                }
-            }
-        })
     }
 }
 
