@@ -23,7 +23,6 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "group": scenario_cargo.group,
     "warehouse": scenario_cargo.warehouse,
     "disk": scenario_cargo.disk,
-    "oracle": scenario_cargo.oracle,
     "password": scenario_password.run,
     "main": scenario_main.run,
     "isolation": scenario_isolation.run,

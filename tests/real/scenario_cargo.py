@@ -31,11 +31,6 @@ def disk(servers: Servers) -> str:
     return ignored_tests(servers, "tmpfs::", {})
 
 
-def oracle(servers: Servers) -> str:
-    """The histories of `crm_oracle` that take minutes."""
-    return ignored_tests(servers, "crm_oracle::", {}, 1800)
-
-
 def ignored_tests(servers: Servers, names: str, environment: dict[str, str], seconds: float = 300) -> str:
     """Runs the ignored tests of these names with a server; there has to be one at least."""
     plain = names.strip(":")

@@ -12,6 +12,9 @@ use goldwire::ledger::{Cursor, Register};
 use goldwire::log::{Log, ReadLimit};
 use prost::Message;
 
+/// Prints a value of one kind.
+type Print = fn(&[u8]) -> String;
+
 pub(super) async fn content(files: &Files) -> String {
     let mut text = String::new();
     log(
@@ -22,7 +25,7 @@ pub(super) async fn content(files: &Files) -> String {
     )
     .await;
     log("log", files.log.as_ref(), again::<EventRecord>, &mut text).await;
-    let known: [(&[u8], fn(&[u8]) -> String); 6] = [
+    let known: [(&[u8], Print); 6] = [
         (b"m/log/", plain),
         (b"g/", plain),
         (b"c/", again::<Cursor>),
