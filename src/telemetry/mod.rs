@@ -60,6 +60,7 @@ mod tests {
         metrics.lag("g", 0, 3);
         metrics.dead_letter_depth("k", 2);
         metrics.sink_state("k", 0);
+        metrics.sink_gaps("k", 0);
         metrics.source_state("s", 0);
         let text = text(&registry).unwrap();
         let docs = include_str!("../../docs/metrics.md");
@@ -67,7 +68,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 13, "{text}");
+        assert_eq!(names.len(), 15, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

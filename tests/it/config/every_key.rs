@@ -203,8 +203,15 @@ fn the_removal_of_every_key_that_a_rule_requires_is_named_by_its_path() {
         .as_object_mut()
         .unwrap()
         .remove("trusted_proxy");
-    // It needs Reltio's API too.
+    // What needs Reltio's API too.
     whole["sources"]["hook"]["webhook"]["completeness"] = json!("whole");
+    for filter in ["entity_types", "event_types"] {
+        whole["sources"]["topic"]["kafka"][filter] = json!(["*"]);
+        whole["sources"]["hook"]["webhook"][filter] = json!(["*"]);
+    }
+    for filter in ["entityTypes", "eventTypes"] {
+        whole["sources"]["stream"]["kafka"]["subscription"][filter] = json!(["*"]);
+    }
     assert_eq!(problems(&whole), Vec::<String>::new());
     for path in BY_RULE {
         let mut tree = whole.clone();
