@@ -39,7 +39,8 @@ async fn g6_thousands_of_appends_at_once_leave_the_last_of_the_quota_to_the_sink
     assert!(taken > 900 && taken < 1100, "{taken}");
     let refused = |answer: &Result<u64, LogError>| matches!(answer, Err(LogError::Full { .. }));
     assert!(answers.iter().all(|one| one.is_ok() || refused(one)));
-    assert!(log.usage().0 <= OPEN, "{:?}", log.usage());
+    // Each batch under way may add the head of its frame.
+    assert!(log.usage().0 <= OPEN + 52 * 5, "{:?}", log.usage());
     assert!(refused(&log.append(0, vec![kilobyte(0)]).await));
 
     let mut told = 0;
