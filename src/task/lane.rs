@@ -338,6 +338,14 @@ pub(crate) fn may_hold(register: &mut Register, date: Millis, rules: ClockRules)
     register.since = register.since.max(date.saturating_add(rules.margin));
 }
 
+/// What lands late may have replaced what the register says, and could not be replaced in turn: no
+/// change is a duplicate of it any more, and what it knew of is asked.
+pub(crate) fn unsure(register: &mut Register, rules: ClockRules) {
+    let known = register.newest.max(register.stands_for);
+    may_hold(register, known, rules);
+    (register.version, register.commit_time) = (None, None);
+}
+
 fn survivor(state: &SubjectState) -> String {
     survivor_of(state).unwrap_or_default()
 }
