@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tell::LogTell;
 use super::{StartError, Surroundings};
-use crate::config::{Config, OnFull, SinkConfig};
+use crate::config::{Config, Engine, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
-use crate::ledger::{Batch, SledStore, Store, keys};
+use crate::ledger::{Batch, FjallStore, SledStore, Store, keys};
 use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::reltio::{self, Golden};
@@ -79,7 +79,11 @@ impl Files {
             config.log.quota.get(),
         )?);
         let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"))?);
+        let place = dir.join("store");
+        let store: Arc<dyn Store> = match config.store {
+            Engine::Sled => Arc::new(SledStore::open(&place)?),
+            Engine::Fjall => Arc::new(FjallStore::open(&place)?),
+        };
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
         Ok(Self { store, inbox, log })

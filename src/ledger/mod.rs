@@ -3,13 +3,18 @@
 //! Guarantee (G3): an entry is written after the sink acknowledged, in one durable batch with the
 //! position that it belongs to. Claimed is not applied.
 
+mod disk;
+mod fjall_journal;
+mod fjall_store;
 mod group;
 pub mod keys;
 mod memory;
+mod recent;
 mod register;
 mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
+pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
 pub use sled_store::SledStore;
 

@@ -121,9 +121,20 @@ fn fill_up(dir: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root to mount a tmpfs"]
-async fn g1_g3_tmpfs_a_store_without_a_byte_left_goes_on_when_there_is_room() {
+async fn g1_g3_tmpfs_sled_without_a_byte_left_goes_on_when_there_is_room() {
+    goes_on_when_there_is_room("sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root to mount a tmpfs"]
+async fn g1_g3_tmpfs_fjall_without_a_byte_left_goes_on_when_there_is_room() {
+    goes_on_when_there_is_room("fjall").await;
+}
+
+async fn goes_on_when_there_is_room(store: &str) {
     let (disk, folder) = (Mounted::new(), folder());
     let text = std::fs::read_to_string(folder.path().join("goldwire.yaml")).unwrap();
+    let text = format!("store: {store}\n{text}");
     let lake = folder.path().join("lake.db");
     let text = text.replace("sqlite:lake.db", &format!("sqlite:{}", lake.display()));
     std::fs::write(disk.path().join("goldwire.yaml"), text).unwrap();
