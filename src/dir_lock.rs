@@ -1,4 +1,4 @@
-//! A directory for one process at a time.
+//! A directory for one process at a time, and directories that stay.
 //!
 //! Guarantee: while a [`DirLock`] lives, no other is had for its directory; the operating system
 //! releases it with the process, however that ends.
@@ -19,6 +19,24 @@ pub(crate) enum Untaken {
     Failed(io::Error),
 }
 
+/// Makes `dir` and what of its ancestors is missing. Their names survive a loss of power: what is
+/// synced inside a directory whose own name is lost is lost with it (G1).
+pub(crate) fn create_dirs(dir: &Path) -> io::Result<()> {
+    if dir.try_exists()? {
+        return Ok(());
+    }
+    let above = match dir.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    create_dirs(above)?;
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    File::open(above)?.sync_all()
+}
+
 /// The hold on a directory, until dropped.
 #[derive(Debug)]
 pub(crate) struct DirLock {
@@ -29,12 +47,7 @@ impl DirLock {
     /// Takes `dir`, making it if need be.
     pub(crate) fn take(dir: &Path) -> Result<Self, Untaken> {
         let made = || {
-            if !dir.try_exists()? {
-                fs::create_dir_all(dir)?;
-                // The directory's own name must survive a loss of power, too.
-                let above = dir.canonicalize()?.parent().map(File::open);
-                above.map_or(Ok(()), |above| above?.sync_all())?;
-            }
+            create_dirs(dir)?;
             let mut options = File::options();
             options
                 .write(true)
@@ -72,4 +85,23 @@ fn try_lock(file: &File) -> Result<(), Untaken> {
         TryLockError::WouldBlock => Untaken::InUse,
         TryLockError::Error(error) => Untaken::Failed(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_with_all_of_its_ancestors_and_left_as_it_is_if_it_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("a/b/../c");
+        for _ in 0..2 {
+            create_dirs(&root.path().join("a/b")).unwrap();
+            create_dirs(&dir).unwrap();
+            fs::write(dir.join("kept"), "").unwrap();
+        }
+        assert!(dir.join("kept").exists() && root.path().join("a/c").is_dir());
+        assert!(create_dirs(&dir.join("kept/below")).is_err());
+        create_dirs(Path::new("src")).unwrap();
+    }
 }

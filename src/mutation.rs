@@ -46,8 +46,6 @@ pub enum Mutation {
     PositionBeforeAppend,
     /// Any delivery closes every letter of its subject.
     AnyLetterSuperseded,
-    /// A reconcile is passed on without counting.
-    HopsForgotten,
 }
 
 #[cfg(feature = "mutations")]

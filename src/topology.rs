@@ -59,7 +59,7 @@ pub struct LogNode {
 pub struct SinkNode {
     /// Its name.
     pub name: String,
-    /// `salesforce` or `warehouse`.
+    /// `salesforce`, `warehouse` or `file`.
     pub kind: &'static str,
     /// Its consumer group: one task a partition.
     pub group: String,
@@ -67,6 +67,8 @@ pub struct SinkNode {
     pub mode: &'static str,
     /// `version` or `none`.
     pub guard: &'static str,
+    /// How long ids of changes are kept, at a target without unique keys.
+    pub dedupe: Option<String>,
     /// What happens when it holds the log back.
     pub on_full: &'static str,
     /// Whose dead letters hold what it refuses.
@@ -157,9 +159,10 @@ impl Topology {
         } in &self.logs
         {
             let size = bytesize::ByteSize(*quota);
+            let partitions = counted(usize::from(*partitions), "partition");
             line(
                 &mut text,
-                &format!("log {name} ({kind}, {partitions} partitions, quota {size})"),
+                &format!("log {name} ({kind}, {partitions}, quota {size})"),
             );
         }
         for sink in &self.sinks {
@@ -169,11 +172,15 @@ impl Topology {
                 group,
                 mode,
                 guard,
+                dedupe,
                 on_full,
                 dead_letters,
             } = sink;
             line(&mut text, &format!("  -> sink {name} ({kind})"));
-            let rules = format!("mode {mode}, guard {guard}, on full {on_full}");
+            let dedupe = dedupe.as_ref();
+            let dedupe = dedupe.map(|window| format!(", ids kept for {window}"));
+            let dedupe = dedupe.unwrap_or_default();
+            let rules = format!("mode {mode}, guard {guard}{dedupe}, on full {on_full}");
             line(
                 &mut text,
                 &format!("     group {group}, {rules}, dead letters {dead_letters}"),
@@ -181,6 +188,12 @@ impl Topology {
         }
         text
     }
+}
+
+/// `1 sink`, `2 sinks`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
 }
 
 fn line(text: &mut String, line: &str) {
@@ -202,17 +215,20 @@ fn topic_and_group(kafka: &KafkaSource) -> (String, String) {
 }
 
 fn sink_node(app: &str, name: &str, sink: &SinkConfig) -> SinkNode {
-    let (kind, mode, guard) = match &sink.salesforce {
-        Some(crm) if crm.guard == Declared::Version => ("salesforce", "latest", "version"),
-        Some(_) => ("salesforce", "latest", "none"),
-        None => ("warehouse", "history", "version"),
+    let (kind, mode, guard) = match (&sink.salesforce, &sink.file) {
+        (Some(crm), _) if crm.guard == Declared::Version => ("salesforce", "latest", "version"),
+        (Some(_), _) => ("salesforce", "latest", "none"),
+        (None, Some(_)) => ("file", "history", "none"),
+        (None, None) => ("warehouse", "history", "version"),
     };
+    let window = sink.file.as_ref().map(|file| file.dedupe.window.get());
     SinkNode {
         name: name.to_owned(),
         kind,
         group: format!("{app}.{name}"),
         mode,
         guard,
+        dedupe: window.map(|window| humantime::format_duration(window).to_string()),
         on_full: match sink.on_full {
             OnFull::Stall => "stall",
             OnFull::Detach => "detach",

@@ -2,14 +2,41 @@
 //!
 //! Its purpose is the one measurement that no neighbour publishes: deduplicated and acknowledged
 //! events a second, end to end, with p50, p99 and resident memory, under a stated crash schedule.
-//! It holds no generator yet. Until it does, the figures that exist come from `cargo bench`, see
-//! `docs/performance.md`.
+//! It holds one workload yet: an outage (`loadtest outage`). Other figures come from `cargo bench`,
+//! see `docs/performance.md`.
 
+mod instance;
+mod outage;
+mod sender;
+
+use std::error::Error;
 use std::io::Write as _;
+use std::process::ExitCode;
 
-fn main() -> std::io::Result<()> {
-    writeln!(
-        std::io::stdout(),
-        "loadtest has no workload yet; `cargo bench` and `goldwire demo` measure what there is"
-    )
+use clap::Parser;
+
+/// Why a measurement could not be made, or what it found.
+type Failed = Box<dyn Error + Send + Sync>;
+
+/// Loads a goldwire of its own, on loopback alone, and judges what it sees.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", arg_required_else_help = true)]
+enum Workload {
+    /// One sink is away while webhooks come as fast as they are answered.
+    Outage(outage::OutageArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Workload::parse() {
+        Workload::Outage(args) => outage::run(&args).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // Where stderr is closed nobody reads it.
+            drop(writeln!(std::io::stderr(), "loadtest: {why}"));
+            ExitCode::FAILURE
+        }
+    }
 }

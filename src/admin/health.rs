@@ -9,8 +9,8 @@ pub trait Health: Debug + Send + Sync {
     /// Whether everything that should move does. A restart helps if not.
     fn livez(&self) -> HealthReport;
 
-    /// Whether work can be taken in: the webhook listener is bound and the inbox accepts. The
-    /// state of a sink says nothing here.
+    /// Whether work can be taken in: the inbox admits, and the webhook listener, if there is one,
+    /// serves and has its appends acknowledged. The state of a sink says nothing here.
     fn readyz(&self) -> HealthReport;
 }
 

@@ -70,11 +70,19 @@ impl Handle {
     }
 }
 
-/// Listens at `admin.address`.
+/// The listener's port, taken; connections wait until it serves.
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    listener: TcpListener,
+    access: auth::Access,
+}
+
+/// Takes the port of `admin.address`.
 ///
 /// # Errors
 /// If the address cannot be had, or is not loopback and there is no token.
-pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
+pub async fn bind(admin: &Admin) -> Result<Bound, String> {
     let token = admin.token.clone();
     if token.is_none() && !admin.address.ip().is_loopback() {
         let address = admin.address;
@@ -82,26 +90,52 @@ pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
             "admin.address {address}: add admin.token, or listen on 127.0.0.1"
         ));
     }
-    let refused = |error| format!("admin.address {}: {error}; choose another", admin.address);
+    let refused = |error| {
+        let address = admin.address;
+        format!("admin.address {address}: {error}; stop what listens there, or choose another")
+    };
     let listener = TcpListener::bind(admin.address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    let router = router(state, auth::Access::new(token));
-    let stop = CancellationToken::new();
-    let mut server = JoinSet::new();
-    let end = stop.clone().cancelled_owned();
-    server.spawn(async move {
-        let ended = axum::serve(listener, router)
-            .with_graceful_shutdown(end)
-            .await;
-        if let Err(error) = ended {
-            tracing::error!("the admin listener ended: {error}");
-        }
-    });
-    Ok(Handle {
-        address,
-        stop,
-        server,
+    Ok(Bound {
+        address: listener.local_addr().map_err(refused)?,
+        listener,
+        access: auth::Access::new(token),
     })
+}
+
+impl Bound {
+    /// Answers.
+    pub fn serve(self, state: AdminState) -> Handle {
+        let Self {
+            address,
+            listener,
+            access,
+        } = self;
+        let router = router(state, access);
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        let end = stop.clone().cancelled_owned();
+        server.spawn(async move {
+            let ended = axum::serve(listener, router)
+                .with_graceful_shutdown(end)
+                .await;
+            if let Err(error) = ended {
+                tracing::error!("the admin listener ended: {error}");
+            }
+        });
+        Handle {
+            address,
+            stop,
+            server,
+        }
+    }
+}
+
+/// Listens at `admin.address`.
+///
+/// # Errors
+/// As [`bind`].
+pub async fn serve(admin: &Admin, state: AdminState) -> Result<Handle, String> {
+    Ok(bind(admin).await?.serve(state))
 }
 
 fn router(state: AdminState, access: auth::Access) -> Router {

@@ -1,6 +1,7 @@
 //! `goldwire demo`: the whole system against faithful servers of its own.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::time::{SharedClock, SystemClock};
 /// Show it at work: a tenant, a CRM and a warehouse in this process, and a check of what they hold.
 ///
 /// Needs no configuration and no network. Ends with 0 if every sink holds what the tenant says,
-/// with 1 if not. The embedded broker keeps about 5 MB a partition, so the topic gets as many
+/// with 1 if not; told to stop before that, with 130 (Ctrl-C) or 143 (SIGTERM). The embedded broker keeps about 5 MB a partition, so the topic gets as many
 /// partitions as the script needs to stay well below.
 #[derive(Debug, Clone, Args)]
 #[command(
@@ -25,10 +26,10 @@ use crate::time::{SharedClock, SystemClock};
 )]
 pub struct DemoArgs {
     /// How many events happen; copies, late ones and malformed ones come on top
-    #[arg(long, default_value_t = 3000, value_name = "N")]
-    pub events: usize,
+    #[arg(long, default_value_t = 3000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub events: u32,
     /// How many a second
-    #[arg(long, default_value_t = 300, value_name = "N")]
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
     /// What happens, exactly: the same seed is the same history
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -36,7 +37,7 @@ pub struct DemoArgs {
     /// Stay up after the end, with the admin listener and the webhooks, until Ctrl-C
     #[arg(long)]
     pub serve: bool,
-    /// Work in this directory and leave it there, instead of in one that goes away
+    /// Work in this directory, which must be empty, and leave it there, instead of in one that goes away
     #[arg(long, value_name = "DIRECTORY")]
     pub keep: Option<PathBuf>,
     /// Break a guarantee on purpose, to see that the check finds it
@@ -53,32 +54,58 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
         .clone()
         .unwrap_or_else(|| passing.path().to_owned());
     std::fs::create_dir_all(&dir).map_err(unavailable)?;
+    if std::fs::read_dir(&dir)
+        .map_err(unavailable)?
+        .next()
+        .is_some()
+    {
+        return Err(CliError::Usage(format!(
+            "--keep {}: holds files already, which would be compared with this run; name a directory \
+             that is empty or not there yet",
+            dir.display()
+        )));
+    }
     let settings = DemoSettings {
-        events: args.events,
+        events: usize::try_from(args.events).unwrap_or(usize::MAX),
         rate: args.rate,
         seed: args.seed,
         dir: std::path::absolute(&dir).map_err(unavailable)?,
         sabotage: args.sabotage,
     };
     let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
-    let told = stop_signal()?;
+    let mut told = pin!(stop_signal()?);
     let mut out = std::io::stdout();
-    let demo = Demo::play(&settings, metrics, &registry, &mut out).await;
+    let demo = Demo::start(&settings, metrics).await;
     let demo = demo.map_err(CliError::Unavailable)?;
+    let played = tokio::select! {
+        played = demo.play(&registry, &mut out) => played,
+        code = &mut told => {
+            tracing::info!("stopping before the end");
+            demo.stop().await;
+            return Ok(ExitCode::from(code));
+        }
+    };
+    let differences = match played {
+        Ok(differences) => differences,
+        Err(why) => {
+            demo.stop().await;
+            return Err(CliError::Unavailable(why));
+        }
+    };
     if args.serve {
         let clock: SharedClock = Arc::new(SystemClock);
         let config = load(&settings.dir.join("goldwire.yaml"))?;
         let admin = serve_admin(&config, &demo.instance, registry, &clock).await?;
+        let told = stop_signal()?;
         print(&mut out, urls(&demo, &admin.address().to_string()))?;
         told.await;
         admin.shutdown(config.delivery.drain_timeout.get()).await;
     }
-    let equal = demo.differences.is_empty();
     demo.stop().await;
     if args.keep.is_some() {
         print(&mut out, format!("  left in {}\n", dir.display()))?;
     }
-    Ok(if equal {
+    Ok(if differences.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -88,7 +115,8 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
 fn urls(demo: &Demo, admin: &str) -> String {
     let webhooks = demo.instance.webhook_address();
     let webhooks = webhooks.map_or_else(String::new, |address| {
-        format!("  webhooks    https://{address}/push (signed, self-signed certificate)\n")
+        let paths = Demo::webhook_paths().join(" ");
+        format!("  webhooks    https://{address}{paths} (signed, self-signed certificate)\n")
     });
     format!(
         "  admin       http://{admin}/livez /readyz /metrics /topology /dlq\n{webhooks}  \

@@ -11,6 +11,9 @@ pub(super) const UNAVAILABLE: u8 = 69;
 /// `EX_SOFTWARE`.
 pub(super) const INTERNAL: u8 = 70;
 
+/// `EX_TEMPFAIL`.
+pub(super) const TOLD_TWICE: u8 = 75;
+
 /// Why a command failed: one sentence with the remedy, or one line a problem.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {

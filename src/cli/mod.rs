@@ -32,9 +32,12 @@ const CODES: &str = "\
 Exit codes:
   0   done; for `demo`: the sinks hold what they should
   1   `demo`: they do not; `check --connect`, `check --live`: something is not as it should be
-  64  the command line or the configuration is wrong
+  64  the command line or the configuration is wrong; `dlq`: a letter that was named stays, or
+      is not open
   69  something needed is not available: a directory in use, an address taken, a disk full
   70  a mistake in goldwire itself
+  75  told to stop a second time: what was in flight is read again at the next start
+  130, 143  `demo`: ended by Ctrl-C, by SIGTERM, before it had compared anything
 
 Environment:
   GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …
@@ -89,6 +92,14 @@ impl ConfigArg {
     /// All of its problems, as [`CliError::Config`].
     pub fn load(&self) -> Result<Config, CliError> {
         load(&self.config)
+    }
+
+    /// Loads it for a process that serves: the files that one opens are looked at too.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_to_serve(&self) -> Result<Config, CliError> {
+        config::load_to_serve(&self.config, &config::environment).map_err(CliError::Config)
     }
 }
 

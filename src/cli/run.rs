@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::error::TOLD_TWICE;
 use super::{CliError, ConfigArg, wiring};
 use crate::admin::{self, AdminState};
 use crate::config::Config;
@@ -18,7 +21,7 @@ use crate::topology::Topology;
 /// Keep the sinks in step until SIGTERM or SIGINT, then drain and stop.
 ///
 /// Sources stop first, then the inbox is drained, then the sinks. What is not finished within
-/// `delivery.drain_timeout` is read again at the next start.
+/// `delivery.drain_timeout` is read again at the next start. A second signal ends it at once.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  goldwire run\n  goldwire run --config /etc/goldwire.yaml --log-format json"
@@ -29,9 +32,14 @@ pub struct RunArgs {
     pub config: ConfigArg,
 }
 
+/// 128 and the signal, as shells have it.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
+
 /// Runs it.
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
-    let config = args.config.load()?;
+    let config = args.config.load_to_serve()?;
+    wiring::make(&config)?;
     let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let with = Surroundings {
@@ -41,16 +49,23 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         wrap: None,
     };
     let told = stop_signal()?;
+    // The smaller thing first: with its port taken, no webhook is accepted and no file opened.
+    let admin = admin::bind(&config.admin)
+        .await
+        .map_err(CliError::Unavailable)?;
     let instance = Instance::start(&config, &with)
         .await
         .map_err(|error| CliError::Unavailable(error.to_string()))?;
-    let admin = serve_admin(&config, &instance, registry, &clock).await?;
+    let admin = admin.serve(admin_state(&config, &instance, registry, &clock));
     announce(&instance, &admin);
     told.await;
-    let deadline = config.delivery.drain_timeout.get();
-    tracing::info!("stopping; what is in flight has {deadline:?}");
+    let drain = config.delivery.drain_timeout.get();
+    let deadline = Instant::now() + drain;
+    tracing::info!("stopping; what is in flight has {drain:?}");
     instance.stop().await;
-    admin.shutdown(deadline).await;
+    admin
+        .shutdown(deadline.saturating_duration_since(Instant::now()))
+        .await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,26 +85,51 @@ pub(super) async fn serve_admin(
     registry: Registry,
     clock: &SharedClock,
 ) -> Result<admin::Handle, CliError> {
-    let state = AdminState {
-        redrive: wiring::redrive(config, instance.files(), clock),
-        topology: Arc::new(Topology::of(config)),
-        registry,
-        health: instance.health(clock),
-    };
+    let state = admin_state(config, instance, registry, clock);
     admin::serve(&config.admin, state)
         .await
         .map_err(CliError::Unavailable)
 }
 
-/// Ends when the process is told to stop. Told a second time, the process ends at once.
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+fn admin_state(
+    config: &Config,
+    instance: &Instance,
+    registry: Registry,
+    clock: &SharedClock,
+) -> AdminState {
+    AdminState {
+        redrive: wiring::redrive(config, instance.files(), clock),
+        topology: Arc::new(Topology::of(config)),
+        registry,
+        health: instance.health(),
+    }
+}
+
+/// Ends when the process is told to stop, with the exit code of one that a signal ended. Told a
+/// second time, the process ends at once, also if it was still starting.
+pub(super) fn stop_signal() -> Result<impl Future<Output = u8>, CliError> {
     let failed = |error: std::io::Error| CliError::Internal(format!("signals: {error}"));
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        // Whoever does not wait any more is ending already.
+        tell.send(either(&mut term, &mut int).await).ok();
+        either(&mut term, &mut int).await;
+        tracing::warn!("told to stop a second time; what was in flight is read again");
+        end_at_once();
+    });
+    Ok(async move { told.await.unwrap_or(TERMINATED) })
+}
+
+async fn either(term: &mut Signal, int: &mut Signal) -> u8 {
+    tokio::select! {
+        _ = term.recv() => TERMINATED,
+        _ = int.recv() => INTERRUPTED,
+    }
+}
+
+#[expect(clippy::exit, reason = "what hangs cannot be waited for")]
+fn end_at_once() {
+    std::process::exit(TOLD_TWICE.into());
 }

@@ -21,8 +21,10 @@ pub(super) struct SchemaArgs {
 #[derive(Debug, Clone, Subcommand)]
 enum Of {
     /// Fields and validation rule that a Salesforce org needs
+    #[command(after_help = "Examples:\n  goldwire schema salesforce crm")]
     Salesforce(SinkArg),
     /// Tables that a warehouse sink makes
+    #[command(after_help = "Examples:\n  goldwire schema warehouse lake > tables.sql")]
     Warehouse(SinkArg),
 }
 

@@ -11,6 +11,9 @@ use crate::config::{Secret, SignatureScheme};
 use crate::time::SharedClock;
 use crate::webhook::signature::{Key, sign as signed};
 
+/// The longest text in the command that is printed; Linux takes words up to 128 KiB.
+const LONGEST_WORD: usize = 64 << 10;
+
 /// Prints the headers that sign a body, as a sender would sign it now.
 #[derive(Debug, Args)]
 pub struct SignArgs {
@@ -66,7 +69,7 @@ pub fn sign(args: &SignArgs, clock: &SharedClock, out: &mut impl Write) -> Resul
     let headers = signed(scheme, &key, &id_of(&body), clock.now(), &body);
     let lines = match &args.url {
         None => plain(&headers),
-        Some(url) => curl(url, &headers, &args.body),
+        Some(url) => curl(url, &headers, &data(&args.body, &body)?),
     };
     out.write_all(lines.as_bytes())
         .map_err(|error| format!("the output cannot be written: {error}"))
@@ -118,17 +121,29 @@ fn plain(headers: &[(&str, String)]) -> String {
     lines.chain([String::new()]).collect::<Vec<_>>().join("\n")
 }
 
-fn curl(url: &str, headers: &[(&str, String)], body: &Path) -> String {
+/// The option that gives curl the body: its file, or, of what was read once and is gone, the text.
+fn data(file: &Path, body: &[u8]) -> Result<String, String> {
+    if file.as_os_str() != "-" {
+        let file = quoted(&format!("@{}", file.display()));
+        return Ok(format!("--data-binary {file}"));
+    }
+    let text = std::str::from_utf8(body).ok();
+    let fits = |text: &&str| text.len() <= LONGEST_WORD && !text.contains('\0');
+    text.filter(fits)
+        .map(|text| format!("--data-raw {}", quoted(text)))
+        .ok_or_else(|| {
+            "the body is too long for a command, or no text; save it, and name the file".to_owned()
+        })
+}
+
+fn curl(url: &str, headers: &[(&str, String)], data: &str) -> String {
     let head = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}"));
     let head = head.chain(["content-type: application/json".to_owned()]);
     let mut words = vec![format!("curl -i {}", quoted(url))];
     words.extend(head.map(|line| format!("-H {}", quoted(&line))));
-    words.push(format!(
-        "--data-binary {}\n",
-        quoted(&format!("@{}", body.display()))
-    ));
+    words.push(format!("{data}\n"));
     words.join(" \\\n  ")
 }
 
@@ -212,6 +227,21 @@ mod tests {
         );
         assert!(printed.contains(r"it'\''s.json'"), "{printed}");
         assert!(!printed.contains("whsec_"), "{printed}");
+    }
+
+    #[test]
+    fn a_body_from_the_standard_input_stands_in_the_command_itself() {
+        let stdin = Path::new("-");
+        assert_eq!(
+            data(stdin, b"@{\"n\":\"O'Hara\"}\n").unwrap(),
+            "--data-raw '@{\"n\":\"O'\\''Hara\"}\n'"
+        );
+        let long = "a".repeat(LONGEST_WORD + 1);
+        for body in [&b"\xff"[..], b"a\0", long.as_bytes()] {
+            assert!(data(stdin, body).unwrap_err().contains("name the file"));
+        }
+        let file = data(Path::new("event.json"), b"\xff").unwrap();
+        assert_eq!(file, "--data-binary '@event.json'");
     }
 
     #[test]

@@ -12,16 +12,21 @@ use super::CliError;
 use super::sign::{self, SignArgs};
 use crate::config::{Config, KafkaSource, SalesforceSink, Secret, WarehouseSink};
 use crate::dead_letter::{Letters, Redrive};
-use crate::instance::{Files, parts};
+use crate::instance::Files;
+use crate::instance::parts::{self, SinkParts};
 use crate::log::MemoryLog;
-use crate::sink::salesforce;
+use crate::reltio::{Golden, ReltioError};
 use crate::sink::warehouse::{self, Dialect};
+use crate::sink::{Sink, salesforce};
 use crate::source::kafka::KafkaSettings;
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, SystemClock};
 
-/// How long a broker may take to describe a topic.
+/// How long a broker may take to describe a topic, and Reltio to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// An entity that there is not: the tenant says so only to who may read it.
+const NOBODY: &str = "entities/goldwire-check";
+const UNREACHED: &str = "see that reltio.url and reltio.auth_url can be reached from here";
 
 /// Dead letters of the files of `config`.
 pub(super) fn redrive(config: &Config, files: &Files, clock: &SharedClock) -> Redrive {
@@ -34,59 +39,121 @@ pub(super) fn redrive(config: &Config, files: &Files, clock: &SharedClock) -> Re
     }
 }
 
-/// Opens the data directory for the dead-letter commands. Refused while `goldwire run` has it.
+/// Opens the data directory for the dead-letter commands. Refused while `goldwire run` has it, and
+/// where it never ran: a mistyped directory would be made, and hold no letters.
 pub(super) fn open(config: &Config) -> Result<Redrive, String> {
+    let dir = &config.data_dir;
+    if !Files::are_in(dir) {
+        let dir = dir.display();
+        return Err(format!(
+            "data_dir {dir}: goldwire has never run there; correct data_dir"
+        ));
+    }
     let files = Files::open(config).map_err(|error| error.to_string())?;
     let clock: SharedClock = Arc::new(SystemClock);
     Ok(redrive(config, &files, &clock))
 }
 
-/// Asks every sink (`probe()`) and the topic of every Kafka source: a sentence per problem.
-pub(super) async fn probe(config: &Config) -> Result<Vec<String>, CliError> {
+/// What a configuration is made into before anything is connected.
+pub(super) struct Made {
+    golden: Option<Arc<dyn Golden>>,
+    sinks: Vec<(String, Arc<dyn Sink>)>,
+}
+
+/// Makes the clients of Reltio and of every sink, as a start does.
+///
+/// # Errors
+/// A line a client that cannot be made as configured.
+pub(super) fn make(config: &Config) -> Result<Made, CliError> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let refused = |error: crate::instance::StartError| CliError::Unavailable(error.to_string());
-    let with = parts::SinkParts {
-        golden: parts::golden(config, &clock).map_err(refused)?,
+    let (golden, mut problems) = match parts::golden(config, &clock) {
+        Ok(golden) => (golden, Vec::new()),
+        Err(error) => (None, vec![error.to_string()]),
+    };
+    let with = SinkParts {
+        golden: golden.clone(),
         // Nothing is delivered, so nothing is told.
         log: Arc::new(MemoryLog::new(1)),
         clock,
         metrics: Arc::new(Metrics::noop()),
     };
-    let mut problems = Vec::new();
+    let mut sinks = Vec::new();
     for (name, sink) in &config.sinks {
-        let made = parts::sink(name, sink, config, &with).map_err(refused)?;
-        let found = made.probe().await;
-        problems.extend(
-            found
-                .into_iter()
-                .map(|problem| format!("sinks.{name}: {problem}")),
-        );
-    }
-    for (name, source) in &config.sources {
-        let Some(kafka) = source.kafka.clone() else {
+        if sink.salesforce.is_some() && golden.is_none() && config.reltio.is_some() {
+            // It lacks what was refused above.
             continue;
-        };
-        let tenant = config.tenant.clone();
-        let asked = tokio::task::spawn_blocking(move || topic(&kafka, &tenant)).await;
-        let found = asked.map_err(|error| CliError::Internal(error.to_string()))?;
-        problems.extend(
-            found
-                .into_iter()
-                .map(|problem| format!("sources.{name}: {problem}")),
-        );
+        }
+        match parts::sink(name, sink, config, &with) {
+            Ok(made) => sinks.push((name.clone(), made)),
+            Err(error) => problems.push(error.to_string()),
+        }
     }
-    Ok(problems)
+    if problems.is_empty() {
+        Ok(Made { golden, sinks })
+    } else {
+        Err(CliError::Usage(problems.join("\n")))
+    }
+}
+
+impl Made {
+    /// Asks Reltio, every sink and the topic of every Kafka source: a sentence per problem.
+    ///
+    /// # Errors
+    /// None of an outside system: each is a sentence.
+    pub(super) async fn probe(&self, config: &Config) -> Result<Vec<String>, CliError> {
+        let mut problems = Vec::new();
+        if let Some(golden) = &self.golden {
+            problems.extend(api(golden.as_ref()).await);
+        }
+        for (name, sink) in &self.sinks {
+            let found = sink.probe().await.into_iter();
+            problems.extend(found.map(|problem| format!("sinks.{name}: {problem}")));
+        }
+        for (name, source) in &config.sources {
+            let Some(kafka) = source.kafka.clone() else {
+                continue;
+            };
+            let tenant = config.tenant.clone();
+            let asked = tokio::task::spawn_blocking(move || topic(&kafka, &tenant)).await;
+            let found = asked.map_err(|error| CliError::Internal(error.to_string()))?;
+            problems.extend(
+                found
+                    .into_iter()
+                    .map(|problem| format!("sources.{name}: {problem}")),
+            );
+        }
+        Ok(problems)
+    }
+}
+
+/// Whether Reltio gives a token and answers for the tenant.
+async fn api(golden: &dyn Golden) -> Option<String> {
+    let asked = tokio::time::timeout(PATIENCE, golden.read(NOBODY)).await;
+    match asked {
+        Ok(Ok(_)) => None,
+        Ok(Err(error @ ReltioError::Refused { .. })) => Some(format!("reltio: {error}")),
+        Ok(Err(error @ ReltioError::Rejected { .. })) => Some(format!(
+            "reltio: {error}; see that reltio.url ends with the tenant's id"
+        )),
+        Ok(Err(error @ ReltioError::Unavailable { .. })) => {
+            Some(format!("reltio: {error}; {UNREACHED}"))
+        }
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            Some(format!("reltio: no answer in {seconds} s; {UNREACHED}"))
+        }
+    }
 }
 
 /// Whether the broker can be reached and has the topic.
 fn topic(kafka: &KafkaSource, tenant: &str) -> Vec<String> {
     let settings = match KafkaSettings::resolve(kafka, tenant) {
         Ok(settings) => settings,
-        Err(problems) => return problems,
+        Err(unfit) => return unfit.iter().map(ToString::to_string).collect(),
     };
     let consumer: BaseConsumer = match settings.client().create() {
         Ok(consumer) => consumer,
-        Err(error) => return vec![format!("{error}; correct `properties`")],
+        Err(error) => return vec![format!("properties: {}", settings.complaint(&error))],
     };
     let described = consumer.fetch_metadata(Some(&settings.topic), PATIENCE);
     match described {
@@ -139,6 +206,11 @@ pub(super) struct WebhookArgs {
 #[derive(Debug, Subcommand)]
 enum WebhookVerb {
     /// Print the headers that sign a body, as a sender would sign it now
+    #[command(
+        after_help = "Examples:\n  goldwire webhook sign --scheme reltio --secret-env HOOK_SECRET event.json\n  \
+        goldwire webhook sign --scheme standard --secret-file secret \\\n    \
+        --url https://example.com/reltio-webhook event.json | sh"
+    )]
     Sign(SignArgs),
 }
 

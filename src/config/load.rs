@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path as FilePath;
 
 use serde_json::Value;
@@ -13,6 +15,9 @@ use super::schema::{Shape, schema};
 use super::validate::Check;
 use super::variables::{Environment, Variables};
 use super::{Config, Problem, Problems};
+
+/// The largest file that is read: far above what a person writes, and no device without an end.
+const LARGEST_FILE: u64 = 4 << 20;
 
 /// Everything that is wrong with a configuration. Prints one line a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,15 +38,52 @@ impl std::error::Error for LoadError {}
 /// # Errors
 /// Every problem at once, each with its path, the value (never a secret) and the remedy.
 pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let remedy = format!("{error}; give a readable file, or write one with `goldwire init`");
+    parse(&text_of(path)?, env)
+}
+
+/// As [`load`], for a process that serves: also reads what that one opens on this machine, the
+/// listener's certificate and key and the files that properties of librdkafka name.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_to_serve(
+    path: &FilePath,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, LoadError> {
+    parse_for(&text_of(path)?, env, true)
+}
+
+fn text_of(path: &FilePath) -> Result<String, LoadError> {
+    let unreadable = |why: String| {
+        let remedy = format!("{why}; give a readable file, or write one with `goldwire init`");
         LoadError(vec![problem(
             path.display().to_string(),
             String::new(),
             remedy,
         )])
-    })?;
-    parse(&text, env)
+    };
+    let bytes = read_file(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))
+}
+
+/// The content of a file that the configuration names.
+///
+/// # Errors
+/// Why not, in words that need no operating system's manual.
+pub(crate) fn read_file(path: &FilePath) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| {
+        // One byte more, to see that it goes on.
+        file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(read) if u64::try_from(read).is_ok_and(|read| read <= LARGEST_FILE) => Ok(bytes),
+        Ok(_) => Err(format!("it is longer than {} MiB", LARGEST_FILE >> 20)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err("there is no such file".to_owned())
+        }
+        Err(error) => Err(error.kind().to_string()),
+    }
 }
 
 /// As [`load`], from the file's text.
@@ -49,6 +91,10 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
+    parse_for(text, env, false)
+}
+
+fn parse_for(text: &str, env: Environment<'_>, serves: bool) -> Result<Config, LoadError> {
     let mut root = yaml(text)?;
     let mut problems = Problems::default();
     let (replaced, refused) = replace_variables(&mut root, env, &mut problems);
@@ -67,6 +113,8 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
         shape,
         root: &root,
         replaced: &replaced,
+        refused: &refused,
+        serves,
     };
     let mut found = Problems::default();
     check.violations(&validator, &mut found);
@@ -75,7 +123,7 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     let check = Check {
         shape,
         root: &with_secrets,
-        replaced: &replaced,
+        ..check
     };
     rules::check(&check, &mut found);
 
@@ -171,7 +219,10 @@ fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Valu
         if !shape.is(&path, "Secret") {
             continue;
         }
-        match std::fs::read_to_string(&file) {
+        let text = read_file(FilePath::new(&file));
+        let text = text
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
+        match text {
             Ok(text) if text.trim().is_empty() => {
                 problems.add(
                     path.key("file").to_string(),
@@ -181,8 +232,8 @@ fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Valu
             }
             // An editor ends the file with a line break that is no part of the secret.
             Ok(text) => put(&mut read, &path, text.trim_end_matches(['\r', '\n'])),
-            Err(error) => {
-                let remedy = format!("{}; make the file readable", error.kind());
+            Err(why) => {
+                let remedy = format!("{why}; name a readable file");
                 problems.add(path.key("file").to_string(), format!("{file:?}"), remedy);
             }
         }

@@ -18,7 +18,8 @@ mod validate;
 mod values;
 mod variables;
 
-pub use load::{LoadError, environment, load, parse};
+pub(crate) use load::read_file;
+pub use load::{LoadError, environment, load, load_to_serve, parse};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::{
@@ -26,11 +27,11 @@ pub use settings::{
     WebhookListener,
 };
 pub use sinks::{
-    AttributeField, Declared, FieldSource, SalesforceObject, SalesforceSink, SinkConfig,
-    WarehouseSink,
+    AttributeField, Declared, Dedupe, FieldSource, FileSink, SalesforceObject, SalesforceSink,
+    SinkConfig, WarehouseSink,
 };
 pub use sources::{
     CompletenessConfig, KafkaSource, RateLimit, SignatureScheme, SourceConfig, Start,
     StreamsKafkaConfig, Subscription, WebhookSource,
 };
-pub use values::{ByteSize, Period, Secret};
+pub use values::{ByteSize, Networks, Period, Secret};

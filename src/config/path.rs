@@ -14,7 +14,7 @@ pub(super) enum Step {
 }
 
 /// Steps from the top: `sinks.crm.salesforce.login_url`, `sources.a.webhook.secrets[0]`,
-/// `sources.a.kafka.properties["sasl.password"]`.
+/// `sources.a.kafka.properties["sasl.password"]`. The top itself is `configuration`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Path(pub(super) Vec<Step>);
 
@@ -49,6 +49,11 @@ impl Path {
         path
     }
 
+    /// Whether it is `above`, or somewhere below it.
+    pub(super) fn is_within(&self, above: &Self) -> bool {
+        self.0.starts_with(&above.0)
+    }
+
     /// What stands there.
     pub(super) fn find<'a>(&self, root: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(root, |at, step| match step {
@@ -60,6 +65,9 @@ impl Path {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("configuration");
+        }
         for (place, step) in self.0.iter().enumerate() {
             match step {
                 Step::Index(index) => write!(f, "[{index}]")?,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, Period, Secret, SinkConfig, SourceConfig};
+use super::{ByteSize, Networks, Period, Secret, SinkConfig, SourceConfig};
 
 /// A goldwire configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -118,15 +118,18 @@ pub struct WebhookListener {
     pub address: SocketAddr,
     /// Certificate and key. Required unless one of the two keys below says otherwise.
     pub tls: Option<Tls>,
-    /// The proxy that ends TLS before this listener, by name; it must be the only way in.
-    pub trusted_proxy: Option<String>,
+    /// The addresses or networks of the proxy that ends TLS before this listener. Only from there
+    /// is `X-Forwarded-For` believed, and without `tls` only from there is anything taken.
+    pub trusted_proxy: Option<Networks>,
     /// Takes webhooks over plain HTTP. For tests.
     #[serde(default)]
     pub insecure_plain_http: bool,
     /// Connections at most; more wait in the system's queue.
     #[serde(default = "connections")]
     pub connections: u32,
-    /// Answer within this, or 503. INT-004 asks for 5 s.
+    /// Answer within this of a request's first byte, or 503. INT-004 asks for 5 s at the sender's
+    /// end: 4500ms at most. The TLS handshake before the first request of a connection has the same
+    /// time for itself.
     #[serde(default = "deadline")]
     pub deadline: Period,
 }
@@ -171,11 +174,13 @@ pub struct LogSettings {
     /// Partitions; fixed when the data directory is made.
     #[schemars(range(min = 1, max = 1024))]
     pub partitions: u16,
-    /// Bytes at most. When a sink holds the log back at its quota, its `on_full` decides.
+    /// Bytes at most, the last fiftieth of them for sinks. When a sink holds the log back at its
+    /// quota, its `on_full` decides.
     pub quota: ByteSize,
     /// How long records stay after every sink has passed them.
     pub keep: Period,
-    /// Free disk below which nothing is appended, so that the ledger always has room.
+    /// Free disk below which nothing is taken in, and below half of which sinks append nothing
+    /// either, so that the ledger always has room.
     pub disk_reserve: ByteSize,
     /// Size of one segment file.
     pub segment: ByteSize,
@@ -211,7 +216,8 @@ pub struct Delivery {
     /// Records in flight in one task (one partition of one sink).
     #[schemars(range(min = 1, max = 100_000))]
     pub in_flight: usize,
-    /// Bytes in flight in one task.
+    /// Bytes in flight in one task; as many for answers of Reltio that are not delivered yet, and
+    /// for what has to be asserted once more.
     pub in_flight_bytes: ByteSize,
     /// Commit at least this often while there is something to commit.
     pub commit_interval: Period,

@@ -1,13 +1,16 @@
 //! The configuration of sinks. A sink holds exactly one of its kinds' keys.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{OnFull, Period, Quota, Secret};
+use crate::event::short_name;
 
-/// A sink: exactly one of `salesforce` and `warehouse`.
+use super::{ByteSize, OnFull, Period, Quota, Secret};
+
+/// A sink: exactly one of `salesforce`, `warehouse` and `file`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
@@ -15,6 +18,8 @@ pub struct SinkConfig {
     pub salesforce: Option<SalesforceSink>,
     /// Current and history tables in SQLite or PostgreSQL.
     pub warehouse: Option<WarehouseSink>,
+    /// An append-only history in files of newline-delimited JSON.
+    pub file: Option<FileSink>,
     /// What happens when this sink holds the log back at its quota.
     #[serde(default)]
     pub on_full: OnFull,
@@ -35,7 +40,9 @@ pub struct SalesforceSink {
     pub api_version: String,
     /// Short name of the Reltio source whose crosswalks name records of this org.
     pub crosswalk_source: String,
-    /// What each entity type becomes.
+    /// What each entity type becomes. Of a path or a dotted name the last part counts:
+    /// `com.example.Individual` is `Individual`.
+    #[serde(deserialize_with = "by_short_name")]
     #[schemars(extend("minProperties" = 1))]
     pub objects: BTreeMap<String, SalesforceObject>,
     /// Event types delivered, in either vocabulary (`*` and `?` match). Erasures always are.
@@ -64,6 +71,15 @@ pub struct SalesforceSink {
     /// Sends the client secret in clear text. For tests.
     #[serde(default)]
     pub insecure_plain_http: bool,
+}
+
+/// Two names that are one type are refused by the rules.
+fn by_short_name<'de, D: serde::Deserializer<'de>>(
+    written: D,
+) -> Result<BTreeMap<String, SalesforceObject>, D::Error> {
+    let objects = BTreeMap::<String, SalesforceObject>::deserialize(written)?;
+    let short = |(name, object): (String, _)| (short_name(&name).to_owned(), object);
+    Ok(objects.into_iter().map(short).collect())
 }
 
 /// Whether the target has the guard.
@@ -210,4 +226,56 @@ fn warehouse_linger() -> Period {
 }
 fn statement_timeout() -> Period {
     "30s".into()
+}
+
+/// An append-only history in files of newline-delimited JSON.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileSink {
+    /// Directory of the files, made if need be. One process at a time, one sink.
+    pub dir: PathBuf,
+    /// That what lines hold of an erased subject (GDPR) stays in the files. The erasure itself is a
+    /// line; deleting the lines before it is the matter of whoever reads them.
+    #[serde(default)]
+    pub keeps_erased_records: bool,
+    /// Size of one file; then the next begins. Only the newest one grows.
+    #[serde(default = "roll")]
+    pub roll: ByteSize,
+    /// How copies of a change are known.
+    #[serde(default)]
+    pub dedupe: Dedupe,
+    /// Lines written with one fsync at most.
+    #[serde(default = "batch")]
+    #[schemars(range(min = 1, max = 5000))]
+    pub batch: usize,
+    /// How long lines wait for company.
+    #[serde(default = "warehouse_linger")]
+    pub linger: Period,
+    /// Event types delivered, in either vocabulary (`*` and `?` match). Erasures always are.
+    #[serde(default = "every")]
+    pub event_types: Vec<String>,
+    /// Entity and relation types delivered (`*` and `?` match).
+    #[serde(default = "every")]
+    pub object_types: Vec<String>,
+}
+
+fn roll() -> ByteSize {
+    "64MiB".into()
+}
+
+/// How copies of a change are known at a sink without unique keys.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dedupe {
+    /// How long after a change was delivered copies of it may still be received: longer than its
+    /// senders repeat it. Its id is kept for so long, and then the space is given back.
+    pub window: Period,
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self {
+            window: "7d".into(),
+        }
+    }
 }

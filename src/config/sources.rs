@@ -28,6 +28,8 @@ pub enum CompletenessConfig {
     OvOnly,
     /// Only these members of the object are sent; the others are unknown.
     Fields(Vec<String>),
+    /// Several of these come and cannot be told apart: every object is read from Reltio.
+    Mixed,
 }
 
 /// A Kafka topic that Reltio streams to. Either `bootstrap_servers`, `topic` and `group`, or
@@ -49,6 +51,9 @@ pub struct KafkaSource {
     /// Any property of librdkafka: `security.protocol`, `sasl.username`, `ssl.ca.location`, …
     #[serde(default)]
     pub properties: BTreeMap<String, Secret>,
+    /// Largest body, before and after decompression; a larger one is dead-lettered.
+    #[serde(default = "max_record")]
+    pub max_body: ByteSize,
     /// What an absent field of an object means.
     #[serde(default)]
     pub completeness: CompletenessConfig,
@@ -145,6 +150,10 @@ pub struct WebhookSource {
     /// Whether relations are taken.
     #[serde(default = "yes")]
     pub include_relationships: bool,
+}
+
+fn max_record() -> ByteSize {
+    "64MiB".into()
 }
 
 fn max_body() -> ByteSize {

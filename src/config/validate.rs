@@ -14,11 +14,16 @@ use super::path::Path;
 use super::schema::Shape;
 
 /// What is asked of the schema while a tree is checked.
+#[derive(Clone, Copy)]
 pub(super) struct Check<'a> {
     pub(super) shape: Shape<'a>,
     pub(super) root: &'a Value,
     /// Values that came from the environment.
     pub(super) replaced: &'a BTreeSet<Path>,
+    /// Values that could not come from there.
+    pub(super) refused: &'a BTreeSet<Path>,
+    /// Whether a process is to serve with it, so that the files it opens matter.
+    pub(super) serves: bool,
 }
 
 #[expect(

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
+use std::slice;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +48,39 @@ impl From<&str> for ByteSize {
     }
 }
 
+/// Addresses and networks as written: one, or a list: `10.0.0.7`, `[10.0.0.0/8, "fd00::/8"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Networks {
+    /// One.
+    One(String),
+    /// Several.
+    Several(#[schemars(length(min = 1))] Vec<String>),
+}
+
+impl Networks {
+    /// The networks; those that are none were refused before.
+    pub fn get(&self) -> Vec<IpNet> {
+        let texts = match self {
+            Self::One(text) => slice::from_ref(text),
+            Self::Several(texts) => texts.as_slice(),
+        };
+        texts.iter().filter_map(|text| network(text)).collect()
+    }
+}
+
+impl From<&str> for Networks {
+    fn from(text: &str) -> Self {
+        Self::One(text.to_owned())
+    }
+}
+
+/// A network, or the one address of a text.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
+
 /// A secret that neither `Debug` nor `Display` shows (G10). In the configuration it is the text
 /// itself, usually `${NAME}`, or `{file: PATH}`, which the loader replaces by the file's content.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -81,7 +117,9 @@ impl JsonSchema for Secret {
                 { "type": "string", "minLength": 1 },
                 {
                     "type": "object",
-                    "properties": { "file": { "type": "string" } },
+                    "properties": {
+                        "file": { "type": "string", "description": "The file that holds it." }
+                    },
                     "required": ["file"],
                     "additionalProperties": false
                 }

@@ -1,7 +1,8 @@
 //! `${NAME}` and `${NAME:-default}` in text values, replaced after the YAML is parsed.
 //!
 //! Guarantee: a value from the environment is text and stays text; it cannot change the structure
-//! of the configuration. `$${` stands for `${` itself.
+//! of the configuration. `$${` stands for `${` itself. A value that is empty since its variable is
+//! empty is a mistake that names the variable; who means it writes `${NAME:-}`.
 
 use std::collections::BTreeSet;
 
@@ -47,6 +48,7 @@ impl Variables<'_> {
     /// The text with its variables replaced; nothing if it holds none.
     fn text(&mut self, path: &Path, text: &str, problems: &mut Problems) -> Option<String> {
         let (mut out, mut rest) = (String::new(), text);
+        let mut empty = None;
         if !rest.contains("${") {
             return None;
         }
@@ -67,10 +69,20 @@ impl Variables<'_> {
                 );
                 return None;
             };
-            out.push_str(&self.value(path, inside, problems)?);
+            let value = self.value(path, inside, problems)?;
+            if value.is_empty() && !inside.contains(":-") {
+                empty = Some(inside);
+            }
+            out.push_str(&value);
             rest = after;
         }
         out.push_str(rest);
+        if let Some(name) = empty.filter(|_| out.is_empty()) {
+            let remedy = format!("set it, or write ${{{name}:-…}}");
+            let found = format!("${{{name}}}, which is empty");
+            self.refuse(path, found, remedy, problems);
+            return None;
+        }
         Some(out)
     }
 
@@ -155,6 +167,15 @@ mod tests {
         assert_eq!(replaced("<${A}>").0, "<x: {y}\n${A}>");
         assert_eq!(replaced("${B:-b}${EMPTY:-e}${EMPTY}").0, "be");
         assert_eq!(replaced("$${A} costs 5$").0, "${A} costs 5$");
+        assert_eq!(replaced("${EMPTY:-}"), (String::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_variable_that_is_empty_is_named_where_nothing_else_is_left() {
+        let named = "k: found ${EMPTY}, which is empty; set it, or write ${EMPTY:-…}";
+        assert_eq!(replaced("${EMPTY}").1, [named]);
+        assert_eq!(replaced("${EMPTY:-}${EMPTY}").1, [named]);
+        assert_eq!(replaced("a${EMPTY}"), ("a".to_owned(), Vec::new()));
     }
 
     #[test]

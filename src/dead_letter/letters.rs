@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::{DeadLetter, Filter, LetterName, shown_sink};
+use super::{DeadLetter, Filter, LetterName, UNREADABLE, shown_sink};
 use crate::ledger::{Batch, Store, StoreError, keys};
 use crate::mutation::{self, Mutation};
 use crate::task::store_blocking;
@@ -34,7 +34,7 @@ impl Letters {
     /// Up to `max` letters that `filter` means, by sink and id.
     ///
     /// # Errors
-    /// If the store cannot be read, or holds a letter of a newer version.
+    /// If the store cannot be read.
     pub async fn list(&self, filter: &Filter, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
@@ -55,7 +55,7 @@ impl Letters {
     pub async fn show(&self, name: &LetterName) -> Result<Option<DeadLetter>, StoreError> {
         let key = name.key();
         store_blocking(&self.store, move |store| match store.get(&key)? {
-            Some(value) => decode(&key, &value).map(Some),
+            Some(value) => Ok(Some(decode(&key, &value))),
             None => Ok(None),
         })
         .await
@@ -117,12 +117,8 @@ impl Letters {
                 .last()
                 .filter(|_| pairs.len() == PAGE)
                 .map(|(key, _)| key.clone());
-            let letters: Result<Vec<_>, _> = pairs
-                .iter()
-                .map(|(key, value)| decode(key, value))
-                .collect();
-            let mut letters = letters?;
-            letters.retain(|letter| filter.matches(letter));
+            let letters = pairs.iter().map(|(key, value)| decode(key, value));
+            let letters = letters.filter(|letter| filter.matches(letter)).collect();
             Ok(Page { letters, next })
         })
         .await
@@ -139,9 +135,20 @@ fn sink_of(key: &[u8]) -> String {
     String::from_utf8_lossy(sink.unwrap_or_default()).into_owned()
 }
 
-fn decode(key: &[u8], value: &[u8]) -> Result<DeadLetter, StoreError> {
-    DeadLetter::decode(value).map_err(|error| StoreError::Corrupt {
-        key: String::from_utf8_lossy(key).replace('\0', " "),
-        why: error.to_string(),
+/// One letter that cannot be read does not hide the others: its key still tells its name.
+fn decode(key: &[u8], value: &[u8]) -> DeadLetter {
+    DeadLetter::decode(value).unwrap_or_else(|_| {
+        let rest = key.split_last_chunk::<4>();
+        let (name, round) = rest.unwrap_or((key, &[0; 4]));
+        let id = name.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+        DeadLetter {
+            sink: sink_of(key),
+            id: String::from_utf8_lossy(id).into_owned(),
+            round: u32::from_be_bytes(*round),
+            stage: "store".to_owned(),
+            reason: UNREADABLE.to_owned(),
+            code: "of_another_version".to_owned(),
+            ..DeadLetter::default()
+        }
     })
 }

@@ -25,6 +25,10 @@ pub(crate) use write::write;
 /// What stands for ingest wherever a person reads or writes a sink's name.
 pub const INGEST: &str = "ingest";
 
+/// The reason that is shown for a letter which this version cannot read. Its record's bytes are
+/// not known; it can be discarded, or read by the version that wrote it.
+pub const UNREADABLE: &str = "unreadable_letter";
+
 /// A sink's name for people: ingest's letters have none.
 pub(crate) fn shown_sink(sink: &str) -> &str {
     if sink.is_empty() { INGEST } else { sink }

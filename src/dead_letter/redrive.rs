@@ -11,11 +11,11 @@ use futures::future::try_join_all;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, Filter, LetterName, Letters};
+use super::{DeadLetter, Filter, LetterName, Letters, UNREADABLE};
 use crate::event::{EventRecord, Origin, SourceRecord};
 use crate::ledger::StoreError;
 use crate::log::{Log, LogError, partition_of};
-use crate::time::SharedClock;
+use crate::time::{Millis, SharedClock};
 
 /// What is needed to redrive and to discard.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct Work {
     pub dry_run: bool,
     /// So many letters at most; all without it.
     pub max: Option<u64>,
+    /// When it began, ms, if it is done in parts: letters written since are left alone.
+    pub began: Option<Millis>,
 }
 
 /// What was done.
@@ -55,8 +57,22 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
 }
 
+impl Report {
+    /// Adds what the next part of the same work came to.
+    pub fn add(&mut self, part: Self) {
+        self.done = self.done.saturating_add(part.done);
+        for (reason, letters) in part.reasons {
+            *self.reasons.entry(reason).or_default() += letters;
+        }
+        // Each part goes past the letters that stay.
+        self.skipped.extend(part.skipped);
+        self.skipped.sort_unstable();
+        self.skipped.dedup();
+    }
+}
+
 /// A letter that stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its name.
     pub name: String,
@@ -85,7 +101,8 @@ impl Redrive {
     /// Redrives what `work` says; `progress` hears the letters done so far.
     ///
     /// Letters written since the start are left alone, so that a record which fails again is not
-    /// redriven in a circle.
+    /// redriven in a circle. Letters that are named are all meant, and reported if they are not
+    /// there.
     ///
     /// # Errors
     /// If a log or the store fails, as when the log is full.
@@ -115,12 +132,20 @@ impl Redrive {
         progress: &(dyn Fn(u64) + Sync),
         again: bool,
     ) -> Result<Report, RedriveError> {
-        let mut filter = work.filter.clone();
-        let now = self.clock.now();
-        filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
+        let began = work.began.unwrap_or_else(|| self.clock.now());
+        let named = &work.filter.names;
+        let mut missing: BTreeSet<String> = named.iter().cloned().collect();
         let (mut report, mut after) = (Report::default(), None);
         loop {
-            let page = self.letters.page(&filter, after).await?;
+            let mut page = self.letters.page(&work.filter, after).await?;
+            for letter in &page.letters {
+                missing.remove(&LetterName::of(letter).to_string());
+            }
+            if named.is_empty() {
+                let later = |letter: &mut DeadLetter| letter.last_time >= began;
+                let later: Vec<_> = page.letters.extract_if(.., later).collect();
+                report.skipped.extend(self.in_future(&later));
+            }
             let left = work
                 .max
                 .map_or(u64::MAX, |max| max.saturating_sub(report.done));
@@ -129,10 +154,29 @@ impl Redrive {
                 .await?;
             progress(report.done);
             after = page.next;
-            if after.is_none() || work.max.is_some_and(|max| report.done >= max) {
+            let enough = work.max.is_some_and(|max| report.done >= max);
+            if enough || after.is_none() {
+                if !enough {
+                    report
+                        .skipped
+                        .extend(missing.into_iter().map(|name| Skipped {
+                            name,
+                            why: "no such letter is open".to_owned(),
+                        }));
+                }
                 return Ok(report);
             }
         }
+    }
+
+    /// Of letters that are left alone, those that a later redrive would leave alone as well.
+    fn in_future(&self, letters: &[DeadLetter]) -> impl Iterator<Item = Skipped> {
+        let now = self.clock.now();
+        let ahead = letters.iter().filter(move |letter| letter.last_time > now);
+        ahead.map(|letter| Skipped {
+            name: LetterName::of(letter).to_string(),
+            why: "it is dated in the future, as by a clock that was set back; name it".to_owned(),
+        })
     }
 
     async fn take(
@@ -185,6 +229,9 @@ impl Redrive {
     }
 
     fn way(&self, letter: &DeadLetter) -> Result<Way, String> {
+        if letter.reason == UNREADABLE {
+            return Err("it cannot be read by this version".to_owned());
+        }
         if letter.sink.is_empty() {
             return Ok(Way::Inbox(source_record(letter).encode_to_vec().into()));
         }

@@ -7,7 +7,7 @@ pub enum DecodeError {
     #[error("the body is empty")]
     Empty,
     /// Larger than the source takes, before or after decompression.
-    #[error("the body is larger than {limit} bytes; raise the source's limit if it may be")]
+    #[error("the body is larger than {limit} bytes; raise the source's `max_body` if it may be")]
     TooLarge {
         /// The source's limit in bytes.
         limit: usize,

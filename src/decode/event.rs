@@ -212,7 +212,7 @@ impl<'a> Event<'a> {
         if part.state == State::Alive {
             declare(&mut record, &settings.completeness);
         }
-        if part.state == State::Alive || part.kind == Kind::Other {
+        if record.state() == State::Alive || part.kind == Kind::Other {
             record.set_content(Content::Event);
             record.payload = bytes.clone();
         }
@@ -240,6 +240,8 @@ fn declare(record: &mut EventRecord, completeness: &CompletenessConfig) {
             record.set_completeness(Completeness::Fields);
             record.fields.clone_from(fields);
         }
+        // What is absent may be empty or not sent: Reltio is read, as if nothing had been.
+        CompletenessConfig::Mixed => record.set_state(State::Unknown),
     }
 }
 

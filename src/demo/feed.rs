@@ -1,8 +1,9 @@
 //! Sends the script as it happens: every message at its time, over the carrier that it takes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -28,10 +29,30 @@ pub(super) struct Sent {
     pub(super) webhook: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) duplicates: AtomicU64,
-    pub(super) malformed: AtomicU64,
+    /// By what they are called: over Kafka, and over webhooks.
+    pub(super) kinds: Mutex<BTreeMap<&'static str, [u64; 2]>>,
 }
 
 impl Sent {
+    fn took(&self, emission: &Emission) {
+        let by_webhook = emission.carrier != Carrier::Kafka;
+        let all = if by_webhook {
+            &self.webhook
+        } else {
+            &self.kafka
+        };
+        all.fetch_add(1, Ordering::Relaxed);
+        let name = match emission.meaning {
+            Meaning::Change(event) => event.name(),
+            Meaning::Noise => "of no consequence",
+            Meaning::Malformed { .. } => "undecodable",
+        };
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = kinds.entry(name).or_default();
+        let [kafka, webhook] = counts;
+        *(if by_webhook { webhook } else { kafka }) += 1;
+    }
+
     pub(super) fn all(&self) -> u64 {
         self.kafka.load(Ordering::Relaxed) + self.webhook.load(Ordering::Relaxed)
     }
@@ -99,9 +120,6 @@ impl Doors {
         if emission.duplicate {
             self.sent.duplicates.fetch_add(1, Ordering::Relaxed);
         }
-        if matches!(emission.meaning, Meaning::Malformed { .. }) {
-            self.sent.malformed.fetch_add(1, Ordering::Relaxed);
-        }
         match door(emission.carrier) {
             None => self.produce(emission).await,
             Some((path, secret)) => self.post(emission, path, &secret).await,
@@ -118,7 +136,7 @@ impl Doors {
             .broker
             .send(key, &emission.headers, &emission.body)
             .await?;
-        self.sent.kafka.fetch_add(1, Ordering::Relaxed);
+        self.sent.took(emission);
         Ok(())
     }
 
@@ -147,7 +165,7 @@ impl Doors {
             }
             match request.send().await {
                 Ok(answer) if answer.status().is_success() => {
-                    self.sent.webhook.fetch_add(1, Ordering::Relaxed);
+                    self.sent.took(emission);
                     return Ok(());
                 }
                 Ok(answer) if answer.status().is_client_error() && answer.status() != 429 => {

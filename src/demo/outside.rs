@@ -59,6 +59,7 @@ impl Outside {
             unavailable: 0.01,
             lost_answer: 0.005,
             slow: Duration::from_millis(15),
+            ..Faults::default()
         });
         let bytes = simulator
             .emissions()

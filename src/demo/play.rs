@@ -11,14 +11,14 @@ use prometheus::Registry;
 
 use super::compare::{self, Comparison, Difference};
 use super::feed::{self, Doors, Sent};
-use super::outside::Outside;
+use super::outside::{Outside, door};
 use super::report::{self, Gauges};
-use super::sabotage::{Sabotage, Saboteur};
-use super::tenant::{Simulator, SimulatorSettings};
+use super::sabotage::{Sabotage, Scheme};
+use super::tenant::{Carrier, Simulator, SimulatorSettings};
 use crate::config;
 use crate::dead_letter::{Filter, Letters};
-use crate::instance::{Instance, Surroundings, WrapSink};
-use crate::telemetry::Metrics;
+use crate::instance::{Instance, Surroundings};
+use crate::telemetry::{Metrics, names};
 use crate::time::{Millis, SharedClock, SystemClock};
 
 /// The script begins this long after the start, ms; what takes longer to come up sends late.
@@ -52,28 +52,25 @@ impl DemoSettings {
     }
 }
 
-/// A demo that was played and may still be looked at.
+/// A demo that is up: an instance, and everything around it.
 #[derive(Debug)]
 pub struct Demo {
     /// The instance.
     pub instance: Instance,
-    /// Everything that should be as it is, or is not.
-    pub differences: Vec<Difference>,
+    settings: DemoSettings,
+    clock: SharedClock,
+    start: Millis,
+    simulator: Simulator,
+    scheme: Option<Scheme>,
     outside: Arc<Outside>,
 }
 
 impl Demo {
-    /// Plays the script and compares the sinks with the truth; writes progress to standard error
-    /// and the table to `out`.
+    /// Starts everything; nothing has happened yet.
     ///
     /// # Errors
     /// One sentence, if something of the demo itself did not work.
-    pub async fn play(
-        settings: &DemoSettings,
-        metrics: Arc<Metrics>,
-        registry: &Registry,
-        out: &mut (dyn Write + Send),
-    ) -> Result<Self, String> {
+    pub async fn start(settings: &DemoSettings, metrics: Arc<Metrics>) -> Result<Self, String> {
         let clock: SharedClock = Arc::new(SystemClock);
         let start = clock.now() + LEAD;
         let simulator = Simulator::new(&script(settings, start));
@@ -81,46 +78,76 @@ impl Demo {
         let outside = Arc::new(outside);
         let path = outside.write_config()?;
         let config = config::load(&path, &|_| None).map_err(|error| error.to_string())?;
+        let sabotage = settings.sabotage;
+        let scheme = sabotage.map(|sabotage| Scheme::new(sabotage, settings.events));
         let with = Surroundings {
             clock: Arc::clone(&clock),
             metrics,
             seed: settings.seed,
-            wrap: settings.sabotage.map(sabotage),
+            wrap: scheme.as_ref().map(Scheme::wrap),
         };
         let instance = Instance::start(&config, &with)
             .await
             .map_err(|error| error.to_string())?;
-        let webhooks = instance
-            .webhook_address()
-            .ok_or("the webhook listener is not up")?;
-        let sent = Arc::new(Sent::default());
-        let doors = Doors {
-            outside: Arc::clone(&outside),
-            webhooks,
-            http: feed::client(&outside.certificate)?,
-            clock,
-            sent: Arc::clone(&sent),
-        };
-        let progress = progress(simulator.emissions().len());
-        let outage = tokio::spawn(outage(Arc::clone(&outside), settings.clone()));
-        feed::play(simulator.emissions(), start, &doors, &progress).await?;
-        progress.set_message("delivering what is in flight");
-        outage.await.map_err(|error| error.to_string())?;
-        caught_up(&instance, registry, sent.all()).await?;
-        progress.finish_and_clear();
-        let dead = dead_letters(&instance).await?;
-        let table = report::table(&Gauges::read(registry), &sent, &dead);
-        writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
-        let differences = verdict(&outside, &simulator, &dead, out).await?;
         Ok(Self {
             instance,
-            differences,
+            settings: settings.clone(),
+            clock,
+            start,
+            simulator,
+            scheme,
             outside,
         })
     }
-}
 
-impl Demo {
+    /// Plays the script and compares the sinks with the truth: everything that is not as it should
+    /// be. Writes progress to standard error and the table to `out`.
+    ///
+    /// # Errors
+    /// One sentence, if something of the demo itself did not work.
+    pub async fn play(
+        &self,
+        registry: &Registry,
+        out: &mut (dyn Write + Send),
+    ) -> Result<Vec<Difference>, String> {
+        let webhooks = self.instance.webhook_address();
+        let sent = Arc::new(Sent::default());
+        let doors = Doors {
+            outside: Arc::clone(&self.outside),
+            webhooks: webhooks.ok_or("the webhook listener is not up")?,
+            http: feed::client(&self.outside.certificate)?,
+            clock: Arc::clone(&self.clock),
+            sent: Arc::clone(&sent),
+        };
+        let emissions = self.simulator.emissions();
+        let progress = progress(emissions.len());
+        let (played, ()) = tokio::join!(
+            feed::play(emissions, self.start, &doors, &progress),
+            outage(&self.outside, &self.settings)
+        );
+        played?;
+        progress.set_message("delivering what is in flight");
+        caught_up(&self.instance, registry, sent.all()).await?;
+        progress.finish_and_clear();
+        let dead = dead_letters(&self.instance).await?;
+        let table = report::table(&Gauges::read(registry), &sent, &dead);
+        writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
+        let differences = verdict(&self.outside, &self.simulator, &dead, out).await?;
+        self.scheme.as_ref().map_or(Ok(()), Scheme::check)?;
+        Ok(differences)
+    }
+
+    /// The paths of the webhooks.
+    pub fn webhook_paths() -> Vec<&'static str> {
+        let carriers = [
+            Carrier::Webhook,
+            Carrier::WebhookFields,
+            Carrier::WebhookOvOnly,
+        ];
+        let doors = carriers.into_iter().filter_map(door);
+        doors.map(|(path, _)| path).collect()
+    }
+
     /// Stops the instance, then what stands around it.
     pub async fn stop(self) {
         self.instance.stop().await;
@@ -142,16 +169,6 @@ fn script(settings: &DemoSettings, start: Millis) -> SimulatorSettings {
     }
 }
 
-fn sabotage(sabotage: Sabotage) -> WrapSink {
-    Arc::new(move |sink| {
-        if sink.name() == "warehouse" {
-            Arc::new(Saboteur::new(sink, sabotage))
-        } else {
-            sink
-        }
-    })
-}
-
 fn progress(messages: usize) -> ProgressBar {
     let progress = ProgressBar::new(u64::try_from(messages).unwrap_or(u64::MAX));
     let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} sent {msg}");
@@ -161,7 +178,7 @@ fn progress(messages: usize) -> ProgressBar {
 }
 
 /// The CRM refuses for a while in the middle of the run.
-async fn outage(outside: Arc<Outside>, settings: DemoSettings) {
+async fn outage(outside: &Outside, settings: &DemoSettings) {
     let third = Duration::from_secs_f64(settings.seconds() / 3.0);
     tokio::time::sleep(Duration::from_millis(LEAD.unsigned_abs()) + third).await;
     outside.salesforce.set_outage(true);
@@ -176,8 +193,8 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     let mut still = 0;
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let received = Gauges::read(registry).total("goldwire_records_received_total", &[]);
-        still = if received >= sent && instance.is_caught_up() {
+        let received = Gauges::read(registry).total(names::RECEIVED, &[]);
+        still = if received >= sent && instance.is_caught_up().await {
             still + 1
         } else {
             0
@@ -188,7 +205,7 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     }
     Err(format!(
         "not everything was delivered within {PATIENCE:?}: {} of {sent} messages received, {:?}",
-        Gauges::read(registry).total("goldwire_records_received_total", &[]),
+        Gauges::read(registry).total(names::RECEIVED, &[]),
         instance
             .sinks()
             .iter()

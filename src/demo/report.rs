@@ -1,12 +1,14 @@
 //! The demo's table, from the same instruments that `/metrics` shows.
 
 use std::fmt::Display;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::Registry;
 use prometheus::proto::{Metric, MetricFamily};
 
 use super::feed::Sent;
+use crate::telemetry::names;
 
 /// Reads instruments.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Gauges {
     /// The sum of a counter's series that have these labels.
     pub(super) fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         // An empty sum of floats is -0.
-        self.series(name, labels)
+        self.series(&format!("{name}_total"), labels)
             .map(|metric| metric.get_counter().get_value())
             .fold(0.0, |a, b| a + b)
     }
@@ -53,7 +55,7 @@ impl Gauges {
     /// The bound below which this share of a histogram's values lies, interpolated, in seconds.
     fn quantile(&self, name: &str, labels: &[(&str, &str)], share: f64) -> f64 {
         let mut bounds: Vec<(f64, u64)> = Vec::new();
-        for metric in self.series(name, labels) {
+        for metric in self.series(&format!("{name}_seconds"), labels) {
             for (index, bucket) in metric.get_histogram().get_bucket().iter().enumerate() {
                 let (bound, count) = (bucket.upper_bound(), bucket.cumulative_count());
                 match bounds.get_mut(index) {
@@ -87,16 +89,18 @@ fn float(count: u64) -> f64 {
 /// The table.
 pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> String {
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let ingested =
-        |outcome| gauges.total("goldwire_records_ingested_total", &[("outcome", outcome)]);
-    let reads = |why| gauges.total("goldwire_reltio_reads_total", &[("why", why)]);
-    let mut lines = vec![
-        line(
-            "sent over Kafka / webhook",
-            format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
-        ),
+    let ingested = |outcome| gauges.total(names::INGESTED, &[("outcome", outcome)]);
+    let reads = |why| gauges.total(names::READS, &[("why", why)]);
+    let mut lines = vec![line(
+        "sent over Kafka / webhook",
+        format!("{} / {}", of(&sent.kafka), of(&sent.webhook)),
+    )];
+    let kinds = sent.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.extend(kinds.iter().map(|(name, [kafka, webhook])| {
+        line(&format!("  {name}"), format!("{kafka} / {webhook}"))
+    }));
+    lines.extend([
         line("  exact copies among them", of(&sent.duplicates)),
-        line("  undecodable among them", of(&sent.malformed)),
         line("webhooks answered 429 or 503", of(&sent.refused)),
         line("records to the event log", ingested("appended")),
         line("events that move nothing", ingested("other")),
@@ -109,7 +113,7 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
                 reads("owner")
             ),
         ),
-    ];
+    ]);
     lines.extend(
         ["crm", "warehouse"]
             .iter()
@@ -128,10 +132,9 @@ fn line(name: &str, value: impl Display) -> String {
 
 fn of_sink(gauges: &Gauges, sink: &str) -> [String; 5] {
     let by = |name, label, value| gauges.total(name, &[("sink", sink), (label, value)]);
-    let outcome = |value| by("goldwire_outcomes_total", "outcome", value);
-    let retried = by("goldwire_attempts_total", "result", "retryable");
-    let latency = "goldwire_delivery_latency_seconds";
-    let latency = |share| gauges.quantile(latency, &[("sink", sink)], share);
+    let outcome = |value| by(names::OUTCOMES, "outcome", value);
+    let retried = by(names::ATTEMPTS, "result", "retryable");
+    let latency = |share| gauges.quantile(names::LATENCY, &[("sink", sink)], share);
     [
         line(
             &format!("{sink}: delivered / asked"),

@@ -4,11 +4,12 @@
 //! alone would be mended by the subject's next change, which is what goldwire is for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::event::{Kind, Subject, SubjectState};
+use crate::instance::WrapSink;
 use crate::sink::{Current, Declaration, Delivered, Delivery, Effect, Sink, SinkError};
 
 /// What to break.
@@ -22,11 +23,66 @@ pub enum Sabotage {
     Regress,
 }
 
-/// Subjects passed before one is chosen, so that the run is well under way.
+/// Deliveries passed before one is chosen, so that the run is well under way: a share of the
+/// events, and no more than so many.
 const CHOSEN_AFTER: usize = 40;
+const SHARE: usize = 5;
+
+/// What is to be broken, and whether it was.
+#[derive(Debug, Clone)]
+pub(super) struct Scheme {
+    sabotage: Sabotage,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl Scheme {
+    /// For a run of so many events.
+    pub(super) fn new(sabotage: Sabotage, events: usize) -> Self {
+        let plan = Plan {
+            wait: CHOSEN_AFTER.min(events / SHARE),
+            ..Plan::default()
+        };
+        Self {
+            sabotage,
+            plan: Arc::new(Mutex::new(plan)),
+        }
+    }
+
+    /// Gets between goldwire and the warehouse.
+    pub(super) fn wrap(&self) -> WrapSink {
+        let scheme = self.clone();
+        Arc::new(move |inner| {
+            if inner.name() == "warehouse" {
+                let scheme = scheme.clone();
+                Arc::new(Saboteur { inner, scheme })
+            } else {
+                inner
+            }
+        })
+    }
+
+    /// Nothing was broken if no delivery was fit for it: a run that proves nothing.
+    ///
+    /// # Errors
+    /// One sentence that says so.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.plan().chosen.is_some() {
+            return Ok(());
+        }
+        Err(
+            "--sabotage: among so few events no delivery was fit to be broken; raise --events"
+                .to_owned(),
+        )
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Plan {
+    wait: usize,
     seen: usize,
     first: HashMap<Subject, Current>,
     chosen: Option<Subject>,
@@ -34,26 +90,17 @@ struct Plan {
 
 /// A sink that breaks what one subject gets.
 #[derive(Debug)]
-pub(super) struct Saboteur {
+struct Saboteur {
     inner: Arc<dyn Sink>,
-    sabotage: Sabotage,
-    plan: Mutex<Plan>,
+    scheme: Scheme,
 }
 
 impl Saboteur {
-    pub(super) fn new(inner: Arc<dyn Sink>, sabotage: Sabotage) -> Self {
-        Self {
-            inner,
-            sabotage,
-            plan: Mutex::default(),
-        }
-    }
-
     /// The delivery as it is to be made; nothing if it is to be lost.
     fn spoil(&self, delivery: &Delivery) -> Option<Delivery> {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = self.scheme.plan();
         plan.seen += 1;
-        if plan.chosen.is_none() && plan.seen > CHOSEN_AFTER && self.suits(&plan, delivery) {
+        if plan.chosen.is_none() && plan.seen > plan.wait && self.suits(&plan, delivery) {
             tracing::warn!(subject = %delivery.subject, "sabotage begins");
             plan.chosen = Some(delivery.subject.clone());
         }
@@ -67,7 +114,7 @@ impl Saboteur {
             return Some(delivery.clone());
         }
         let mut spoiled = delivery.clone();
-        match self.sabotage {
+        match self.scheme.sabotage {
             Sabotage::Lose => return None,
             Sabotage::Double => {
                 let copies = delivery.changes.iter().cloned().map(|mut copy| {
@@ -100,7 +147,7 @@ impl Saboteur {
                 .as_ref()
                 .is_some_and(|now| now.state != first.state)
         });
-        match self.sabotage {
+        match self.scheme.sabotage {
             Sabotage::Lose | Sabotage::Double => alive && !delivery.changes.is_empty(),
             Sabotage::Regress => alive && differs,
         }
@@ -127,6 +174,7 @@ impl Sink for Saboteur {
             None => Ok(Delivered {
                 effect: Effect::Delivered,
                 second_look: false,
+                read: None,
             }),
         }
     }

@@ -3,6 +3,7 @@
 //! An event is a hint that a subject changed; its newest snapshot is the truth. Nothing here reads
 //! a clock, a file or a socket.
 
+mod holds;
 mod identity;
 mod object;
 mod subject;
@@ -20,7 +21,8 @@ pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/goldwire.v1.rs"));
 }
 
-pub use identity::{EventId, event_id};
+pub use holds::Holds;
+pub use identity::{ChangeId, EventId, event_id};
 pub use object::{Crosswalk, Object, ObjectError, short_name};
 pub use proto::{Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State};
 pub use subject::{Subject, SubjectState};
@@ -28,7 +30,7 @@ pub use subject::{Subject, SubjectState};
 use crate::time::Millis;
 
 /// How far Reltio's clock may be ahead of ours, ms.
-const LONGEST_AHEAD: Millis = 300_000;
+pub(crate) const LONGEST_AHEAD: Millis = 300_000;
 
 /// Reltio's two clocks of one object. Neither alone survives re-creation, restore and skew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -43,6 +45,23 @@ impl Clocks {
     /// Both clocks, if both are there.
     pub fn both(self) -> Option<(i64, Millis)> {
         self.version.zip(self.commit_time)
+    }
+}
+
+impl Kind {
+    /// The kind in a word, as analysts read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Erased => "erased",
+            Self::Merged => "merged",
+            Self::Absorbed => "absorbed",
+            Self::Split => "split",
+            Self::Spawned => "spawned",
+        }
     }
 }
 
@@ -65,11 +84,18 @@ impl EventRecord {
         }
     }
 
-    /// The newest time known of the change: its commit time, else its arrival. A commit time far
-    /// ahead of the arrival is a broken clock, and nothing waits for it.
+    /// The newest time known of the change: its commit time, else its arrival. One far ahead of the
+    /// arrival is a broken clock: as the value of a target's guard it could not be lowered again.
     pub fn known_time(&self) -> Millis {
         let latest = self.received_time.saturating_add(LONGEST_AHEAD);
         self.commit_time.unwrap_or(self.received_time).min(latest)
+    }
+
+    /// From when on a read is awaited that is sure to see the change: its commit time, and never
+    /// later than its arrival, since it had happened by then whatever the clocks say.
+    pub fn settles_from(&self) -> Millis {
+        let arrival = self.received_time;
+        self.commit_time.unwrap_or(arrival).min(arrival)
     }
 
     /// What the subject is according to this record; nothing if the record cannot say, or if its

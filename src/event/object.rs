@@ -92,6 +92,11 @@ impl Object {
         &self.json
     }
 
+    /// About how many bytes of memory the tree takes.
+    pub fn weight(&self) -> usize {
+        weight(&self.json)
+    }
+
     /// `uri`, also where the sender printed `URI`.
     pub fn uri(&self) -> Option<&str> {
         self.text("uri")
@@ -112,6 +117,19 @@ impl Object {
         let list = self.json.get("crosswalks")?.as_array()?;
         Some(list.iter().filter_map(crosswalk).collect())
     }
+}
+
+fn weight(json: &Value) -> usize {
+    let below: usize = match json {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| size_of::<String>() + name.len() + weight(value))
+            .sum(),
+    };
+    size_of::<Value>() + below
 }
 
 fn crosswalk(json: &Value) -> Option<Crosswalk> {

@@ -74,6 +74,17 @@ impl SubjectState {
         matches!(self, Self::Alive(_))
     }
 
+    /// The state in a word, as analysts read it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Alive(_) => "alive",
+            Self::Absorbed { .. } => "absorbed",
+            Self::Removed => "removed",
+            Self::Erased => "erased",
+            Self::Gone => "gone",
+        }
+    }
+
     /// The state without its content, as the ledger keeps it.
     pub fn tag(&self) -> State {
         match self {

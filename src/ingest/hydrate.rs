@@ -1,17 +1,19 @@
 //! Hydration: what an event does not carry is read from Reltio, once, before the log.
 //!
 //! Guarantee (G4): a read is made no earlier than `settle` after the newest time known of the
-//! change, so its answer is not older than the change.
+//! change, so its answer is not older than the change. Both are times of Reltio's clock: an answer
+//! whose own date is too early is not taken.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::memory::Held;
 use super::reads::SharedReads;
 use crate::event::{Completeness, Content, EventRecord, Kind, State, SubjectState};
-use crate::reltio::{Golden, ReltioError};
+use crate::reltio::{Answer, Golden, ReltioError};
 use crate::task::{ClockRules, state_of};
 use crate::telemetry::Metrics;
-use crate::time::{Millis, SharedClock, until};
+use crate::time::{Millis, SharedClock, as_millis, until};
 
 /// Reads of one subject are at least this far apart, ms; a record waits `settle` and at most this.
 const SLOT: Millis = 250;
@@ -30,17 +32,37 @@ pub(super) struct Hydrator {
 
 impl Hydrator {
     /// Completes `record` with what Reltio answers; the code, if it will not for this subject.
-    pub(super) async fn hydrate(&self, record: &mut EventRecord) -> Result<(), String> {
-        let due = slot(record.known_time().saturating_add(self.rules.settle));
+    pub(super) async fn hydrate(
+        &self,
+        record: &mut EventRecord,
+        held: &mut Held,
+    ) -> Result<(), String> {
+        let (now, settle) = (self.clock.now(), self.rules.settle);
+        let settled = record.settles_from().saturating_add(settle);
+        // Whatever the clocks say: the change had happened when its record came here.
+        let longest = now.saturating_add(settle);
+        let mut answer = self
+            .read(&record.subject, settled.min(longest), held)
+            .await?;
+        if let Some(wait) = answer.too_early(settled, settle) {
+            let later = self.clock.now().saturating_add(as_millis(wait));
+            answer = self.read(&record.subject, later, held).await?;
+        }
+        record.read_time = Some(answer.date);
+        fill(record, &state_of(&answer));
+        held.came(record.payload.len());
+        Ok(())
+    }
+
+    /// The answer of a read that begins at `due` or later, by this host's clock.
+    async fn read(&self, uri: &str, due: Millis, held: &mut Held) -> Result<Answer, String> {
+        let due = slot(due);
         tokio::time::sleep(until(self.clock.now(), due)).await;
+        held.may_read().await;
         let mut wait = FIRST_WAIT;
         loop {
-            let error = match self.reads.read(self, &record.subject, due).await {
-                Ok(answer) => {
-                    record.read_time = Some(answer.date);
-                    fill(record, &state_of(&answer));
-                    return Ok(());
-                }
+            let error = match self.reads.read(self, uri, due).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             if let ReltioError::Rejected { code } = error {

@@ -5,6 +5,7 @@
 
 pub mod filter;
 mod hydrate;
+mod memory;
 mod process;
 mod reads;
 mod task;

@@ -1,7 +1,7 @@
 //! What becomes of one source record: decoded, split, hydrated, filtered, appended.
 //!
 //! Guarantee (G1, G2): this returns after every part of the record is durable in the event log, or
-//! filtered, or after its dead letter is durable.
+//! filtered, and the dead letter of the record is durable if a part of it could not be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use prost::Message as _;
 
 use super::filter::Filter;
 use super::hydrate::Hydrator;
+use super::memory::Held;
 use super::reads::SharedReads;
 use crate::dead_letter::DeadLetter;
 use crate::decode::{self, DecodeSettings};
 use crate::event::{EventId, EventRecord, Kind, SourceRecord};
 use crate::ledger::Store;
-use crate::log::{Log, LogError, partition_of};
+use crate::log::{Log, LogError, Share, partition_of};
 use crate::reltio::Golden;
 use crate::task::ClockRules;
 use crate::telemetry::Metrics;
@@ -25,8 +26,6 @@ use crate::time::SharedClock;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// This part of the log's quota is not for intake.
-const RESERVE: u64 = 50;
 
 /// How the records of one source are read.
 #[derive(Debug, Clone)]
@@ -67,18 +66,26 @@ struct Refused {
 
 impl IngestContext {
     /// Takes one record to where it belongs.
-    pub(super) async fn process(&self, record: SourceRecord) {
+    pub(super) async fn process(&self, record: SourceRecord, held: &mut Held) {
         self.metrics.received(&record.source);
-        match self.events(&record).await {
-            Ok(events) => self.append(events).await,
-            Err(refused) => {
-                self.metrics.ingested(&record.source, "dead_lettered");
-                self.dead_letter(&record, &refused).await;
-            }
+        let (events, refused) = match self.events(&record, held).await {
+            Ok(parts) => parts,
+            Err(refused) => (Vec::new(), Some(refused)),
+        };
+        self.append(events).await;
+        if let Some(refused) = refused {
+            self.metrics.ingested(&record.source, "dead_lettered");
+            self.dead_letter(&record, &refused).await;
         }
     }
 
-    async fn events(&self, record: &SourceRecord) -> Result<Vec<EventRecord>, Refused> {
+    /// The parts that can go on, and why another cannot: the letter holds the whole record, and a
+    /// redrive of it passes the fence part by part.
+    async fn events(
+        &self,
+        record: &SourceRecord,
+        held: &mut Held,
+    ) -> Result<(Vec<EventRecord>, Option<Refused>), Refused> {
         let Some(rules) = self.sources.get(&record.source) else {
             let code = "unknown_source".to_owned();
             return Err(Refused {
@@ -96,7 +103,8 @@ impl IngestContext {
             },
             code: error.code().to_owned(),
         })?;
-        let mut taken = Vec::with_capacity(events.len());
+        held.decoded(&events);
+        let (mut taken, mut refused) = (Vec::with_capacity(events.len()), None);
         for mut event in events.drain(..) {
             self.observe_delay(record, &event);
             // Nothing is read for what the filter leaves out anyway.
@@ -105,8 +113,11 @@ impl IngestContext {
                 continue;
             }
             let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
-            if worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event) {
-                self.hydrate(&mut event).await?;
+            let needs_read =
+                worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event);
+            if needs_read && let Err(unread) = self.hydrate(&mut event, held).await {
+                refused.get_or_insert(unread);
+                continue;
             }
             let passes = rules.filter.passes(&event);
             let outcome = match (passes, event.kind()) {
@@ -119,10 +130,10 @@ impl IngestContext {
                 taken.push(event);
             }
         }
-        Ok(taken)
+        Ok((taken, refused))
     }
 
-    async fn hydrate(&self, event: &mut EventRecord) -> Result<(), Refused> {
+    async fn hydrate(&self, event: &mut EventRecord, held: &mut Held) -> Result<(), Refused> {
         let Some(golden) = &self.golden else {
             let code = "no_reltio_api".to_owned();
             return Err(Refused {
@@ -138,7 +149,7 @@ impl IngestContext {
             metrics: Arc::clone(&self.metrics),
             reads: Arc::clone(&self.reads),
         };
-        let hydrated = hydrator.hydrate(event).await;
+        let hydrated = hydrator.hydrate(event, held).await;
         hydrated.map_err(|code| Refused {
             stage: "hydrate",
             reason: "unreadable",
@@ -154,14 +165,6 @@ impl IngestContext {
             let bytes: Bytes = event.encode_to_vec().into();
             let mut wait = FIRST_WAIT;
             loop {
-                if self.is_nearly_full() {
-                    if wait == FIRST_WAIT {
-                        tracing::warn!("intake stalls: the log is full but for its reserve");
-                    }
-                    tokio::time::sleep(wait).await;
-                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-                    continue;
-                }
                 match self.log.append(partition, vec![bytes.clone()]).await {
                     Ok(_) => break,
                     Err(LogError::Closed) => std::future::pending().await,
@@ -177,16 +180,9 @@ impl IngestContext {
         }
     }
 
-    /// The last of the log is for what sinks append: a sink that must tell another lane before its
-    /// record is done could otherwise never move, and the log never be trimmed.
-    fn is_nearly_full(&self) -> bool {
-        let (used, quota) = self.log.usage();
-        used >= quota.saturating_sub(quota / RESERVE)
-    }
-
     async fn dead_letter(&self, record: &SourceRecord, refused: &Refused) {
         let letter = self.letter(record, refused);
-        crate::dead_letter::write(&self.store, &[letter]).await;
+        crate::dead_letter::write(&self.store, (&self.log, Share::Intake), &[letter]).await;
     }
 
     fn letter(&self, record: &SourceRecord, refused: &Refused) -> DeadLetter {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex as Turn;
 
 use super::hydrate::Hydrator;
 use crate::reltio::{Answer, ReltioError};
-use crate::task::found_label;
+use crate::task::read_label;
 use crate::time::Millis;
 
 /// The newest answer about a subject, and when its read began.
@@ -38,8 +38,7 @@ impl SharedReads {
                 _ => {
                     let began = with.clock.now();
                     let result = with.golden.read(uri).await;
-                    let found = result.as_ref().map(|answer| found_label(&answer.found));
-                    with.metrics.read("hydrate", found.unwrap_or("failed"));
+                    with.metrics.read("hydrate", read_label(&result));
                     if let Ok(answer) = &result {
                         *turn = Some((began, answer.clone()));
                     }

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Memory;
 use super::process::IngestContext;
 use crate::event::SourceRecord;
 use crate::mutation::{self, Mutation};
@@ -23,7 +24,7 @@ use crate::task::tracker::Tracker;
 pub struct IngestSettings {
     /// Records in flight at most.
     pub in_flight: usize,
-    /// Their bytes at most.
+    /// Their bytes at most, and as many of what is read for them.
     pub in_flight_bytes: usize,
     /// A commit at least this often.
     pub commit_interval: Duration,
@@ -44,6 +45,10 @@ pub struct IngestStatus {
     pub beats: u64,
     /// Why the source will not go on.
     pub halted: Option<String>,
+    /// The task ended because it was told to. One that ended without saying so panicked.
+    pub stopped: bool,
+    /// Nothing can be read for now: the lag is not known.
+    pub unreachable: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +63,6 @@ struct Done {
     partition: i32,
     epoch: u64,
     offset: u64,
-    bytes: usize,
 }
 
 /// One source on its way to the event log.
@@ -69,7 +73,7 @@ pub struct IngestTask {
     partitions: BTreeMap<i32, Assigned>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     revoking: Option<(Vec<i32>, oneshot::Sender<()>)>,
-    bytes: usize,
+    memory: Memory,
     epoch: u64,
     status: watch::Sender<IngestStatus>,
 }
@@ -92,7 +96,7 @@ impl IngestTask {
             partitions: BTreeMap::new(),
             work: FuturesUnordered::new(),
             revoking: None,
-            bytes: 0,
+            memory: Memory::new(settings.in_flight_bytes),
             epoch: 0,
             status: watch::Sender::new(IngestStatus::default()),
         }
@@ -115,7 +119,7 @@ impl IngestTask {
             }
             let room = !stopping
                 && self.work.len() < self.settings.in_flight
-                && self.bytes < self.settings.in_flight_bytes;
+                && self.memory.bytes() < self.settings.in_flight_bytes;
             // In this order, so that a simulation can repeat it: see the sink's task.
             tokio::select! {
                 biased;
@@ -130,6 +134,7 @@ impl IngestTask {
             self.finish_revocation().await;
         }
         self.commit().await;
+        self.status.send_modify(|status| status.stopped = true);
     }
 
     fn on_event(&mut self, event: SourceEvent) {
@@ -177,23 +182,22 @@ impl IngestTask {
         if mutation::is(Mutation::PositionBeforeAppend) {
             assigned.tracker.complete(offset);
         }
-        let (epoch, bytes) = (assigned.epoch, record.body.len());
-        self.bytes += bytes;
+        let epoch = assigned.epoch;
+        let mut held = self.memory.hold(record.body.len());
         let context = self.context.clone();
         let partition = origin.partition;
         self.work.push(Box::pin(async move {
-            context.process(record).await;
+            context.process(record, &mut held).await;
+            drop(held);
             Done {
                 partition,
                 epoch,
                 offset,
-                bytes,
             }
         }));
     }
 
     fn on_done(&mut self, done: &Done) {
-        self.bytes = self.bytes.saturating_sub(done.bytes);
         // A completion of an assignment that ended says nothing about the one that followed.
         if let Some(assigned) = self.partitions.get_mut(&done.partition)
             && assigned.epoch == done.epoch
@@ -214,10 +218,12 @@ impl IngestTask {
             self.commit_positions(&positions).await;
         }
         let (in_flight, lag) = (self.work.len(), self.source.lag());
+        let unreachable = self.source.is_unreachable();
         self.status.send_modify(|status| {
             status.beats = status.beats.wrapping_add(1);
             status.in_flight = in_flight;
             status.lag = lag;
+            status.unreachable = unreachable;
         });
     }
 

@@ -1,18 +1,23 @@
-//! What goes on beside the flow: the log is trimmed, depths and lags are measured.
+//! What goes on beside the flow: the log is trimmed, ids expire, depths and lags are measured.
 //!
-//! Guarantee (G8): nothing at or above the lowest position of a configured reader is trimmed.
+//! Guarantee (G8): nothing at or above the lowest position of a configured reader is trimmed, save
+//! for a sink that may be detached and holds a nearly full log back (G6).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::end_of;
 use super::parts::Files;
 use super::{IngestView, SinkView};
 use crate::config::OnFull;
 use crate::ledger::{Store, StoreError, keys};
-use crate::source::InboxSource;
+use crate::log::LogError;
+use crate::source::{InboxSource, inbox_position};
 use crate::task::gate::SinkStatus;
-use crate::task::store_blocking;
+use crate::task::{TaskEnd, store_blocking};
 use crate::telemetry::Metrics;
+use crate::time::SharedClock;
 
 const RHYTHM: Duration = Duration::from_secs(1);
 /// Dead letters are counted every so many rounds.
@@ -26,16 +31,23 @@ pub(super) struct Keeper {
     pub(super) files: Files,
     pub(super) sinks: Vec<SinkView>,
     pub(super) ingest: Vec<IngestView>,
+    pub(super) clock: SharedClock,
     pub(super) metrics: Arc<Metrics>,
+    /// The partitions of sources whose lag was told, with their groups.
+    pub(super) told: BTreeSet<(String, i32)>,
 }
 
 impl Keeper {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
+        for sink in &self.sinks {
+            self.metrics.expect_sink(&sink.name);
+        }
         let mut rhythm = tokio::time::interval(RHYTHM);
         rhythm.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for round in 0_u32.. {
             rhythm.tick().await;
             self.trim().await;
+            self.expire_ids().await;
             self.measure();
             if round % COUNT_EVERY == 0 {
                 self.count_letters().await;
@@ -44,29 +56,39 @@ impl Keeper {
     }
 
     async fn trim(&self) {
-        let partitions = usize::from(self.files.log.identity().partitions);
-        let mut floors = vec![u64::MAX; partitions];
-        for sink in self.sinks.iter().filter(|sink| !self.goes_on_without(sink)) {
-            for (floor, status) in floors.iter_mut().zip(&sink.tasks) {
-                *floor = (*floor).min(status.borrow().position);
-            }
-        }
-        if let Err(error) = self.files.log.trim(&floors).await {
+        if let Err(error) = self.trim_log().await {
             tracing::warn!("the log could not be trimmed: {error}");
         }
-        if let Err(error) = self.files.inbox.trim(&[self.inbox_position()]).await {
+        let position = self.inbox_position().await;
+        if let Err(error) = self.files.inbox.trim(&[position]).await {
             tracing::warn!("the inbox could not be trimmed: {error}");
         }
     }
 
-    /// Whether the log is so full that a sink that may be detached no longer holds it back.
-    fn goes_on_without(&self, sink: &SinkView) -> bool {
-        let (used, quota) = self.files.log.usage();
-        sink.on_full == OnFull::Detach && used >= quota / 10 * 9
+    async fn trim_log(&self) -> Result<(), LogError> {
+        let log = &self.files.log;
+        log.trim(&self.floors(|_| true)).await?;
+        if self.sinks.iter().any(may_be_detached) {
+            log.evict(&self.floors(|sink| !may_be_detached(sink)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The lowest positions of these sinks, by partition.
+    fn floors(&self, of: impl Fn(&SinkView) -> bool) -> Vec<u64> {
+        let partitions = usize::from(self.files.log.identity().partitions);
+        let mut floors = vec![u64::MAX; partitions];
+        for sink in self.sinks.iter().filter(|sink| of(sink)) {
+            for (floor, status) in floors.iter_mut().zip(&sink.tasks) {
+                *floor = (*floor).min(status.borrow().position);
+            }
+        }
+        floors
     }
 
     /// The inbox's durable position.
-    fn inbox_position(&self) -> u64 {
+    pub(super) async fn inbox_position(&self) -> u64 {
         let Some(view) = self
             .ingest
             .iter()
@@ -74,29 +96,55 @@ impl Keeper {
         else {
             return 0;
         };
-        let position = crate::source::inbox_position(self.files.store.as_ref(), &view.group);
+        let group = view.group.clone();
+        let position = move |store: &dyn Store| inbox_position(store, &group);
+        let position = store_blocking(&self.files.store, position).await;
         position.ok().flatten().unwrap_or_default()
     }
 
-    fn measure(&self) {
+    fn measure(&mut self) {
         for sink in &self.sinks {
             for (partition, task) in (0_u16..).zip(&sink.tasks) {
                 let end = self.files.log.range(partition).end;
                 let lag = end.saturating_sub(task.borrow().position);
                 self.metrics.lag(&sink.group, i64::from(partition), lag);
             }
+            let halted = |task| !matches!(end_of(task), None | Some(Ok(TaskEnd::Stopped)));
             let state = match sink.gate.status() {
+                _ if sink.tasks.iter().any(halted) => 3,
                 SinkStatus::Running => 0,
                 SinkStatus::BreakerOpen => 1,
                 SinkStatus::Paused => 2,
                 SinkStatus::Halted(_) => 3,
             };
             self.metrics.sink_state(&sink.name, state);
+            let gaps = sink.tasks.iter().filter(|task| task.borrow().gap.is_some());
+            let gaps = u64::try_from(gaps.count()).unwrap_or(u64::MAX);
+            self.metrics.sink_gaps(&sink.name, gaps);
         }
+        self.measure_sources();
+    }
+
+    fn measure_sources(&mut self) {
+        let before = std::mem::take(&mut self.told);
         for view in &self.ingest {
-            for (partition, lag) in &view.status.borrow().lag {
+            let ended = view.status.has_changed().is_err();
+            let status = view.status.borrow();
+            for (partition, lag) in &status.lag {
                 self.metrics.lag(&view.group, i64::from(*partition), *lag);
+                self.told.insert((view.group.clone(), *partition));
             }
+            let state = match (&status.halted, status.unreachable) {
+                (Some(_), _) => 2,
+                (None, _) if ended => 2,
+                (None, true) => 1,
+                (None, false) => 0,
+            };
+            self.metrics.source_state(&view.name, state);
+        }
+        // A partition that was given back lags for whoever has it now.
+        for (group, partition) in before.difference(&self.told) {
+            self.metrics.lag(group, i64::from(*partition), 0);
         }
     }
 
@@ -116,6 +164,10 @@ impl Keeper {
     }
 }
 
+fn may_be_detached(sink: &SinkView) -> bool {
+    sink.on_full == OnFull::Detach
+}
+
 fn count(store: &dyn Store, sink: &str) -> Result<u64, StoreError> {
     let prefix = keys::dead_letters_of(Some(sink));
     let (mut letters, mut after): (u64, Option<Vec<u8>>) = (0, None);
@@ -126,5 +178,118 @@ fn count(store: &dyn Store, sink: &str) -> Result<u64, StoreError> {
             Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
             _ => return Ok(letters),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::ledger::MemoryStore;
+    use crate::log::journal::{Journal, JournalSettings};
+    use crate::log::{Log, MemoryLog, ReadLimit};
+    use crate::task::TaskStatus;
+    use crate::task::gate::Gate;
+    use crate::time::SystemClock;
+
+    const QUOTA: u64 = 128 << 10;
+    const KIB: u64 = 1024;
+
+    /// A sink that stands at these positions.
+    fn sink(name: &str, on_full: OnFull, positions: [u64; 2]) -> SinkView {
+        let at = |position| {
+            let status = TaskStatus {
+                position,
+                ..TaskStatus::default()
+            };
+            watch::Sender::new(status).subscribe()
+        };
+        SinkView {
+            name: name.to_owned(),
+            group: format!("app.{name}"),
+            gate: Arc::new(Gate::new(name)),
+            tasks: positions.map(at).into(),
+            on_full,
+            dedupe: None,
+        }
+    }
+
+    /// A keeper over a log of two partitions with so many records of a KiB each, by turns.
+    async fn keeper(dir: &std::path::Path, records: u64, sinks: Vec<SinkView>) -> Keeper {
+        let log = Journal::open(JournalSettings {
+            dir: dir.to_owned(),
+            partitions: 2,
+            quota: QUOTA,
+            disk_reserve: 0,
+            keep: Duration::ZERO,
+            segment: 4 * KIB,
+        });
+        let log: Arc<dyn Log> = Arc::new(log.unwrap());
+        for _ in 0..records {
+            for partition in 0..2 {
+                let record = vec![7; 1024].into();
+                log.append(partition, vec![record]).await.unwrap();
+            }
+        }
+        Keeper {
+            files: Files {
+                store: Arc::new(MemoryStore::default()),
+                inbox: Arc::new(MemoryLog::new(1)),
+                log,
+            },
+            sinks,
+            ingest: Vec::new(),
+            clock: Arc::new(SystemClock),
+            metrics: Arc::new(Metrics::noop()),
+            told: BTreeSet::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn g6_only_what_holds_a_nearly_full_log_back_is_deleted_unread_and_no_more_than_needed() {
+        let dir = tempfile::tempdir().unwrap();
+        let up_to_date = sink("up to date", OnFull::Detach, [58, 58]);
+        let behind = sink("behind", OnFull::Detach, [0, 0]);
+        let keeper = keeper(dir.path(), 58, vec![behind, up_to_date]).await;
+        let before = keeper.files.log.usage().0;
+        assert!(before > QUOTA / 10 * 9, "{before}");
+        keeper.trim().await;
+        let (used, starts) = (
+            keeper.files.log.usage().0,
+            [0, 1].map(|of| keeper.files.log.range(of).start),
+        );
+        assert!(used <= QUOTA / 10 * 9 && used > QUOTA / 10 * 9 - 8 * KIB);
+        assert!(
+            starts.iter().all(|start| (1..20).contains(start)),
+            "{starts:?}"
+        );
+        let limit = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        assert!(keeper.files.log.read(1, 57, limit).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn g2_g6_what_a_sink_that_stalls_the_log_has_not_read_stays_whoever_else_holds_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let stalls = sink("stalls", OnFull::Stall, [0, 9]);
+        let behind = sink("behind", OnFull::Detach, [0, 0]);
+        let keeper = keeper(dir.path(), 58, vec![behind, stalls]).await;
+        keeper.trim().await;
+        let starts = [0, 1].map(|of| keeper.files.log.range(of).start);
+        assert_eq!(starts[0], 0);
+        assert!((1..=9).contains(&starts[1]), "{starts:?}");
+    }
+
+    #[tokio::test]
+    async fn g6_below_nine_tenths_nobody_is_gone_on_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let behind = sink("behind", OnFull::Detach, [0, 0]);
+        let keeper = keeper(dir.path(), 50, vec![behind]).await;
+        keeper.trim().await;
+        let starts = [0, 1].map(|of| keeper.files.log.range(of).start);
+        assert_eq!(starts, [0, 0]);
     }
 }

@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod expiry;
 mod health;
 mod housekeeping;
 pub mod parts;
@@ -30,7 +31,7 @@ use crate::task::commit::StoreCommit;
 use crate::task::gate::Gate;
 use crate::task::{Context, SinkTask, TaskError, TaskSettings, TaskStatus};
 use crate::telemetry::Metrics;
-use crate::time::SharedClock;
+use crate::time::{SharedClock, TokioClock};
 use crate::webhook;
 
 pub use parts::{Files, MakeCommit, Parts};
@@ -92,6 +93,8 @@ pub struct SinkView {
     pub tasks: Vec<watch::Receiver<TaskStatus>>,
     /// What happens when it holds the log back.
     pub on_full: OnFull,
+    /// How long ids of changes are kept, if it has no unique keys.
+    pub dedupe: Option<Duration>,
 }
 
 /// A source's ingest task, seen from outside.
@@ -186,7 +189,9 @@ impl Instance {
             files,
             sinks: instance.sinks.clone(),
             ingest: instance.ingest.clone(),
+            clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
+            told: std::collections::BTreeSet::new(),
         };
         instance.around.spawn(keeper.run());
         Ok(instance)
@@ -232,6 +237,7 @@ impl Instance {
             gate,
             tasks,
             on_full,
+            dedupe: context.courier.sink.declares().dedupe,
         });
         Ok(())
     }
@@ -265,7 +271,7 @@ impl Instance {
             in_flight: config.delivery.in_flight.saturating_mul(10),
             in_flight_bytes: bytes_in_flight(config),
             commit_interval: config.delivery.commit_interval.get(),
-            drain_timeout: config.delivery.drain_timeout.get(),
+            drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
         };
         let task = IngestTask::new(source, context.clone(), settings);
         self.ingest.push(IngestView {
@@ -290,9 +296,13 @@ impl Instance {
                 .as_ref()
                 .map(|endpoint| (name.clone(), endpoint.clone()))
         });
+        let endpoints: Vec<_> = endpoints.collect();
+        for (name, _) in &endpoints {
+            with.metrics.expect_endpoint(name);
+        }
         let served = webhook::serve(
             listener,
-            endpoints.collect(),
+            endpoints,
             Arc::clone(&self.files.inbox),
             Arc::clone(&with.clock),
             Arc::clone(&with.metrics),
@@ -311,13 +321,14 @@ impl Instance {
     }
 
     /// Who answers for the health of the parts.
-    pub fn health(&self, clock: &SharedClock) -> Arc<dyn Health> {
+    pub fn health(&self) -> Arc<dyn Health> {
         Arc::new(health::InstanceHealth {
             sinks: self.sinks.clone(),
             ingest: self.ingest.clone(),
             inbox: Arc::clone(&self.files.inbox),
+            listener: self.listener.as_ref().map(webhook::Handle::signs),
             log: Arc::clone(&self.files.log),
-            clock: Arc::clone(clock),
+            clock: TokioClock::starting_at(0),
             watch: health::InstanceHealth::watch(),
         })
     }
@@ -338,16 +349,16 @@ impl Instance {
     }
 
     /// Whether everything received so far has its outcome at every sink, and is committed.
-    pub fn is_caught_up(&self) -> bool {
+    pub async fn is_caught_up(&self) -> bool {
         let taken = self.ingest.iter().all(|view| {
             let status = view.status.borrow();
-            status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
+            status.beats > 0 && status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
         });
         taken
-            && self.has_drained_inbox()
+            && self.has_drained_inbox().await
             && self.sinks.iter().all(|sink| {
                 (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
-                    let status = *task.borrow();
+                    let status = task.borrow().clone();
                     status.in_flight == 0
                         && status.unsettled == 0
                         && status.position == self.files.log.range(partition).end
@@ -366,7 +377,7 @@ fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
         in_flight_bytes: bytes_in_flight(config),
         commit_interval: config.delivery.commit_interval.get(),
         commit_records: config.delivery.commit_records,
-        drain_timeout: config.delivery.drain_timeout.get(),
+        drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
         detach: on_full == OnFull::Detach,
     }
 }

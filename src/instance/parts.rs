@@ -12,8 +12,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tell::LogTell;
 use super::{StartError, Surroundings};
-use crate::config::{Config, Engine, OnFull, SinkConfig};
+use crate::config::{ByteSize, Config, Engine, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
+use crate::dir_lock::create_dirs;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
 use crate::ledger::{Batch, FjallStore, SledStore, Store, keys};
@@ -21,6 +22,7 @@ use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::reltio::{self, Golden};
 use crate::sink::Sink;
+use crate::sink::file;
 use crate::sink::salesforce::Salesforce;
 use crate::sink::warehouse::Warehouse;
 use crate::source::Source;
@@ -35,8 +37,9 @@ use crate::time::{SharedClock, as_millis};
 
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;
-/// The most a decoded body may hold where the source does not say.
-const LARGEST_BODY: usize = 64 << 20;
+
+/// Where the store is in a data directory.
+const STORE: &str = "store";
 
 /// Files of one data directory.
 #[derive(Debug, Clone)]
@@ -50,6 +53,11 @@ pub struct Files {
 }
 
 impl Files {
+    /// Whether `dir` is a data directory that was opened before.
+    pub fn are_in(dir: &Path) -> bool {
+        dir.join(STORE).is_dir()
+    }
+
     /// Opens the data directory of `config`, making it if need be.
     ///
     /// # Errors
@@ -57,7 +65,7 @@ impl Files {
     /// the cursors were made against.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let dir = &config.data_dir;
-        std::fs::create_dir_all(dir).map_err(|error| {
+        create_dirs(dir).map_err(|error| {
             StartError::Refused(format!(
                 "data_dir {}: {error}; make it writable",
                 dir.display()
@@ -79,7 +87,7 @@ impl Files {
             config.log.quota.get(),
         )?);
         let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
-        let place = dir.join("store");
+        let place = dir.join(STORE);
         let store: Arc<dyn Store> = match config.store {
             Engine::Sled => Arc::new(SledStore::open(&place)?),
             Engine::Fjall => Arc::new(FjallStore::open(&place)?),
@@ -188,6 +196,10 @@ pub fn sink(
             made.map_err(|error| StartError::Refused(error.to_string()))?,
         ));
     }
+    if let Some(files) = &sink.file {
+        let (clock, metrics) = (Arc::clone(&parts.clock), Arc::clone(&parts.metrics));
+        return Ok(Arc::new(file::File::new(name, files, clock, metrics)));
+    }
     Err(StartError::Refused(format!(
         "sinks.{name}: names no kind of sink"
     )))
@@ -196,7 +208,7 @@ pub fn sink(
 /// How to deliver to a sink.
 pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings) -> Courier {
     Courier {
-        gate: Arc::new(Gate::new(sink.name(), Arc::clone(&with.clock))),
+        gate: Arc::new(Gate::new(sink.name())),
         sink,
         retry: RetryPolicy::new(&config.delivery.retry),
         clock: Arc::clone(&with.clock),
@@ -208,6 +220,9 @@ pub(super) fn courier(sink: Arc<dyn Sink>, config: &Config, with: &Surroundings)
 /// How a task's commits are made, given the commits to the store.
 pub type MakeCommit = Arc<dyn Fn(StoreCommit) -> Arc<dyn Commit> + Send + Sync>;
 
+/// Sources, with the groups that their positions are kept for.
+pub type Sources = Vec<(Box<dyn Source>, String)>;
+
 /// What an instance is put together from.
 pub struct Parts {
     /// Its files.
@@ -217,7 +232,7 @@ pub struct Parts {
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
     /// The sources besides the inbox, with their groups.
-    pub sources: Vec<(Box<dyn Source>, String)>,
+    pub sources: Sources,
     /// How commits are made.
     pub commit: MakeCommit,
 }
@@ -250,11 +265,12 @@ impl Parts {
                 .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
             sinks.push((made, named.on_full));
         }
+        let store = Arc::clone(&files.store);
         Ok(Self {
             files,
             golden,
             sinks,
-            sources: kafka_sources(config, &with.clock)?,
+            sources: kafka_sources(config, &with.clock, &store)?,
             commit: Arc::new(|to_store| Arc::new(to_store)),
         })
     }
@@ -263,8 +279,9 @@ impl Parts {
 fn kafka_sources(
     config: &Config,
     clock: &SharedClock,
-) -> Result<Vec<(Box<dyn Source>, String)>, StartError> {
-    let mut sources: Vec<(Box<dyn Source>, String)> = Vec::new();
+    store: &Arc<dyn Store>,
+) -> Result<Sources, StartError> {
+    let mut sources = Sources::new();
     for (name, source) in &config.sources {
         let Some(kafka) = &source.kafka else { continue };
         let made = KafkaSource::connect(
@@ -273,6 +290,7 @@ fn kafka_sources(
             &config.tenant,
             Arc::clone(clock),
             config.delivery.drain_timeout.get(),
+            Arc::clone(store),
         );
         let made = made.map_err(|why| StartError::Refused(format!("sources.{name}: {why}")))?;
         let group = made.group().to_owned();
@@ -302,7 +320,7 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
             let decode = DecodeSettings {
                 tenant: tenant.clone(),
                 completeness: kafka.completeness.clone(),
-                max_bytes: LARGEST_BODY,
+                max_bytes: bytes(&kafka.max_body),
             };
             rules.insert(name.clone(), SourceRules { decode, filter });
         }
@@ -315,10 +333,14 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
             let decode = DecodeSettings {
                 tenant: tenant.clone(),
                 completeness: hook.completeness.clone(),
-                max_bytes: usize::try_from(hook.max_body.get()).unwrap_or(LARGEST_BODY),
+                max_bytes: bytes(&hook.max_body),
             };
             rules.insert(name.clone(), SourceRules { decode, filter });
         }
     }
     rules
+}
+
+fn bytes(size: &ByteSize) -> usize {
+    usize::try_from(size.get()).unwrap_or(usize::MAX)
 }

@@ -1,56 +1,81 @@
 //! The end of an instance, in the order of the flow.
 //!
-//! Guarantee (G1): what is not finished in time is read again at the next start.
+//! Guarantee (G1): what is not finished in time is read again at the next start. The end comes
+//! within the drain timeout, whatever hangs: each stage has its time, counted from the beginning.
 
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Instance, SinkView};
+use crate::ledger::Store;
 use crate::source::{InboxSource, inbox_position};
 use crate::task::gate::SinkStatus;
+use crate::task::store_blocking;
 
 /// How often a stop looks whether the sinks have what is in the log.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// By when a stage is over, in parts of the drain timeout.
+const PARTS: u32 = 16;
+const INBOX: u32 = 10;
+const INTAKE: u32 = 12;
+const LOG: u32 = 14;
+
+/// What a task has for what is in flight once it is told to stop. As much is left for its last
+/// commit before it is aborted.
+pub(super) fn last_part(drain: Duration) -> Duration {
+    drain / PARTS
+}
 
 impl Instance {
     /// Stops: webhooks first, then the sources with the inbox drained, then the sinks, of which
     /// those that run get what is in the log.
     pub async fn stop(mut self) {
-        let deadline = Instant::now() + self.drain;
+        let (begun, part) = (Instant::now(), last_part(self.drain));
+        let by = |parts: u32| begun + part * parts;
         if let Some(listener) = self.listener.take() {
-            listener.shutdown(self.drain).await;
+            listener.shutdown(part * INBOX).await;
         }
-        self.drain_inbox(deadline).await;
+        self.drain_inbox(by(INBOX)).await;
         self.stop_ingest.cancel();
-        while self.intake.join_next().await.is_some() {}
-        self.drain_log(deadline).await;
+        ended(&mut self.intake, by(INTAKE), "a source").await;
+        self.drain_log(by(LOG)).await;
         self.stop_sinks.cancel();
-        while self.delivery.join_next().await.is_some() {}
-        self.around.shutdown().await;
+        ended(&mut self.delivery, by(PARTS), "a sink's task").await;
+        self.around.abort_all();
+        ended(&mut self.around, by(PARTS), "housekeeping").await;
+        // A log ends what it has accepted, for which it may wait for ever.
+        let files = self.files;
+        let closed = tokio::task::spawn_blocking(move || drop(files));
+        if timeout_at(by(PARTS), closed).await.is_err() {
+            tracing::warn!("the disk does not answer; its files are left as they are");
+        }
     }
 
     /// The inbox is this instance's own: nobody else will read it.
     async fn drain_inbox(&self, deadline: Instant) {
-        let empty = async {
-            while !self.has_drained_inbox() {
+        let drained = async {
+            while !self.has_drained_inbox().await {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        if timeout_at(deadline, empty).await.is_err() {
+        if timeout_at(deadline, drained).await.is_err() {
             tracing::warn!("the inbox is not drained; it goes on at the next start");
         }
     }
 
     /// Whether the inbox is through. Its reader's status is not asked: it may be of before the last
     /// request.
-    pub(super) fn has_drained_inbox(&self) -> bool {
+    pub(super) async fn has_drained_inbox(&self) -> bool {
         let mut readers = self.ingest.iter();
         let Some(inbox) = readers.find(|view| view.name == InboxSource::NAME) else {
             return true;
         };
-        let range = self.files.inbox.range(0);
-        let position = inbox_position(self.files.store.as_ref(), &inbox.group);
+        let (range, group) = (self.files.inbox.range(0), inbox.group.clone());
+        let position = move |store: &dyn Store| inbox_position(store, &group);
+        let position = store_blocking(&self.files.store, position).await;
         position.is_ok_and(|position| position.unwrap_or(range.start) >= range.end)
     }
 
@@ -71,9 +96,18 @@ impl Instance {
         sink.gate.status() != SinkStatus::Running
             || (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
                 let ended = task.has_changed().is_err();
-                let status = *task.borrow();
+                let status = task.borrow().clone();
                 let end = self.files.log.range(partition).end;
                 ended || (status.reached == end && status.moving == 0)
             })
+    }
+}
+
+/// Waits until all of `tasks` have ended, and aborts those that have not by `deadline`.
+async fn ended(tasks: &mut JoinSet<()>, deadline: Instant, what: &str) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout_at(deadline, all).await.is_err() {
+        tracing::warn!("{what} did not end in time; what it was at is read again");
+        tasks.abort_all();
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use prost::Message as _;
 
 use crate::event::{EventRecord, Kind, Origin, Subject, event_id};
-use crate::log::{Log, partition_of};
+use crate::log::{Log, Share, partition_of};
 use crate::sink::{SinkError, Tell};
 use crate::time::SharedClock;
 
@@ -52,7 +52,7 @@ impl Tell for LogTell {
         let partition = partition_of(subject, self.log.identity().partitions);
         match self
             .log
-            .append(partition, vec![record.encode_to_vec().into()])
+            .append_within(Share::Sinks, partition, vec![record.encode_to_vec().into()])
             .await
         {
             Ok(_) => Ok(()),

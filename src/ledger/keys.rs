@@ -7,10 +7,14 @@
 //! | `g/{group}\0{partition}` | the position at which a detached group goes on after a gap, decimal |
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
 //! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
+//! | `i/{sink}\0{partition}{id}` | [`Noted`](super::ids::Noted): that a sink without unique keys has the change |
+//! | `j/{sink}\0{partition}{time}{id}` | nothing; the ids of `i/` in the order in which they expire |
 //! | `a/{sink}\0{partition}{offset}` | attempts made before an unclean stop, decimal |
+//! | `o/{source}\0{group}\0{topic}\0{partition}` | the offset at which a Kafka source last began, decimal: that its group has one |
 //! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter); ingest's sink is empty |
 
-use crate::event::Subject;
+use crate::event::{ChangeId, Subject};
+use crate::time::Millis;
 
 /// Where the format version stands.
 pub const FORMAT: &[u8] = b"m/format";
@@ -36,11 +40,6 @@ pub fn gap(group: &str, partition: u16) -> Vec<u8> {
     joined(b"g/", group, &[&partition.to_be_bytes()])
 }
 
-/// All gaps of `group`.
-pub fn gaps_of(group: &str) -> Vec<u8> {
-    joined(b"g/", group, &[])
-}
-
 /// Where `group` stands in `partition`.
 pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
     joined(b"c/", group, &[&partition.to_be_bytes()])
@@ -49,6 +48,36 @@ pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
 /// What `sink` has of `subject`.
 pub fn register(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
     joined(b"r/", sink, &[&partition.to_be_bytes(), subject.as_bytes()])
+}
+
+/// Of which partitions of `topic` it is known that the `group` of `source` had an offset there; the
+/// partition's number follows, four bytes.
+pub fn offset_marks_of(source: &str, group: &str, topic: &str) -> Vec<u8> {
+    let rest = [group.as_bytes(), b"\0", topic.as_bytes(), b"\0"];
+    joined(b"o/", source, &rest)
+}
+
+/// That `sink` has a change.
+pub fn id(sink: &str, partition: u16, id: &ChangeId) -> Vec<u8> {
+    joined(b"i/", sink, &[&partition.to_be_bytes(), id.as_bytes()])
+}
+
+/// All ids of a task.
+pub fn ids(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"i/", sink, &[&partition.to_be_bytes()])
+}
+
+/// When an id of `sink` was noted: the key to find it by when it expires.
+pub fn id_by_time(sink: &str, partition: u16, time: Millis, id: &ChangeId) -> Vec<u8> {
+    // No time is below zero, so that bytes sort as times do.
+    let time = u64::try_from(time).unwrap_or_default().to_be_bytes();
+    let rest = [&partition.to_be_bytes(), time.as_slice(), id.as_bytes()];
+    joined(b"j/", sink, &rest)
+}
+
+/// All ids of a task, oldest first.
+pub fn ids_by_time(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"j/", sink, &[&partition.to_be_bytes()])
 }
 
 /// Attempts at the record at `offset`, noted before the send.

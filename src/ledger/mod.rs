@@ -7,8 +7,10 @@ mod disk;
 mod fjall_journal;
 mod fjall_store;
 mod group;
+pub mod ids;
 pub mod keys;
 mod memory;
+mod on_disk;
 mod recent;
 mod register;
 mod sled_store;
@@ -16,7 +18,7 @@ mod sled_store;
 pub use crate::event::proto::{Cursor, Register};
 pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
-pub use sled_store::SledStore;
+pub use sled_store::{BeforeSync, SledStore};
 
 use std::fmt::Debug;
 

@@ -1,24 +1,23 @@
 //! The store on disk: one sled tree.
 //!
 //! Guarantee (G3): a batch is applied as a whole and flushed before `commit` returns. Commits at
-//! the same time share both. After a crash each batch is there whole, or not at all. After an
-//! error of the disk the store goes on by itself once there is room.
+//! the same time share both. After a crash or a loss of power each batch is there whole, or not at
+//! all. After an error of the disk the store goes on by itself once there is room.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
 use super::group::GroupCommit;
+use super::on_disk::{OnDisk, forget_pages};
 use super::{Batch, Pair, Store, StoreError, disk};
 use crate::dir_lock::DirLock;
 
-/// Bytes of pages that sled keeps in memory.
-const CACHE: u64 = 64 << 20;
 /// How often, and how often at most, an open looks whether sled has let go of its file.
 const RELEASE_LOOK: Duration = Duration::from_millis(5);
 const RELEASE_LOOKS: u32 = 1000;
@@ -26,17 +25,28 @@ const RELEASE_LOOKS: u32 = 1000;
 /// Free disk without which opening anew is not tried: several of sled's segments.
 const ROOM: u64 = 8 << 20;
 
+/// Something that runs before each sync, and may fail in the disk's place.
+pub type BeforeSync = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// A store in a directory.
-#[derive(Debug)]
 pub struct SledStore {
     path: PathBuf,
     /// Nothing only if it could not be opened anew.
-    db: RwLock<Option<sled::Db>>,
+    db: RwLock<Option<OnDisk>>,
+    before_sync: BeforeSync,
     /// A write failed: sled takes none any more, until it is opened anew.
     failed: AtomicBool,
     group: GroupCommit,
     /// Released after the database.
     _lock: DirLock,
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SledStore {
@@ -46,12 +56,21 @@ impl SledStore {
     /// [`StoreError::Refused`] if another process holds it or its format is newer than this
     /// program's.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Arc::new(|| Ok(())))
+    }
+
+    /// As [`Self::open`], with a disk of the test's own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: &Path, before_sync: BeforeSync) -> Result<Self, StoreError> {
         // sled has a lock of its own, but says so only in words.
         let lock = disk::take(path, "sled")?;
         await_release(path)?;
         let store = Self {
             path: path.to_owned(),
             db: RwLock::new(Some(database(path)?)),
+            before_sync,
             failed: AtomicBool::new(false),
             group: GroupCommit::default(),
             _lock: lock,
@@ -63,19 +82,15 @@ impl SledStore {
     /// One sled batch and one flush for all: sled applies batches one after the other, and an
     /// apply waits for a flush that is under way, so that two at a time gain nothing.
     fn store(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
-        let mut changes = sled::Batch::default();
-        for (key, change) in batches.into_iter().flat_map(|batch| batch.changes) {
-            match change {
-                Some(value) => changes.insert(key, value),
-                None => changes.remove(key),
-            }
-        }
+        let changes = batches.into_iter().flat_map(|batch| batch.changes);
+        let changes = changes.collect();
         if self.failed.load(Ordering::Relaxed) {
             self.open_anew()?;
         }
         let stored = self.ask(|db| {
-            db.apply_batch(changes)?;
-            db.flush().map(drop)
+            db.apply(changes)?;
+            (self.before_sync)()?;
+            db.flush()
         });
         self.failed.store(stored.is_err(), Ordering::Relaxed);
         stored
@@ -87,12 +102,13 @@ impl SledStore {
         let mut held = self.db.write().unwrap_or_else(PoisonError::into_inner);
         drop(held.take());
         await_release(&self.path)?;
+        forget_pages(&self.path).map_err(|error| StoreError::Io(error.to_string()))?;
         *held = Some(database(&self.path)?);
         tracing::warn!("the store was opened anew after an error of the disk");
         Ok(())
     }
 
-    fn ask<T>(&self, ask: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+    fn ask<T>(&self, ask: impl FnOnce(&OnDisk) -> sled::Result<T>) -> Result<T, StoreError> {
         let held = self.db.read().unwrap_or_else(PoisonError::into_inner);
         let closed = || StoreError::Io("it cannot be opened anew".to_owned());
         ask(held.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
@@ -101,8 +117,7 @@ impl SledStore {
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.ask(|db| db.get(key))?;
-        Ok(value.map(|value| value.to_vec()))
+        self.ask(|db| db.get(key))
     }
 
     fn scan(
@@ -111,22 +126,7 @@ impl Store for SledStore {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        self.ask(|db| {
-            let mut found = Vec::new();
-            let range = db.range::<&[u8], _>((from, Bound::Unbounded));
-            for pair in range.take(limit) {
-                let (key, value) = pair?;
-                if !key.starts_with(prefix) {
-                    break;
-                }
-                found.push((key.to_vec(), value.to_vec()));
-            }
-            Ok(found)
-        })
+        self.ask(|db| db.scan(prefix, after, limit))
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -137,9 +137,8 @@ impl Store for SledStore {
     }
 }
 
-fn database(path: &Path) -> Result<sled::Db, StoreError> {
-    let config = sled::Config::new().path(path).cache_capacity(CACHE);
-    config.open().map_err(|error| failed(&error))
+fn database(path: &Path) -> Result<OnDisk, StoreError> {
+    OnDisk::open(path).map_err(|error| failed(&error))
 }
 
 /// A store that was dropped in this process may have a thread of sled's at work for a moment yet.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit};
+use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
 
 #[derive(Debug, Default, Clone)]
 struct Partition {
@@ -59,7 +59,12 @@ impl Log for MemoryLog {
         &self.identity
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+    async fn append_within(
+        &self,
+        _: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
         let first = {
             let mut partition = self.partition(partition)?;
             let first = partition.end();
@@ -68,6 +73,10 @@ impl Log for MemoryLog {
         };
         self.grown.notify_waiters();
         Ok(first)
+    }
+
+    fn admits(&self, _: Share) -> Result<(), LogError> {
+        Ok(())
     }
 
     async fn read(
@@ -137,6 +146,10 @@ impl Log for MemoryLog {
                 .start
                 .saturating_add(u64::try_from(drop).unwrap_or_default());
         }
+        Ok(())
+    }
+
+    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
         Ok(())
     }
 

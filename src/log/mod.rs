@@ -52,16 +52,61 @@ pub struct OffsetRange {
     pub end: u64,
 }
 
+/// How much of the log an append may use. Intake ends first: a sink that must tell another lane
+/// before its record is done could otherwise never move, and the log never be trimmed (G6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// For sources and people: not the last of the quota, and nothing of the disk's reserve.
+    Intake,
+    /// For sinks, so that they can go on: the whole quota, and half of the disk's reserve.
+    Sinks,
+}
+
+impl Share {
+    /// This part of the quota is not for intake.
+    const LAST: u64 = 50;
+
+    /// How much of a quota may be filled.
+    pub fn of_quota(self, quota: u64) -> u64 {
+        match self {
+            Self::Intake => quota.saturating_sub(quota / Self::LAST),
+            Self::Sinks => quota,
+        }
+    }
+
+    /// How much of the disk must be left free.
+    pub fn leaves(self, disk_reserve: u64) -> u64 {
+        match self {
+            Self::Intake => disk_reserve,
+            Self::Sinks => disk_reserve / 2,
+        }
+    }
+}
+
 /// Why a log refused.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
-    /// At its quota, or the disk is down to the reserve. Nothing was stored; try again later.
-    #[error("the log is full: {used} of {quota} bytes; a sink holds it back, or the disk is full")]
+    /// At its quota. Nothing was stored; try again later.
+    #[error(
+        "the log is full: {used} of {quota} bytes hold what a reader has not passed yet, and the \
+         last of them are for sinks; mend the reader that is behind, or raise the quota"
+    )]
     Full {
         /// Bytes in use.
         used: u64,
         /// Bytes allowed.
         quota: u64,
+    },
+    /// The disk is full, or down to the reserve. Nothing was stored; try again later.
+    #[error(
+        "the disk is full: {free} bytes of it are free, and log.disk_reserve keeps {reserve}; \
+         free some, or lower the reserve"
+    )]
+    DiskFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are to stay free.
+        reserve: u64,
     },
     /// The position is not in the log. Offsets are never reset by default.
     #[error(
@@ -107,7 +152,20 @@ pub trait Log: Debug + Send + Sync {
     /// Appends `records` to one partition, in order and together, and returns the offset of the
     /// first. They are durable when this returns (G1). Appends made at the same time share an
     /// fsync. An error other than [`LogError::Io`] means that nothing was stored.
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError>;
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError>;
+
+    /// [`Self::append_within`] the share of intake.
+    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+        self.append_within(Share::Intake, partition, records).await
+    }
+
+    /// Whether a small append would be admitted now, and if not, why: the disk before the quota.
+    fn admits(&self, share: Share) -> Result<(), LogError>;
 
     /// Records from `from` on, oldest first; none at the end of the log. Only durable records are
     /// seen.
@@ -127,6 +185,16 @@ pub trait Log: Debug + Send + Sync {
     /// Deletes what retention no longer wants, never at or above `floors[partition]`, the lowest
     /// position of the configured readers.
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError>;
+
+    /// Whether it can still take an append. One that cannot will not by itself: a restart helps.
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    /// Makes room at the cost of readers that may miss records: while nine tenths of the quota are
+    /// used, deletes the oldest records of all partitions, never at or above `floors[partition]`,
+    /// the lowest position of the readers that may not.
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError>;
 
     /// Bytes in use on disk, and the quota.
     fn usage(&self) -> (u64, u64);

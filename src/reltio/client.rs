@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -14,13 +15,14 @@ use reqwest::{Method, RequestBuilder, Url};
 use super::http::{self, Reply, TOO_LARGE};
 use super::jitter::Jitter;
 use super::parse;
+use super::refusals::Refusals;
 use super::throttle::Throttle;
 use super::token::Tokens;
 use super::verdict::{self, ATTEMPTS, Verdict};
 use super::{Answer, Found, Golden, ReltioError};
 use crate::config::ReltioApi;
-use crate::event::Object;
-use crate::time::SharedClock;
+use crate::event::{LONGEST_AHEAD, Object};
+use crate::time::{Millis, SharedClock};
 
 /// Reads golden records over Reltio's REST API.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub struct Client {
     tokens: Tokens,
     throttle: Throttle,
     jitter: Jitter,
+    refusals: Refusals,
+    clock: SharedClock,
+    /// This host's clock is far off, which was told.
+    off: AtomicBool,
 }
 
 impl Client {
@@ -45,11 +51,14 @@ impl Client {
         let jitter = Jitter::new(clock.now().unsigned_abs());
         let http = http::client(config)?;
         Ok(Self {
-            tokens: Tokens::new(config, http.clone(), clock, jitter.clone())?,
+            tokens: Tokens::new(config, http.clone(), Arc::clone(&clock), jitter.clone())?,
             http,
             base,
             throttle: Throttle::new(quota),
             jitter,
+            refusals: Refusals::default(),
+            clock,
+            off: AtomicBool::new(false),
         })
     }
 
@@ -102,14 +111,13 @@ impl Client {
     }
 }
 
-#[async_trait]
-impl Golden for Client {
-    async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
+impl Client {
+    async fn object(&self, uri: &str) -> Result<Answer, ReltioError> {
         let uri = uri.trim_start_matches('/');
         let (kind, id) = parse::uri(uri).ok_or_else(|| rejected("uri"))?;
         let request = self.http.get(self.address([kind, id]));
         let reply = self.send(request).await?;
-        let date = date(&reply)?;
+        let date = self.date(&reply)?;
         if reply.status == 404 {
             parse::nothing(&reply.body)?;
             let found = Found::Nothing;
@@ -124,7 +132,7 @@ impl Golden for Client {
         Ok(Answer { date, found })
     }
 
-    async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError> {
+    async fn holder(&self, source: &str, value: &str) -> Result<Answer, ReltioError> {
         let query = [("type", format!("configuration/sources/{source}"))];
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let request = if !value.is_empty() && value.chars().all(plain) {
@@ -139,7 +147,7 @@ impl Golden for Client {
                 .body(value.to_owned())
         };
         let reply = self.send(request.query(&query)).await?;
-        let date = date(&reply)?;
+        let date = self.date(&reply)?;
         let found = if reply.status == 404 {
             parse::nothing(&reply.body)?;
             None
@@ -150,13 +158,38 @@ impl Golden for Client {
         let found = found.map_or(Found::Nothing, |object| Found::Alive(Arc::new(object)));
         Ok(Answer { date, found })
     }
+
+    /// Reltio's clock at the answer. Without it nobody could say what the answer may have seen.
+    fn date(&self, reply: &Reply) -> Result<Millis, ReltioError> {
+        let date = verdict::date(&reply.headers).ok_or_else(|| ReltioError::Unavailable {
+            code: "no_date".to_owned(),
+        })?;
+        let ahead = self.clock.now().saturating_sub(date);
+        let off = ahead.saturating_abs() > LONGEST_AHEAD;
+        if off && !self.off.swap(off, Ordering::Relaxed) {
+            let way = if ahead > 0 { "ahead of" } else { "behind" };
+            tracing::error!(
+                "this host's clock is {} s {way} Reltio's: reads wait, and what one entity's lane \
+                 takes over from another's may be refused as stale; set it by NTP",
+                ahead.saturating_abs() / 1000
+            );
+        }
+        self.off.store(off, Ordering::Relaxed);
+        Ok(date)
+    }
 }
 
-/// Reltio's clock at the answer. Without it nobody could say what the answer may have seen.
-fn date(reply: &Reply) -> Result<crate::time::Millis, ReltioError> {
-    verdict::date(&reply.headers).ok_or_else(|| ReltioError::Unavailable {
-        code: "no_date".to_owned(),
-    })
+#[async_trait]
+impl Golden for Client {
+    async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
+        let result = self.object(uri).await;
+        self.refusals.book(uri, result)
+    }
+
+    async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError> {
+        let result = self.holder(source, value).await;
+        self.refusals.book(&format!("{source} {value}"), result)
+    }
 }
 
 fn rejected(code: &str) -> ReltioError {

@@ -7,6 +7,7 @@ mod client;
 mod http;
 mod jitter;
 mod parse;
+mod refusals;
 mod throttle;
 mod token;
 mod verdict;
@@ -15,11 +16,15 @@ pub use client::Client;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::event::Object;
-use crate::time::Millis;
+use crate::time::{Millis, until};
+
+/// What a `Date` rounds away at most, ms.
+const ROUNDED: Millis = 999;
 
 /// What a read found.
 #[derive(Debug, Clone)]
@@ -28,6 +33,37 @@ pub struct Answer {
     pub date: Millis,
     /// What the subject is.
     pub found: Found,
+}
+
+impl Answer {
+    /// How long to wait before the read is made again, because its own date says that it was made
+    /// before `due`, a time by Reltio's clock: this host's clock is ahead.
+    ///
+    /// No longer than `settle`, and once is enough: what the read has to see had happened when it
+    /// was first made.
+    pub fn too_early(&self, due: Millis, settle: Millis) -> Option<Duration> {
+        let latest = self.date.saturating_add(ROUNDED);
+        (latest < due).then(|| until(latest, due.min(latest.saturating_add(settle))))
+    }
+}
+
+/// What `read` answers; read once more if the answer itself says that it was made before `due`.
+///
+/// # Errors
+/// Those of `read`.
+pub async fn late_enough<E, F: Future<Output = Result<Answer, E>>>(
+    due: Millis,
+    settle: Millis,
+    read: impl Fn() -> F,
+) -> Result<Answer, E> {
+    let answer = read().await?;
+    match answer.too_early(due, settle) {
+        None => Ok(answer),
+        Some(wait) => {
+            tokio::time::sleep(wait).await;
+            read().await
+        }
+    }
 }
 
 /// What the API says of one URI.
@@ -50,7 +86,7 @@ pub enum ReltioError {
         /// Status or transport code.
         code: String,
     },
-    /// Will not succeed for any subject: credentials, role, tenant.
+    /// Will not succeed for any subject, as far as one read can tell: credentials, role, tenant.
     #[error("Reltio refuses: {code}; {remedy}")]
     Refused {
         /// Status code.
@@ -58,7 +94,8 @@ pub enum ReltioError {
         /// What a person must do.
         remedy: String,
     },
-    /// Will not succeed for this subject (400, 413, 500, 507).
+    /// Will not succeed for this subject (400, 413, 500, 507), or has failed for it again and again
+    /// while others were answered.
     #[error("Reltio cannot answer for this object: {code}")]
     Rejected {
         /// Status code.

@@ -12,7 +12,7 @@ use super::ReltioError;
 use crate::time::{Millis, until};
 
 /// Attempts of one request: the fewest that Reltio advises. Callers that must have an answer ask
-/// again later, without bound.
+/// again later, as long as nothing else is answered either.
 pub(super) const ATTEMPTS: u32 = 5;
 /// Upper bound of any wait between attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);

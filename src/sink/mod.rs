@@ -4,6 +4,7 @@
 //! leaves the target as delivering it once, so the engine may always try again.
 
 pub mod batch;
+pub mod file;
 pub mod salesforce;
 pub mod warehouse;
 
@@ -34,6 +35,10 @@ pub struct Declaration {
     /// the target's longest request plus the longest pause. `None`: the target itself refuses
     /// late writes (guard `version`), so nothing needs to be repeated.
     pub reassert_after: Option<Duration>,
+    /// The target appends, and has neither unique keys nor a current table: it gets rows alone
+    /// ([`Delivery::changes`], never a state), and what it has is remembered here for so long from
+    /// its receipt on. `None`: its own keys make copies one row.
+    pub dedupe: Option<Duration>,
 }
 
 /// What is to be made true of one subject. One delivery of a subject is under way at a time.
@@ -67,6 +72,9 @@ pub struct Current {
     pub version: Option<i64>,
     /// Members of the object that are known. `None`: all.
     pub fields: Option<Vec<String>>,
+    /// A record says that it was erased, whatever it is now: content of an earlier life that
+    /// nobody owns any more has to go.
+    pub erased: bool,
 }
 
 /// One change, to be kept as a row. Unique by tenant, subject, version and commit time (G5).
@@ -104,6 +112,9 @@ pub struct Delivered {
     pub effect: Effect,
     /// The same state is to be asserted once more after [`Declaration::reassert_after`].
     pub second_look: bool,
+    /// The sink read Reltio itself, and delivered an answer of this date instead: what it may have
+    /// seen already is asked again, as after any other read.
+    pub read: Option<Millis>,
 }
 
 /// Why a delivery did not succeed. Holds codes and field names, never a value of a record (G10).
@@ -145,6 +156,30 @@ pub enum SinkError {
         /// What a person must do.
         remedy: String,
     },
+}
+
+impl SinkError {
+    /// The target's code, or ours.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Retryable { code, .. }
+            | Self::Throttled { code, .. }
+            | Self::Rejected { code, .. }
+            | Self::Systemic { code, .. } => code,
+        }
+    }
+
+    /// Whether it says only that the target is not there now: nothing was, or will be, done.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Retryable {
+                ambiguous: false,
+                outage: true,
+                ..
+            }
+        )
+    }
 }
 
 /// One outside system.

@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use prost::Message as _;
 
 use super::{Source, SourceError, SourceEvent};
@@ -15,13 +17,16 @@ use crate::ledger::{Batch, Cursor, Store, StoreError, keys};
 use crate::log::{Log, LogError, LogRecord, ReadLimit};
 use crate::task::store_blocking;
 
+/// A read that the file system failed is repeated after this.
+const AGAIN: Duration = Duration::from_secs(1);
 const READ: ReadLimit = ReadLimit {
     records: 200,
     bytes: 2 << 20,
 };
 
+type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
+
 /// The inbox log, read by its one reader.
-#[derive(Debug)]
 pub struct InboxSource {
     log: Arc<dyn Log>,
     store: Arc<dyn Store>,
@@ -29,8 +34,20 @@ pub struct InboxSource {
     next: u64,
     committed: u64,
     buffer: VecDeque<LogRecord>,
+    /// Goes on in the next call if this one is dropped. A read of a disk that hangs cannot be taken
+    /// back: each one begun anew would hold a thread more.
+    reading: Option<Reading>,
     announced: bool,
     halted: bool,
+}
+
+impl std::fmt::Debug for InboxSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InboxSource")
+            .field("group", &self.group)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl InboxSource {
@@ -63,6 +80,7 @@ impl InboxSource {
             next: position,
             committed: position,
             buffer,
+            reading: None,
             announced: false,
             halted: false,
         })
@@ -96,6 +114,22 @@ pub enum InboxError {
 }
 
 impl InboxSource {
+    fn read(&self) -> Reading {
+        let (log, next) = (Arc::clone(&self.log), self.next);
+        Box::pin(async move {
+            loop {
+                log.wait(0, next).await;
+                match log.read(0, next, READ).await {
+                    Err(error @ LogError::Io(_)) => {
+                        tracing::error!("the inbox cannot be read: {error}; will be read again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    read => return read,
+                }
+            }
+        })
+    }
+
     fn halt(&mut self, sentence: String) -> SourceEvent {
         self.halted = true;
         SourceEvent::Halted(sentence)
@@ -120,17 +154,18 @@ impl Source for InboxSource {
             return std::future::pending().await;
         }
         while self.buffer.is_empty() {
-            self.log.wait(0, self.next).await;
-            match self.log.read(0, self.next, READ).await {
+            let reading = match self.reading.take() {
+                Some(reading) => reading,
+                None => self.read(),
+            };
+            let read = self.reading.insert(reading).await;
+            self.reading = None;
+            match read {
                 Ok(records) => {
                     if let Some(last) = records.last() {
                         self.next = last.offset.saturating_add(1);
                     }
                     self.buffer.extend(records);
-                }
-                Err(error @ LogError::Io(_)) => {
-                    tracing::error!("the inbox cannot be read: {error}; will be read again");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 }
                 Err(error) => return self.halt(error.to_string()),
             }

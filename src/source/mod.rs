@@ -70,4 +70,10 @@ pub trait Source: Debug + Send {
 
     /// Records between the position and the end of each assigned partition, where it is known.
     fn lag(&self) -> Vec<(i32, u64)>;
+
+    /// Whether nothing can be read for a reason that lies outside and may pass: what is waiting
+    /// there is not known meanwhile, whatever [`lag`](Self::lag) said last.
+    fn is_unreachable(&self) -> bool {
+        false
+    }
 }

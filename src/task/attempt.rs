@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
 
 use super::gate::Gate;
 use super::retry::RetryPolicy;
@@ -58,6 +59,8 @@ pub struct Attempted {
     pub first_time: Millis,
     /// When the last one began, ms.
     pub started: Millis,
+    /// The same, by a clock that nobody sets.
+    pub began: Instant,
 }
 
 impl Courier {
@@ -74,11 +77,12 @@ impl Courier {
             attempts: 0,
             first_time: self.clock.now(),
             started: 0,
+            began: Instant::now(),
         };
         let mut waits = 0;
         loop {
             self.gate.pass(&delivery.subject).await;
-            so_far.started = self.clock.now();
+            (so_far.started, so_far.began) = (self.clock.now(), Instant::now());
             match self.sink.deliver(delivery).await {
                 Ok(delivered) => {
                     self.note("delivered");
@@ -94,6 +98,7 @@ impl Courier {
                     so_far.result = Ok(Delivered {
                         effect: Effect::Delivered,
                         second_look: false,
+                        read: None,
                     });
                     return so_far;
                 }

@@ -9,6 +9,15 @@ use super::progress::WINDOW;
 use super::sink_task::{Committing, SinkTask, TaskStatus};
 use crate::ledger::{Cursor, StoreError};
 
+/// How a task ended. One that ended without saying so panicked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It was told to.
+    Stopped,
+    /// It cannot go on until a person acts: one sentence.
+    Halted(String),
+}
+
 impl SinkTask {
     pub(super) fn cursor(&self, clean: bool) -> Cursor {
         let position = self.tracker.committable();
@@ -61,16 +70,19 @@ impl SinkTask {
             }
             // The next tick carries it again; nothing was taken as stored.
             Err(error) => {
+                self.overlay.failed();
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(task = ?self, "the commit failed: {error}; will be tried again");
                 }
             }
         }
+        self.write_refused();
     }
 
     pub(super) fn publish(&self) {
         self.status.send_modify(|status| {
             *status = TaskStatus {
+                gap: self.gap,
                 position: self.committed,
                 reached: self.tracker.reached(),
                 in_flight: self.tracker.in_flight(),
@@ -78,6 +90,7 @@ impl SinkTask {
                 unsettled: self.unsettled.len(),
                 turns: self.turns,
                 beats: status.beats.wrapping_add(1),
+                end: None,
             };
         });
     }

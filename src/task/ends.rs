@@ -3,9 +3,13 @@
 //! Guarantee (G4): a lane whose sink may still do something late keeps its records in flight, and
 //! its register out of the ledger, until its newest state was asserted once more.
 
-use super::commit::{letter_name, names_one_of, split_letter};
-use super::lane::{ClockRules, Lane, Pending, Unsettled, covers};
-use super::sink_task::{LaneEvent, SinkTask};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::commit::{letter_holds, letter_name, names_one_of, split_letter};
+use super::lane::{self, ClockRules, Lane, Pending, Unsettled, covers};
+use super::sink_task::SinkTask;
 use super::turn::{Purpose, TurnEnd, reassert_after};
 use crate::event::Subject;
 use crate::mutation::{self, Mutation};
@@ -16,6 +20,28 @@ use crate::time::{Millis, until};
 pub(super) const NO_OFFSET: u64 = u64::MAX;
 /// So many earlier rounds' letters are closed with a redriven record.
 const ROUNDS: u32 = 16;
+
+/// What a turn or a timer reports to the loop.
+pub(super) enum LaneEvent {
+    /// The lane waited for its read, which is due.
+    Wake(Subject),
+    /// The lane's second assertion may be due.
+    Look(Subject),
+    /// A turn was refused; its letters are not written yet.
+    Refused(Box<TurnEnd>),
+    /// A turn ended.
+    End(Box<TurnEnd>),
+}
+
+impl LaneEvent {
+    pub(super) fn of(end: TurnEnd) -> Self {
+        if end.attempted.result.is_err() {
+            Self::Refused(Box::new(end))
+        } else {
+            Self::End(Box::new(end))
+        }
+    }
+}
 
 impl SinkTask {
     pub(super) fn on_event(&mut self, event: LaneEvent) {
@@ -32,6 +58,7 @@ impl SinkTask {
                 }
                 self.step(&subject);
             }
+            LaneEvent::Refused(end) => self.refused(end),
             LaneEvent::End(end) => {
                 self.turning = self.turning.saturating_sub(1);
                 self.turns += 1;
@@ -45,14 +72,37 @@ impl SinkTask {
         }
     }
 
+    /// A refused record has its end when its letters are durable (G2). A letter of the same name
+    /// may have been closed before: no later commit removes it, and one that is under way has
+    /// removed it before it is written.
+    fn refused(&mut self, end: Box<TurnEnd>) {
+        let letters = end.letters();
+        self.overlay.reopen(&letters);
+        if self.overlay.is_closing(&letters) {
+            self.refused.push(*end);
+            return;
+        }
+        let context = self.context.clone();
+        self.work.push(Box::pin(async move {
+            context.write_letters(&end).await;
+            LaneEvent::End(end)
+        }));
+    }
+
+    /// The commit is over that the letters of refused records had to wait for.
+    pub(super) fn write_refused(&mut self) {
+        for end in std::mem::take(&mut self.refused) {
+            self.refused(Box::new(end));
+        }
+    }
+
     fn on_end(&mut self, end: TurnEnd) {
         let late = end.attempted.ambiguous;
-        let now = self.context.courier.clock.now();
         let delivered = end.attempted.result.as_ref().ok().copied();
         let again = late || delivered.is_some_and(|delivered| delivered.second_look);
-        self.unsettle(&end, again, now);
+        self.unsettle(&end, again);
         if delivered.is_some() {
-            self.observe_latency(&end, now);
+            self.observe_latency(&end);
             self.acknowledged(end);
         } else {
             self.dead_lettered(end);
@@ -60,7 +110,7 @@ impl SinkTask {
     }
 
     /// Notes that something may still land, or be missed, and until when.
-    fn unsettle(&mut self, end: &TurnEnd, again: bool, now: Millis) {
+    fn unsettle(&mut self, end: &TurnEnd, again: bool) {
         let Some(wait) = reassert_after(&self.context.courier) else {
             return;
         };
@@ -69,16 +119,16 @@ impl SinkTask {
             return;
         };
         let due = if again {
-            now.saturating_add(wait)
+            Instant::now() + wait
         } else if suspect && lane.unsettled.is_none() && end.started_before(self.started, wait) {
-            self.started.saturating_add(wait)
+            self.started + wait
         } else {
             return;
         };
         if mutation::is(Mutation::LateWriteIgnored) {
             return;
         }
-        let unsettled = lane.unsettled.get_or_insert_default();
+        let unsettled = lane.unsettled.get_or_insert_with(|| Unsettled::until(due));
         unsettled.due = unsettled.due.max(due);
         self.unsettled.insert(end.subject.clone());
     }
@@ -91,7 +141,6 @@ impl SinkTask {
             mut after,
             asserted,
             attempted,
-            ..
         } = end;
         let offsets: Vec<u64> = records
             .iter()
@@ -99,29 +148,35 @@ impl SinkTask {
             .filter(|offset| *offset != NO_OFFSET)
             .collect();
         self.count(outcome_of(purpose), &offsets);
+        self.note_rows(&subject, &records);
         let Some(lane) = self.lanes.get_mut(&subject) else {
             return;
         };
         let mut closes = own_letters(&records);
+        let read = attempted.result.ok().and_then(|delivered| delivered.read);
         if let Some(after) = &mut after {
+            if let Some(date) = read {
+                lane::read_by_sink(after, date, self.context.rules);
+            }
             let (superseded, open) = lane.letters(purpose, &records, self.context.rules);
             closes.extend(superseded);
             after.letters = open;
             lane.register = Some(after.clone());
-            lane.asserted = asserted;
         }
         let Some(unsettled) = &mut lane.unsettled else {
             if let Some(after) = after {
-                lane.asserted = None;
                 self.overlay.put(subject, after);
             }
             self.overlay.close(closes);
             self.finish(&offsets);
             return;
         };
-        let settles = after.is_some() && attempted.started >= unsettled.due;
+        let settles = after.is_some() && attempted.began >= unsettled.due;
         unsettled.offsets.extend(&offsets);
         unsettled.closes.extend(closes);
+        if after.is_some() {
+            lane.assert(asserted, &mut self.asserted_bytes);
+        }
         self.hold(&offsets);
         if settles {
             self.settle(&subject);
@@ -134,10 +189,10 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(subject) else {
             return;
         };
-        let Unsettled {
-            offsets, closes, ..
-        } = lane.unsettled.take().unwrap_or_default();
-        lane.asserted = None;
+        let unsettled = lane.unsettled.take();
+        let (offsets, closes) =
+            unsettled.map_or_else(Default::default, |it| (it.offsets, it.closes));
+        lane.assert(None, &mut self.asserted_bytes);
         if let Some(register) = lane.register.clone() {
             self.overlay.put(subject.clone(), register);
         }
@@ -152,11 +207,11 @@ impl SinkTask {
     }
 
     fn dead_lettered(&mut self, end: TurnEnd) {
+        let letters = end.letters();
         let TurnEnd {
             subject,
             purpose,
             records,
-            letters,
             ..
         } = end;
         let offsets: Vec<u64> = records
@@ -165,7 +220,6 @@ impl SinkTask {
             .filter(|offset| *offset != NO_OFFSET)
             .collect();
         self.count("dead_lettered", &offsets);
-        self.overlay.reopen(&letters);
         let Some(lane) = self.lanes.get_mut(&subject) else {
             self.finish(&offsets);
             return;
@@ -173,7 +227,7 @@ impl SinkTask {
         let latest = self.context.courier.sink.declares().mode == Mode::Latest;
         if latest {
             let register = lane.register.get_or_insert_default();
-            let known = records.iter().map(|pending| pending.record.known_time());
+            let known = records.iter().map(|pending| pending.record.settles_from());
             register.newest = known.fold(register.newest, Millis::max);
             register.letters.extend_from_slice(&letters);
             register.letters.sort_unstable();
@@ -229,7 +283,8 @@ impl SinkTask {
             .outcome(self.context.courier.sink.name(), outcome, records);
     }
 
-    fn observe_latency(&self, end: &TurnEnd, now: Millis) {
+    fn observe_latency(&self, end: &TurnEnd) {
+        let now = self.context.courier.clock.now();
         if end.purpose == Purpose::Reassert {
             return;
         }
@@ -245,14 +300,23 @@ impl SinkTask {
 
 impl TurnEnd {
     /// Whether what an earlier process sent may still land after this turn.
-    fn started_before(&self, started: Millis, wait: Millis) -> bool {
-        self.attempted.started < started.saturating_add(wait)
+    fn started_before(&self, started: Instant, wait: Duration) -> bool {
+        self.attempted.began < started + wait
+    }
+
+    /// Names of the dead letters that its records have if it was refused.
+    fn letters(&self) -> Vec<String> {
+        let records = self.records.iter().map(|pending| &pending.record);
+        records
+            .map(|record| letter_name(record, record.round))
+            .collect()
     }
 }
 
 impl Lane {
     /// The subject's dead letters: those that a delivery of `records` supersedes, and the others. A
-    /// late record supersedes nothing newer, and what is asserted once more nothing at all.
+    /// late record supersedes nothing newer, one that tells some fields nothing that tells others,
+    /// and what is asserted once more nothing at all.
     fn letters(
         &self,
         purpose: Purpose,
@@ -268,10 +332,16 @@ impl Lane {
             Purpose::Apply => covers.max().unwrap_or_default(),
             Purpose::Rows | Purpose::Reassert => Millis::MIN,
         };
+        let replaces = |letter: &str| {
+            let older = letter_holds(letter);
+            let mut held = records.iter().map(|pending| pending.record.holds());
+            held.any(|holds| holds.replaces(older))
+        };
         letters.cloned().partition(|letter| {
             split_letter(letter).is_none_or(|(id, _, time)| {
                 let is_own = |pending: &Pending| pending.record.id == id;
-                time <= covers || (purpose == Purpose::Apply && records.iter().any(is_own))
+                let older = time <= covers && (purpose == Purpose::Answer || replaces(letter));
+                older || (purpose == Purpose::Apply && records.iter().any(is_own))
             })
         })
     }
@@ -287,7 +357,7 @@ fn own_letters(records: &[Pending]) -> Vec<String> {
     again
         .flat_map(|Pending { record, .. }| {
             let rounds = record.round.saturating_sub(ROUNDS)..=record.round;
-            rounds.map(|round| letter_name(&record.id, round, record.known_time()))
+            rounds.map(|round| letter_name(record, round))
         })
         .collect()
 }

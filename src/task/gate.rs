@@ -7,10 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::breaker::{Breaker, Permit};
 use crate::event::Subject;
-use crate::time::{Millis, SharedClock, as_millis, until};
+use crate::time::{Millis, as_millis, until};
 
 /// A halted sink is probed this often.
 const HALT: Duration = Duration::from_mins(1);
@@ -46,18 +47,23 @@ pub struct Gate {
     sink: String,
     inner: Mutex<Inner>,
     changed: Notify,
-    clock: SharedClock,
+    made: Instant,
 }
 
 impl Gate {
     /// An open gate before `sink`.
-    pub fn new(sink: &str, clock: SharedClock) -> Self {
+    pub fn new(sink: &str) -> Self {
         Self {
             sink: sink.to_owned(),
             inner: Mutex::default(),
             changed: Notify::new(),
-            clock,
+            made: Instant::now(),
         }
+    }
+
+    /// Since the gate was made: waits are no matter of a clock that can be set.
+    fn now(&self) -> Millis {
+        as_millis(self.made.elapsed())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -73,7 +79,7 @@ impl Gate {
         };
         loop {
             let changed = self.changed.notified();
-            let now = self.clock.now();
+            let now = self.now();
             let wait = {
                 let mut inner = self.inner();
                 let others = inner.waiting > usize::from(counted.counted);
@@ -149,7 +155,7 @@ impl Gate {
 
     /// A send failed in a way that speaks against the sink.
     pub fn failed(&self, lane: &Subject) {
-        let now = self.clock.now();
+        let now = self.now();
         let mut inner = self.inner();
         let was_open = inner.breaker.is_open();
         inner.breaker.failed(lane, None, now);
@@ -167,7 +173,7 @@ impl Gate {
 
     /// The sink answered, but did not take the record yet: it is there. A halt stays.
     pub fn busy(&self, lane: &Subject) {
-        let now = self.clock.now();
+        let now = self.now();
         let mut inner = self.inner();
         if inner.halted.is_some() {
             inner.breaker.failed(lane, Some(HALT), now);
@@ -179,14 +185,14 @@ impl Gate {
 
     /// The sink asks for a pause.
     pub fn pause(&self, pause: Duration) {
-        let then = self.clock.now().saturating_add(as_millis(pause));
+        let then = self.now().saturating_add(as_millis(pause));
         let mut inner = self.inner();
         inner.paused_until = inner.paused_until.max(then);
     }
 
     /// No record would be accepted: stop, say so once, and probe now and then.
     pub fn halt(&self, lane: &Subject, sentence: &str) {
-        let now = self.clock.now();
+        let now = self.now();
         let mut inner = self.inner();
         inner.breaker.failed(lane, Some(HALT), now);
         if inner.halted.as_deref() != Some(sentence) {
@@ -208,7 +214,7 @@ impl Gate {
 
     /// Why the sink does not move, or that it does.
     pub fn status(&self) -> SinkStatus {
-        let now = self.clock.now();
+        let now = self.now();
         let inner = self.inner();
         match &inner.halted {
             Some(sentence) => SinkStatus::Halted(sentence.clone()),

@@ -1,14 +1,19 @@
 //! A lane: everything under way for one subject at one sink. One thing at a time.
 //!
 //! Guarantee (G4): a lane's register moves only as the fence and the rules for reads say. The
-//! functions here are pure; the task does the waiting, reading and delivering.
+//! functions here are pure; the task does the waiting, reading and delivering, and a test that
+//! drives them has the rules that the task has.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use tokio::time::Instant;
 
 use super::fence::{Fenced, fence};
-use crate::event::{Completeness, EventRecord, State, SubjectState};
+use super::rows::Row;
+use crate::event::{EventRecord, Holds, State, SubjectState};
 use crate::ledger::Register;
+use crate::mutation::{self, Mutation};
 use crate::sink::{Change, Current};
 use crate::time::Millis;
 
@@ -36,13 +41,42 @@ impl ClockRules {
 
 /// A record on its lane.
 #[derive(Debug, Clone)]
-pub(crate) struct Pending {
+pub struct Pending {
     pub(crate) offset: u64,
     pub(crate) record: Arc<EventRecord>,
+    /// What the record says its subject is: parsed at most once, when it is asked for.
+    pub(crate) state: OnceLock<Option<SubjectState>>,
+    /// The row that it becomes, at a sink that keeps ids.
+    pub(crate) row: Option<Row>,
     /// Read again after an unclean stop: an earlier send may still land.
     pub(crate) suspect: bool,
     /// It was alone in flight at so many unclean stops that it is not tried again.
     pub(crate) kills: bool,
+}
+
+impl Pending {
+    /// A record that nothing is known of but its offset.
+    pub fn new(offset: u64, record: EventRecord) -> Self {
+        Self::of(offset, record.into())
+    }
+
+    pub(crate) fn of(offset: u64, record: Arc<EventRecord>) -> Self {
+        Self {
+            offset,
+            record,
+            state: OnceLock::new(),
+            row: None,
+            suspect: false,
+            kills: false,
+        }
+    }
+
+    /// As [`EventRecord::subject_state`].
+    pub(crate) fn state(&self) -> Option<&SubjectState> {
+        self.state
+            .get_or_init(|| self.record.subject_state())
+            .as_ref()
+    }
 }
 
 /// The newest state asserted at the sink, kept while it has to be asserted once more.
@@ -52,11 +86,26 @@ pub(crate) struct Asserted {
     pub(crate) record: Arc<EventRecord>,
 }
 
+impl Asserted {
+    /// About how many bytes it holds.
+    pub(crate) fn weight(&self) -> usize {
+        let object = match &self.current.state {
+            SubjectState::Alive(object) => object.weight(),
+            SubjectState::Absorbed { .. }
+            | SubjectState::Removed
+            | SubjectState::Erased
+            | SubjectState::Gone => 0,
+        };
+        self.record.payload.len().saturating_add(object)
+    }
+}
+
 /// A lane whose sink may still do something late.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Unsettled {
-    /// From this time on an assertion settles it.
-    pub(crate) due: Millis,
+    /// From this time on an assertion settles it. What is on its way to the sink knows nothing of
+    /// a host's clock that was set, so this is none that can be.
+    pub(crate) due: Instant,
     /// Offsets that stay in flight until then.
     pub(crate) offsets: Vec<u64>,
     /// Dead letters that are closed with the register, then.
@@ -65,74 +114,118 @@ pub(crate) struct Unsettled {
 
 /// Everything under way for one subject.
 #[derive(Debug, Default)]
-pub(crate) struct Lane {
-    pub(crate) queue: VecDeque<Pending>,
-    pub(crate) register: Option<Register>,
+pub struct Lane {
+    /// Records that wait for their turn, in the log's order.
+    pub queue: VecDeque<Pending>,
+    /// What the sink has of the subject.
+    pub register: Option<Register>,
     pub(crate) busy: bool,
+    /// When the head of the queue was first found to need a read.
+    pub(crate) asked: Option<Millis>,
     pub(crate) unsettled: Option<Unsettled>,
     /// When a timer will look at the unsettled lane again.
-    pub(crate) looks_at: Option<Millis>,
+    pub(crate) looks_at: Option<Instant>,
     pub(crate) asserted: Option<Asserted>,
 }
 
+impl Unsettled {
+    pub(crate) fn until(due: Instant) -> Self {
+        Self {
+            due,
+            offsets: Vec::new(),
+            closes: Vec::new(),
+        }
+    }
+}
+
+/// Records that one read of Reltio answers.
+#[derive(Debug)]
+pub struct Asked {
+    /// The records, in the log's order.
+    pub records: Vec<Pending>,
+    /// The read is to be made no earlier than this, by Reltio's own clock: see
+    /// [`Answer::too_early`](crate::reltio::Answer::too_early).
+    pub due: Millis,
+}
+
 impl Lane {
+    /// Keeps what was asserted in place of what was before; `held` counts the bytes of all lanes.
+    pub(crate) fn assert(&mut self, asserted: Option<Asserted>, held: &mut usize) {
+        let weight = |of: &Option<Asserted>| of.as_ref().map_or(0, Asserted::weight);
+        *held = held.saturating_sub(weight(&self.asserted));
+        *held = held.saturating_add(weight(&asserted));
+        self.asserted = asserted;
+    }
+
     /// The newest time known of the subject.
     pub(crate) fn newest(&self) -> Millis {
         self.register.as_ref().map_or(0, |register| register.newest)
     }
 
     /// What the head of the queue means.
-    pub(crate) fn fence(&self, record: &EventRecord, rules: ClockRules) -> Fenced {
+    pub fn fence(&self, record: &EventRecord, rules: ClockRules) -> Fenced {
         if record.ask {
             return Fenced::Ask;
         }
-        fence(
-            self.register.as_ref(),
-            record.clocks(),
-            lacks(record),
-            rules.skew,
-        )
+        if record.round > 0 && mutation::is(Mutation::RedriveUnfenced) {
+            return Fenced::Apply;
+        }
+        let register = self.register.as_ref();
+        fence(register, record.clocks(), record.holds(), rules.skew)
+    }
+
+    /// Whether `record` tells only fields, and others may still be written by what lands late: it
+    /// could not be asserted once more in the place of all that.
+    pub(crate) fn may_lose_fields(&self, record: &EventRecord) -> bool {
+        let holds = record.holds();
+        let told = self.register.as_ref().map(Register::holds);
+        self.unsettled.is_some() && matches!(holds, Holds::Fields(_)) && told != Some(holds)
     }
 
     /// When Reltio may be read to answer the head of the queue: `settle` after the newest time
-    /// known of the subject, and after what the last read may have seen.
-    pub(crate) fn read_at(&self, rules: ClockRules) -> Millis {
+    /// known of the subject, and after what the last read may have seen. A lane that asks at `now`
+    /// waits no longer for clocks that are wrong: what the read has to see had happened by then.
+    pub fn read_at(&mut self, now: Millis, rules: ClockRules) -> Millis {
+        let asked = *self.asked.get_or_insert(now);
+        let longest = rules.settle.saturating_add(rules.margin);
+        self.settled(rules).min(asked.saturating_add(longest))
+    }
+
+    fn settled(&self, rules: ClockRules) -> Millis {
+        if mutation::is(Mutation::ReadTooEarly) {
+            return 0;
+        }
         let since = self.register.as_ref().map_or(0, |register| register.since);
-        let head = self
-            .queue
-            .front()
-            .map_or(0, |pending| pending.record.known_time());
-        head.max(self.newest())
+        let head = self.queue.front();
+        head.map_or(0, |pending| pending.record.settles_from())
+            .max(self.newest())
             .max(since)
             .saturating_add(rules.settle)
     }
 
     /// Takes what a read made at `now` answers: everything on the lane that `settle` has passed
     /// for. The head is always among it.
-    pub(crate) fn take_answered(&mut self, now: Millis, rules: ClockRules) -> Vec<Pending> {
-        let mut answered = Vec::new();
+    pub fn take_answered(&mut self, now: Millis, rules: ClockRules) -> Asked {
+        let mut due = self.settled(rules);
+        let mut records = Vec::new();
         while let Some(pending) = self.queue.front() {
-            let covered = pending.record.known_time().saturating_add(rules.settle) <= now;
-            if !covered && !answered.is_empty() {
+            let mut settled = pending.record.settles_from().saturating_add(rules.settle);
+            if mutation::is(Mutation::ReadTooEarly) {
+                settled = 0;
+            }
+            if settled > now && !records.is_empty() {
                 break;
             }
-            answered.extend(self.queue.pop_front());
+            due = due.max(settled);
+            records.extend(self.queue.pop_front());
         }
-        answered
-    }
-}
-
-/// What a record does not tell of its subject, as in [`Register::lacks`].
-fn lacks(record: &EventRecord) -> u32 {
-    match record.completeness() {
-        Completeness::Whole => 0,
-        Completeness::OvOnly => 1,
-        Completeness::Fields => 2,
+        self.asked = None;
+        Asked { records, due }
     }
 }
 
 /// The register after `record` was applied.
-pub(crate) fn applied(
+pub fn applied(
     register: Option<&Register>,
     record: &EventRecord,
     state: &SubjectState,
@@ -142,18 +235,20 @@ pub(crate) fn applied(
     let read = record
         .read_time
         .map_or(0, |read| read.saturating_add(rules.margin));
-    Register {
+    let mut after = Register {
         version: record.version,
         commit_time: record.commit_time,
         since: before.since.max(read),
         state: state.tag().into(),
         absorbed_by: survivor(state),
-        stands_for: stands_for(record),
-        newest: before.newest.max(record.known_time()),
-        lacks: lacks(record),
-        letters: Vec::new(),
+        // Never below what the target's guard has seen, or it would refuse this as stale.
+        stands_for: stands_for(record).max(before.stands_for),
+        newest: before.newest.max(record.settles_from()),
         observed: record.read_time.is_some(),
-    }
+        ..Register::default()
+    };
+    after.set_holds(record.holds());
+    after
 }
 
 /// Up to which time of a change the content of `record` is sure to hold it.
@@ -204,7 +299,7 @@ pub(crate) fn knowing(register: Option<&Register>, state: SubjectState) -> Subje
 }
 
 /// The register after a read, dated `date` by Reltio, answered `records`.
-pub(crate) fn answered(
+pub fn answered(
     register: Option<&Register>,
     records: &[Pending],
     state: &SubjectState,
@@ -215,13 +310,12 @@ pub(crate) fn answered(
     after.since = after.since.max(date.saturating_add(rules.margin));
     after.state = state.tag().into();
     after.absorbed_by = survivor(state);
-    // Never below what the target's guard has seen, or it would refuse what was read as stale.
     after.stands_for = date.max(after.stands_for);
-    after.lacks = 0;
+    after.set_holds(Holds::Everything);
     after.observed = true;
     after.letters = Vec::new();
     for pending in records {
-        after.newest = after.newest.max(pending.record.known_time());
+        after.newest = after.newest.max(pending.record.settles_from());
         if let Some((version, commit_time)) = pending.record.clocks().both()
             && after.commit_time.is_none_or(|known| commit_time > known)
         {
@@ -232,17 +326,11 @@ pub(crate) fn answered(
     after
 }
 
-/// The register after `record` was applied because it arrived last: only without a Reltio API.
-pub(crate) fn by_arrival(
-    register: Option<&Register>,
-    record: &EventRecord,
-    state: &SubjectState,
-    rules: ClockRules,
-) -> Register {
-    let mut after = applied(register, record, state, rules);
-    let floor = register.map_or(0, |register| register.stands_for);
-    after.stands_for = after.stands_for.max(floor);
-    after
+/// The sink read Reltio itself and delivered an answer dated `date`: what that may have seen is
+/// asked again, and nothing below it is ever sent, which the target's guard would refuse.
+pub(crate) fn read_by_sink(register: &mut Register, date: Millis, rules: ClockRules) {
+    register.since = register.since.max(date.saturating_add(rules.margin));
+    register.stands_for = register.stands_for.max(date);
 }
 
 fn survivor(state: &SubjectState) -> String {
@@ -259,8 +347,9 @@ pub(crate) fn stands_for(record: &EventRecord) -> Millis {
 
 /// What a record says its subject is now.
 pub(crate) fn current(record: &EventRecord, state: SubjectState, stands_for: Millis) -> Current {
-    let partial = record.completeness() == Completeness::Fields && state.is_alive();
+    let partial = matches!(record.holds(), Holds::Fields(_));
     Current {
+        erased: state == SubjectState::Erased,
         state,
         stands_for,
         version: record.version,
@@ -269,7 +358,8 @@ pub(crate) fn current(record: &EventRecord, state: SubjectState, stands_for: Mil
 }
 
 /// The row that a history sink keeps of a record; nothing if it does not carry both clocks.
-pub(crate) fn change(record: &EventRecord) -> Option<Change> {
+pub(crate) fn change(pending: &Pending) -> Option<Change> {
+    let record = &pending.record;
     let (version, commit_time) = record.clocks().both()?;
     Some(Change {
         id: record.id.clone(),
@@ -277,7 +367,7 @@ pub(crate) fn change(record: &EventRecord) -> Option<Change> {
         version,
         commit_time,
         received_time: record.received_time,
-        state: record.subject_state()?,
+        state: pending.state()?.clone(),
         observed: record.read_time.is_some(),
     })
 }

@@ -3,8 +3,11 @@
 //! Guarantee (G4): records at or above `reached` were never handed to a lane before. Below it,
 //! after an unclean stop, an earlier send may still land: such records are suspect.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
+use super::commit::store_patiently;
 use crate::ledger::{Batch, Cursor, Store, StoreError, keys};
 use crate::log::OffsetRange;
 
@@ -80,15 +83,28 @@ pub(crate) fn load(
         })
 }
 
-/// Notes that the record at `offset` is tried by itself, before it is; `last` had its end. Tells
-/// whether the record was alone at the end of the process too often. Blocks on the disk.
-pub(crate) fn note(
+/// Where a group went on after a gap in a partition, if it ever had one.
+pub(crate) fn gap(
     store: &dyn Store,
+    group: &str,
+    partition: u16,
+) -> Result<Option<u64>, StoreError> {
+    let value = store.get(&keys::gap(group, partition))?;
+    let text = value.and_then(|value| String::from_utf8(value).ok());
+    Ok(text.map(|text| text.parse().unwrap_or_default()))
+}
+
+/// Notes that the record at `offset` is tried by itself, before it is; `last` had its end. Tells
+/// whether the record was alone at the end of the process too often. A disk that fails for a while
+/// is waited for, and is not counted as an end.
+pub(crate) async fn note(
+    store: &Arc<dyn Store>,
     key: impl Fn(u64) -> Vec<u8>,
     offset: u64,
     last: Option<u64>,
 ) -> Result<bool, StoreError> {
-    let known = store.get(&key(offset))?;
+    let noted = key(offset);
+    let known = store_patiently(store, move |store| store.get(&noted)).await?;
     let text = known.and_then(|value| String::from_utf8(value).ok());
     let before: u32 = text.and_then(|text| text.parse().ok()).unwrap_or_default();
     let mut batch = Batch::default();
@@ -97,7 +113,7 @@ pub(crate) fn note(
     }
     let now = before.saturating_add(1).to_string();
     batch.put(key(offset), now.into_bytes());
-    store.commit(batch)?;
+    store_patiently(store, move |store| store.commit(batch.clone())).await?;
     Ok(before >= KILLS)
 }
 

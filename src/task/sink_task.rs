@@ -16,26 +16,23 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::commit::{Commit, Overlay, store_blocking};
+use super::ahead::Ahead;
+use super::answers::Answers;
+use super::checkpoint::TaskEnd;
+use super::commit::{Commit, Overlay, patiently, store_patiently};
+use super::ends::LaneEvent;
 use super::lane::Lane;
+use super::load::Loading;
 use super::progress::{self, Beginning};
 use super::tracker::Tracker;
 use super::turn::{Context, TurnEnd, reassert_after};
 use crate::event::Subject;
-use crate::ledger::{Batch, Store, StoreError, keys};
-use crate::log::{LogError, LogRecord, ReadLimit};
+use crate::ledger::{Store, StoreError, keys};
+use crate::log::{LogError, LogRecord};
 use crate::mutation::{self, Mutation};
-use crate::time::Millis;
 
 /// Lanes that may wait for their second assertion at the same time.
 const UNSETTLED: usize = 10_000;
-/// Records and bytes of one read.
-const READ: ReadLimit = ReadLimit {
-    records: 500,
-    bytes: 4 << 20,
-};
-/// A read that the file system failed is repeated after this.
-const AGAIN: Duration = Duration::from_secs(1);
 /// What one read may go beyond the room there was.
 const MARGIN: u64 = 500;
 
@@ -44,7 +41,7 @@ const MARGIN: u64 = 500;
 pub struct TaskSettings {
     /// Records in flight at most.
     pub in_flight: usize,
-    /// Their bytes at most.
+    /// Their bytes at most; as many of answers to asks, and of what unsettled subjects keep.
     pub in_flight_bytes: usize,
     /// A commit at least this often.
     pub commit_interval: Duration,
@@ -79,18 +76,8 @@ pub enum TaskError {
     },
 }
 
-/// What a turn or a timer reports to the loop.
-pub(super) enum LaneEvent {
-    /// The lane waited for its read, which is due.
-    Wake(Subject),
-    /// The lane's second assertion may be due.
-    Look(Subject),
-    /// A turn ended.
-    End(Box<TurnEnd>),
-}
-
 /// What a task tells the outside: read by health, metrics and the trimmer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskStatus {
     /// The position that is durable.
     pub position: u64,
@@ -106,26 +93,38 @@ pub struct TaskStatus {
     pub turns: u64,
     /// Rounds of the task's loop: that it is alive.
     pub beats: u64,
+    /// Where it went on after records that left the log before this sink had them.
+    pub gap: Option<u64>,
+    /// How it ended, if it did.
+    pub end: Option<TaskEnd>,
 }
 
 /// One partition of the event log, at one sink.
 pub struct SinkTask {
     pub(super) context: Context,
-    group: String,
+    pub(super) group: String,
     pub(super) partition: u16,
     pub(super) settings: TaskSettings,
     pub(super) tracker: Tracker,
+    /// Read, and not yet on a lane.
+    pub(super) ahead: Ahead,
     pub(super) lanes: HashMap<Subject, Lane>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, LaneEvent>>,
     pub(super) overlay: Overlay,
     pub(super) sizes: HashMap<u64, usize>,
     pub(super) bytes: usize,
+    /// Room for what Reltio answers.
+    pub(super) answers: Answers,
+    /// Bytes of what unsettled lanes keep.
+    pub(super) asserted_bytes: usize,
     pub(super) unsettled: HashSet<Subject>,
+    /// Refused turns whose letters wait for the commit under way.
+    pub(super) refused: Vec<TurnEnd>,
     pub(super) resting: usize,
     pub(super) beginning: Beginning,
     /// The record that was noted last, because it is tried by itself.
     pub(super) noted: Option<u64>,
-    pub(super) started: Millis,
+    pub(super) started: Instant,
     pub(super) stopping: bool,
     pub(super) turns: u64,
     pub(super) turning: usize,
@@ -134,6 +133,7 @@ pub struct SinkTask {
     /// The last commit failed, which was told.
     pub(super) failing: bool,
     pub(super) reached: u64,
+    pub(super) gap: Option<u64>,
     pub(super) status: tokio::sync::watch::Sender<TaskStatus>,
 }
 
@@ -146,13 +146,14 @@ impl std::fmt::Debug for SinkTask {
     }
 }
 
-type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
+pub(super) type Reading = BoxFuture<'static, Result<Vec<LogRecord>, LogError>>;
 pub(super) type Committing = BoxFuture<'static, (u64, u64, Result<(), StoreError>)>;
 
 /// What the loop waits for besides its lanes.
 #[derive(Default)]
 struct UnderWay {
     reading: Option<Reading>,
+    loading: Option<Loading>,
     committing: Option<Committing>,
     deadline: Option<Instant>,
 }
@@ -183,23 +184,27 @@ impl SinkTask {
             }
             .into());
         }
-        let started = context.courier.clock.now();
+        let gap = progress::gap(context.store.as_ref(), group, partition)?;
         Ok(Self {
             context,
             group: group.to_owned(),
             partition,
             settings,
             tracker: Tracker::new(asked),
+            ahead: Ahead::default(),
             lanes: HashMap::new(),
             work: FuturesUnordered::new(),
             overlay: Overlay::default(),
             sizes: HashMap::new(),
             bytes: 0,
+            answers: Answers::new(settings.in_flight_bytes),
+            asserted_bytes: 0,
             unsettled: HashSet::new(),
+            refused: Vec::new(),
             resting: 0,
             beginning,
             noted: None,
-            started,
+            started: Instant::now(),
             stopping: false,
             turns: 0,
             turning: 0,
@@ -207,9 +212,11 @@ impl SinkTask {
             committed: asked,
             failing: false,
             reached: 0,
+            gap,
             status: tokio::sync::watch::Sender::new(TaskStatus {
                 position: asked,
                 reached: asked,
+                gap,
                 ..TaskStatus::default()
             }),
         })
@@ -224,22 +231,32 @@ impl SinkTask {
     ///
     /// # Errors
     /// If the task cannot go on: one sentence. What is in flight is dropped without a commit.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), TaskError> {
-        // Nothing is handed to a lane before the cursor says that it may have been.
-        let first = self.cursor(false);
-        self.reached = first.reached;
-        self.committer.commit(self.overlay.begin(first)).await?;
-        let prefix = keys::attempts_of(self.context.courier.sink.name(), self.partition);
-        let position = self.committed;
-        let forget = move |store: &dyn Store| progress::forget(store, &prefix, position);
-        store_blocking(&self.context.store, forget).await?;
+    pub async fn run(self, stop: CancellationToken) -> Result<(), TaskError> {
+        let status = self.status.clone();
+        let result = self.go(stop).await;
+        status.send_modify(|status| {
+            status.end = Some(match &result {
+                Ok(()) => TaskEnd::Stopped,
+                Err(error) => TaskEnd::Halted(error.to_string()),
+            });
+        });
+        result
+    }
+
+    async fn go(mut self, stop: CancellationToken) -> Result<(), TaskError> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            prepared = self.prepare() => prepared?,
+        }
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = UnderWay::default();
         while !self.is_drained(&under_way) {
-            self.begin(&mut under_way);
+            self.begin(&mut under_way)?;
             let UnderWay {
                 reading,
+                loading,
                 committing,
                 deadline,
             } = &mut under_way;
@@ -263,48 +280,41 @@ impl SinkTask {
                     }
                 }
                 Some(event) = self.work.next() => self.on_event(event),
-                records = maybe(reading), if !self.stopping => {
+                loaded = maybe(loading), if !self.stopping => {
+                    under_way.loading = None;
+                    self.on_loaded(loaded?);
+                }
+                read = maybe(reading), if !self.stopping => {
                     under_way.reading = None;
-                    self.on_read(records).await?;
+                    under_way.loading = Some(self.on_read(read)?);
                 }
             }
         }
         self.end().await
     }
 
-    async fn on_read(&mut self, read: Result<Vec<LogRecord>, LogError>) -> Result<(), TaskError> {
-        match read {
-            Ok(records) => self.dispatch(records).await,
-            Err(LogError::OutOfRange { asked, start, .. })
-                if self.settings.detach && asked < start =>
-            {
-                self.detach(asked, start).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The log went on without this sink: its group is marked before it goes on (G6).
-    async fn detach(&mut self, asked: u64, start: u64) -> Result<(), TaskError> {
-        tracing::error!(
-            task = ?self,
-            "records {asked} to {start} left the log before this sink had them (on_full: detach); \
-             it goes on after the gap and needs a resync"
-        );
-        let mut batch = Batch::default();
-        batch.put(
-            keys::gap(&self.group, self.partition),
-            start.to_string().into_bytes(),
-        );
-        store_blocking(&self.context.store, move |store| store.commit(batch)).await?;
-        self.tracker.skip_to(start);
+    /// Nothing is handed to a lane before the cursor says that it may have been.
+    async fn prepare(&mut self) -> Result<(), TaskError> {
+        let first = self.cursor(false);
+        self.reached = first.reached;
+        let batch = self.overlay.begin(first);
+        patiently(|| self.committer.commit(batch.clone())).await?;
+        let prefix = keys::attempts_of(self.context.courier.sink.name(), self.partition);
+        let position = self.committed;
+        let forget = move |store: &dyn Store| progress::forget(store, &prefix, position);
+        store_patiently(&self.context.store, forget).await?;
         Ok(())
     }
 
     /// Starts the next read and the next commit where there is a reason for one.
-    fn begin(&mut self, under_way: &mut UnderWay) {
-        if under_way.reading.is_none() && self.room() {
-            under_way.reading = Some(self.read());
+    fn begin(&mut self, under_way: &mut UnderWay) -> Result<(), TaskError> {
+        let reads = under_way.reading.is_some() || under_way.loading.is_some();
+        if !reads && self.room() {
+            if self.ahead.is_empty() {
+                under_way.reading = Some(self.read());
+            } else {
+                under_way.loading = Some(self.load()?);
+            }
         }
         // What was tried by itself and had its end is not to be suspected at the next start.
         let cleared = self.beginning.careful()
@@ -315,13 +325,13 @@ impl SinkTask {
         if under_way.committing.is_none() && due && !self.failing {
             under_way.committing = Some(self.commit(false));
         }
+        Ok(())
     }
 
     /// Whether records are left that an earlier process may have sent, and whose sends may land.
     fn has_suspects(&self) -> bool {
-        let now = self.context.courier.clock.now();
         reassert_after(&self.context.courier).is_some_and(|wait| {
-            now < self.started.saturating_add(wait)
+            self.started.elapsed() < wait
                 && self.tracker.committable() < self.beginning.suspect_below
         })
     }
@@ -349,6 +359,7 @@ impl SinkTask {
             && (unbounded || self.moving() < self.most_in_flight())
             && self.bytes < self.settings.in_flight_bytes
             && self.unsettled.len() < UNSETTLED
+            && self.asserted_bytes < self.settings.in_flight_bytes
             && self.overlay.len() < self.settings.commit_records.saturating_mul(20)
             && self.tracker.reached().saturating_add(MARGIN) <= self.reached
     }
@@ -363,39 +374,12 @@ impl SinkTask {
         self.beginning.careful() && self.tracker.reached() < self.beginning.suspect_below
     }
 
-    fn most_in_flight(&self) -> usize {
+    pub(super) fn most_in_flight(&self) -> usize {
         if self.is_careful() {
             1
         } else {
             self.settings.in_flight
         }
-    }
-
-    fn read(&self) -> Reading {
-        let log = Arc::clone(&self.context.log);
-        let (partition, from) = (self.partition, self.tracker.reached());
-        // No more than there is room for: one read is under way at a time.
-        let mut room = self.most_in_flight().saturating_sub(self.moving());
-        if mutation::is(Mutation::BackPressureIgnored) {
-            room = READ.records;
-        }
-        let bytes = self.settings.in_flight_bytes.saturating_sub(self.bytes);
-        let limit = ReadLimit {
-            records: READ.records.min(room),
-            bytes: READ.bytes.min(bytes),
-        };
-        Box::pin(async move {
-            loop {
-                log.wait(partition, from).await;
-                match log.read(partition, from, limit).await {
-                    Err(error @ LogError::Io(_)) => {
-                        tracing::error!(partition, "{error}; will be read again");
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                    read => return read,
-                }
-            }
-        })
     }
 }
 

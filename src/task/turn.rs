@@ -1,23 +1,23 @@
 //! Turns: what a lane does while others go on. One turn of a subject is under way at a time.
 //!
-//! Guarantee (G1, G2): a turn ends after the sink acknowledged, or after the dead letters of its
-//! records are durable. There is no third way out.
+//! Guarantee (G1, G2): a record has its end after the sink acknowledged, or after its dead letter
+//! is durable. There is no third way out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
+use tokio::time::Instant;
 
+use super::answers::Answered;
 use super::attempt::{Attempted, Courier, Refusal};
-use super::commit::letter_name;
-use super::lane::{self, Asserted, ClockRules, Pending};
+use super::lane::{self, Asked, Asserted, ClockRules, Pending};
 use crate::dead_letter::DeadLetter;
-use crate::event::{EventRecord, Subject, SubjectState};
+use crate::event::{EventRecord, State, Subject, SubjectState};
 use crate::ledger::{Register, Store};
-use crate::log::Log;
-use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::log::{Log, Share};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Change, Current, Delivery, Mode};
-use crate::time::as_millis;
 
 /// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -61,8 +61,6 @@ pub(crate) struct TurnEnd {
     pub(crate) after: Option<Register>,
     pub(crate) asserted: Option<Asserted>,
     pub(crate) attempted: Attempted,
-    /// Names of the dead letters written.
-    pub(crate) letters: Vec<String>,
 }
 
 /// One turn before it is made.
@@ -84,23 +82,30 @@ impl Context {
     pub(crate) async fn deliver(self, turn: Turn) -> TurnEnd {
         let delivery = self.delivery(&turn);
         let attempted = self.courier.deliver(&delivery).await;
-        self.finish(turn, attempted).await
+        turn.ended(attempted)
     }
 
-    /// Reads Reltio and delivers the answer as the newest.
+    /// Reads Reltio and delivers the answer as the newest. It keeps its room until then.
     pub(crate) async fn answer(
         self,
         subject: Subject,
         register: Option<Register>,
-        records: Vec<Pending>,
+        asked: Asked,
+        mut room: Option<Answered>,
     ) -> TurnEnd {
         let purpose = Purpose::Answer;
-        match self.read(&subject).await {
+        let Asked { records, due } = asked;
+        match late_enough(due, self.rules.settle, || self.read(&subject)).await {
             Ok(answer) => {
+                if let (Some(room), Found::Alive(object)) = (&mut room, &answer.found) {
+                    room.came(object.weight());
+                }
                 let state = lane::cause_of_death(register.as_ref(), &records, state_of(&answer));
                 let after =
                     lane::answered(register.as_ref(), &records, &state, answer.date, self.rules);
+                let told = |pending: &Pending| pending.record.state() == State::Erased;
                 let current = Current {
+                    erased: records.iter().any(told),
                     state,
                     stands_for: after.stands_for,
                     version: after.version,
@@ -116,14 +121,7 @@ impl Context {
                 self.deliver(turn).await
             }
             Err(refusal) => {
-                let now = self.courier.clock.now();
-                let attempted = Attempted {
-                    result: Err(refusal),
-                    ambiguous: false,
-                    attempts: 1,
-                    first_time: now,
-                    started: now,
-                };
+                let attempted = self.not_sent(refusal, 1);
                 let turn = Turn {
                     subject,
                     purpose,
@@ -131,42 +129,9 @@ impl Context {
                     current: None,
                     after: None,
                 };
-                self.finish(turn, attempted).await
+                turn.ended(attempted)
             }
         }
-    }
-
-    async fn finish(self, turn: Turn, attempted: Attempted) -> TurnEnd {
-        let Turn {
-            subject,
-            purpose,
-            records,
-            current,
-            after,
-        } = turn;
-        let mut end = TurnEnd {
-            subject,
-            purpose,
-            after: None,
-            asserted: None,
-            letters: Vec::new(),
-            records,
-            attempted,
-        };
-        if let Err(refusal) = &end.attempted.result {
-            end.letters = self
-                .write_letters(&end.records, refusal, &end.attempted)
-                .await;
-        } else {
-            end.asserted = current
-                .zip(end.records.last())
-                .map(|(current, pending)| Asserted {
-                    current,
-                    record: Arc::clone(&pending.record),
-                });
-            end.after = after;
-        }
-        end
     }
 
     /// Reads until there is an answer, or a reason why there will be none for this subject.
@@ -176,14 +141,12 @@ impl Context {
         };
         let mut wait = FIRST_WAIT;
         loop {
-            let error = match golden.read(subject.uri()).await {
-                Ok(answer) => {
-                    self.courier.metrics.read("ask", found_label(&answer.found));
-                    return Ok(answer);
-                }
+            let result = golden.read(subject.uri()).await;
+            self.courier.metrics.read("ask", read_label(&result));
+            let error = match result {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            self.courier.metrics.read("ask", "failed");
             if let ReltioError::Rejected { code } = &error {
                 return Err(unreadable(code));
             }
@@ -195,10 +158,7 @@ impl Context {
 
     fn delivery(&self, turn: &Turn) -> Delivery {
         let changes: Vec<Change> = if self.history() && turn.purpose != Purpose::Reassert {
-            turn.records
-                .iter()
-                .filter_map(|pending| lane::change(&pending.record))
-                .collect()
+            turn.records.iter().filter_map(lane::change).collect()
         } else {
             Vec::new()
         };
@@ -212,7 +172,7 @@ impl Context {
         let known = turn
             .records
             .iter()
-            .map(|pending| pending.record.known_time())
+            .map(|pending| pending.record.settles_from())
             .max();
         let newest = turn.after.as_ref().map_or(0, |after| after.newest);
         Delivery {
@@ -231,24 +191,70 @@ impl Context {
         }
     }
 
-    async fn write_letters(
-        &self,
-        records: &[Pending],
-        refusal: &Refusal,
-        attempted: &Attempted,
-    ) -> Vec<String> {
+    /// Makes durable the letters of a turn that was refused.
+    pub(crate) async fn write_letters(&self, end: &TurnEnd) {
+        let Err(refusal) = &end.attempted.result else {
+            return;
+        };
         let sink = self.courier.sink.name();
-        let letters: Vec<DeadLetter> = records
+        let letters: Vec<DeadLetter> = end
+            .records
             .iter()
-            .map(|pending| letter(sink, pending, refusal, attempted))
+            .map(|pending| letter(sink, pending, refusal, &end.attempted))
             .collect();
-        crate::dead_letter::write(&self.store, &letters).await;
-        records
-            .iter()
-            .map(|Pending { record, .. }| {
-                letter_name(&record.id, record.round, record.known_time())
-            })
-            .collect()
+        crate::dead_letter::write(&self.store, (&self.log, Share::Sinks), &letters).await;
+    }
+
+    /// Ends a record without a send.
+    pub(crate) fn refuse(self, subject: Subject, record: Pending, refusal: Refusal) -> TurnEnd {
+        let attempted = self.not_sent(refusal, 0);
+        let turn = Turn {
+            subject,
+            purpose: Purpose::Apply,
+            records: vec![record],
+            current: None,
+            after: None,
+        };
+        turn.ended(attempted)
+    }
+
+    fn not_sent(&self, refusal: Refusal, attempts: u32) -> Attempted {
+        let now = self.courier.clock.now();
+        Attempted {
+            result: Err(refusal),
+            ambiguous: false,
+            attempts,
+            first_time: now,
+            started: now,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Turn {
+    fn ended(self, attempted: Attempted) -> TurnEnd {
+        let Self {
+            subject,
+            purpose,
+            records,
+            current,
+            after,
+        } = self;
+        let delivered = attempted.result.is_ok();
+        let asserted = current
+            .zip(records.last())
+            .map(|(current, pending)| Asserted {
+                current,
+                record: Arc::clone(&pending.record),
+            });
+        TurnEnd {
+            subject,
+            purpose,
+            after: after.filter(|_| delivered),
+            asserted: asserted.filter(|_| delivered),
+            records,
+            attempted,
+        }
     }
 }
 
@@ -262,11 +268,15 @@ fn unreadable(code: &str) -> Refusal {
 }
 
 /// How a read ended, as the metric calls it.
-pub(crate) fn found_label(found: &Found) -> &'static str {
-    match found {
-        Found::Alive(_) => "found",
-        Found::Survivor(_) => "survivor",
-        Found::Nothing => "nothing",
+pub(crate) fn read_label(result: &Result<Answer, ReltioError>) -> &'static str {
+    match result {
+        Ok(answer) => match answer.found {
+            Found::Alive(_) => "found",
+            Found::Survivor(_) => "survivor",
+            Found::Nothing => "nothing",
+        },
+        Err(ReltioError::Refused { .. }) => "refused",
+        Err(ReltioError::Unavailable { .. } | ReltioError::Rejected { .. }) => "failed",
     }
 }
 
@@ -338,34 +348,7 @@ pub(crate) fn refusal_without_send(reason: &'static str, code: &str) -> Refusal 
     }
 }
 
-/// A turn that did not send anything: only its letters are to be written.
-impl Context {
-    pub(crate) async fn refuse(
-        self,
-        subject: Subject,
-        record: Pending,
-        refusal: Refusal,
-    ) -> TurnEnd {
-        let now = self.courier.clock.now();
-        let attempted = Attempted {
-            result: Err(refusal),
-            ambiguous: false,
-            attempts: 0,
-            first_time: now,
-            started: now,
-        };
-        let turn = Turn {
-            subject,
-            purpose: Purpose::Apply,
-            records: vec![record],
-            current: None,
-            after: None,
-        };
-        self.finish(turn, attempted).await
-    }
-}
-
-/// How long after an ambiguous write the newest state is asserted once more, ms.
-pub(crate) fn reassert_after(courier: &Courier) -> Option<crate::time::Millis> {
-    courier.sink.declares().reassert_after.map(as_millis)
+/// How long after an ambiguous write the newest state is asserted once more.
+pub(crate) fn reassert_after(courier: &Courier) -> Option<Duration> {
+    courier.sink.declares().reassert_after
 }

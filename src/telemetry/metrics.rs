@@ -4,6 +4,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use super::names;
+
 /// Bucket bounds in seconds: INT-004 alerts at 30 s, so they reach past it.
 const LATENCY_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
@@ -11,6 +13,15 @@ const LATENCY_BOUNDS: [f64; 14] = [
 
 /// Bucket bounds of batches: one delivery, and a configured batch of up to 5,000.
 const BATCH_BOUNDS: [f64; 9] = [1.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0];
+
+/// How an attempt may end.
+const RESULTS: [&str; 5] = [
+    "delivered",
+    "retryable",
+    "rejected",
+    "throttled",
+    "systemic",
+];
 
 /// All instruments of the program.
 #[derive(Debug, Clone)]
@@ -20,6 +31,7 @@ pub struct Metrics {
     attempts: Counter<u64>,
     outcomes: Counter<u64>,
     reads: Counter<u64>,
+    reconciles_dropped: Counter<u64>,
     webhook_requests: Counter<u64>,
     source_delay: Histogram<f64>,
     latency: Histogram<f64>,
@@ -27,6 +39,8 @@ pub struct Metrics {
     lag: Gauge<u64>,
     dead_letters: Gauge<u64>,
     sink_state: Gauge<u64>,
+    sink_gaps: Gauge<u64>,
+    source_state: Gauge<u64>,
     /// Instruments of a provider that was dropped go nowhere.
     #[expect(dead_code, reason = "held, not read")]
     provider: Option<SdkMeterProvider>,
@@ -59,49 +73,40 @@ impl Metrics {
             meter.u64_gauge(name).with_description(text).build()
         };
         Self {
-            received: counter("goldwire_records_received", "Records read from a source"),
-            ingested: counter(
-                "goldwire_records_ingested",
-                "What became of received records",
-            ),
-            attempts: counter(
-                "goldwire_attempts",
-                "Attempts to deliver, by how they ended",
-            ),
+            received: counter(names::RECEIVED, "Records read from a source"),
+            ingested: counter(names::INGESTED, "What became of received records"),
+            attempts: counter(names::ATTEMPTS, "Attempts to deliver, by how they ended"),
             outcomes: counter(
-                "goldwire_outcomes",
+                names::OUTCOMES,
                 "Records a sink is finished with, by outcome",
             ),
             reads: counter(
-                "goldwire_reltio_reads",
+                names::READS,
                 "Reads of Reltio, by what for and how they ended",
             ),
-            webhook_requests: counter(
-                "goldwire_webhook_requests",
-                "Webhook requests, by status code",
+            reconciles_dropped: counter(
+                names::RECONCILES_DROPPED,
+                "Reconciles that were passed on too often",
             ),
-            source_delay: seconds(
-                "goldwire_source_delay",
-                "Reltio's commit to goldwire's receipt",
-            ),
-            latency: seconds(
-                "goldwire_delivery_latency",
-                "Receipt to the sink's acknowledgement",
-            ),
+            webhook_requests: counter(names::WEBHOOK_REQUESTS, "Webhook requests, by status code"),
+            source_delay: seconds(names::SOURCE_DELAY, "Reltio's commit to goldwire's receipt"),
+            latency: seconds(names::LATENCY, "Receipt to the sink's acknowledgement"),
             batches: meter
-                .u64_histogram("goldwire_batch_records")
+                .u64_histogram(names::BATCHES)
                 .with_description("Deliveries in one request or transaction of a sink")
                 .with_boundaries(BATCH_BOUNDS.to_vec())
                 .build(),
-            lag: gauge(
-                "goldwire_lag_records",
-                "Records between a group's position and the end",
-            ),
-            dead_letters: gauge("goldwire_dead_letter_depth", "Open dead letters"),
+            lag: gauge(names::LAG, "Records between a group's position and the end"),
+            dead_letters: gauge(names::DEAD_LETTERS, "Open dead letters"),
             sink_state: gauge(
-                "goldwire_sink_state",
+                names::SINK_STATE,
                 "0 running, 1 breaker open, 2 quota, 3 halted",
             ),
+            sink_gaps: gauge(
+                names::SINK_GAPS,
+                "Partitions of which a detached sink missed records: it needs a resync",
+            ),
+            source_state: gauge(names::SOURCE_STATE, "0 running, 1 unreachable, 2 halted"),
             provider: None,
         }
     }
@@ -109,6 +114,25 @@ impl Metrics {
     /// Instruments that go nowhere, for tests.
     pub fn noop() -> Self {
         Self::new(&opentelemetry::global::meter("noop"))
+    }
+
+    /// `sink` is configured: its attempts are 0, and not unknown, before the first.
+    pub fn expect_sink(&self, sink: &str) {
+        for result in RESULTS {
+            let labels = [
+                KeyValue::new("sink", sink.to_owned()),
+                KeyValue::new("result", result),
+            ];
+            self.attempts.add(0, &labels);
+        }
+    }
+
+    /// `endpoint` is configured: its answers are 0, and not unknown, before the first.
+    pub fn expect_endpoint(&self, endpoint: &str) {
+        for code in [200, 503] {
+            self.webhook_requests
+                .add(0, &answered(endpoint, true, code));
+        }
     }
 
     /// A record was read from `source`.
@@ -136,7 +160,7 @@ impl Metrics {
     }
 
     /// `sink` is finished with a record: `delivered`, `stale`, `duplicate`, `filtered`,
-    /// `answered`, `dead_lettered`.
+    /// `row`, `answered`, `reasserted`, `by_arrival`, `dead_lettered`, as `docs/metrics.md` says.
     pub fn outcome(&self, sink: &str, outcome: &'static str, records: u64) {
         let labels = [
             KeyValue::new("sink", sink.to_owned()),
@@ -146,7 +170,7 @@ impl Metrics {
     }
 
     /// A read of Reltio: why (`hydrate`, `ask`, `owner`), and how it ended (`found`, `survivor`,
-    /// `nothing`, `failed`).
+    /// `nothing`, `refused`, `failed`).
     pub fn read(&self, why: &'static str, result: &'static str) {
         self.reads.add(
             1,
@@ -154,14 +178,15 @@ impl Metrics {
         );
     }
 
+    /// A reconcile was passed on too often and is dropped: a record of the CRM may stay wrong.
+    pub fn reconcile_dropped(&self) {
+        self.reconciles_dropped.add(1, &[]);
+    }
+
     /// A webhook request was answered.
     pub fn webhook(&self, endpoint: &str, authenticated: bool, code: u16) {
-        let labels = [
-            KeyValue::new("endpoint", endpoint.to_owned()),
-            KeyValue::new("authenticated", authenticated),
-            KeyValue::new("code", i64::from(code)),
-        ];
-        self.webhook_requests.add(1, &labels);
+        self.webhook_requests
+            .add(1, &answered(endpoint, authenticated, code));
     }
 
     /// Seconds from Reltio's commit to goldwire's receipt.
@@ -198,9 +223,29 @@ impl Metrics {
             .record(letters, &[KeyValue::new("sink", sink.to_owned())]);
     }
 
+    /// Partitions of which a detached sink missed records.
+    pub fn sink_gaps(&self, sink: &str, partitions: u64) {
+        self.sink_gaps
+            .record(partitions, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+
     /// Whether a sink moves: 0 running, 1 breaker open, 2 quota, 3 halted.
     pub fn sink_state(&self, sink: &str, state: u64) {
         self.sink_state
             .record(state, &[KeyValue::new("sink", sink.to_owned())]);
     }
+
+    /// Whether a source can be read: 0 running, 1 unreachable, 2 halted.
+    pub fn source_state(&self, source: &str, state: u64) {
+        self.source_state
+            .record(state, &[KeyValue::new("source", source.to_owned())]);
+    }
+}
+
+fn answered(endpoint: &str, authenticated: bool, code: u16) -> [KeyValue; 3] {
+    [
+        KeyValue::new("endpoint", endpoint.to_owned()),
+        KeyValue::new("authenticated", authenticated),
+        KeyValue::new("code", i64::from(code)),
+    ]
 }

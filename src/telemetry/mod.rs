@@ -2,6 +2,7 @@
 
 mod logs;
 mod metrics;
+pub mod names;
 
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;
@@ -51,6 +52,7 @@ mod tests {
         metrics.attempt("k", "delivered");
         metrics.outcome("k", "delivered", 1);
         metrics.read("ask", "found");
+        metrics.reconcile_dropped();
         metrics.webhook("s", true, 200);
         metrics.source_delay("s", 1.0);
         metrics.latency("k", 1.0);
@@ -58,13 +60,15 @@ mod tests {
         metrics.lag("g", 0, 3);
         metrics.dead_letter_depth("k", 2);
         metrics.sink_state("k", 0);
+        metrics.sink_gaps("k", 0);
+        metrics.source_state("s", 0);
         let text = text(&registry).unwrap();
         let docs = include_str!("../../docs/metrics.md");
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 12, "{text}");
+        assert_eq!(names.len(), 15, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

@@ -17,6 +17,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(super) enum Refusal {
     /// No endpoint has this path.
     NotFound,
+    /// In clear text, and not from the trusted proxy.
+    Stranger,
     /// Not a POST.
     Method,
     /// More than the endpoint's `max_body`, before decompression or after.
@@ -43,6 +45,7 @@ impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Stranger => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -67,7 +70,7 @@ impl Refusal {
             )),
             Self::TooMany(wait) => Some(retry_after(wait)),
             Self::Unavailable => Some(retry_after(RETRY_AFTER)),
-            Self::NotFound | Self::TooLarge | Self::Malformed => None,
+            Self::NotFound | Self::Stranger | Self::TooLarge | Self::Malformed => None,
         }
     }
 }

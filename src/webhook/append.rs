@@ -4,8 +4,8 @@
 //! on by itself, with its share of memory, and is never cut off half-way: the sender sends again,
 //! and both have one effect.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -16,12 +16,15 @@ use super::limit::Claim;
 use crate::log::Log;
 use crate::mutation::{self, Mutation};
 
+/// After a failure without another for so long, the inbox counts as worth a try.
+const TRIED_AGAIN: Duration = Duration::from_secs(10);
+
 /// The inbox log, and what is on its way into it.
 #[derive(Debug)]
 pub(super) struct Inbox {
     log: Arc<dyn Log>,
     under_way: TaskTracker,
-    failing: Arc<AtomicBool>,
+    trouble: Arc<Trouble>,
 }
 
 impl Inbox {
@@ -29,8 +32,13 @@ impl Inbox {
         Self {
             log,
             under_way,
-            failing: Arc::default(),
+            trouble: Arc::default(),
         }
+    }
+
+    /// What its appends say.
+    pub(super) fn trouble(&self) -> Arc<Trouble> {
+        Arc::clone(&self.trouble)
     }
 
     /// Appends a record, or says by `deadline` that it is not known to be durable.
@@ -40,13 +48,13 @@ impl Inbox {
         claim: Claim,
         deadline: Instant,
     ) -> Result<(), Refusal> {
-        let (log, failing) = (Arc::clone(&self.log), Arc::clone(&self.failing));
+        let (log, trouble) = (Arc::clone(&self.log), Arc::clone(&self.trouble));
         let append = self.under_way.spawn(async move {
             let appended = log.append(0, vec![record]).await;
             drop(claim);
             match &appended {
-                Ok(_) => works(&failing),
-                Err(error) => fails(&failing, error),
+                Ok(_) => trouble.works(),
+                Err(error) => trouble.fails(error),
             }
             appended.is_ok()
         });
@@ -57,22 +65,43 @@ impl Inbox {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false) | Err(_)) => Err(Refusal::Unavailable),
             Err(_) => {
-                fails(&self.failing, &"no answer within `webhook.deadline`");
+                let why = "the disk gave no answer within `webhook.deadline`";
+                self.trouble.fails(&why);
                 Err(Refusal::Unavailable)
             }
         }
     }
 }
 
-/// Once for each time it begins to fail, not once a request.
-fn fails(failing: &AtomicBool, why: &dyn std::fmt::Display) {
-    if !failing.swap(true, Ordering::Relaxed) {
-        tracing::error!("webhooks are answered 503: the inbox does not take them: {why}");
-    }
-}
+/// Whether the inbox takes what comes, as the last append that ended says.
+#[derive(Debug, Default)]
+pub(super) struct Trouble(Mutex<Option<(Instant, String)>>);
 
-fn works(failing: &AtomicBool) {
-    if failing.load(Ordering::Relaxed) && failing.swap(false, Ordering::Relaxed) {
-        tracing::info!("the inbox takes webhooks again");
+impl Trouble {
+    /// Why appends fail, if one did lately and none has worked since. After [`TRIED_AGAIN`] the
+    /// answer is no: who is sent nothing while unready would otherwise never find out.
+    pub(super) fn lately(&self) -> Option<String> {
+        let held = self.held();
+        let (last, why) = held.as_ref()?;
+        (last.elapsed() < TRIED_AGAIN).then(|| why.clone())
+    }
+
+    /// Told once for each time it begins to fail, not once a request.
+    fn fails(&self, why: &dyn std::fmt::Display) {
+        let why = why.to_string();
+        let before = self.held().replace((Instant::now(), why.clone()));
+        if before.is_none() {
+            tracing::error!("webhooks are answered 503: the inbox does not take them: {why}");
+        }
+    }
+
+    fn works(&self) {
+        if self.held().take().is_some() {
+            tracing::info!("the inbox takes webhooks again");
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

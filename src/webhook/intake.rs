@@ -18,6 +18,7 @@ use super::append::Inbox;
 use super::body::{self, Encoding};
 use super::endpoint::Endpoint;
 use super::limit::{Budget, Claim};
+use super::proxies::Proxies;
 use super::signature::STANDARD_ID;
 use super::wire::Peer;
 use crate::decode::reads_header;
@@ -37,7 +38,7 @@ pub(super) struct Intake {
     pub(super) metrics: Arc<Metrics>,
     pub(super) budget: Budget,
     pub(super) deadline: Duration,
-    pub(super) behind_proxy: bool,
+    pub(super) proxies: Proxies,
 }
 
 /// One request on its way.
@@ -47,6 +48,8 @@ struct Visit {
     endpoint: Option<Arc<Endpoint>>,
     /// Whom to hold off if it fails authentication: see [`super::limit`].
     address: Option<IpAddr>,
+    /// It comes in clear text, and not from the proxy.
+    stranger: bool,
     deadline: Instant,
     authenticated: bool,
     /// Its body was not read: on HTTP/1 nothing can follow it.
@@ -74,6 +77,7 @@ pub(super) async fn take(
         deadline: peer.head_read(version) + intake.deadline,
         endpoint: intake.endpoints.get(parts.uri.path()).cloned(),
         address: intake.address_of(&peer, &parts.headers),
+        stranger: intake.proxies.refuse(peer.address().ip()),
         intake: Arc::clone(&intake),
         authenticated: false,
         unread: false,
@@ -95,8 +99,9 @@ pub(super) async fn take(
 
 impl Intake {
     fn address_of(&self, peer: &Peer, headers: &HeaderMap) -> Option<IpAddr> {
-        if !self.behind_proxy {
-            return Some(peer.address().ip());
+        let peer = peer.address().ip();
+        if !self.proxies.hold(peer) {
+            return Some(peer);
         }
         let last = headers.get_all("x-forwarded-for").iter().next_back()?;
         last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
@@ -124,6 +129,9 @@ impl Visit {
 
     /// Everything that needs no more than the head, then the body.
     async fn receive(&self, parts: &request::Parts, body: &mut Body) -> Result<Received, Refusal> {
+        if self.stranger {
+            return Err(Refusal::Stranger);
+        }
         let endpoint = self.endpoint.clone().ok_or(Refusal::NotFound)?;
         if parts.method != Method::POST {
             return Err(Refusal::Method);

@@ -2,7 +2,8 @@
 //!
 //! Guarantee (G1): a request is answered 200 only after its append to the inbox is durable. Every
 //! request whose head arrives is answered within `deadline`, counted from the head's first byte,
-//! also when the disk does not answer. Memory is bounded (G8), and no body, secret or signature is
+//! also when the disk does not answer. A TLS handshake is cut off after the same time of its own,
+//! so that the first request of a new connection is answered within twice the `deadline`. Memory is bounded (G8), and no body, secret or signature is
 //! logged (G10).
 //!
 //! # The order, and what each step answers
@@ -10,6 +11,7 @@
 //! | step | refused with |
 //! |---|---|
 //! | a connection is let in, at most `connections` | waits in the system's queue |
+//! | without TLS, it comes from the trusted proxy | 403 |
 //! | the path is an endpoint's, the method is POST | 404, 405 |
 //! | the address is not held off for failing authentication | 429, `Retry-After` |
 //! | the body fits `max_body`, and the memory of all requests | 413, 503 |
@@ -34,8 +36,9 @@ mod body;
 mod endpoint;
 mod intake;
 mod limit;
+mod proxies;
 pub mod signature;
-mod tls;
+pub(crate) mod tls;
 mod wire;
 
 use std::collections::HashMap;
@@ -48,7 +51,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use axum_server::Server;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,9 +62,10 @@ use crate::config::{WebhookListener, WebhookSource};
 use crate::log::Log;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
-use append::Inbox;
+use append::{Inbox, Trouble};
 use endpoint::Endpoint;
 use intake::Intake;
+use proxies::Proxies;
 use tls::Greeting;
 use wire::{Door, Peer};
 
@@ -77,8 +81,8 @@ const WINDOW: u32 = 256 << 10;
 const INSECURE: &str = "webhook.insecure_plain_http: webhooks come in clear text; whoever sees one \
     can send it again with other headers. Not for production: set webhook.tls";
 const NO_TLS: &str = "webhook.tls is missing: set webhook.tls.cert_file and webhook.tls.key_file, \
-    or name the proxy that ends TLS in webhook.trusted_proxy; webhook.insecure_plain_http is for \
-    tests";
+    or the addresses of the proxy that ends TLS as webhook.trusted_proxy; \
+    webhook.insecure_plain_http is for tests";
 
 /// Why the listener does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +108,40 @@ pub struct Handle {
     serving: JoinHandle<std::io::Result<()>>,
     closing: CancellationToken,
     appends: TaskTracker,
+    trouble: Arc<Trouble>,
+}
+
+/// Looks at a listener from outside.
+#[derive(Debug, Clone)]
+pub struct Signs {
+    serving: AbortHandle,
+    closing: CancellationToken,
+    trouble: Arc<Trouble>,
+}
+
+impl Signs {
+    /// Why webhooks are not taken, if they are not.
+    pub fn trouble(&self) -> Option<String> {
+        if self.closing.is_cancelled() {
+            return Some("stopping".to_owned());
+        }
+        if self.serving.is_finished() {
+            return Some("the listener ended; the reason is in the log".to_owned());
+        }
+        self.trouble.lately()
+    }
 }
 
 impl Handle {
+    /// What a probe looks at.
+    pub fn signs(&self) -> Signs {
+        Signs {
+            serving: self.serving.abort_handle(),
+            closing: self.closing.clone(),
+            trouble: Arc::clone(&self.trouble),
+        }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -174,7 +209,7 @@ impl Reception {
             metrics,
             budget: limit::Budget::new(BODIES.max(largest.saturating_mul(4))),
             deadline: listener.deadline.get(),
-            behind_proxy: listener.trusted_proxy.is_some(),
+            proxies: Proxies::of(listener),
         };
         let intake = Arc::new(intake);
         Ok(Self { intake, appends })
@@ -200,7 +235,7 @@ pub async fn serve(
     clock: SharedClock,
     metrics: Arc<Metrics>,
 ) -> Result<Handle, ServeError> {
-    let transport = transport(listener).await?;
+    let transport = transport(listener)?;
     let deadline = listener.deadline.get();
     let Reception { intake, appends } = Reception::new(listener, endpoints, inbox, clock, metrics)?;
     let unbound = |why| ServeError::Address {
@@ -210,6 +245,7 @@ pub async fn serve(
     let socket = TcpListener::bind(listener.address).await.map_err(unbound)?;
     let address = socket.local_addr().map_err(unbound)?;
     let closing = CancellationToken::new();
+    let trouble = intake.inbox.trouble();
     let door = Door::new(socket, listener.connections, deadline, closing.clone());
     let server = axum_server::Handle::new();
     let bounded = bounded(Server::<Peer>::from_listener(door)).handle(server.clone());
@@ -229,13 +265,14 @@ pub async fn serve(
         serving,
         closing,
         appends,
+        trouble,
     })
 }
 
 /// How bytes get here: by TLS, or in clear text where the configuration takes the risk by name.
-async fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
+fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
     match (&listener.tls, &listener.trusted_proxy) {
-        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).await.map(Some),
+        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).map(Some),
         (None, Some(_)) => Ok(None),
         (None, None) if listener.insecure_plain_http => {
             tracing::warn!("{INSECURE}");

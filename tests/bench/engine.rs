@@ -48,6 +48,7 @@ impl Sink for Takes {
         Declaration {
             mode: Mode::Latest,
             reassert_after: None,
+            dedupe: None,
         }
     }
 
@@ -59,6 +60,7 @@ impl Sink for Takes {
         Ok(Delivered {
             effect: Effect::Delivered,
             second_look: false,
+            read: None,
         })
     }
 
@@ -171,7 +173,7 @@ impl Bench {
         let context = Context {
             courier: Courier {
                 sink: Arc::new(Takes),
-                gate: Arc::new(Gate::new("takes", Arc::clone(&self.clock))),
+                gate: Arc::new(Gate::new("takes")),
                 retry: RetryPolicy::new(&Retry::default()),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::clone(&self.metrics),

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use goldwire::event::Clocks;
+use goldwire::event::{Clocks, Holds};
 use goldwire::ledger::Register;
 use goldwire::task::fence::fence;
 
@@ -72,7 +72,12 @@ fn decisions(criterion: &mut Criterion) {
         bencher.iter(|| {
             for register in &registers {
                 for record in &records {
-                    black_box(fence(black_box(register.as_ref()), *record, 0, SKEW));
+                    black_box(fence(
+                        black_box(register.as_ref()),
+                        *record,
+                        Holds::Everything,
+                        SKEW,
+                    ));
                 }
             }
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goldwire::config::KafkaSource as Config;
+use goldwire::ledger::MemoryStore;
 use goldwire::source::kafka::KafkaSource;
 use goldwire::source::{Source, SourceError, SourceEvent};
 use goldwire::time::SystemClock;
@@ -60,7 +61,12 @@ fn connect(topic: &str, properties: &serde_json::Value) -> KafkaSource {
         "properties": properties
     });
     let config: Config = serde_json::from_value(config).unwrap();
-    KafkaSource::connect("reltio", &config, "acme", Arc::new(SystemClock), DRAIN).unwrap()
+    open(&config)
+}
+
+fn open(config: &Config) -> KafkaSource {
+    let (clock, store) = (Arc::new(SystemClock), Arc::new(MemoryStore::new()));
+    KafkaSource::connect("reltio", config, "acme", clock, DRAIN, store).unwrap()
 }
 
 async fn next(source: &mut KafkaSource) -> SourceEvent {
@@ -160,8 +166,7 @@ async fn kafka_begins_at_a_time_and_keeps_that_choice() {
         "start": "2100-01-01T00:00:00Z"
     });
     let config: Config = serde_json::from_value(config).unwrap();
-    let clock = Arc::new(SystemClock);
-    let mut source = KafkaSource::connect("reltio", &config, "acme", clock, DRAIN).unwrap();
+    let mut source = open(&config);
     assigned(&mut source).await;
     // Nothing is as new as that: the end it is, which is committed already.
     assert_eq!(source.lag(), [(0, 0), (1, 0)]);

@@ -12,18 +12,27 @@
 mod cli;
 mod config;
 mod crm_oracle;
+mod deadline;
 mod decode;
 mod engine;
 mod fence_oracle;
+mod file_sink;
+mod formulas;
+#[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "a library of the fuzz targets, too")]
+mod fuzz;
+mod hostile;
 mod journal;
 mod kafka_real;
 mod kafka_source;
 mod killed;
 mod privacy;
 mod process;
+mod proto;
 mod reltio_client;
 mod salesforce;
 mod store_contract;
 mod tenant;
+mod upgrade;
 mod warehouse;
 mod webhook;

@@ -1,4 +1,5 @@
-"""A TCP proxy that can be broken: it refuses, or accepts and never answers, or passes on."""
+"""A TCP proxy that can be broken: it refuses, or accepts and never answers, or passes on, or passes
+on for a while and then falls silent."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from typing import Literal
 
 from lib import free_ports
 
-Mode = Literal["refuse", "mute", "pass"]
+Mode = Literal["refuse", "mute", "stall", "pass"]
+# What `stall` takes from clients, all of them together, before it falls silent.
+STALL_AFTER = 1 << 20
 
 
 class Proxy:
@@ -21,12 +24,18 @@ class Proxy:
         self.listener: socket.socket | None = None
         self.open: list[socket.socket] = []
         self.accepted = 0
+        # What `stall` still takes; 0 once sessions that were under way hang.
+        self.left = 0
+        self.cut = threading.Event()
         self.lock = threading.Lock()
 
     def set(self, mode: Mode) -> None:
         """Changes what it does; connections of the mode before are cut."""
         with self.lock:
             self.mode = mode
+            self.left = STALL_AFTER
+            self.cut.set()
+            self.cut = threading.Event()
             for one in self.open:
                 one.close()
             self.open.clear()
@@ -52,10 +61,18 @@ class Proxy:
             self.accepted += 1
             with self.lock:
                 self.open.append(client)
-            if mode == "pass":
-                threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+            if mode in ("pass", "stall"):
+                words = (client, mode, self.cut)
+                threading.Thread(target=self._pass, args=words, daemon=True).start()
 
-    def _pass(self, client: socket.socket) -> None:
+    def _takes(self, size: int) -> int:
+        """How many of so many bytes `stall` still passes on."""
+        with self.lock:
+            taken = min(size, self.left)
+            self.left -= taken
+            return taken
+
+    def _pass(self, client: socket.socket, mode: Mode, cut: threading.Event) -> None:
         try:
             server = socket.create_connection(("127.0.0.1", self.target), 5)
         except OSError:
@@ -75,7 +92,14 @@ class Proxy:
                         data = one.recv(1 << 16)  # type: ignore[union-attr]
                         if not data:
                             return
-                        peers[one].sendall(data)  # type: ignore[index]
+                        taken = len(data)
+                        if mode == "stall" and one is client:
+                            taken = self._takes(taken)
+                        peers[one].sendall(data[:taken])  # type: ignore[index]
+                        if taken < len(data):
+                            # In the middle of what the client says; both sides stay connected.
+                            cut.wait()
+                            return
             except (OSError, ValueError):
                 return
             finally:

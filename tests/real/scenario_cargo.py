@@ -31,7 +31,7 @@ def disk(servers: Servers) -> str:
     return ignored_tests(servers, "tmpfs::", {})
 
 
-def ignored_tests(servers: Servers, names: str, environment: dict[str, str]) -> str:
+def ignored_tests(servers: Servers, names: str, environment: dict[str, str], seconds: float = 300) -> str:
     """Runs the ignored tests of these names with a server; there has to be one at least."""
     plain = names.strip(":")
     built = to_end(servers, f"build-{plain}", BUILD, {}, 1200)
@@ -39,7 +39,7 @@ def ignored_tests(servers: Servers, names: str, environment: dict[str, str]) -> 
     if program is None:
         raise Failed(f"`{' '.join(BUILD)}` names no program: {built[-600:]}")
     words = [str(ROOT / program[1]), "--ignored", names]
-    text = to_end(servers, f"test-{plain}", words, environment, 300)
+    text = to_end(servers, f"test-{plain}", words, environment, seconds)
     found = RESULT.search(text)
     passed = int(found[2]) if found else 0
     expect(passed > 0, f"no test is named `{names}`")

@@ -1,4 +1,5 @@
-"""A sink that refuses, then one that never answers, while the other goes on (G6)."""
+"""A sink that refuses, one that never answers, one that falls silent in the middle of a write, while
+the other goes on (G6)."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def run(servers: Servers) -> str:
     sender.release().start()
     sender.join(300)
     expect(not sender.errors and not sender.is_alive(), f"the records were not taken: {sender.errors[:1]}")
-    return "; ".join(one(servers, events, mode) for mode in ("refuse", "mute"))
+    return "; ".join(one(servers, events, mode) for mode in ("refuse", "mute", "stall"))
 
 
 def one(servers: Servers, events: Load, mode: Mode) -> str:
@@ -56,6 +57,8 @@ def one(servers: Servers, events: Load, mode: Mode) -> str:
     expect(goldwire.get("/readyz")[0] == 200, "a sink's state made ingest unready")
     if mode == "mute":
         expect(proxy.accepted > 0, "the sink never tried to connect")
+    if mode == "stall":
+        expect(proxy.left == 0, f"the sink did not come to write: {proxy.left} bytes short")
     time.sleep(max(0.0, BAD - (time.monotonic() - began)))
     proxy.set("pass")
     goldwire.wait_idle(app, 600)

@@ -103,13 +103,13 @@ def watch(watched: Watched, file: Path) -> None:
             time.sleep(max(0.0, began + EVERY - time.time()))
 
 
-def observations(file: Path) -> list[Seen]:
-    """What was written, in order."""
+def observations(file: Path) -> list[tuple[float, Seen]]:
+    """What was written, in order, each with its time."""
     # The last line may be half of one.
     lines = file.read_text().rpartition("\n")[0].splitlines()
     rows = [json.loads(line) for line in lines]
     numbered = lambda of: {int(partition): offset for partition, offset in of.items()}  # noqa: E731
-    return [Seen(numbered(committed), numbered(durable)) for _, committed, durable in rows]
+    return [(at, Seen(numbered(committed), numbered(durable))) for at, committed, durable in rows]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use goldwire::dead_letter::LetterName;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{EventRecord, SourceRecord};
 use goldwire::ledger::{Batch, Cursor};
@@ -142,7 +143,7 @@ impl World {
         {
             match value {
                 Some(value) => opened(&mut state, key, value),
-                None => self.closed(&mut state, key, by_commit),
+                None => closed(&mut state, key, by_commit),
             }
         }
         for (key, value) in batch
@@ -162,7 +163,7 @@ impl World {
             if name == b"goldwire.inbox" {
                 self.inbox_passed(&mut state, before, cursor.position);
             } else {
-                self.sink_passed(&mut state, name, partition, before, cursor.position);
+                sink_passed(&mut state, name, partition, before, cursor.position);
             }
         }
     }
@@ -176,98 +177,102 @@ impl World {
         }
     }
 
-    fn sink_passed(
-        &self,
-        state: &mut State,
-        group: &[u8],
-        partition: u16,
-        before: u64,
-        position: u64,
-    ) {
-        let named = |kind: &Kind| group.strip_prefix(b"goldwire.") == Some(kind.name().as_bytes());
-        let Some(kind) = Kind::ALL.into_iter().find(named) else {
-            return;
-        };
-        if position > before {
-            state.note(|| format!("{} {partition} committed {position}", kind.name()));
-        }
-        for offset in before..position {
-            let known = state.book.log[&partition][usize::try_from(offset).unwrap()].clone();
-            if let Some(why) = missing(state, kind, &known) {
-                state.violate("G2", || {
-                    format!(
-                        "{} passed {partition}@{offset} ({}, moment {}): {why}",
-                        kind.name(),
-                        known.subject,
-                        known.seq
-                    )
-                });
-            }
-        }
-    }
-
-    /// A letter is gone: its record is on its way again, or something newer was delivered.
-    fn closed(&self, state: &mut State, key: &[u8], by_commit: bool) {
-        let Some(letter) = state.book.letters.remove(key) else {
-            return;
-        };
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == letter.sink);
-        let again = match kind {
-            None => {
-                let message = message_of(&letter.headers);
-                state
-                    .book
-                    .inbox
-                    .iter()
-                    .any(|(one, round)| *one == message && *round > letter.round)
-            }
-            Some(_) => state.book.log.values().flatten().any(|known| {
-                known.id == letter.id && known.sink == letter.sink && known.round > letter.round
-            }),
-        };
-        if !by_commit && !again {
-            state.violate("G1", || {
-                format!(
-                    "the letter {}:{} of {} was closed before its record was durable again",
-                    letter.id, letter.round, letter.sink
-                )
-            });
-        }
-        if let Some(kind) = kind.filter(|_| by_commit && !again) {
-            let of_letter = state
-                .book
-                .log
-                .values()
-                .flatten()
-                .filter(|known| known.id == letter.id);
-            let seq = of_letter.map(|known| known.seq).max().unwrap_or(0);
-            let reached = state.targets[&kind].reached(&letter.subject);
-            if reached < seq {
-                state.violate("G2", || {
-                    format!(
-                        "{} closed the letter of {} at moment {seq}, and has only moment {reached}",
-                        kind.name(),
-                        letter.subject
-                    )
-                });
-            }
-        }
-    }
-
-    /// What the tasks may count on again at their next start is checked against what they say now.
+    /// Open letters, with their reasons.
     pub(crate) fn letter_names(&self) -> Vec<String> {
         let state = self.lock();
         let letters = state.book.letters.values();
         letters
             .map(|letter| {
                 format!(
-                    "{}/{}:{} {} {}",
-                    letter.sink, letter.id, letter.round, letter.reason, letter.code
+                    "{} {} {}",
+                    LetterName::of(letter),
+                    letter.reason,
+                    letter.code
                 )
             })
             .collect()
+    }
+
+    /// Names of the open letters.
+    pub(crate) fn open_letters(&self) -> Vec<String> {
+        let state = self.lock();
+        let letters = state.book.letters.values();
+        letters
+            .map(|letter| LetterName::of(letter).to_string())
+            .collect()
+    }
+}
+
+fn sink_passed(state: &mut State, group: &[u8], partition: u16, before: u64, position: u64) {
+    let named = |kind: &Kind| group.strip_prefix(b"goldwire.") == Some(kind.name().as_bytes());
+    let Some(kind) = Kind::ALL.into_iter().find(named) else {
+        return;
+    };
+    if position > before {
+        state.note(|| format!("{} {partition} committed {position}", kind.name()));
+    }
+    for offset in before..position {
+        let known = state.book.log[&partition][usize::try_from(offset).unwrap()].clone();
+        if let Some(why) = missing(state, kind, &known) {
+            state.violate("G2", || {
+                format!(
+                    "{} passed {partition}@{offset} ({}, moment {}): {why}",
+                    kind.name(),
+                    known.subject,
+                    known.seq
+                )
+            });
+        }
+    }
+}
+
+/// A letter is gone: its record is on its way again, or something newer was delivered.
+fn closed(state: &mut State, key: &[u8], by_commit: bool) {
+    let Some(letter) = state.book.letters.remove(key) else {
+        return;
+    };
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == letter.sink);
+    let again = match kind {
+        None => {
+            let message = message_of(&letter.headers);
+            state
+                .book
+                .inbox
+                .iter()
+                .any(|(one, round)| *one == message && *round > letter.round)
+        }
+        Some(_) => state.book.log.values().flatten().any(|known| {
+            known.id == letter.id && known.sink == letter.sink && known.round > letter.round
+        }),
+    };
+    if !by_commit && !again {
+        state.violate("G1", || {
+            format!(
+                "the letter {}:{} of {} was closed before its record was durable again",
+                letter.id, letter.round, letter.sink
+            )
+        });
+    }
+    if let Some(kind) = kind.filter(|_| by_commit && !again) {
+        let of_letter = state
+            .book
+            .log
+            .values()
+            .flatten()
+            .filter(|known| known.id == letter.id);
+        let seq = of_letter.map(|known| known.seq).max().unwrap_or(0);
+        let reached = state.targets[&kind].reached(&letter.subject);
+        if reached < seq {
+            state.violate("G2", || {
+                format!(
+                    "{} closed the letter of {} at moment {seq}, and has only moment {reached}",
+                    kind.name(),
+                    letter.subject
+                )
+            });
+        }
     }
 }
 

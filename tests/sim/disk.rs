@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit};
+use goldwire::log::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
 use goldwire::sink::Mode;
 use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
 use tokio::sync::Notify;
@@ -96,11 +96,16 @@ impl Log for DiskLog {
         &self.identity
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
         self.world.pause(10).await;
-        let (used, quota) = self.usage();
-        if self.world.hits(Fault::DiskFull) || used >= quota {
-            return Err(LogError::Full { used, quota });
+        self.admits(share)?;
+        if self.world.hits(Fault::DiskFull) {
+            return Err(LogError::Io("no space left on device".to_owned()));
         }
         if self.world.hits(Fault::AppendLost) {
             return Err(LogError::Io("simulated".to_owned()));
@@ -119,6 +124,18 @@ impl Log for DiskLog {
             return Err(LogError::Io("simulated".to_owned()));
         }
         Ok(first)
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        let (used, quota) = self.usage();
+        if used >= share.of_quota(quota) {
+            return Err(LogError::Full { used, quota });
+        }
+        Ok(())
+    }
+
+    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
+        Ok(())
     }
 
     async fn read(
@@ -213,6 +230,9 @@ pub(crate) struct DiskStore {
 
 impl Store for DiskStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.world.hits(Fault::StoreRead) {
+            return Err(StoreError::Io("simulated".to_owned()));
+        }
         self.inner.get(key)
     }
 

@@ -35,6 +35,10 @@ pub(crate) enum Fault {
     Throttled,
     /// A record that the target will not take until it is mended.
     Poison,
+    /// A record whose write ends the connection every time.
+    Cursed,
+    /// A read of the store that fails.
+    StoreRead,
     /// A read of Reltio that fails.
     ReadFails,
     /// A read of Reltio that fails for this object alone.
@@ -51,10 +55,12 @@ pub(crate) enum Fault {
     ReltioOutage,
     /// No room on the disk for a while.
     DiskFull,
+    /// The host's clock is set, ahead or back.
+    ClockSet,
 }
 
 impl Fault {
-    pub(crate) const BY_CHANCE: [Self; 16] = [
+    pub(crate) const BY_CHANCE: [Self; 18] = [
         Self::AppendLost,
         Self::AppendStored,
         Self::LogRead,
@@ -68,6 +74,8 @@ impl Fault {
         Self::Unreachable,
         Self::Throttled,
         Self::Poison,
+        Self::Cursed,
+        Self::StoreRead,
         Self::ReadFails,
         Self::ReadRejected,
         Self::HookAnswerLost,
@@ -81,7 +89,7 @@ impl Fault {
     ];
     /// Every fault: each must hit while work is in flight, or the run has proved nothing about it.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        [Self::Crash, Self::Stop]
+        [Self::Crash, Self::Stop, Self::ClockSet]
             .into_iter()
             .chain(Self::BY_CHANCE)
             .chain(Self::BY_TIME)

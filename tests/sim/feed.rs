@@ -130,7 +130,9 @@ impl Writer<'_> {
         let door = match payload {
             Payload::Fields => Door::Part,
             _ if self.rng.random_bool(0.4) => Door::Hook,
-            _ => Door::Topic(self.rng.random_range(0..2)),
+            Payload::Whole | Payload::Delta | Payload::IdOnly | Payload::Oversize => {
+                Door::Topic(self.rng.random_range(0..2))
+            }
         };
         let version = !self.rng.random_bool(self.plan.no_version);
         let time = !self.rng.random_bool(self.plan.no_time);

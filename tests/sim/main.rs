@@ -4,9 +4,16 @@
 //! What runs is [`goldwire::instance::Instance::assemble`], webhooks included; only what is outside
 //! the process is simulated. A seed is a run: time is paused, every await takes its drawn time, and
 //! a crash drops the runtime wherever it stands.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a simulation fails loudly"
+)]
 
 mod book;
 mod broker;
+mod crm;
 mod disk;
 mod fault;
 mod feed;
@@ -47,6 +54,14 @@ fn every_seed_keeps_the_guarantees() {
         return;
     }
     let seeds = seed_of("GOLDWIRE_SEEDS").unwrap_or(SEEDS);
+    if seed_of("GOLDWIRE_ALL").is_some() {
+        for seed in 0..seeds {
+            for violation in run::run(&Plan::of(seed), false).violations {
+                println!("seed {seed}: {violation:?}");
+            }
+        }
+        return;
+    }
     let report = seeds::run_all(seeds, None, || ());
     println!("{} seeds", report.seeds);
     seeds::print_hits(&report.hits);
@@ -68,7 +83,7 @@ fn every_seed_keeps_the_guarantees() {
 }
 
 /// Rules taken out, and the oracle that must miss each: declared before it was tried.
-const MUTATIONS: [(Mutation, &str); 21] = [
+const MUTATIONS: [(Mutation, &str); 20] = [
     (Mutation::PositionBeforeAppend, "G1"),
     (Mutation::AnsweredBeforeAppend, "G1"),
     (Mutation::HighestSeenCommitted, "G2"),
@@ -78,18 +93,17 @@ const MUTATIONS: [(Mutation, &str); 21] = [
     (Mutation::LedgerBeforeSink, "G3"),
     (Mutation::RedriveUnfenced, "G4"),
     (Mutation::SinceIgnored, "G4"),
-    (Mutation::SkewIgnored, "G4"),
     (Mutation::LateWriteIgnored, "G4"),
     (Mutation::DuplicateApplied, "G5"),
+    (Mutation::LoserInheritsVersion, "G5"),
     (Mutation::GateShared, "G6"),
     (Mutation::PartialFailureAcknowledged, "G7"),
     (Mutation::BackPressureIgnored, "G8"),
     (Mutation::OneClockDecides, "G9"),
     (Mutation::ReadTooEarly, "G9"),
-    (Mutation::LoserInheritsVersion, "G9"),
+    (Mutation::SkewIgnored, "G9"),
     (Mutation::DeltaApplied, "G9"),
     (Mutation::OtherRoundClosed, "liveness"),
-    (Mutation::HopsForgotten, "liveness"),
 ];
 
 #[test]
@@ -98,7 +112,7 @@ fn each_rule_that_is_taken_out_is_missed_by_its_oracle() {
     println!("{:<28} {:<9} seeds to catch", "mutation", "oracle");
     for (mutation, oracle) in MUTATIONS {
         let report = seeds::run_all(SEEDS, Some(oracle), || {
-            goldwire::mutation::set(Some(mutation))
+            goldwire::mutation::set(Some(mutation));
         });
         let caught = report.failed.as_ref().map(|(seed, _)| seed + 1);
         let told = caught.map_or("not caught".to_owned(), |seeds| seeds.to_string());

@@ -12,8 +12,6 @@ pub(crate) const START: Millis = 1_800_000_000_000;
 /// What the tenant does: its API lags its own stream, its nodes' clocks differ.
 pub(crate) const LAG: Millis = 1500;
 pub(crate) const SKEW: Millis = 200;
-/// What goldwire assumes of it.
-pub(crate) const SETTLE: Millis = 2500;
 /// The targets' longest request: what was sent lands within it, or never.
 pub(crate) const LONGEST: Millis = 6000;
 
@@ -74,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) chances: Vec<(Fault, f64)>,
     pub(crate) windows: Vec<Window>,
     pub(crate) ends: Vec<(Millis, End)>,
+    /// When the host's clock is set, and by how much it is wrong from then on.
+    pub(crate) clock: Vec<(Millis, Millis)>,
     pub(crate) commit_interval: Millis,
     pub(crate) in_flight: usize,
     pub(crate) attempts: u32,
@@ -85,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) no_time: f64,
     /// Only one sink fails, and the others must not care (G6).
     pub(crate) isolation: bool,
+    /// Whether the CRM compares the guard.
+    pub(crate) guarded: bool,
     /// The log's quota, bytes.
     pub(crate) quota: u64,
 }
@@ -93,16 +95,16 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let isolation = seed % 8 == 3;
-        let faulty = seed % 16 != 0 && !isolation;
+        let faulty = !seed.is_multiple_of(16) && !isolation;
         let mut sinks: Vec<Kind> = Kind::ALL
             .into_iter()
-            .filter(|kind| rng.random_bool(0.4) && *kind != Kind::Crm)
+            .filter(|_| rng.random_bool(0.4))
             .collect();
         if isolation {
             sinks = vec![Kind::Guarded, Kind::History];
         }
         if sinks.is_empty() {
-            sinks.push(Kind::ALL[rng.random_range(0..3)]);
+            sinks.push(Kind::ALL[rng.random_range(0..Kind::ALL.len())]);
         }
         let operations = rng.random_range(3..=12);
         let span = Millis::try_from(operations).unwrap() * 2000;
@@ -112,12 +114,11 @@ impl Plan {
             .collect::<Vec<_>>();
         let chances = chances
             .into_iter()
-            .filter(|fault| !matches!(fault, Fault::StoreLost | Fault::StoreStored))
             .map(|fault| (fault, [0.01, 0.05, 0.2][rng.random_range(0..3)]))
             .collect();
         let mut windows = Vec::new();
         for fault in Fault::BY_TIME {
-            if faulty && rng.random_bool(0.12) && fault != Fault::DiskFull {
+            if faulty && rng.random_bool(0.12) {
                 let from = rng.random_range(0..span);
                 let to = from + [2000, 8000, 30_000][rng.random_range(0..3)];
                 windows.push(Window { fault, from, to });
@@ -131,15 +132,8 @@ impl Plan {
                 to: 90_000,
             });
         }
-        let mut ends: Vec<(Millis, End)> = (0..rng.random_range(0..=3))
-            .map(|_| {
-                let at = rng.random_range(200..span + 15_000);
-                let crash = rng.random_bool(0.8);
-                (at, if crash { End::Crash } else { End::Stop })
-            })
-            .filter(|_| faulty)
-            .collect();
-        ends.sort_by_key(|(at, _)| *at);
+        let ends = ends(&mut rng, faulty, span);
+        let clock = clock(&mut rng, faulty, span);
         let missing = |rng: &mut ChaCha8Rng| [0.0, 0.1, 0.5][rng.random_range(0..3)];
         Self {
             seed,
@@ -152,6 +146,7 @@ impl Plan {
             chances,
             windows,
             ends,
+            clock,
             commit_interval: [300, 1000][rng.random_range(0..2)],
             in_flight: [2, 8, 100][rng.random_range(0..3)],
             attempts: rng.random_range(3..=8),
@@ -160,6 +155,7 @@ impl Plan {
             no_version: missing(&mut rng),
             no_time: missing(&mut rng),
             isolation,
+            guarded: rng.random_bool(0.5),
             quota: if faulty && rng.random_bool(0.1) {
                 6000
             } else {
@@ -185,4 +181,32 @@ impl Plan {
                 .max(windows.unwrap_or(0))
                 .max(ends.unwrap_or(0) + 5000)
     }
+}
+
+/// When lives of the process end.
+fn ends(rng: &mut ChaCha8Rng, faulty: bool, span: Millis) -> Vec<(Millis, End)> {
+    let mut ends: Vec<(Millis, End)> = (0..rng.random_range(0..=3))
+        .map(|_| {
+            let at = rng.random_range(200..span + 15_000);
+            let crash = rng.random_bool(0.8);
+            (at, if crash { End::Crash } else { End::Stop })
+        })
+        .filter(|_| faulty)
+        .collect();
+    ends.sort_by_key(|(at, _)| *at);
+    ends
+}
+
+/// When the host's clock is set, and how wrong it is from then on.
+fn clock(rng: &mut ChaCha8Rng, faulty: bool, span: Millis) -> Vec<(Millis, Millis)> {
+    let mut clock = Vec::new();
+    if faulty && rng.random_bool(0.2) {
+        for _ in 0..rng.random_range(1..=3) {
+            const WRONG: [Millis; 7] = [-240_000, -20_000, -2000, 2000, 20_000, 600_000, 3_600_000];
+            let at = rng.random_range(0..span + 10_000);
+            clock.push((at, WRONG[rng.random_range(0..WRONG.len())]));
+        }
+        clock.sort_unstable();
+    }
+    clock
 }

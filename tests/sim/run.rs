@@ -4,19 +4,22 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use goldwire::config::{Config, OnFull};
+use goldwire::config::{Config, Declared, OnFull};
 use goldwire::dead_letter::{Letters, Redrive, Work};
-use goldwire::instance::{Files, Instance, Parts, Surroundings};
-use goldwire::ledger::{MemoryStore, Store};
+use goldwire::instance::{Files, Instance, Parts, StartError, Surroundings};
+use goldwire::ledger::{MemoryStore, Store, StoreError};
 use goldwire::log::Log;
 use goldwire::reltio::Golden;
 use goldwire::sink::Sink;
+use goldwire::source::InboxError;
+use goldwire::task::TaskError;
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock};
 use goldwire::webhook::Reception;
 use rand::RngExt as _;
 
 use super::broker::Consumer;
+use super::crm::{self, CrmSink};
 use super::disk::{DiskLog, DiskStore, SlowCommit};
 use super::fault::{Fault, Hits};
 use super::feed;
@@ -41,7 +44,7 @@ reltio:
   auth_url: https://reltio.invalid/oauth/token
   client_id: simulated
   client_secret: simulated
-  settle: 2500ms
+  settle: 3200ms
   clock_skew: 200ms
 sources:
   topic:
@@ -52,8 +55,15 @@ sources:
     webhook: { path: /part, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true, completeness: { fields: [uri, type, attributes] } }
 webhook: { address: '127.0.0.1:18080', insecure_plain_http: true }
 sinks:
-  unused:
-    warehouse: { url: 'sqlite:./unused.db' }
+  crm:
+    salesforce:
+      login_url: https://org.invalid
+      client_id: simulated
+      client_secret: simulated
+      crosswalk_source: SFDC
+      longest_request: 6s
+      objects:
+        Individual: { sobject: Contact, fields: { FirstName: { attribute: FirstName } } }
 ";
 
 /// How one seed ended.
@@ -113,7 +123,7 @@ fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         world.begin();
-        if let Some(life) = Life::start(world, disk) {
+        if let Some(life) = Life::supervise(world, disk).await {
             match end {
                 None => life.finish().await,
                 Some((at, how)) => {
@@ -139,6 +149,7 @@ fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
                     log.store(partition, &records);
                 }
             }
+            Dropped::Contact(write) => crm::may_land(&mut world.lock(), write),
             Dropped::Rows { kind, rows } => may_land(&mut world.lock(), kind, &rows),
         }
     }
@@ -152,7 +163,26 @@ struct Life {
 }
 
 impl Life {
-    fn start(world: &Arc<World>, disk: &Disk) -> Option<Self> {
+    /// Starts it again, as a supervisor does, where only the disk failed.
+    async fn supervise(world: &Arc<World>, disk: &Disk) -> Option<Self> {
+        loop {
+            match Self::start(world, disk) {
+                Ok(life) => return Some(life),
+                Err(
+                    StartError::Store(StoreError::Io(_))
+                    | StartError::Task(TaskError::Store(StoreError::Io(_)))
+                    | StartError::Inbox(InboxError::Store(StoreError::Io(_))),
+                ) => {}
+                Err(error) => {
+                    world.violate("G2", || format!("it does not start again: {error}"));
+                    return None;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn start(world: &Arc<World>, disk: &Disk) -> Result<Self, StartError> {
         world.note(|| "START".to_owned());
         let plan = &world.plan;
         let config = config(plan);
@@ -163,9 +193,14 @@ impl Life {
         let golden: Arc<dyn Golden> = Arc::new(Replica(Arc::clone(world)));
         let metrics = Arc::new(Metrics::noop());
         let sinks = plan.sinks.iter().map(|kind| {
-            let sink: Arc<dyn Sink> = Arc::new(SimSink::new(world, *kind));
+            let sink: Arc<dyn Sink> = if *kind == Kind::Crm {
+                Arc::new(CrmSink::new(world, &config, &golden, &log))
+            } else {
+                Arc::new(SimSink::new(world, *kind))
+            };
             (sink, OnFull::Stall)
         });
+        let sinks = sinks.collect();
         let with = Surroundings {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
@@ -180,7 +215,7 @@ impl Life {
                 log: Arc::clone(&log),
             },
             golden: Some(golden),
-            sinks: sinks.collect(),
+            sinks,
             sources: vec![(Box::new(Consumer::new(world)), "ingest".to_owned())],
             commit: Arc::new(move |inner| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == inner.sink);
@@ -191,13 +226,7 @@ impl Life {
                 })
             }),
         };
-        let instance = match Instance::assemble(&config, &with, parts) {
-            Ok(instance) => instance,
-            Err(error) => {
-                world.violate("G2", || format!("it does not start again: {error}"));
-                return None;
-            }
-        };
+        let instance = Instance::assemble(&config, &with, parts)?;
         let endpoints = ["hook", "part"].map(|name| {
             let endpoint = config.sources[name].webhook.clone().unwrap();
             (name.to_owned(), endpoint)
@@ -227,7 +256,7 @@ impl Life {
             redrive,
         };
         life.watch();
-        Some(life)
+        Ok(life)
     }
 
     /// Looks at what the tasks say of themselves: bounds (G8), isolation (G6), what is in flight.
@@ -301,7 +330,10 @@ impl Life {
             if world.letter_names().is_empty() {
                 break;
             }
-            let redriven = self.redrive.run(&Work::default(), &|_| ()).await;
+            // By name: a letter may be dated in the future by a clock that was wrong.
+            let mut work = Work::default();
+            work.filter.names = world.open_letters();
+            let redriven = self.redrive.run(&work, &|_| ()).await;
             world.note(|| format!("redriven: {redriven:?}"));
         }
         judge(world);
@@ -319,18 +351,21 @@ impl Life {
                     .filter_map(super::target::Target::last_late);
                 state.sent == world.emissions.len()
                     && state.unanswered.is_empty()
-                    && late.max().is_none_or(|due| due < state.now())
+                    && late
+                        .chain(state.crm.last_late())
+                        .max()
+                        .is_none_or(|due| due < state.now())
             };
-            if outside && self.instance.is_caught_up() {
+            if outside && self.instance.is_caught_up().await {
                 return true;
             }
             if world.now() > deadline {
                 let sinks = self.instance.sinks().iter();
                 let tasks: Vec<_> = sinks
                     .flat_map(|sink| {
-                        sink.tasks
-                            .iter()
-                            .map(|task| (sink.name.clone(), sink.gate.status(), *task.borrow()))
+                        sink.tasks.iter().map(|task| {
+                            (sink.name.clone(), sink.gate.status(), task.borrow().clone())
+                        })
                     })
                     .collect();
                 let ingest: Vec<_> = self
@@ -359,5 +394,11 @@ fn config(plan: &Plan) -> Config {
     config.delivery.commit_interval = format!("{}ms", plan.commit_interval).as_str().into();
     config.delivery.retry.attempts = plan.attempts;
     config.log.partitions = plan.partitions;
+    let crm = config.sinks.get_mut("crm").unwrap();
+    crm.salesforce.as_mut().unwrap().guard = if plan.guarded {
+        Declared::Version
+    } else {
+        Declared::None
+    };
     config
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use goldwire::event::Object;
+use goldwire::sink::salesforce::ids;
 use goldwire::time::Millis;
 use rand::RngExt as _;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -117,13 +118,17 @@ impl Script {
     }
 }
 
-/// Ids of the CRM records that an object's crosswalks name, in their order.
+/// Ids of the CRM records that an object's crosswalks name, the earliest first.
 pub(crate) fn contacts_of(object: &Object) -> Vec<String> {
     let crosswalks = object.json().get("crosswalks").and_then(Value::as_array);
-    let named = crosswalks.into_iter().flatten();
-    named
-        .filter_map(|one| Some(one.get("value")?.as_str()?.to_owned()))
-        .collect()
+    let text = |one: &Value, member| Some(one.get(member)?.as_str()?.to_owned());
+    let mut named: Vec<_> = crosswalks
+        .into_iter()
+        .flatten()
+        .filter_map(|one| Some((text(one, "createDate")?, text(one, "value")?)))
+        .collect();
+    named.sort();
+    named.into_iter().map(|(_, contact)| contact).collect()
 }
 
 #[derive(Debug, Clone, Default)]
@@ -160,7 +165,7 @@ impl Script {
             let uri = format!("entities/e{number}");
             let mut entity = Entity::default();
             for link in 0..writer.rng.random_range(0..=2) {
-                let contact = format!("00300000000{number:02}{link}AAA");
+                let contact = ids::canonical(&format!("003{number:011}{link}")).unwrap();
                 writer.script.contacts.push(contact.clone());
                 entity.links.push((contact, number * 10 + link));
             }
@@ -185,7 +190,13 @@ fn pick<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
 impl Writer<'_> {
     fn step(&mut self, plan: &Plan) {
         let uris: Vec<String> = self.entities.keys().cloned().collect();
-        let uri = uris.choose(self.rng).unwrap().clone();
+        // Changes of one subject come in bursts.
+        let mut uri = uris.choose(self.rng).unwrap().clone();
+        if let Some(last) = self.script.happenings.last()
+            && self.rng.random_bool(0.4)
+        {
+            uri.clone_from(&last.subject);
+        }
         let entity = self.entities[&uri].clone();
         let roll: f64 = self.rng.random();
         if plan.restores && roll > 0.93 && self.script.past.contains_key(&uri) {
@@ -214,7 +225,7 @@ impl Writer<'_> {
         self.now + self.rng.random_range(0..SKEW)
     }
 
-    fn object(&self, uri: &str, entity: &Entity) -> Arc<Object> {
+    fn object(uri: &str, entity: &Entity) -> Arc<Object> {
         let (kind, ends) = if uri.starts_with("relations/") {
             ("relationTypes/WorksFor", true)
         } else {
@@ -271,7 +282,7 @@ impl Writer<'_> {
         entity.version += 1;
         entity.text = format!("s{next}");
         let entity = entity.clone();
-        let object = self.object(uri, &entity);
+        let object = Self::object(uri, &entity);
         let (version, seq) = self.moment(uri, commit_time, Truth::Alive(Arc::clone(&object)));
         (version, seq, object)
     }

@@ -38,7 +38,7 @@ pub(crate) struct Held {
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) uri: String,
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     members: BTreeMap<String, Value>,
     partial: bool,
     pub(crate) stands_for: Millis,
@@ -60,6 +60,7 @@ pub(crate) struct Target {
     /// Writes that will land by themselves.
     late: Vec<(Millis, Row)>,
     poison: BTreeSet<(String, Millis)>,
+    cursed: BTreeSet<(String, Millis)>,
     /// Rows that were refused while others of their request were taken (G7).
     pub(crate) refused: BTreeSet<(String, Millis)>,
     /// Whole states acknowledged in this life, by subject and clocks (G5).
@@ -102,7 +103,9 @@ pub(crate) fn land(state: &mut State, kind: Kind) {
 pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row]) {
     for row in rows {
         if state.rng.random_bool(0.6) {
-            let due = state.now() + state.rng.random_range(0..LONGEST);
+            // Some at once, some at the last moment.
+            let longest = if state.rng.random() { LONGEST } else { 200 };
+            let due = state.now() + longest - state.rng.random_range(0..200);
             state
                 .targets
                 .get_mut(&kind)
@@ -215,7 +218,7 @@ impl Requests {
         }
         if world.hits(Fault::Timeout) {
             may_land(&mut world.lock(), self.kind, rows);
-            world.pause(LONGEST / 2).await;
+            world.pause(200).await;
             return Err(retryable("timeout", true, true));
         }
         Ok(())
@@ -240,6 +243,13 @@ impl Requests {
                 action: "write",
             });
         }
+        let cursed = !calm && world.lock().targets[&self.kind].cursed.contains(&key);
+        if cursed || world.hits(Fault::Cursed) {
+            let mut state = world.lock();
+            let target = state.targets.get_mut(&self.kind).unwrap();
+            target.cursed.insert(key);
+            return Err(retryable("connection_lost", true, true));
+        }
         if world.hits(Fault::RowBusy) {
             return Err(retryable("row_locked", false, false));
         }
@@ -249,7 +259,7 @@ impl Requests {
     }
 }
 
-fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError {
+pub(crate) fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError {
     SinkError::Retryable {
         code: code.to_owned(),
         ambiguous,
@@ -322,8 +332,14 @@ impl SimSink {
     }
 
     fn acknowledge(&self, row: &Row, effect: Effect) {
-        let mut state = self.world.lock();
-        let kind = self.kind;
+        self.world.acknowledge(self.kind, row, effect);
+    }
+}
+
+impl World {
+    /// A sink is about to say that it took a row.
+    pub(crate) fn acknowledge(&self, kind: Kind, row: &Row, effect: Effect) {
+        let mut state = self.lock();
         state.note(|| {
             format!(
                 "{} acknowledged {} moment {} {effect:?}",
@@ -361,6 +377,7 @@ impl Sink for SimSink {
         Declaration {
             mode: mode(self.kind),
             reassert_after: (self.kind == Kind::Unguarded).then(|| millis(LONGEST)),
+            dedupe: None,
         }
     }
 
@@ -377,6 +394,7 @@ impl Sink for SimSink {
         Ok(Delivered {
             effect,
             second_look: false,
+            read: None,
         })
     }
 
@@ -386,7 +404,7 @@ impl Sink for SimSink {
 }
 
 impl World {
-    fn row_of(&self, delivery: &Delivery) -> Row {
+    pub(crate) fn row_of(&self, delivery: &Delivery) -> Row {
         let uri = delivery.subject.uri().to_owned();
         let mut row = Row {
             state: None,

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use goldwire::sink::salesforce::Write;
 use goldwire::time::{Clock, Millis};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::book::Book;
 use super::broker::Broker;
+use super::crm::Crm;
 use super::fault::{Fault, Hits};
 use super::feed::Emission;
 use super::plan::{Kind, Plan, START};
@@ -39,6 +41,7 @@ pub(crate) enum Dropped {
         kind: Kind,
         rows: Vec<Row>,
     },
+    Contact(Write),
 }
 
 /// What changes.
@@ -53,6 +56,7 @@ pub(crate) struct State {
     pub(crate) book: Book,
     pub(crate) broker: Broker,
     pub(crate) targets: BTreeMap<Kind, Target>,
+    pub(crate) crm: Crm,
     /// Webhook messages that were not answered 200 yet, among those sent.
     pub(crate) unanswered: BTreeSet<usize>,
     /// Emissions sent so far: they are in order of time.
@@ -61,6 +65,8 @@ pub(crate) struct State {
     pub(crate) dropped: Vec<Dropped>,
     /// Whether a task has something in flight: what a fault then meets.
     pub(crate) busy: bool,
+    /// By how much the host's clock is wrong.
+    wrong: Millis,
     /// Base of the present life's clock, and its beginning.
     base: Millis,
     began: Option<tokio::time::Instant>,
@@ -84,6 +90,7 @@ impl World {
             .iter()
             .map(|kind| (*kind, Target::new(&script)))
             .collect();
+        let crm = Crm::new(&script);
         let state = State {
             rng: plan.rng(3),
             calm: false,
@@ -93,10 +100,12 @@ impl World {
             book: Book::default(),
             broker: Broker::default(),
             targets,
+            crm,
             unanswered: BTreeSet::new(),
             sent: 0,
             dropped: Vec::new(),
             busy: false,
+            wrong: 0,
             base: START,
             began: None,
         };
@@ -227,7 +236,8 @@ impl State {
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
         let now = self.now() - START;
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>9.3} {}", now as f64 / 1000.0, text()));
+            let (seconds, millis) = (now.div_euclid(1000), now.rem_euclid(1000));
+            trace.push(format!("{seconds:>5}.{millis:03} {}", text()));
         }
     }
 }
@@ -242,6 +252,17 @@ pub(crate) struct HostClock(pub(crate) Arc<World>);
 
 impl Clock for HostClock {
     fn now(&self) -> Millis {
-        self.0.now()
+        let mut state = self.0.lock();
+        let now = state.now();
+        let set = self.0.plan.clock.iter().rev();
+        let wrong = set.filter(|(at, _)| *at <= now - START && !state.calm);
+        let wrong = wrong.map(|(_, wrong)| *wrong).next().unwrap_or(0);
+        if wrong != state.wrong {
+            state.wrong = wrong;
+            let busy = state.busy;
+            state.hits.note(Fault::ClockSet, busy);
+            state.note(|| format!("FAULT ClockSet, wrong by {wrong}"));
+        }
+        now + wrong
     }
 }

@@ -1,5 +1,6 @@
 //! Where letters are handled: in the data directory, or by the process that has it open.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -11,10 +12,13 @@ use crate::admin::Listed;
 use crate::cli::wiring;
 use crate::config::{Config, Secret};
 use crate::dead_letter::{DeadLetter, Filter, LetterName, LetterView, Redrive, Report, Work};
+use crate::time::{Clock as _, SystemClock};
 use crate::tls;
 
 /// How long the running process may take to be reached. Redriving many letters may take long.
 const CONNECT: Duration = Duration::from_secs(3);
+/// Letters redriven in one request.
+const PART: u64 = 200;
 
 pub(super) enum Desk {
     Files(Redrive),
@@ -69,7 +73,12 @@ impl Desk {
     }
 
     pub(super) async fn open_letters(&self) -> Result<u64, CliError> {
-        Ok(self.list(&Filter::default(), 0).await?.depth.values().sum())
+        Ok(self.depth().await?.values().sum())
+    }
+
+    /// Open letters by sink.
+    pub(super) async fn depth(&self) -> Result<BTreeMap<String, u64>, CliError> {
+        Ok(self.list(&Filter::default(), 0).await?.depth)
     }
 
     pub(super) async fn show(&self, name: &LetterName) -> Result<LetterView, CliError> {
@@ -100,13 +109,17 @@ impl Desk {
     ) -> Result<Report, CliError> {
         match self {
             Self::Files(redrive) => redrive.run(work, progress).await.map_err(unavailable),
-            Self::Running(running) => running.post("/dlq/redrive", work).await,
+            Self::Running(running) => running.redrive(work, progress).await,
         }
     }
 
-    pub(super) async fn discard(&self, work: &Work) -> Result<Report, CliError> {
+    pub(super) async fn discard(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, CliError> {
         match self {
-            Self::Files(redrive) => redrive.discard(work, &|_| ()).await.map_err(unavailable),
+            Self::Files(redrive) => redrive.discard(work, progress).await.map_err(unavailable),
             Self::Running(running) => running.post("/dlq/discard", work).await,
         }
     }
@@ -139,6 +152,36 @@ impl Running {
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<Report, CliError> {
         self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// In parts, so that progress can be shown. What is named is few, and a part that changes
+    /// nothing would be the same one again.
+    async fn redrive(
+        &self,
+        work: &Work,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Report, CliError> {
+        if work.dry_run || !work.filter.names.is_empty() {
+            return self.post("/dlq/redrive", work).await;
+        }
+        let (mut report, began) = (Report::default(), SystemClock.now());
+        loop {
+            let left = work
+                .max
+                .map_or(PART, |max| max.saturating_sub(report.done).min(PART));
+            let part = Work {
+                max: Some(left),
+                began: Some(began),
+                ..work.clone()
+            };
+            let part: Report = self.post("/dlq/redrive", &part).await?;
+            let done = part.done;
+            report.add(part);
+            progress(report.done);
+            if done < left || work.max.is_some_and(|max| report.done >= max) {
+                return Ok(report);
+            }
+        }
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {

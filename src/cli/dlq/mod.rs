@@ -7,6 +7,7 @@ mod desk;
 mod filter;
 mod show;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,8 +16,9 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::error::USAGE;
 use super::{CliError, ConfigArg, print, print_json};
-use crate::dead_letter::Work;
+use crate::dead_letter::{Filter, INGEST, LetterName, Report, Work};
 use crate::time::{Clock as _, SystemClock};
 
 use desk::Desk;
@@ -28,7 +30,8 @@ use filter::FilterArgs;
     after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
     goldwire dlq show crm/0f8a…:0\n  goldwire dlq redrive --sink crm --dry-run\n  \
     goldwire dlq redrive --all\n  goldwire dlq discard crm/0f8a…:0\n\n\
-    A redriven record passes the same version guard as any other: an old one overwrites nothing."
+    A redriven record passes the same version guard as any other: an old one overwrites nothing.\n\
+    A letter that is named and is not open, or has to stay, ends the command with 64."
 )]
 pub(super) struct DlqArgs {
     #[command(subcommand)]
@@ -43,6 +46,8 @@ pub(super) struct DlqArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List open letters
+    #[command(after_help = "Examples:\n  goldwire dlq list\n  \
+        goldwire dlq list --sink crm --reason rejected --from 2h")]
     List {
         #[command(flatten)]
         filter: FilterArgs,
@@ -51,16 +56,27 @@ enum Verb {
         max: usize,
     },
     /// Show one letter, without its record
+    #[command(after_help = "Examples:\n  goldwire dlq show crm/0f8a…:0\n  \
+        goldwire dlq show crm/0f8a…:0 --original > record")]
     Show {
         /// SINK/ID:ROUND, as `list` prints it
         name: String,
-        /// Print the record's bytes instead; they may hold personal data
+        /// Print what the source sent instead: the event, as JSON; it may hold personal data
+        #[arg(long, conflicts_with = "original")]
+        payload: bool,
+        /// Print the kept bytes instead: a protobuf `EventRecord` with the payload in it
         #[arg(long)]
         original: bool,
     },
     /// Send letters through the system again
+    #[command(
+        after_help = "Examples:\n  goldwire dlq redrive --sink crm --dry-run\n  \
+        goldwire dlq redrive --sink crm --max 100\n  goldwire dlq redrive --all"
+    )]
     Redrive(WorkArgs),
     /// Close letters without another try
+    #[command(after_help = "Examples:\n  goldwire dlq discard crm/0f8a…:0\n  \
+        goldwire dlq discard --sink old --dry-run")]
     Discard(WorkArgs),
 }
 
@@ -85,8 +101,7 @@ impl WorkArgs {
     fn work(self) -> Result<Work, CliError> {
         let mut filter = self.filter.read(SystemClock.now())?;
         for name in &self.names {
-            name.parse::<crate::dead_letter::LetterName>()
-                .map_err(CliError::Usage)?;
+            name.parse::<LetterName>().map_err(CliError::Usage)?;
         }
         filter.names = self.names;
         if filter.is_empty() != self.all {
@@ -101,6 +116,7 @@ impl WorkArgs {
             filter,
             dry_run: self.dry_run,
             max: self.max,
+            began: None,
         })
     }
 }
@@ -110,15 +126,21 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
     match verb {
         Verb::List { filter, max } => {
             let filter = filter.read(SystemClock.now())?;
-            let listed = Desk::open(&config.load()?)
-                .await?
-                .list(&filter, max)
-                .await?;
+            let desk = desk(&config, &filter).await?;
+            let listed = desk.list(&filter, max).await?;
             answer(out, json, &listed, show::list)
         }
-        Verb::Show { name, original } => {
-            let name = name.parse().map_err(CliError::Usage)?;
+        Verb::Show {
+            name,
+            payload,
+            original,
+        } => {
+            let name: LetterName = name.parse().map_err(CliError::Usage)?;
             let desk = Desk::open(&config.load()?).await?;
+            if payload {
+                let payload = show::payload(&name, desk.original(&name).await?)?;
+                return print(out, &payload).map(|()| ExitCode::SUCCESS);
+            }
             if original {
                 return print(out, &desk.original(&name).await?).map(|()| ExitCode::SUCCESS);
             }
@@ -126,7 +148,7 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
         }
         Verb::Redrive(args) => {
             let work = args.work()?;
-            let desk = Desk::open(&config.load()?).await?;
+            let desk = desk(&config, &work.filter).await?;
             let bar = progress(&desk).await;
             let report = desk.redrive(&work, &|done| bar.set_position(done)).await?;
             bar.finish_and_clear();
@@ -135,18 +157,51 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             } else {
                 "redriven"
             };
-            answer(out, json, &report, |report| show::report(report, verb))
+            answer(out, json, &report, |report| show::report(report, verb))?;
+            Ok(ended(&work, &report))
         }
         Verb::Discard(args) => {
             let work = args.work()?;
-            let report = Desk::open(&config.load()?).await?.discard(&work).await?;
+            let desk = desk(&config, &work.filter).await?;
+            let bar = progress(&desk).await;
+            let report = desk.discard(&work, &|done| bar.set_position(done)).await?;
+            bar.finish_and_clear();
             let verb = if work.dry_run {
                 "would be discarded"
             } else {
                 "discarded"
             };
-            answer(out, json, &report, |report| show::report(report, verb))
+            answer(out, json, &report, |report| show::report(report, verb))?;
+            Ok(ended(&work, &report))
         }
+    }
+}
+
+/// The desk, unless `filter` names a sink that there is not and that left no letters: mistyped, it
+/// would look as if all were well.
+async fn desk(config: &ConfigArg, filter: &Filter) -> Result<Desk, CliError> {
+    let config = config.load()?;
+    let desk = Desk::open(&config).await?;
+    let Some(sink) = filter.sink.as_deref() else {
+        return Ok(desk);
+    };
+    let mut known: BTreeSet<String> = config.sinks.into_keys().collect();
+    known.insert(INGEST.to_owned());
+    if known.contains(sink) || desk.depth().await?.contains_key(sink) {
+        return Ok(desk);
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(CliError::Usage(format!(
+        "--sink {sink:?}: there is no such sink, and it has no letters; known: {known}"
+    )))
+}
+
+/// A letter that was named and stays is for a person to correct.
+fn ended(work: &Work, report: &Report) -> ExitCode {
+    if work.filter.names.is_empty() || report.skipped.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(USAGE)
     }
 }
 

@@ -1,7 +1,11 @@
 //! Letters as text.
 
+use prost::Message as _;
+
 use crate::admin::Listed;
-use crate::dead_letter::{LetterView, Report};
+use crate::cli::CliError;
+use crate::dead_letter::{LetterName, LetterView, Report};
+use crate::event::EventRecord;
 
 /// One line a letter, then the depth of every sink.
 pub(super) fn list(listed: &Listed) -> String {
@@ -68,7 +72,7 @@ pub(super) fn letter(letter: &LetterView) -> String {
         ),
         (
             "record",
-            format!("{} bytes; see --original", letter.original_bytes),
+            format!("{} bytes; see --payload", letter.original_bytes),
         ),
     ];
     let mut text = String::new();
@@ -79,6 +83,17 @@ pub(super) fn letter(letter: &LetterView) -> String {
         line(&mut text, &format!("{name}: {value}"));
     }
     text
+}
+
+/// What the source sent: ingest's letters are that, a sink's hold a record with it.
+pub(super) fn payload(name: &LetterName, original: Vec<u8>) -> Result<Vec<u8>, CliError> {
+    if name.sink.is_empty() {
+        return Ok(original);
+    }
+    let record = EventRecord::decode(original.as_slice()).map_err(|_| {
+        CliError::Usage("its record cannot be read by this version; see --original".to_owned())
+    })?;
+    Ok(record.payload.to_vec())
 }
 
 /// What was done, by reason, and what was not.

@@ -1,6 +1,11 @@
 //! Rules of the top level: names, listeners, Reltio, logs, delivery.
 
+use std::net::SocketAddr;
+
 use super::{At, Rules, address, bytes};
+use crate::config::values::network;
+use crate::config::{Admin, Tls};
+use crate::webhook::tls;
 
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     names(top, rules);
@@ -51,15 +56,43 @@ fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
         None if !plain && listener.get("trusted_proxy").is_none() => rules.missing(
             &listener,
             "tls",
-            "missing; add cert_file and key_file, or name the proxy that ends TLS in trusted_proxy",
+            "missing; add cert_file and key_file, or the addresses of the proxy that ends TLS as trusted_proxy",
         ),
         Some(tls) if plain => rules.refuse(&tls, "remove it, or remove insecure_plain_http"),
+        Some(tls) if rules.check.serves => files(&tls, rules),
         _ => {}
     }
-    rules.period(&listener, &["deadline"], ("100ms", "5s"));
+    if let Some(proxy) = listener.get("trusted_proxy") {
+        let written = if proxy.text().is_some() {
+            vec![proxy]
+        } else {
+            proxy.items()
+        };
+        let no_network = |at: &At<'_>| at.text().is_some_and(|text| network(text).is_none());
+        for at in written.iter().filter(|at| no_network(at)) {
+            rules.refuse(
+                at,
+                "write the proxy's address or network, such as 10.0.0.7 or 10.0.0.0/8",
+            );
+        }
+    }
+    // An answer that begins at the deadline has to arrive within Reltio's five seconds.
+    rules.period(&listener, &["deadline"], ("100ms", "4500ms"));
+}
+
+fn files(at: &At<'_>, rules: &mut Rules<'_>) {
+    let Ok(files) = serde_json::from_value::<Tls>(at.value.clone()) else {
+        return;
+    };
+    for unusable in tls::server_config(&files).err().unwrap_or_default() {
+        if let Some(at) = at.get(unusable.key) {
+            rules.refuse(&at, unusable.why);
+        }
+    }
 }
 
 fn admin(top: &At<'_>, rules: &mut Rules<'_>) {
+    ports(top, rules);
     let Some(admin) = top.get("admin") else {
         return;
     };
@@ -78,12 +111,40 @@ fn admin(top: &At<'_>, rules: &mut Rules<'_>) {
         }
         _ => {}
     }
-    let other = top.down(&["webhook", "address"]);
+}
+
+/// The two listeners do not get in each other's way.
+fn ports(top: &At<'_>, rules: &mut Rules<'_>) {
+    let Some(webhook) = top.down(&["webhook", "address"]) else {
+        return;
+    };
+    let admin = top.down(&["admin", "address"]);
+    let here = match &admin {
+        Some(admin) => address(admin),
+        None => Some(Ok(Admin::default().address)),
+    };
+    let (Some(Ok(there)), Some(Ok(here))) = (address(&webhook), here) else {
+        return;
+    };
     // Port 0 is any free one, so twice is no conflict.
-    let taken = at.text().filter(|address| !address.ends_with(":0"));
-    if taken.is_some() && other.and_then(|other| other.text()) == taken {
-        rules.refuse(&at, "give it another port than webhook.address");
+    if there.port() != here.port() || here.port() == 0 {
+        return;
     }
+    if there.ip() == here.ip() || covers(there, here) || covers(here, there) {
+        match &admin {
+            Some(admin) => rules.refuse(admin, "give it another port than webhook.address"),
+            None => rules.refuse(
+                &webhook,
+                format!("{here} is admin.address; take another port"),
+            ),
+        }
+    }
+}
+
+/// Whether who listens at `all` takes what goes to `one`.
+fn covers(all: SocketAddr, one: SocketAddr) -> bool {
+    // IPv6's unspecified address stands for IPv4's addresses too.
+    all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
 }
 
 fn reltio(top: &At<'_>, rules: &mut Rules<'_>) {

@@ -94,6 +94,18 @@ impl Rules<'_> {
         }
     }
 
+    /// Whether something at `at` or below it is known to be wrong.
+    fn found_within(&self, at: &At<'_>) -> bool {
+        let above = at.path.to_string();
+        let below = |path: &str| {
+            path.strip_prefix(&above)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let mut refused = self.check.refused.iter();
+        refused.any(|path| path.is_within(&at.path))
+            || self.problems.0.iter().any(|problem| below(&problem.path))
+    }
+
     /// A problem with a key that is not there.
     fn missing(&mut self, at: &At<'_>, key: &str, remedy: impl Into<String>) {
         let path = at.path.key(key).to_string();
@@ -166,24 +178,28 @@ fn address(at: &At<'_>) -> Option<Result<SocketAddr, ()>> {
 /// Exactly one of `kinds` must be there: its name and section.
 fn one_kind<'a>(
     at: &At<'a>,
-    kinds: [&'static str; 2],
+    kinds: &[&'static str],
     rules: &mut Rules<'_>,
 ) -> Option<(&'static str, At<'a>)> {
     let there: Vec<_> = kinds
         .iter()
         .filter_map(|kind| Some((*kind, at.get(kind)?)))
         .collect();
-    let [one, other] = kinds;
+    let names: Vec<_> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+    let names = match names.as_slice() {
+        [before @ .., last] => format!("{} and {last}", before.join(", ")),
+        [] => String::new(),
+    };
     match there.as_slice() {
         [only] => Some(only.clone()),
         [] => {
-            rules.refuse(at, format!("add exactly one of `{one}` and `{other}`"));
+            rules.refuse(at, format!("add exactly one of {names}"));
             None
         }
         _ => {
             rules.refuse(
                 at,
-                format!("keep one of `{one}` and `{other}`; make the other a section of its own"),
+                format!("keep one of {names}; make the other a section of its own"),
             );
             None
         }

@@ -6,6 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{At, Rules, one_kind};
+use crate::config::{Delivery, KafkaSource};
+use crate::event::Kind;
+use crate::ingest::filter::Filter;
+use crate::source::kafka::{KafkaSettings, Unfit};
 
 /// The keys of a Kafka source that `subscription` stands for.
 const DIRECT: [&str; 6] = [
@@ -27,12 +31,19 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     let mut paths = BTreeMap::new();
     for (name, source) in sources {
         super::sinks::name(name, &source, &["inbox", "reconcile"], rules);
-        let Some((kind, section)) = one_kind(&source, ["kafka", "webhook"], rules) else {
+        let Some((kind, section)) = one_kind(&source, &["kafka", "webhook"], rules) else {
             continue;
         };
-        completeness(top, &section, rules);
+        if top.get("reltio").is_none() {
+            without_reltio(&section, rules);
+        }
+        if let Some(at) = section.get("max_body")
+            && super::bytes(Some(&at), "10MiB") == 0
+        {
+            rules.refuse(&at, "must be at least 1KiB");
+        }
         if kind == "kafka" {
-            kafka(&section, rules);
+            kafka(top, &section, rules);
             continue;
         }
         if top.get("webhook").is_none() {
@@ -52,18 +63,52 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     }
 }
 
-/// What is not sent has to be read.
-fn completeness(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
-    let Some(at) = section.get("completeness") else {
-        return;
-    };
-    if at.get("fields").is_some() && top.get("reltio").is_none() {
-        let remedy = "add the section `reltio`: objects with some members only are completed there";
+/// What needs a read of Reltio is refused where nothing can be read: it would end in dead letters.
+/// A source that takes everything (`*`, or no key at all) may never get what needs one.
+fn without_reltio(section: &At<'_>, rules: &mut Rules<'_>) {
+    if let Some(at) = section.get("completeness") {
+        let remedy = if at.get("fields").is_some() {
+            "add the section `reltio`: objects with some members only are completed there"
+        } else {
+            "add the section `reltio`: what the events lack is read there"
+        };
+        if at.get("fields").is_some() || at.text() == Some("mixed") {
+            rules.refuse(&at, remedy);
+        }
+    }
+    for at in patterns(section, ["entity_types", "entityTypes"]) {
+        let remedy = "add the section `reltio`, or take all types (`*`): the type of what an event \
+                      only names is read there";
+        rules.refuse(&at, remedy);
+    }
+    let events = patterns(section, ["event_types", "eventTypes"]);
+    for at in events.into_iter().filter(takes_merges) {
+        let remedy = "add the section `reltio`, or leave out merges and splits: what came of their \
+                      subjects is read there";
         rules.refuse(&at, remedy);
     }
 }
 
-fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
+/// The patterns of a filter, by its key here and in a subscription, that leave something out.
+fn patterns<'a>(section: &At<'a>, [here, subscribed]: [&str; 2]) -> Vec<At<'a>> {
+    let lists = [
+        section.get(here),
+        section.down(&["subscription", subscribed]),
+    ];
+    let patterns = lists.iter().flatten().flat_map(At::items);
+    patterns
+        .filter(|at| at.text().is_some_and(|text| text != "*"))
+        .collect()
+}
+
+fn takes_merges(pattern: &At<'_>) -> bool {
+    let pattern = [pattern.text().unwrap_or_default().to_owned()];
+    let filter = Filter::new(None, Some(&pattern), true);
+    let takes = |kind| filter.passes_kind(kind, false) || filter.passes_kind(kind, true);
+    takes(Kind::Merged) || takes(Kind::Split)
+}
+
+fn kafka(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(subscription) = section.get("subscription") {
         for at in DIRECT.iter().filter_map(|key| section.get(key)) {
             rules.refuse(
@@ -80,6 +125,58 @@ fn kafka(section: &At<'_>, rules: &mut Rules<'_>) {
     }
     start(section, rules);
     properties(section, rules);
+    settings(top, section, rules);
+}
+
+/// What the source itself and librdkafka say, without a broker.
+fn settings(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+    let Ok(config) = serde_json::from_value::<KafkaSource>(section.value.clone()) else {
+        return;
+    };
+    let tenant = top
+        .get("tenant")
+        .and_then(|at| at.text())
+        .unwrap_or_default();
+    let settings = match KafkaSettings::resolve(&config, tenant) {
+        Ok(settings) => settings,
+        Err(unfit) => {
+            return unfit
+                .iter()
+                .for_each(|unfit| self::unfit(section, unfit, rules));
+        }
+    };
+    let drain = rules.period(top, &["delivery", "drain_timeout"], ("100ms", "4m"));
+    let drain = drain.unwrap_or_else(|| Delivery::default().drain_timeout.get());
+    if let Some(unfit) = settings.polls_too_seldom(drain) {
+        self::unfit(section, &unfit, rules);
+    }
+    // What is known to be wrong would be found again, and told worse.
+    if rules.check.serves
+        && !rules.found_within(section)
+        && let Err(why) = settings.try_out()
+    {
+        let at = section.path.key("properties").to_string();
+        let remedy = format!("librdkafka refuses them: {why}; correct the one that it names");
+        rules.problems.add(at, "", remedy);
+    }
+}
+
+fn unfit(section: &At<'_>, unfit: &Unfit, rules: &mut Rules<'_>) {
+    let Unfit { at, why } = unfit;
+    let Some((last, above)) = at.split_last() else {
+        return;
+    };
+    let above: Vec<&str> = above.iter().map(String::as_str).collect();
+    let parent = section.down(&above);
+    if let Some(at) = parent.as_ref().and_then(|parent| parent.get(last)) {
+        rules.refuse(&at, why);
+    } else if let Some(parent) = parent {
+        rules.missing(&parent, last, why);
+    } else {
+        let above = above.iter();
+        let path = above.fold(section.path.clone(), |path, key| path.key(key));
+        rules.problems.add(path.key(last).to_string(), "", why);
+    }
 }
 
 fn start(section: &At<'_>, rules: &mut Rules<'_>) {
@@ -143,11 +240,6 @@ fn topic(at: Option<At<'_>>, rules: &mut Rules<'_>) {
 }
 
 fn webhook(section: &At<'_>, rules: &mut Rules<'_>) {
-    if let Some(at) = section.get("max_body")
-        && super::bytes(Some(&at), "10MiB") == 0
-    {
-        rules.refuse(&at, "must be at least 1KiB");
-    }
     let standard = section.get("scheme").and_then(|at| at.text()) == Some("standard");
     for secret in section
         .get("secrets")

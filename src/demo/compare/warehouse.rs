@@ -11,8 +11,19 @@ use crate::demo::tenant::{End, Truth};
 
 const SINK: &str = "warehouse";
 
-/// A current row: state, who absorbed it, the object.
-type Current = (String, Option<String>, Option<String>);
+/// A current row of either table.
+#[derive(Debug, sqlx::FromRow)]
+struct Current {
+    subject: String,
+    state: String,
+    absorbed_by: Option<String>,
+    object: Option<String>,
+    version: Option<i64>,
+    commit_time: Option<i64>,
+    start_entity: Option<String>,
+    end_entity: Option<String>,
+}
+
 /// What names a history row: version and commit time.
 type Row = (i64, i64);
 
@@ -43,20 +54,21 @@ pub(in crate::demo) async fn compare(file: &Path, truth: &Truth) -> Result<Compa
 }
 
 async fn currents(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx::Result<()> {
-    let rows: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT subject, state, absorbed_by, object FROM golden_records
-         UNION ALL SELECT subject, state, absorbed_by, object FROM relations",
+    let rows: Vec<Current> = sqlx::query_as(
+        "SELECT subject, state, absorbed_by, object, version, commit_time,
+           NULL AS start_entity, NULL AS end_entity FROM golden_records
+         UNION ALL SELECT subject, state, absorbed_by, object, version, commit_time,
+           start_entity, end_entity FROM relations",
     )
     .fetch_all(pool)
     .await?;
-    let mut held: BTreeMap<String, Current> = BTreeMap::new();
-    for (subject, state, by, object) in rows {
-        held.insert(subject, (state, by, object));
-    }
+    let rows = rows.into_iter().map(|row| (row.subject.clone(), row));
+    let mut held: BTreeMap<String, Current> = rows.collect();
+    let newest = newest(truth);
     for (uri, end) in &truth.ends {
         let problem = match held.remove(uri) {
             None => Some("is missing".to_owned()),
-            Some(row) => current(truth, uri, end, &row),
+            Some(row) => current(truth, uri, end, &row).or_else(|| clocks(&newest, uri, end, &row)),
         };
         to.look(SINK, uri, problem);
     }
@@ -70,8 +82,67 @@ async fn currents(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx
     Ok(())
 }
 
+/// Of each subject the newest commit time, and the versions that have it.
+fn newest(truth: &Truth) -> BTreeMap<&str, (i64, BTreeSet<i64>)> {
+    let mut newest: BTreeMap<&str, (i64, BTreeSet<i64>)> = BTreeMap::new();
+    for change in &truth.changes {
+        let (time, versions) = newest.entry(&change.subject).or_default();
+        if change.commit_time > *time {
+            *time = change.commit_time;
+            versions.clear();
+        }
+        if change.commit_time == *time {
+            versions.insert(change.version);
+        }
+    }
+    newest
+}
+
+/// Whether who lives has the clocks of its newest change. What was read has no commit time, and
+/// of changes of one moment it does not know which it shows.
+fn clocks(
+    newest: &BTreeMap<&str, (i64, BTreeSet<i64>)>,
+    uri: &str,
+    end: &End,
+    row: &Current,
+) -> Option<String> {
+    let (End::Alive(_), Some((time, versions))) = (end, newest.get(uri)) else {
+        return None;
+    };
+    if row
+        .version
+        .is_some_and(|version| !versions.contains(&version))
+    {
+        return Some(format!(
+            "should have version {versions:?}, has {:?}",
+            row.version
+        ));
+    }
+    let right = row.commit_time.is_none_or(|found| found == *time);
+    (!right).then(|| format!("should be of {time}, is of {:?}", row.commit_time))
+}
+
+/// Whether a relation has the ends that its object names.
+fn ends(expected: &Value, row: &Current) -> Option<String> {
+    let sides = [
+        ("startObject", &row.start_entity),
+        ("endObject", &row.end_entity),
+    ];
+    sides.into_iter().find_map(|(side, found)| {
+        let uri = expected.get(side).and_then(|side| side.get("objectURI"));
+        let expected = uri.and_then(Value::as_str);
+        let differs = expected != found.as_deref();
+        differs.then(|| format!("its {side} should be {expected:?}, is {found:?}"))
+    })
+}
+
 fn current(truth: &Truth, uri: &str, end: &End, row: &Current) -> Option<String> {
-    let (state, by, object) = row;
+    let Current {
+        state,
+        absorbed_by: by,
+        object,
+        ..
+    } = row;
     let found = |expected: &str| Some(format!("should be {expected}, is {state}"));
     match end {
         End::Alive(expected) => {
@@ -81,11 +152,12 @@ fn current(truth: &Truth, uri: &str, end: &End, row: &Current) -> Option<String>
             let object: Option<Value> = object
                 .as_ref()
                 .and_then(|text| serde_json::from_str(text).ok());
-            (object.as_ref() != Some(expected.as_ref())).then(|| {
-                let path =
-                    object.map_or_else(String::new, |object| first_difference(expected, &object));
-                format!("lives, but its object differs at {path}")
-            })
+            if object.as_ref() == Some(expected.as_ref()) {
+                return ends(expected, row);
+            }
+            let path =
+                object.map_or_else(String::new, |object| first_difference(expected, &object));
+            Some(format!("lives, but its object differs at {path}"))
         }
         End::Absorbed { survivor, .. } => match state.as_str() {
             // Who is absorbed by somebody that is gone answers 404 itself.

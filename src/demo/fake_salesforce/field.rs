@@ -78,6 +78,9 @@ impl FakeObject {
             })
         };
         let fields: Vec<Value> = self.fields.iter().map(field).collect();
-        json!({ "name": self.table.sobject, "fields": fields })
+        json!({
+            "name": self.table.sobject, "createable": self.writable, "updateable": self.writable,
+            "fields": fields,
+        })
     }
 }

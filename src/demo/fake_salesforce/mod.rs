@@ -2,11 +2,13 @@
 //! it does as the real one.
 //!
 //! Tokens that expire, Collections of up to 200 rows with an answer each, unique external ids, the
-//! guard as a validation rule, field checks, queries in pages, API usage in a header; and on
-//! demand what goes wrong: row locks, 503, answers lost after the write, outages, slowness.
+//! guard as a validation rule, field checks, records that are not shared, queries in pages, API usage
+//! in a header; and on demand what goes wrong: row locks, 503, queries that take too long, answers
+//! lost before, after or long before the write, outages, slowness.
 
 mod admit;
 mod field;
+mod inside;
 mod org;
 mod routes;
 mod soql;
@@ -36,6 +38,10 @@ pub struct Faults {
     pub lost_answer: f64,
     /// Every request takes at least this long.
     pub slow: Duration,
+    /// Queries that compare with more values than this take too long; 0: none does.
+    pub largest_query: usize,
+    /// Writes of more rows than this take too long; 0: none does.
+    pub largest_write: usize,
 }
 
 /// Something that goes wrong once, with the next request it fits.
@@ -45,6 +51,11 @@ pub enum Once {
     LockRows,
     /// The next write is executed, its answer lost.
     LoseAnswer,
+    /// The answer to the next write is lost, and it is executed only by
+    /// [`FakeSalesforce::land`]: a write that lands after the client gave up.
+    LandLate,
+    /// The next query takes too long, whatever its size.
+    QueryTimeout,
     /// The next write is refused: 403 `REQUEST_LIMIT_EXCEEDED`.
     RequestLimit,
     /// The next request is answered 503.
@@ -102,6 +113,7 @@ struct State {
     seen: Vec<Seen>,
     faults: Faults,
     once: VecDeque<Once>,
+    late: Vec<routes::Late>,
     outage: bool,
     rng: ChaCha8Rng,
 }
@@ -146,6 +158,7 @@ impl FakeSalesforce {
             seen: Vec::new(),
             faults: Faults::default(),
             once: VecDeque::new(),
+            late: Vec::new(),
             outage: false,
         };
         let shared = Shared {
@@ -223,6 +236,16 @@ impl FakeSalesforce {
     /// This goes wrong once.
     pub fn inject(&self, once: Once) {
         self.shared.lock().once.push_back(once);
+    }
+
+    /// Executes the writes that are still on their way; tells how many there were.
+    pub fn land(&self) -> usize {
+        let mut state = self.shared.lock();
+        let late = std::mem::take(&mut state.late);
+        for write in &late {
+            write.land(&mut state);
+        }
+        late.len()
     }
 
     /// While on, everything is answered 503.

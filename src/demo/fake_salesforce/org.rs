@@ -27,6 +27,10 @@ pub struct FakeObject {
     pub fields: BTreeMap<String, Field>,
     /// Whether it has the validation rule that is the guard.
     pub guard: bool,
+    /// Whether the run-as user may create and change records.
+    pub writable: bool,
+    /// Records that are not shared with the run-as user: it sees them, and may not change them.
+    pub read_only: BTreeSet<String>,
     prefix: &'static str,
     pub(super) records: BTreeMap<String, FakeRecord>,
     created: usize,
@@ -68,6 +72,8 @@ impl FakeObject {
             table,
             fields,
             guard: true,
+            writable: true,
+            read_only: BTreeSet::new(),
             prefix,
             records: BTreeMap::new(),
             created: 0,
@@ -198,6 +204,10 @@ impl FakeObject {
     }
 
     fn check(&self, before: Option<&FakeRecord>, row: &Map<String, Value>) -> Result<(), Value> {
+        if !self.writable || before.is_some_and(|before| self.read_only.contains(&before.id)) {
+            let text = "insufficient access rights on object id";
+            return Err(failed("INSUFFICIENT_ACCESS_OR_READONLY", text, &[]));
+        }
         for (name, field) in &self.fields {
             let given = row.get(name);
             let empty = |value: &Value| {
@@ -208,6 +218,10 @@ impl FakeObject {
                 return Err(failed("REQUIRED_FIELD_MISSING", &text, &[name]));
             }
             let Some(given) = given else { continue };
+            if given.is_null() && field.kind == Kind::Checkbox {
+                let text = format!("{name}: value not of required type: null");
+                return Err(failed("INVALID_TYPE_ON_FIELD_IN_RECORD", &text, &[name]));
+            }
             if !field.writable {
                 let text = format!("Unable to create/update fields: {name}");
                 return Err(failed("INVALID_FIELD_FOR_INSERT_UPDATE", &text, &[name]));

@@ -44,7 +44,13 @@ async fn query(
     Query(asked): Query<Asked>,
 ) -> Response {
     let mut state = shared.lock();
-    match soql::run(&asked.q, &state.objects) {
+    let largest = state.faults.largest_query;
+    let slow = largest > 0 && soql::values(&asked.q) > largest;
+    if state.takes(Once::QueryTimeout) || slow {
+        let text = "Your query request was running for too long.";
+        return refuse(StatusCode::BAD_REQUEST, "QUERY_TIMEOUT", text);
+    }
+    match soql::run(&asked.q, |name| state.objects.get(name)) {
         Ok(found) => {
             state.seen.push(Seen {
                 method: "QUERY",
@@ -98,10 +104,26 @@ async fn describe(
     }
 }
 
+#[derive(Debug, Clone)]
 enum Verb {
     Create,
     Update,
     Upsert(String),
+}
+
+/// A write that is still on its way.
+#[derive(Debug)]
+pub(super) struct Late {
+    verb: Verb,
+    rows: Vec<Map<String, Value>>,
+}
+
+impl Late {
+    pub(super) fn land(&self, state: &mut State) {
+        for row in &self.rows {
+            one(state, &self.verb, row, false);
+        }
+    }
 }
 
 async fn create(Extract(shared): Extract<Shared>, body: Bytes) -> Response {
@@ -140,6 +162,11 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
             "TotalRequests Limit exceeded.",
         );
     }
+    let largest = state.faults.largest_write;
+    if largest > 0 && records.len() > largest {
+        let text = "Your request was running for too long, and has been stopped.";
+        return bad("REQUEST_RUNNING_TOO_LONG", text);
+    }
     let mut seen = BTreeSet::new();
     for row in &records {
         let sobject = sobject(row);
@@ -160,6 +187,13 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
             return bad("INVALID_OPERATION", "Duplicate id in list");
         }
     }
+    if state.takes(Once::LandLate) {
+        state.late.push(Late {
+            verb: verb.clone(),
+            rows: records,
+        });
+        return broken();
+    }
     let method = if matches!(verb, Verb::Create) {
         "POST"
     } else {
@@ -176,11 +210,15 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
         .collect();
     let chance = state.faults.lost_answer;
     if state.takes(Once::LoseAnswer) || state.happens(chance) {
-        let broken = std::io::Error::other("the connection breaks");
-        let body = futures::stream::once(async move { Err::<Bytes, _>(broken) });
-        return Response::new(Body::from_stream(body));
+        return broken();
     }
     Json(answers).into_response()
+}
+
+fn broken() -> Response {
+    let broken = std::io::Error::other("the connection breaks");
+    let body = futures::stream::once(async move { Err::<Bytes, _>(broken) });
+    Response::new(Body::from_stream(body))
 }
 
 fn records(body: &Bytes) -> Option<Vec<Map<String, Value>>> {

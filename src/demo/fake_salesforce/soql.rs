@@ -1,7 +1,5 @@
 //! The part of SOQL that the sink speaks: `SELECT … FROM … WHERE field IN (…) OR …`.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::org::{FakeObject, FakeRecord, Refused};
@@ -14,13 +12,13 @@ struct Query {
 }
 
 /// The records that a query finds, as its answer prints them.
-pub(super) fn run(
+pub(super) fn run<'a>(
     text: &str,
-    objects: &BTreeMap<String, FakeObject>,
+    object: impl Fn(&str) -> Option<&'a FakeObject>,
 ) -> Result<Vec<Value>, Refused> {
     let query =
         parse(text).ok_or_else(|| ("MALFORMED_QUERY", format!("unexpected token: {text}")))?;
-    let Some(object) = objects.get(&query.sobject) else {
+    let Some(object) = object(&query.sobject) else {
         return Err((
             "INVALID_TYPE",
             format!("sObject type '{}' is not supported", query.sobject),
@@ -55,6 +53,14 @@ pub(super) fn run(
             .any(|(field, list)| matches(object, record, field, list))
     });
     Ok(found.map(|record| row(&query, record)).collect())
+}
+
+/// How many values a query compares with.
+pub(super) fn values(text: &str) -> usize {
+    let query = parse(text)
+        .map(|query| query.conditions)
+        .unwrap_or_default();
+    query.iter().map(|(_, list)| list.len()).sum()
 }
 
 fn matches(object: &FakeObject, record: &FakeRecord, field: &str, list: &[String]) -> bool {

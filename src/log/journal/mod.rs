@@ -33,10 +33,10 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use self::appender::Appender;
-use self::files::io_error;
+use self::files::{free_disk, io_error};
 use self::view::{Lookup, View};
-use self::writer::{Append, Job, Writer};
-use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit};
+use self::writer::{Append, GiveBack, Job, Writer};
+use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
 use crate::dir_lock::DirLock;
 use crate::time::{SharedClock, SystemClock};
 
@@ -45,6 +45,9 @@ const TAIL: usize = 4 << 20;
 /// KiB of appends that may wait for the writer; who comes then waits outside.
 const QUEUE_KIB: u32 = 32 << 10;
 
+/// What counts as a small append: a common event.
+const SMALL: u64 = 4 << 10;
+
 /// Where a journal is and how much it may hold.
 #[derive(Debug, Clone)]
 pub struct JournalSettings {
@@ -52,9 +55,9 @@ pub struct JournalSettings {
     pub dir: PathBuf,
     /// Partitions, for ever.
     pub partitions: u16,
-    /// Bytes on disk at most; appends beyond it are refused as full.
+    /// Bytes on disk at most; appends beyond it are refused as full. The last are for sinks.
     pub quota: u64,
-    /// Bytes of the file system that are left to others; 0 for none.
+    /// Bytes of the file system that are left to others; 0 for none. Sinks may use half of them.
     pub disk_reserve: u64,
     /// How long a segment that every reader has passed is kept, if there is room.
     pub keep: Duration,
@@ -101,6 +104,9 @@ impl fmt::Debug for Seams {
 struct Shared {
     identity: LogIdentity,
     quota: u64,
+    disk_reserve: u64,
+    /// The journal's directory, to ask for free disk.
+    root: File,
     used: AtomicU64,
     syncs: AtomicU64,
     /// By partition.
@@ -108,17 +114,34 @@ struct Shared {
 }
 
 impl Shared {
-    fn full(&self) -> LogError {
-        LogError::Full {
-            used: self.used.load(Ordering::Relaxed),
-            quota: self.quota,
+    /// Bytes of disk that are free. A file system that does not tell is not held against anybody.
+    fn free(&self) -> u64 {
+        if self.disk_reserve == 0 {
+            return u64::MAX;
         }
+        free_disk(&self.root).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the log may come to hold `used` bytes and the disk to have `free` left.
+    fn admit(&self, share: Share, used: u64, free: u64) -> Result<(), LogError> {
+        let reserve = share.leaves(self.disk_reserve);
+        if free < reserve {
+            return Err(LogError::DiskFull { free, reserve });
+        }
+        if used > share.of_quota(self.quota) {
+            let (used, quota) = (self.used.load(Ordering::Relaxed), self.quota);
+            return Err(LogError::Full { used, quota });
+        }
+        Ok(())
     }
 
     /// What a failed append, cut off again, is answered with.
     fn failed(&self, error: &io::Error) -> LogError {
         if appender::is_full(error) {
-            self.full()
+            LogError::DiskFull {
+                free: free_disk(&self.root).unwrap_or_default(),
+                reserve: self.disk_reserve,
+            }
         } else {
             io_error(error)
         }
@@ -180,12 +203,15 @@ impl Journal {
             views.push(View::new(partition, marker, tail, segments, part.end));
             found.push(part);
         }
+        let root = File::open(&dir).map_err(|error| io_error(&error))?;
         let shared = Arc::new(Shared {
             identity: LogIdentity {
                 id: known.id,
                 partitions,
             },
             quota,
+            disk_reserve,
+            root,
             used: AtomicU64::new(used),
             syncs: AtomicU64::new(0),
             views,
@@ -195,13 +221,10 @@ impl Journal {
             Appender::new(dir, Arc::clone(&shared), seams.clone(), segment, found)
         });
         let appenders = appenders.collect();
-        let root = File::open(&dir).map_err(|error| io_error(&error))?;
         let writer = Writer {
             shared: Arc::clone(&shared),
             seams,
             appenders,
-            root,
-            disk_reserve,
             keep,
         };
         let (queue, jobs) = mpsc::channel();
@@ -222,6 +245,16 @@ impl Journal {
     /// How often a partition was fsynced for appends.
     pub fn syncs(&self) -> u64 {
         self.shared.syncs.load(Ordering::Relaxed)
+    }
+
+    async fn give_back(&self, what: GiveBack, floors: &[u64]) -> Result<(), LogError> {
+        let floors = floors.to_vec();
+        let job = |reply| Job::GiveBack {
+            what,
+            floors,
+            reply,
+        };
+        self.ask(job).await
     }
 
     async fn ask<T>(
@@ -255,7 +288,12 @@ impl Log for Journal {
         &self.shared.identity
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
         let view = self.shared.view(partition)?;
         if records.is_empty() {
             return Ok(view.range().end);
@@ -269,6 +307,7 @@ impl Log for Journal {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.ask(|reply| {
             Job::Append(Append {
+                share,
                 partition,
                 records,
                 bytes,
@@ -277,6 +316,12 @@ impl Log for Journal {
             })
         })
         .await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        let used = self.shared.used.load(Ordering::Relaxed);
+        let after = used.saturating_add(SMALL);
+        self.shared.admit(share, after, self.shared.free())
     }
 
     async fn read(
@@ -312,8 +357,17 @@ impl Log for Journal {
     }
 
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        let floors = floors.to_vec();
-        self.ask(|reply| Job::Trim { floors, reply }).await
+        self.give_back(GiveBack::Passed, floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.give_back(GiveBack::Oldest, floors).await
+    }
+
+    /// Not after a panic of the writer thread.
+    fn is_open(&self) -> bool {
+        let writer = self.writer.as_ref();
+        writer.is_some_and(|writer| !writer.is_finished())
     }
 
     fn usage(&self) -> (u64, u64) {

@@ -142,7 +142,7 @@ fn tail(file: &File, newest: &mut Held, marker: Marker) -> Result<u64, LogError>
             file = segment.name(),
             at = good,
             bytes = size.saturating_sub(good),
-            "cut a torn append that was never acknowledged"
+            "cut the last append: it is torn, or was damaged since"
         );
         file.set_len(good).map_err(|error| io_error(&error))?;
     }

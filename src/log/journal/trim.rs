@@ -1,12 +1,14 @@
 //! Giving disk back: whole segments that every reader has passed.
 //!
 //! Guarantee (G2, G8): the floor is a law, `keep` is a wish. Nothing at or above the floor is
-//! deleted; above four fifths of the quota, what lies below it goes before its time.
+//! deleted; above four fifths of the quota, what lies below it goes before its time. Above nine
+//! tenths, readers that may miss records no longer have a floor.
 
 use std::fs;
 use std::sync::atomic::Ordering;
 
 use super::files::{io_error, sync_dir};
+use super::view::Held;
 use super::writer::Writer;
 use crate::log::LogError;
 use crate::time::{Millis, as_millis};
@@ -17,7 +19,7 @@ impl Writer {
         let now = self.seams.clock.now();
         for (partition, floor) in (0_u16..).zip(floors) {
             self.give_back_newest(partition, *floor, now)?;
-            while self.delete_oldest(partition, *floor, now)? {}
+            while self.delete_passed(partition, *floor, now)? {}
         }
         Ok(())
     }
@@ -45,20 +47,49 @@ impl Writer {
     }
 
     fn is_due(&self, last: Millis, now: Millis) -> bool {
-        let (used, quota) = (self.shared.used.load(Ordering::Relaxed), self.shared.quota);
-        last.saturating_add(as_millis(self.keep)) <= now || used > quota / 5 * 4
+        last.saturating_add(as_millis(self.keep)) <= now || self.is_above(4, 5)
     }
 
-    fn delete_oldest(&self, partition: u16, floor: u64, now: Millis) -> Result<bool, LogError> {
-        let Some(view) = self.shared.views.get(usize::from(partition)) else {
+    /// Whether more than so many parts of so many are used.
+    fn is_above(&self, parts: u64, of: u64) -> bool {
+        self.shared.used.load(Ordering::Relaxed) > self.shared.quota / of * parts
+    }
+
+    fn delete_passed(&self, partition: u16, floor: u64, now: Millis) -> Result<bool, LogError> {
+        let Some(oldest) = self.oldest_below(partition, floor) else {
             return Ok(false);
         };
-        let Some((oldest, until)) = view.oldest() else {
-            return Ok(false);
-        };
-        if until > floor || !self.is_due(oldest.last, now) {
+        if !self.is_due(oldest.last, now) {
             return Ok(false);
         }
+        self.delete(partition, oldest)?;
+        Ok(true)
+    }
+
+    /// Deletes the oldest segments of all partitions below the floors, until there is room. One
+    /// that holds nothing back loses nothing, since it has passed the oldest.
+    pub(super) fn evict(&mut self, floors: &[u64]) -> Result<(), LogError> {
+        while self.is_above(9, 10) {
+            let below = (0_u16..).zip(floors).filter_map(|(partition, floor)| {
+                Some((partition, self.oldest_below(partition, *floor)?))
+            });
+            let Some((partition, oldest)) = below.min_by_key(|(_, held)| held.last) else {
+                return Ok(());
+            };
+            self.delete(partition, oldest)?;
+        }
+        Ok(())
+    }
+
+    /// The oldest segment of a partition, if all of it lies below the floor.
+    fn oldest_below(&self, partition: u16, floor: u64) -> Option<Held> {
+        let view = self.shared.views.get(usize::from(partition))?;
+        let (oldest, until) = view.oldest()?;
+        (until <= floor).then_some(oldest)
+    }
+
+    fn delete(&self, partition: u16, oldest: Held) -> Result<(), LogError> {
+        let view = self.shared.view(partition)?;
         view.forget_oldest();
         let path = &oldest.segment.path;
         if let Err(error) = fs::remove_file(path) {
@@ -68,7 +99,6 @@ impl Writer {
         self.shared.used.fetch_sub(oldest.length, Ordering::Relaxed);
         // One by one: no crash may leave an older segment behind and take a newer one.
         let synced = path.parent().map_or(Ok(()), sync_dir);
-        synced.map_err(|error| io_error(&error))?;
-        Ok(true)
+        synced.map_err(|error| io_error(&error))
     }
 }

@@ -223,6 +223,10 @@ impl View {
             // What is durable must be there, whole and in order: anything else is damage.
             let frame = frames.next().map_err(|error| io_error(&error))?;
             let Some(frame) = frame.filter(|frame| frame.first == next && frame.count > 0) else {
+                // What is whole before it is read first; the next read meets the damage alone.
+                if !records.is_empty() {
+                    return Ok(records);
+                }
                 return Err(LogError::Damaged {
                     file: segment.name(),
                     at,

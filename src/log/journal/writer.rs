@@ -4,7 +4,6 @@
 //! disk is busy become one frame and one fsync of their partition.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -14,10 +13,9 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::appender::{Appender, Written};
-use super::files::free_disk;
 use super::frame::HEAD;
 use super::{Seams, Shared};
-use crate::log::LogError;
+use crate::log::{LogError, Share};
 use crate::time::Millis;
 
 /// Bytes that one group commit collects: a frame is read as a whole, so not too many.
@@ -27,15 +25,26 @@ const GROUP: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) enum Job {
     Append(Append),
-    Trim {
+    GiveBack {
+        what: GiveBack,
         floors: Vec<u64>,
         reply: oneshot::Sender<Result<(), LogError>>,
     },
 }
 
+/// Which segments below the floors are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GiveBack {
+    /// Those old enough: every reader has passed them.
+    Passed,
+    /// The oldest, as many as it takes.
+    Oldest,
+}
+
 /// One caller's append.
 #[derive(Debug)]
 pub(super) struct Append {
+    pub(super) share: Share,
     pub(super) partition: u16,
     pub(super) records: Vec<Bytes>,
     /// Bytes on disk, save for the frame's head.
@@ -55,9 +64,6 @@ pub(super) struct Writer {
     pub(super) seams: Seams,
     /// By partition.
     pub(super) appenders: Vec<Appender>,
-    /// The journal's directory, to ask for free disk.
-    pub(super) root: File,
-    pub(super) disk_reserve: u64,
     pub(super) keep: Duration,
 }
 
@@ -65,7 +71,7 @@ impl Writer {
     /// Serves jobs until the journal is dropped and its queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
         while let Ok(first) = queue.recv() {
-            let (mut group, mut bytes, mut trim) = (Vec::new(), 0_u64, None);
+            let (mut group, mut bytes, mut given) = (Vec::new(), 0_u64, None);
             let mut job = Some(first);
             while let Some(taken) = job.take() {
                 match taken {
@@ -76,13 +82,21 @@ impl Writer {
                             job = queue.try_recv().ok();
                         }
                     }
-                    Job::Trim { floors, reply } => trim = Some((floors, reply)),
+                    Job::GiveBack {
+                        what,
+                        floors,
+                        reply,
+                    } => given = Some((what, floors, reply)),
                 }
             }
             self.commit(group);
-            if let Some((floors, reply)) = trim {
+            if let Some((what, floors, reply)) = given {
+                let done = match what {
+                    GiveBack::Passed => self.trim(&floors),
+                    GiveBack::Oldest => self.evict(&floors),
+                };
                 // Who gave up waiting needs no answer.
-                drop(reply.send(self.trim(&floors)));
+                drop(reply.send(done));
             }
         }
     }
@@ -113,28 +127,23 @@ impl Writer {
     fn admit(&self, group: Vec<Append>) -> BTreeMap<u16, Vec<Append>> {
         let mut admitted: BTreeMap<u16, Vec<Append>> = BTreeMap::new();
         let mut used = self.shared.used.load(Ordering::Relaxed);
-        let low = self.disk_is_low();
+        let mut free = self.shared.free();
         let head = u64::try_from(HEAD).unwrap_or_default();
         for append in group {
             // The caller gave up and will try again, or not: nothing promised is left out.
             if append.reply.is_closed() {
                 continue;
             }
-            let after = used.saturating_add(append.bytes).saturating_add(head);
-            if low || after > self.shared.quota {
-                let full = self.shared.full();
+            let bytes = append.bytes.saturating_add(head);
+            let (used_after, free_after) = (used.saturating_add(bytes), free.saturating_sub(bytes));
+            if let Err(full) = self.shared.admit(append.share, used_after, free_after) {
                 answer(append, Err(full));
                 continue;
             }
-            used = after;
+            (used, free) = (used_after, free_after);
             admitted.entry(append.partition).or_default().push(append);
         }
         admitted
-    }
-
-    /// A file system that does not tell is not held against the append.
-    fn disk_is_low(&self) -> bool {
-        self.disk_reserve > 0 && free_disk(&self.root).is_ok_and(|free| free < self.disk_reserve)
     }
 
     fn write(&mut self, partition: u16, appends: Vec<Append>, now: Millis) -> Option<InFlight> {

@@ -1,5 +1,7 @@
 //! One state of one entity, and the writes that make single records follow from it. Pure.
 
+use serde_json::Value;
+
 use super::content::same;
 use super::ids;
 use super::org::{Record, Sought, Values, Write};
@@ -21,7 +23,8 @@ pub struct Assertion {
     pub targets: Vec<String>,
     /// How often that reconcile was passed on.
     pub hops: u32,
-    /// Content of records that nobody owns any more: set if the entity was erased.
+    /// Content of records that nobody owns any more: set if the entity was erased, though it may
+    /// live again.
     pub blank: Option<Values>,
 }
 
@@ -49,6 +52,43 @@ impl Assertion {
             homes: self.alive.is_some(),
             ids: named.chain(targets).collect(),
         }
+    }
+
+    /// Whether a crosswalk of the living entity names it.
+    pub(super) fn names(&self, record: &Record) -> bool {
+        let snapshot = self.alive.as_ref();
+        snapshot.is_some_and(|snapshot| snapshot.named.contains(&record.id))
+    }
+
+    fn is_told(&self, record: &Record) -> bool {
+        let mut told = self.targets.iter().filter_map(|it| ids::canonical(it));
+        told.any(|id| id == record.id)
+    }
+
+    /// Whether it was created for the entity, which lives.
+    pub(super) fn is_home(&self, record: &Record) -> bool {
+        self.alive.is_some() && record.home.as_deref() == Some(self.subject.uri())
+    }
+
+    /// Whether a record at home bears the entity's other names too, and nobody sent the lane to
+    /// look at it: then no crosswalk of another can have taken it, and no look-up is needed.
+    pub(super) fn is_undisputed(&self, record: &Record) -> bool {
+        let entity = Some(self.subject.uri());
+        record.mark.as_deref() == entity && record.ext.as_deref() == entity && !self.is_told(record)
+    }
+
+    /// Whether `owner`, another entity, wrote it last, and nothing is left to be told.
+    pub(super) fn knows(&self, record: &Record, owner: &str) -> bool {
+        record.mark.as_deref() == Some(owner)
+            && record.ext.as_deref() != Some(self.subject.uri())
+            && !self.is_told(record)
+    }
+
+    /// Whether a crosswalk takes it from the entity that it was created for and stands for.
+    pub(super) fn takes(&self, record: &Record) -> bool {
+        let entity = self.subject.uri();
+        let others = record.home.as_deref().is_some_and(|home| home != entity);
+        self.names(record) && others && record.ext == record.home
     }
 
     /// The chosen record: the one of the earliest crosswalk; else the one created for the entity;
@@ -105,6 +145,8 @@ impl Assertion {
         let Some(record) = chosen else {
             return Some(write);
         };
+        let content = emptied(write.content, record);
+        let write = Write { content, ..write };
         let outdated = guarded && record.guard < self.stands_for;
         (outdated || differs(record, &write)).then_some(write)
     }
@@ -118,11 +160,21 @@ impl Assertion {
         let write = Write {
             ext: Some(None),
             archived: Some((true, into)),
-            content: blank.cloned().unwrap_or_default(),
+            content: emptied(blank.cloned().unwrap_or_default(), record),
             ..self.write(Some(record.id.clone()), "archive")
         };
         differs(record, &write).then_some(write)
     }
+}
+
+/// `content` as `record` can take it: a checkbox is never empty, so nothing is no.
+fn emptied(mut content: Values, record: &Record) -> Values {
+    for (field, value) in &mut content {
+        if value.is_null() && record.content.get(field).is_some_and(Value::is_boolean) {
+            *value = Value::Bool(false);
+        }
+    }
+    content
 }
 
 /// Whether a write would change anything but the guard.

@@ -23,8 +23,9 @@ const PAUSE: Duration = Duration::from_mins(1);
 pub(super) enum Fault {
     /// It says nothing about a single row.
     All(SinkError),
-    /// Something in one of the rows broke it; nothing of it was done.
-    OneRow(String),
+    /// One of the rows broke it, or all together were too much: in halves it may pass. The error
+    /// is that of a row which fails alone.
+    OneRow(SinkError),
 }
 
 struct Problem<'a> {
@@ -65,7 +66,7 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// The outcome of one row of a Collections answer.
-pub(super) fn row(
+pub(crate) fn row(
     answer: &Value,
     table: &Table,
     action: &'static str,
@@ -88,17 +89,60 @@ pub(super) fn row(
     if first.is_moved(table, action) {
         return Ok(Written::Moved(first.code));
     }
-    Err(general(&first.code).unwrap_or(SinkError::Rejected {
+    let known = if first.wraps_lock() {
+        Some(locked())
+    } else {
+        general(&first.code).filter(|_| !is_access(&first.code))
+    };
+    Err(known.unwrap_or(SinkError::Rejected {
         code: first.code,
         fields: first.fields,
         action,
     }))
 }
 
+/// Whether a row's code speaks of access: to everything, or to this one record, which may be
+/// another user's. The code is the same, so the object's description has to tell.
+pub(super) fn is_access(code: &str) -> bool {
+    let field = matches!(
+        code,
+        "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" | "INVALID_TYPE"
+    );
+    field
+        || code.starts_with("INSUFFICIENT_ACCESS")
+            && code != "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
+}
+
+/// What a refused access means once the description has told that nobody's record would pass.
+pub(super) fn no_access(code: &str) -> SinkError {
+    general(code).unwrap_or_else(|| SinkError::Systemic {
+        code: code.to_owned(),
+        remedy: "grant the run-as user access to the sObject".to_owned(),
+    })
+}
+
+fn locked() -> SinkError {
+    retry("UNABLE_TO_LOCK_ROW", false)
+}
+
+fn retry(code: &str, outage: bool) -> SinkError {
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous: false,
+        outage,
+    }
+}
+
 impl Problem<'_> {
     fn is_guard(&self, table: &Table) -> bool {
         self.code == "FIELD_CUSTOM_VALIDATION_EXCEPTION"
             && (self.fields.contains(&table.guard) || self.message.contains(GUARD_MESSAGE))
+    }
+
+    /// A trigger or a flow that met a lock: the lock's code stands in the text only.
+    fn wraps_lock(&self) -> bool {
+        self.code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
+            && self.message.contains("UNABLE_TO_LOCK_ROW")
     }
 
     /// Whether the org changed since it was read. The answer to a taken external id names the
@@ -119,11 +163,6 @@ impl Problem<'_> {
 
 /// Codes that mean the same wherever they show; `None`: the record's own fault.
 fn general(code: &str) -> Option<SinkError> {
-    let retry = |outage| SinkError::Retryable {
-        code: code.to_owned(),
-        ambiguous: false,
-        outage,
-    };
     let halt = |remedy: &str| SinkError::Systemic {
         code: code.to_owned(),
         remedy: remedy.to_owned(),
@@ -132,12 +171,13 @@ fn general(code: &str) -> Option<SinkError> {
         "UNABLE_TO_LOCK_ROW"
         | "QUERY_TIMEOUT"
         | "REQUEST_RUNNING_TOO_LONG"
-        | "ALL_OR_NONE_OPERATION_ROLLED_BACK" => retry(false),
+        | "UNKNOWN_EXCEPTION"
+        | "ALL_OR_NONE_OPERATION_ROLLED_BACK" => retry(code, false),
         "SERVER_UNAVAILABLE"
         | "SERVICE_UNAVAILABLE"
         | "TOO_MANY_APEX_REQUESTS"
         | "INVALID_SESSION_ID"
-        | "API_CURRENTLY_DISABLED" => retry(true),
+        | "API_CURRENTLY_DISABLED" => retry(code, true),
         "REQUEST_LIMIT_EXCEEDED" => SinkError::Throttled {
             code: code.to_owned(),
             pause: PAUSE,
@@ -165,6 +205,21 @@ fn general(code: &str) -> Option<SinkError> {
 pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
     let first = problems(body, "errorCode").into_iter().next();
     let code = first.map_or_else(|| format!("http_{status}"), |problem| problem.code);
+    match code.as_str() {
+        // One row's lock. Its neighbours, sent without it, need not spend an attempt on it.
+        "UNABLE_TO_LOCK_ROW" => return Fault::OneRow(locked()),
+        "UNKNOWN_EXCEPTION" if status < 500 => return Fault::OneRow(retry(&code, false)),
+        // Too much at once, or an org that is slow: no row's own fault. What a write came to
+        // before its time was over is not known.
+        "QUERY_TIMEOUT" | "REQUEST_RUNNING_TOO_LONG" => {
+            return Fault::OneRow(SinkError::Retryable {
+                code,
+                ambiguous: writes,
+                outage: true,
+            });
+        }
+        _ => {}
+    }
     if status >= 500 || status == 420 || status == 429 {
         // 503 is answered before anything is done; behind the others the write may go on.
         let ambiguous = writes && status >= 500 && status != 503;
@@ -178,7 +233,11 @@ pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
         return Fault::All(error);
     }
     match status {
-        400 | 404 | 409 | 412 | 413 | 414 | 431 => Fault::OneRow(code),
+        400 | 404 | 409 | 412 | 413 | 414 | 431 => Fault::OneRow(SinkError::Rejected {
+            code,
+            fields: Vec::new(),
+            action: "request",
+        }),
         401 => Fault::All(SinkError::Retryable {
             code,
             ambiguous: false,

@@ -42,8 +42,35 @@ fn g7_each_code_has_the_meaning_that_research_gives_it() {
     ));
     let paused = failed("REQUEST_LIMIT_EXCEEDED", "", &[]);
     assert!(matches!(paused, Err(SinkError::Throttled { .. })));
-    let halted = failed("INSUFFICIENT_ACCESS_OR_READONLY", "", &[]);
-    assert!(matches!(halted, Err(SinkError::Systemic { .. })));
+    // One record's, until the object's description says otherwise.
+    let refused = failed("INSUFFICIENT_ACCESS_OR_READONLY", "", &[]);
+    assert!(matches!(refused, Err(SinkError::Rejected { .. })));
+    assert!(is_access("INSUFFICIENT_ACCESS_OR_READONLY"));
+    assert!(matches!(
+        no_access("INSUFFICIENT_ACCESS_OR_READONLY"),
+        SinkError::Systemic { .. }
+    ));
+    let full = failed("STORAGE_LIMIT_EXCEEDED", "", &[]);
+    assert!(matches!(full, Err(SinkError::Systemic { .. })));
+    for (code, message) in [
+        (
+            "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+            "first error: UNABLE_TO_LOCK_ROW, unable to",
+        ),
+        ("UNKNOWN_EXCEPTION", ""),
+    ] {
+        let again = failed(code, message, &[]);
+        assert!(
+            matches!(again, Err(SinkError::Retryable { outage: false, .. })),
+            "{code}"
+        );
+    }
+    let trigger = failed(
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        "first error: no",
+        &[],
+    );
+    assert!(matches!(trigger, Err(SinkError::Rejected { .. })));
     let gone = failed("ENTITY_IS_DELETED", "", &[]);
     assert_eq!(
         gone.unwrap(),
@@ -108,10 +135,23 @@ fn a_503_is_no_ambiguity_and_a_gateway_timeout_of_a_write_is() {
 }
 
 #[test]
+fn a_request_that_took_too_long_says_nothing_of_its_rows_and_a_lock_is_one_row_s() {
+    let of = |code: &str, writes| match request(400, &json!([{ "errorCode": code }]), writes) {
+        Fault::OneRow(SinkError::Retryable {
+            ambiguous, outage, ..
+        }) => Some((ambiguous, outage)),
+        Fault::OneRow(_) | Fault::All(_) => None,
+    };
+    assert_eq!(of("QUERY_TIMEOUT", false), Some((false, true)));
+    assert_eq!(of("REQUEST_RUNNING_TOO_LONG", true), Some((true, true)));
+    assert_eq!(of("UNABLE_TO_LOCK_ROW", true), Some((false, false)));
+}
+
+#[test]
 fn a_request_that_one_row_broke_speaks_for_that_row_only() {
     let body = json!([{ "errorCode": "JSON_PARSER_ERROR", "message": "Ada" }]);
     assert!(
-        matches!(request(400, &body, true), Fault::OneRow(code) if code == "JSON_PARSER_ERROR")
+        matches!(request(400, &body, true), Fault::OneRow(error) if error.code() == "JSON_PARSER_ERROR")
     );
     let body = json!([{ "errorCode": "INVALID_FIELD", "message": "No such column" }]);
     assert!(matches!(

@@ -12,6 +12,7 @@
 mod assertion;
 mod codes;
 mod content;
+mod describe;
 pub mod ids;
 mod org;
 mod plan;
@@ -33,13 +34,18 @@ use async_trait::async_trait;
 pub use assertion::{Assertion, Snapshot};
 pub use codes::GUARD_MESSAGE;
 pub use org::{Org, Record, Sought, Table, Values, Write, Written};
+pub use plan::Mapping;
 pub use procedure::{HOPS, Tools};
 pub use schema::schema_text;
+
+pub(crate) use codes::row as answer;
+pub(crate) use rest::{record, row};
+pub(crate) use soql::plan as queries;
 
 use self::plan::tables;
 use self::rest::RestOrg;
 use self::wire::{SharedWire, Wire};
-use crate::config::{Declared, SalesforceObject, SalesforceSink};
+use crate::config::{Declared, SalesforceSink};
 use crate::event::{Kind, Subject};
 use crate::ingest::filter::Filter;
 use crate::reltio::Golden;
@@ -66,12 +72,12 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Salesforce {
     name: String,
-    objects: BTreeMap<String, SalesforceObject>,
+    mapping: Mapping,
     tables: BTreeMap<Table, BTreeSet<String>>,
     filter: Filter,
     longest_request: Duration,
-    tools: Tools,
-    wire: SharedWire,
+    /// Nothing over an org that is there already.
+    wire: Option<SharedWire>,
     /// Subjects whose turn failed after it had archived something: their next success asks for
     /// the second look. Lost with the process, after which every lane is asserted again anyway.
     owed: Mutex<HashSet<Subject>>,
@@ -86,8 +92,26 @@ impl Salesforce {
         let at = |problem: String| format!("sinks.{name}.{problem}");
         let wire: SharedWire = Arc::new(Wire::new(config).map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
+        let org = Arc::new(RestOrg::new(&wire, config, &tables));
+        let mut made = Self::over(org, name, config, around)?;
+        made.wire = Some(wire);
+        Ok(made)
+    }
+
+    /// The sink over an org that is there already: what a simulation runs. It probes nothing.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn over(
+        org: Arc<dyn Org>,
+        name: &str,
+        config: &SalesforceSink,
+        around: Surroundings,
+    ) -> Result<Self, String> {
+        let at = |problem: String| format!("sinks.{name}.{problem}");
+        let tables = tables(&config.objects).map_err(at)?;
         let tools = Tools {
-            org: Arc::new(RestOrg::new(&wire, config, &tables)),
+            org,
             golden: around.golden,
             tell: around.tell,
             source: config.crosswalk_source.clone(),
@@ -98,12 +122,14 @@ impl Salesforce {
         };
         Ok(Self {
             name: name.to_owned(),
-            objects: config.objects.clone(),
+            mapping: Mapping {
+                objects: config.objects.clone(),
+                tools,
+            },
             tables,
             filter: Filter::new(None, Some(&config.event_types), false),
             longest_request: config.longest_request.get(),
-            tools,
-            wire,
+            wire: None,
             owed: Mutex::default(),
         })
     }
@@ -115,34 +141,6 @@ impl Salesforce {
         } else {
             list.remove(subject)
         }
-    }
-
-    async fn assert(
-        &self,
-        delivery: &Delivery,
-        archived: &AtomicBool,
-    ) -> Result<Effect, SinkError> {
-        // Nothing newer: nothing to assert. A sink of mode latest is not handed such a delivery.
-        let Some(current) = &delivery.current else {
-            return Ok(Effect::Delivered);
-        };
-        let known = self.known(delivery, current).await?;
-        if known.is_untyped(delivery) {
-            let code = "no_type".to_owned();
-            return Err(SinkError::Rejected {
-                code,
-                fields: Vec::new(),
-                action: "map",
-            });
-        }
-        let mut effect = Effect::Delivered;
-        for (table, assertion) in self.assertions(delivery, &known) {
-            let delivered = self.tools.assert(&table, &assertion, archived).await?;
-            if delivered.effect == Effect::Stale {
-                effect = Effect::Stale;
-            }
-        }
-        Ok(effect)
     }
 }
 
@@ -156,12 +154,13 @@ impl Sink for Salesforce {
         Declaration {
             mode: Mode::Latest,
             reassert_after: Some(self.longest_request),
+            dedupe: None,
         }
     }
 
     fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
         !subject.is_relation()
-            && (object_type.is_empty() || self.objects.contains_key(object_type))
+            && (object_type.is_empty() || self.mapping.objects.contains_key(object_type))
             && self.filter.passes_kind(kind, false)
     }
 
@@ -170,17 +169,18 @@ impl Sink for Salesforce {
             return Ok(Delivered {
                 effect: Effect::Delivered,
                 second_look: false,
+                read: None,
             });
         }
         let archived = AtomicBool::new(false);
-        let result = self.assert(delivery, &archived).await;
+        let result = self.mapping.assert(delivery, &archived).await;
         let archived = archived.load(Ordering::Relaxed);
         match result {
-            Ok(effect) => {
+            Ok(delivered) => {
                 let owed = self.owes(&delivery.subject, false);
                 Ok(Delivered {
-                    effect,
                     second_look: archived || owed,
+                    ..delivered
                 })
             }
             Err(error) => {
@@ -193,6 +193,9 @@ impl Sink for Salesforce {
     }
 
     async fn probe(&self) -> Vec<String> {
-        probe::probe(&self.wire, &self.objects, &self.tables).await
+        match &self.wire {
+            Some(wire) => probe::probe(wire, &self.mapping.objects, &self.tables).await,
+            None => Vec::new(),
+        }
     }
 }

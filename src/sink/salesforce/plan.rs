@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::assertion::{Assertion, Snapshot};
 use super::org::{Table, Values};
-use super::procedure::sink_error;
-use super::{Salesforce, content, ids};
+use super::procedure::{Tools, sink_error};
+use super::{content, ids};
 use crate::config::SalesforceObject;
 use crate::event::{Crosswalk, Object, SubjectState};
-use crate::reltio::Found;
-use crate::sink::{Current, Delivery, SinkError};
+use crate::reltio::{Found, late_enough};
+use crate::sink::{Current, Delivered, Delivery, Effect, SinkError};
 use crate::time::{Millis, as_millis, until};
 
 /// What a delivery's state is once everything needed of it is known.
@@ -21,6 +22,9 @@ pub(super) struct Known {
     pub(super) state: SubjectState,
     pub(super) stands_for: Millis,
     pub(super) fields: Option<Vec<String>>,
+    /// The date of the answer, if Reltio was read for it.
+    pub(super) read: Option<Millis>,
+    pub(super) erased: bool,
 }
 
 impl Known {
@@ -33,7 +37,55 @@ impl Known {
     }
 }
 
-impl Salesforce {
+/// What golden records become: a delivery is asserted in the table of its type.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The configured objects, by type.
+    pub objects: BTreeMap<String, SalesforceObject>,
+    /// What the procedure works with.
+    pub tools: Tools,
+}
+
+impl Mapping {
+    /// Makes the delivery's state true. `archived` is set as soon as a record was archived, also
+    /// when the turn fails afterwards.
+    ///
+    /// # Errors
+    /// As [`Sink::deliver`](crate::sink::Sink::deliver).
+    pub async fn assert(
+        &self,
+        delivery: &Delivery,
+        archived: &AtomicBool,
+    ) -> Result<Delivered, SinkError> {
+        let mut delivered = Delivered {
+            effect: Effect::Delivered,
+            second_look: false,
+            read: None,
+        };
+        // Nothing newer: nothing to assert. A sink of mode latest is not handed such a delivery.
+        let Some(current) = &delivery.current else {
+            return Ok(delivered);
+        };
+        let known = self.known(delivery, current).await?;
+        if known.is_untyped(delivery) {
+            let code = "no_type".to_owned();
+            return Err(SinkError::Rejected {
+                code,
+                fields: Vec::new(),
+                action: "map",
+            });
+        }
+        delivered.read = known.read;
+        for (table, assertion) in self.assertions(delivery, &known) {
+            let one = self.tools.assert(&table, &assertion, archived).await?;
+            delivered.second_look |= one.second_look;
+            if one.effect == Effect::Stale {
+                delivered.effect = Effect::Stale;
+            }
+        }
+        Ok(delivered)
+    }
+
     /// What the subject is. Where a record does not tell the crosswalks, or the type, that decide
     /// about records, Reltio is read: no earlier than a read is sure to see the record's change.
     pub(super) async fn known(
@@ -45,18 +97,27 @@ impl Salesforce {
             state: current.state.clone(),
             stands_for: current.stands_for,
             fields: current.fields.clone(),
+            read: None,
+            erased: current.erased || current.state == SubjectState::Erased,
         };
         let SubjectState::Alive(object) = &current.state else {
             return Ok(known);
         };
         let typed = object.object_type().is_some() || !delivery.object_type.is_empty();
         let tells = |fields: &Vec<String>| fields.iter().any(|field| field == "crosswalks");
-        if typed && current.fields.as_ref().is_none_or(tells) {
+        // Reltio always sends the member: a whole snapshot without it was declared wrongly.
+        let told = match &current.fields {
+            Some(fields) => tells(fields),
+            None => object.crosswalks().is_some(),
+        };
+        if typed && told {
             return Ok(known);
         }
-        let settled = delivery.newest.saturating_add(as_millis(self.tools.settle));
+        let settle = as_millis(self.tools.settle);
+        let settled = delivery.newest.saturating_add(settle);
         tokio::time::sleep(until(self.tools.clock.now(), settled)).await;
-        let answer = self.tools.golden.read(delivery.subject.uri()).await;
+        let uri = delivery.subject.uri();
+        let answer = late_enough(settled, settle, || self.tools.golden.read(uri)).await;
         let answer = answer.map_err(|error| sink_error(&error))?;
         let state = match answer.found {
             Found::Alive(object) => SubjectState::Alive(object),
@@ -67,8 +128,11 @@ impl Salesforce {
         };
         Ok(Known {
             state,
-            stands_for: answer.date,
+            // Never below what the guard has seen, or it would refuse this as stale.
+            stands_for: answer.date.max(current.stands_for),
             fields: None,
+            read: Some(answer.date),
+            erased: current.erased,
         })
     }
 
@@ -95,7 +159,6 @@ impl Salesforce {
                     .map(|alive| self.snapshot(object, alive, known));
             }
         }
-        let erased = known.state == SubjectState::Erased;
         let assertion = |blank: Values| Assertion {
             subject: delivery.subject.clone(),
             alive: snapshot.clone(),
@@ -103,7 +166,7 @@ impl Salesforce {
             newest: delivery.newest,
             targets: delivery.targets.clone(),
             hops: delivery.hops,
-            blank: erased.then_some(blank),
+            blank: known.erased.then_some(blank),
         };
         objects
             .into_iter()

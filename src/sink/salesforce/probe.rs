@@ -2,48 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-
-use super::codes::Fault;
+use super::describe::{Field, describe};
 use super::org::Table;
 use super::wire::Wire;
 use crate::config::{FieldSource, SalesforceObject};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Description {
-    fields: Vec<Field>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "these are what a describe answers"
-)]
-struct Field {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    unique: bool,
-    #[serde(default)]
-    external_id: bool,
-    #[serde(default)]
-    case_sensitive: bool,
-    #[serde(default)]
-    createable: bool,
-    #[serde(default)]
-    updateable: bool,
-    #[serde(default)]
-    nillable: bool,
-    #[serde(default)]
-    defaulted_on_create: bool,
-    #[serde(default)]
-    length: u32,
-    #[serde(default)]
-    precision: u32,
-}
 
 /// Describes every table, and says what is wrong with it.
 pub(super) async fn probe(
@@ -54,23 +16,7 @@ pub(super) async fn probe(
     let mut problems = Vec::new();
     for (table, mapped) in tables {
         let sobject = &table.sobject;
-        let answer = match wire
-            .get(&format!("/sobjects/{sobject}/describe"), &[])
-            .await
-        {
-            Ok(answer) => answer,
-            Err(Fault::All(error)) => {
-                problems.push(format!("{sobject} cannot be described: {error}"));
-                continue;
-            }
-            Err(Fault::OneRow(code)) => {
-                problems.push(format!(
-                    "{sobject} cannot be described: {code}; correct its name"
-                ));
-                continue;
-            }
-        };
-        match serde_json::from_value::<Description>(answer) {
+        match describe(wire, sobject).await {
             Ok(description) => {
                 let sources: Vec<&SalesforceObject> = objects
                     .values()
@@ -78,9 +24,7 @@ pub(super) async fn probe(
                     .collect();
                 problems.extend(check(table, mapped, &sources, &description.fields));
             }
-            Err(_) => problems.push(format!(
-                "{sobject}: its description cannot be read; correct api_version"
-            )),
+            Err(error) => problems.push(format!("{sobject} cannot be described: {error}")),
         }
     }
     problems
@@ -129,13 +73,6 @@ fn check(
         }
     }
     problems
-}
-
-impl Field {
-    /// Whether a create without it fails. A checkbox is never empty.
-    fn required(&self) -> bool {
-        !self.nillable && !self.defaulted_on_create && self.createable && self.kind != "boolean"
-    }
 }
 
 /// Whether every object of the table fills `field`, whatever the golden record lacks; `None` if

@@ -13,9 +13,9 @@ use super::assertion::Assertion;
 use super::ids;
 use super::org::{Org, Record, Table, Write, Written};
 use crate::event::Subject;
-use crate::reltio::{Answer, Found, Golden, ReltioError};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Delivered, Effect, SinkError, Tell};
-use crate::time::{SharedClock, as_millis, until};
+use crate::time::{Millis, SharedClock, as_millis, until};
 
 /// A turn that finds the org changed under it is begun again so often, then left to the retry.
 const ROUNDS: u32 = 5;
@@ -47,6 +47,9 @@ pub const HOPS: u32 = 8;
 enum Owner {
     Own,
     Other(String),
+    /// Another's, whose lane wrote it last and answers for it: told again, two entities that have
+    /// each other's records would go on for ever.
+    Known,
     Nobody,
 }
 
@@ -99,6 +102,7 @@ impl Tools {
             return Ok(Delivered {
                 effect,
                 second_look,
+                read: None,
             });
         }
         Err(SinkError::Retryable {
@@ -115,7 +119,13 @@ impl Tools {
         archived: &AtomicBool,
     ) -> Result<(), Cut> {
         let found = self.org.find(table, assertion.sought()).await?;
-        let sorted = self.sort(assertion, &found).await?;
+        let mut sorted = self.sort(assertion, &found).await?;
+        for record in sorted.mine.iter().filter(|it| assertion.takes(it)) {
+            // It needs another record, and no event of its own tells it so.
+            let home = record.home.clone().unwrap_or_default();
+            let taken = sorted.others.entry(home).or_default();
+            taken.push(record.id.clone());
+        }
         let chosen = assertion.choose(&sorted.mine);
         // 1: the external id comes off whatever is not the chosen one.
         let entity = Some(assertion.subject.uri());
@@ -169,6 +179,7 @@ impl Tools {
         for record in found {
             match self.owner(assertion, record).await? {
                 Owner::Own => sorted.mine.push(record),
+                Owner::Known => {}
                 Owner::Nobody => sorted.nobodys.push(record),
                 Owner::Other(uri) => {
                     sorted
@@ -190,6 +201,7 @@ impl Tools {
         let hops = assertion.hops.saturating_add(1);
         if hops > HOPS && !others.is_empty() {
             tracing::warn!(hops, "a reconcile was passed on too often and is dropped");
+            self.metrics.reconcile_dropped();
             return Ok(());
         }
         for (owner, records) in others {
@@ -201,15 +213,26 @@ impl Tools {
 
     async fn owner(&self, assertion: &Assertion, record: &Record) -> Result<Owner, SinkError> {
         let entity = assertion.subject.uri();
-        if let Some(snapshot) = &assertion.alive {
-            let home = record.home.as_deref() == Some(entity);
-            if home || snapshot.named.contains(&record.id) {
-                return Ok(Owner::Own);
-            }
+        let home = assertion.is_home(record);
+        if assertion.names(record) || home && assertion.is_undisputed(record) {
+            return Ok(Owner::Own);
         }
         let settled = assertion.newest.saturating_add(as_millis(self.settle));
         tokio::time::sleep(until(self.clock.now(), settled)).await;
-        Ok(match self.owner_uri(record).await? {
+        let namer = self.namer(record, settled).await?;
+        if home {
+            // Only a crosswalk takes it from the living entity that it was created for.
+            return Ok(match namer.filter(|uri| uri != entity) {
+                Some(uri) if assertion.knows(record, &uri) => Owner::Known,
+                Some(uri) => Owner::Other(uri),
+                None => Owner::Own,
+            });
+        }
+        let owner = match namer {
+            Some(uri) => Some(uri),
+            None => self.survivor(record, settled).await?,
+        };
+        Ok(match owner {
             // An entity that the snapshot says is dead owns nothing.
             Some(uri) if uri == entity && assertion.alive.is_none() => Owner::Nobody,
             Some(uri) if uri == entity => Owner::Own,
@@ -218,18 +241,27 @@ impl Tools {
         })
     }
 
-    /// The living entity with a crosswalk that names `record`; else what became of its home.
-    async fn owner_uri(&self, record: &Record) -> Result<Option<String>, SinkError> {
+    /// The living entity with a crosswalk that names `record`.
+    async fn namer(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
+        let settle = as_millis(self.settle);
         for value in [record.id.as_str(), ids::short(&record.id)] {
-            let answer = self.golden.by_crosswalk(&self.source, value).await;
+            let look_up = || self.golden.by_crosswalk(&self.source, value);
+            let answer = late_enough(due, settle, look_up).await;
             if let Some(uri) = self.living(answer, None)? {
                 return Ok(Some(uri));
             }
         }
+        Ok(None)
+    }
+
+    /// What became of the entity that `record` was created for.
+    async fn survivor(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
+        let settle = as_millis(self.settle);
         let Some(home) = &record.home else {
             return Ok(None);
         };
-        self.living(self.golden.read(home).await, Some(home))
+        let answer = late_enough(due, settle, || self.golden.read(home)).await;
+        self.living(answer, Some(home))
     }
 
     fn living(
@@ -238,7 +270,9 @@ impl Tools {
         asked: Option<&str>,
     ) -> Result<Option<String>, SinkError> {
         let answer = answer.map_err(|error| {
-            self.metrics.read("owner", "failed");
+            let refused = matches!(error, ReltioError::Refused { .. });
+            let label = if refused { "refused" } else { "failed" };
+            self.metrics.read("owner", label);
             sink_error(&error)
         })?;
         let (label, object) = match answer.found {

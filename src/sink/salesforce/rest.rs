@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use super::codes::{self, Fault};
+use super::describe::describe;
 use super::ids;
 use super::org::{Org, Record, Sought, Table, Write, Written};
 use super::soql;
@@ -134,7 +135,7 @@ impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
                         .cloned()
                         .collect())
                 })),
-                Err(Fault::OneRow(code)) => halve(part, &mut parts, &mut answers, code, "find"),
+                Err(Fault::OneRow(error)) => halve(part, &mut parts, &mut answers, error, "find"),
                 Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
             }
         }
@@ -155,33 +156,42 @@ impl SendRows<Write, Result<Written, SinkError>> for Sends {
                         .zip(part)
                         .map(|(it, row)| codes::row(it, &self.table, row.action)),
                 ),
-                Err(Fault::OneRow(code)) => {
+                Err(Fault::OneRow(error)) => {
                     let action = part.first().map_or("update", |row| row.action);
-                    halve(part, &mut parts, &mut answers, code, action);
+                    halve(part, &mut parts, &mut answers, error, action);
                 }
                 Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
             }
         }
+        self.judge_access(&rows, &mut answers).await;
         answers
     }
 }
 
-/// Puts both halves of a refused part back, the first on top; a single row is to blame itself.
+/// Puts both halves of a refused part back, the first on top; a single row gets the error. If
+/// even one row is too much for the org to read, the rest is not tried.
 fn halve<'a, I, O>(
     part: &'a [I],
     parts: &mut Vec<&'a [I]>,
     answers: &mut Vec<Result<O, SinkError>>,
-    code: String,
+    error: SinkError,
     action: &'static str,
 ) {
     if part.len() <= 1 {
-        answers.extend(part.first().map(|_| {
-            Err(SinkError::Rejected {
+        let error = if let SinkError::Rejected { code, fields, .. } = error {
+            SinkError::Rejected {
                 code,
-                fields: Vec::new(),
+                fields,
                 action,
-            })
-        }));
+            }
+        } else {
+            error
+        };
+        let slow = error.is_outage();
+        answers.extend(part.iter().map(|_| Err(error.clone())));
+        while let Some(rest) = parts.pop_if(|_| slow) {
+            answers.extend(rest.iter().map(|_| Err(error.clone())));
+        }
         return;
     }
     let (first, second) = part.split_at(part.len() / 2);
@@ -198,7 +208,7 @@ impl Sends {
                 let records = rows
                     .into_iter()
                     .flatten()
-                    .filter_map(|row| self.record(row));
+                    .filter_map(|row| record(&self.table, &self.columns, row));
                 found.extend(records.map(|record| (record.id.clone(), record)));
                 let Some(next) = page.get("nextRecordsUrl").and_then(Value::as_str) else {
                     break;
@@ -210,8 +220,35 @@ impl Sends {
         Ok(found.into_values().collect())
     }
 
+    /// Where a row was refused access, the object's description tells whether any would be: then
+    /// the sink halts. Else the record is to blame, as one is that is not shared.
+    async fn judge_access(&self, rows: &[Write], answers: &mut [Result<Written, SinkError>]) {
+        let refused = |answer: &Result<Written, SinkError>| match answer {
+            Err(SinkError::Rejected { code, .. }) => codes::is_access(code),
+            _ => false,
+        };
+        if !answers.iter().any(refused) {
+            return;
+        }
+        let description = describe(&self.wire, &self.table.sobject).await;
+        for (write, answer) in rows.iter().zip(answers).filter(|(_, it)| refused(it)) {
+            let fields = row(&self.table, write);
+            let names = fields.as_object().into_iter().flat_map(Map::keys);
+            let names = names.filter(|name| !matches!(name.as_str(), "attributes" | "id"));
+            match &description {
+                Ok(it) if it.allows(write.id.is_none(), names.map(String::as_str)) => {}
+                Ok(_) => {
+                    if let Err(error) = answer {
+                        *error = codes::no_access(error.code());
+                    }
+                }
+                Err(error) => *answer = Err(error.clone()),
+            }
+        }
+    }
+
     async fn write(&self, rows: &[Write]) -> Result<Vec<Value>, Fault> {
-        let records: Vec<Value> = rows.iter().map(|row| self.row(row)).collect();
+        let records: Vec<Value> = rows.iter().map(|it| row(&self.table, it)).collect();
         let body = json!({ "allOrNone": false, "records": records });
         let method = match self.part {
             Part::Create | Part::Find => Method::POST,
@@ -228,58 +265,57 @@ impl Sends {
             .cloned()
             .ok_or_else(|| Fault::All(codes::lost("answer_of_another_length")))
     }
+}
 
-    fn row(&self, write: &Write) -> Value {
-        let table = &self.table;
-        let mut row = Map::from_iter(write.content.clone());
-        row.insert("attributes".to_owned(), json!({ "type": table.sobject }));
-        row.insert(table.mark.clone(), json!(write.mark));
-        row.insert(table.guard.clone(), json!(write.guard));
-        if let Some(id) = &write.id {
-            row.insert("id".to_owned(), json!(id));
-        }
-        if let Some(ext) = &write.ext {
-            row.insert(table.ext.clone(), json!(ext));
-        }
-        if let Some(home) = &write.home {
-            row.insert(table.home.clone(), json!(home));
-        }
-        if let Some((archived, into)) = &write.archived {
-            row.insert(table.archived.clone(), json!(archived));
-            row.insert(table.merged_into.clone(), json!(into));
-        }
-        Value::Object(row)
+/// A write as a row of a request.
+pub(crate) fn row(table: &Table, write: &Write) -> Value {
+    let mut row = Map::from_iter(write.content.clone());
+    row.insert("attributes".to_owned(), json!({ "type": table.sobject }));
+    row.insert(table.mark.clone(), json!(write.mark));
+    row.insert(table.guard.clone(), json!(write.guard));
+    if let Some(id) = &write.id {
+        row.insert("id".to_owned(), json!(id));
     }
+    if let Some(ext) = &write.ext {
+        row.insert(table.ext.clone(), json!(ext));
+    }
+    if let Some(home) = &write.home {
+        row.insert(table.home.clone(), json!(home));
+    }
+    if let Some((archived, into)) = &write.archived {
+        row.insert(table.archived.clone(), json!(archived));
+        row.insert(table.merged_into.clone(), json!(into));
+    }
+    Value::Object(row)
+}
 
-    fn record(&self, row: &Value) -> Option<Record> {
-        let table = &self.table;
-        let text = |field: &str| {
-            row.get(field)
-                .and_then(Value::as_str)
-                .map(ToOwned::to_owned)
-        };
-        let into = text(&table.merged_into);
-        let content = self
-            .columns
-            .iter()
-            .filter_map(|field| Some((field.clone(), row.get(field)?.clone())));
-        Some(Record {
-            id: ids::canonical(row.get("Id")?.as_str()?)?,
-            ext: text(&table.ext),
-            mark: text(&table.mark),
-            home: text(&table.home),
-            archived: row
-                .get(&table.archived)
-                .and_then(Value::as_bool)
-                .unwrap_or_default(),
-            merged_into: into.map(|id| ids::canonical(&id).unwrap_or(id)),
-            guard: row
-                .get(&table.guard)
-                .and_then(whole_number)
-                .unwrap_or_default(),
-            content: content.collect(),
-        })
-    }
+/// A record as a query's answer prints it. `columns` are the mapped fields.
+pub(crate) fn record(table: &Table, columns: &BTreeSet<String>, row: &Value) -> Option<Record> {
+    let text = |field: &str| {
+        row.get(field)
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+    };
+    let into = text(&table.merged_into);
+    let content = columns
+        .iter()
+        .filter_map(|field| Some((field.clone(), row.get(field)?.clone())));
+    Some(Record {
+        id: ids::canonical(row.get("Id")?.as_str()?)?,
+        ext: text(&table.ext),
+        mark: text(&table.mark),
+        home: text(&table.home),
+        archived: row
+            .get(&table.archived)
+            .and_then(Value::as_bool)
+            .unwrap_or_default(),
+        merged_into: into.map(|id| ids::canonical(&id).unwrap_or(id)),
+        guard: row
+            .get(&table.guard)
+            .and_then(whole_number)
+            .unwrap_or_default(),
+        content: content.collect(),
+    })
 }
 
 /// Numbers come back with a fraction: `1.726E12`.

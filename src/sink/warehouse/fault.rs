@@ -45,10 +45,8 @@ impl Fault {
         match failed {
             Failed::Timeout => Self::away("statement_timeout", ambiguous),
             Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
-            Failed::Sql(sqlx::Error::Database(error)) => {
-                Self::of_database(error.as_ref(), ambiguous)
-            }
-            Failed::Sql(sqlx::Error::Io(_)) => Self::away("connection", ambiguous),
+            Failed::Sql(sqlx::Error::Database(error)) => Self::of_database(error.as_ref(), phase),
+            Failed::Sql(sqlx::Error::Io(_)) => Self::cut("connection", phase),
             Failed::Sql(sqlx::Error::Tls(_)) => Self::systemic(
                 "tls",
                 "the server's certificate was refused, or it speaks no TLS; see `sslmode` and \
@@ -59,30 +57,31 @@ impl Fault {
                 "the driver refuses the URL; correct it, and the files that it names",
             ),
             Failed::Sql(sqlx::Error::Encode(_)) => Self::record("encode", Vec::new()),
-            Failed::Sql(_) => Self::away("driver", ambiguous),
+            Failed::Sql(_) => Self::cut("driver", phase),
         }
     }
 
-    fn of_database(error: &dyn DatabaseError, ambiguous: bool) -> Self {
+    fn of_database(error: &dyn DatabaseError, phase: Phase) -> Self {
         let code = error.code().unwrap_or_default();
         match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) => {
                 let names = [error.constraint(), error.column()];
                 let names = names.into_iter().flatten().map(ToOwned::to_owned).collect();
-                Self::of_sqlstate(&code, names, ambiguous)
+                Self::of_sqlstate(&code, names, phase)
             }
-            None => Self::of_sqlite(&code, ambiguous),
+            None => Self::of_sqlite(&code, phase == Phase::Commit),
         }
     }
 
     /// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-    fn of_sqlstate(code: &str, names: Vec<String>, ambiguous: bool) -> Self {
+    fn of_sqlstate(code: &str, names: Vec<String>, phase: Phase) -> Self {
+        let ambiguous = phase == Phase::Commit;
         let class = code.get(..2).unwrap_or_default();
         match (class, code) {
             (_, "40001" | "40P01" | "55P03") => Self::busy(code),
             (_, "57014") => Self::server(code, false),
             ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => {
-                Self::away(code, ambiguous)
+                Self::cut(code, phase)
             }
             (_, "53100") => Self::full(code),
             ("53", _) => Self::throttled(code, FULL / 2),
@@ -120,6 +119,16 @@ impl Fault {
         Self {
             lost: true,
             ..Self::server(code, ambiguous)
+        }
+    }
+
+    /// The connection ended by itself. In the middle of a write it may be what was written that
+    /// ends it each time: such a record goes alone, and each try is counted.
+    fn cut(code: &str, phase: Phase) -> Self {
+        let writes = matches!(phase, Phase::Work | Phase::Commit);
+        Self {
+            of_a_record: writes,
+            ..Self::away(code, writes)
         }
     }
 
@@ -234,7 +243,7 @@ mod tests {
             ("25006", "halt"),
         ] {
             assert_eq!(
-                class(&Fault::of_sqlstate(code, vec![], false)),
+                class(&Fault::of_sqlstate(code, vec![], Phase::Begin)),
                 wanted,
                 "{code}"
             );
@@ -259,7 +268,29 @@ mod tests {
     }
 
     #[test]
-    fn g3_only_a_commit_without_an_answer_is_ambiguous() {
+    fn g6_a_connection_that_ends_in_the_middle_of_a_write_may_do_so_for_one_record_s_sake() {
+        let of = |phase| Fault::of_sqlstate("57P01", vec![], phase);
+        for phase in [Phase::Work, Phase::Commit] {
+            let fault = of(phase);
+            assert!(fault.of_a_record && fault.lost);
+            // An outage of which nothing is known spends the record's budget.
+            let SinkError::Retryable {
+                ambiguous: true,
+                outage: true,
+                ..
+            } = fault.error
+            else {
+                panic!("{:?}", fault.error);
+            };
+        }
+        for phase in [Phase::Connect, Phase::Begin] {
+            let fault = of(phase);
+            assert!(!fault.of_a_record && fault.lost, "the target's own");
+        }
+    }
+
+    #[test]
+    fn g3_of_what_is_not_answered_in_time_only_a_commit_is_ambiguous() {
         let ambiguous = |phase| {
             let fault = Fault::of(&Failed::Timeout, phase);
             matches!(

@@ -37,6 +37,7 @@ mod target;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -52,6 +53,14 @@ use crate::config::WarehouseSink;
 use crate::event::{Kind, Subject};
 use crate::ingest::filter::Filter;
 use crate::telemetry::Metrics;
+
+/// Whether `url` names a database that this sink can write to. Connects to nothing.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence that does not hold the URL.
+pub fn check_url(url: &str) -> Result<(), &'static str> {
+    Target::parse(url, Duration::from_secs(1)).map(drop)
+}
 
 /// Why a warehouse cannot be as configured. Never holds the URL.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +136,7 @@ impl Sink for Warehouse {
             mode: Mode::History,
             // Guard `version`: a write that lands late is refused by its own WHERE.
             reassert_after: None,
+            dedupe: None,
         }
     }
 
@@ -142,6 +152,7 @@ impl Sink for Warehouse {
         Ok(Delivered {
             effect,
             second_look: false,
+            read: None,
         })
     }
 

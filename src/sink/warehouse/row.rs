@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::content::{Content, Partial, plain};
 use super::dialect::Cell;
-use crate::event::{Kind, SubjectState};
+use crate::event::SubjectState;
 use crate::sink::{Change, Current, Delivery, SinkError};
 use crate::time::Millis;
 
@@ -164,7 +164,7 @@ impl CurrentRow {
             (_, _) => None,
         };
         Self {
-            state: state_name(&current.state),
+            state: current.state.word(),
             absorbed_by: winner(&current.state),
             version: current.version,
             commit_time: brought.map(|change| change.commit_time).max(),
@@ -186,9 +186,9 @@ impl ChangeRow {
         };
         Self {
             event_id: plain(&change.id),
-            kind: kind_name(change.kind),
+            kind: change.kind.word(),
             object_type: own_type.unwrap_or_else(|| Arc::clone(object_type)),
-            state: state_name(&change.state),
+            state: change.state.word(),
             absorbed_by: winner(&change.state),
             version: change.version,
             commit_time: change.commit_time,
@@ -221,7 +221,7 @@ fn keep(rows: &mut Vec<ChangeRow>, row: ChangeRow) {
 /// out twice then.
 fn same_content(delivery: &Delivery, row: Option<&CurrentRow>, change: &Change) -> Option<Content> {
     let state = &delivery.current.as_ref()?.state;
-    let same = *state == change.state && row?.state == state_name(state);
+    let same = *state == change.state && row?.state == state.word();
     same.then(|| row.map(|row| row.content.clone())).flatten()
 }
 
@@ -242,30 +242,6 @@ fn winner(state: &SubjectState) -> Option<Arc<str>> {
         | SubjectState::Removed
         | SubjectState::Erased
         | SubjectState::Gone => None,
-    }
-}
-
-fn state_name(state: &SubjectState) -> &'static str {
-    match state {
-        SubjectState::Alive(_) => "alive",
-        SubjectState::Absorbed { .. } => "absorbed",
-        SubjectState::Removed => "removed",
-        SubjectState::Erased => "erased",
-        SubjectState::Gone => "gone",
-    }
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Other => "other",
-        Kind::Created => "created",
-        Kind::Changed => "changed",
-        Kind::Removed => "removed",
-        Kind::Erased => "erased",
-        Kind::Merged => "merged",
-        Kind::Absorbed => "absorbed",
-        Kind::Split => "split",
-        Kind::Spawned => "spawned",
     }
 }
 

@@ -45,7 +45,9 @@ impl Target {
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Options::Postgres(Box::new(postgres(url, limit)?))
         } else {
-            return Err("is neither `sqlite:PATH` nor `postgres://USER:PASSWORD@HOST/DATABASE`");
+            return Err(
+                "names no database; write sqlite:PATH or postgres://user:password@host/database",
+            );
         };
         Ok(Self { options, limit })
     }

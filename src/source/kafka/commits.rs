@@ -89,6 +89,7 @@ fn commit(
     consumer.commit(&list, CommitMode::Sync)
 }
 
+/// An error of one partition is one of the whole: librdkafka returns the last that it met.
 fn refused(error: &KafkaError) -> SourceError {
     let code = error
         .rdkafka_error_code()
@@ -97,5 +98,29 @@ fn refused(error: &KafkaError) -> SourceError {
         SourceError::Fenced(code.to_string())
     } else {
         SourceError::Retryable(code.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+
+    use super::*;
+
+    #[test]
+    fn g1_a_commit_that_one_of_several_partitions_refuses_is_not_acknowledged() {
+        let cluster: MockCluster<'_, DefaultProducerContext> = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 2, 1).unwrap();
+        let consumer: BaseConsumer<Heard> = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "g")
+            .create_with_context(Heard::default())
+            .unwrap();
+        commit(&consumer, "t", &[(0, 4), (1, 4)]).unwrap();
+        let error = commit(&consumer, "t", &[(0, 5), (9, 5), (1, 5)]).unwrap_err();
+        let code = error.rdkafka_error_code();
+        assert_eq!(code, Some(RDKafkaErrorCode::UnknownTopicOrPartition));
     }
 }

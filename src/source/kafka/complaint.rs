@@ -118,6 +118,19 @@ pub(super) fn is_lost_position(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether there is nothing to read for us until somebody makes or grants it.
+pub(super) fn is_absence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::UnknownTopicOrPartition
+            | Code::UnknownTopic
+            | Code::UnknownPartition
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+    )
+}
+
 /// Whether a commit was refused because its partitions are somebody else's.
 pub(super) fn is_fence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;

@@ -23,8 +23,11 @@ pub(super) enum Said {
     Assign(Vec<i32>),
     /// These partitions are to be given back, or are gone already.
     Revoke { partitions: Vec<i32>, lost: bool },
-    /// The ends of partitions.
-    Ends(Vec<(i32, u64)>),
+    /// The ends of partitions, and whether any broker is connected.
+    Stands {
+        ends: Vec<(i32, u64)>,
+        reached: bool,
+    },
 }
 
 /// The context of the consumer.
@@ -74,7 +77,10 @@ impl ClientContext for Heard {
     fn stats_raw(&self, statistics: &[u8]) {
         self.hear();
         if let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) {
-            self.say(Said::Ends(statistics.ends()));
+            self.say(Said::Stands {
+                ends: statistics.ends(),
+                reached: statistics.reaches_a_broker(),
+            });
         }
     }
 
@@ -132,7 +138,14 @@ fn release(consumer: &BaseConsumer<Heard>, list: &TopicPartitionList, assign: bo
 #[derive(Debug, Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: BTreeMap<String, BrokerStatistics>,
+    #[serde(default)]
     topics: BTreeMap<String, TopicStatistics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BrokerStatistics {
+    state: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +161,11 @@ struct PartitionStatistics {
 }
 
 impl Statistics {
+    /// Connected, and let in. Heartbeats keep one connection in use, whatever is read.
+    fn reaches_a_broker(&self) -> bool {
+        self.brokers.values().any(|broker| broker.state == "UP")
+    }
+
     /// One topic is subscribed to, so that partition numbers are enough.
     fn ends(&self) -> Vec<(i32, u64)> {
         let partitions = self

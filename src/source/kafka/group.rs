@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::commits::Answer;
 use super::positions::{self, Begin, Trouble};
 use super::reader::Reader;
+use crate::ledger::StoreError;
 use crate::source::SourceEvent;
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -84,10 +85,13 @@ impl Reader {
 
     fn ask(&mut self, arriving: Arriving) -> Option<Arriving> {
         if arriving.partitions.is_empty() {
-            self.begin(&[]);
-            return None;
+            return self.begin(arriving, &[]);
         }
-        match positions::begin(&self.consumer, &self.settings, &arriving.partitions) {
+        let known = match self.marks.known() {
+            Ok(known) => known,
+            Err(error) => return Some(self.without_marks(arriving, &error)),
+        };
+        match positions::begin(&self.consumer, &self.settings, &known, &arriving.partitions) {
             Ok(begins) => self.chosen(arriving, begins),
             Err(Trouble::Retry(code)) => {
                 self.complaints.tell(&self.name, &self.settings, code);
@@ -107,8 +111,7 @@ impl Reader {
             .map(|begin| (begin.partition, begin.offset))
             .collect();
         if positions.is_empty() {
-            self.begin(&begins);
-            return None;
+            return self.begin(arriving, &begins);
         }
         let (reply, done) = oneshot::channel();
         self.commits.send(positions, reply);
@@ -138,10 +141,7 @@ impl Reader {
         }
         .again();
         match done.try_recv() {
-            Ok(Ok(())) => {
-                self.begin(&begins);
-                None
-            }
+            Ok(Ok(())) => self.begin(again, &begins),
             Ok(Err(error)) => {
                 tracing::warn!(
                     source = self.name,
@@ -163,7 +163,11 @@ impl Reader {
         }
     }
 
-    fn begin(&mut self, begins: &[Begin]) {
+    /// Reads from `begins`, once it is noted that the group has an offset in each (G2).
+    fn begin(&mut self, arriving: Arriving, begins: &[Begin]) -> Option<Arriving> {
+        if let Err(error) = self.marks.note(begins) {
+            return Some(self.without_marks(arriving, &error));
+        }
         let partitions: Vec<i32> = begins.iter().map(|begin| begin.partition).collect();
         for begin in begins {
             let queue = self
@@ -178,6 +182,7 @@ impl Reader {
                 .stands(begin.partition, unsigned(begin.offset), unsigned(begin.end));
         }
         self.complaints.clear();
+        self.shared.lacks(false);
         if !partitions.is_empty() {
             self.shared.tell(SourceEvent::Assigned { partitions });
         }
@@ -186,6 +191,12 @@ impl Reader {
             .map(|begin| (begin.partition, Offset::Offset(begin.offset)));
         let taken = self.take(&offsets.collect::<Vec<_>>());
         self.log_failure("assign", taken);
+        None
+    }
+
+    fn without_marks(&self, arriving: Arriving, error: &StoreError) -> Arriving {
+        tracing::error!(source = self.name, "{error}; will be tried again");
+        arriving.again()
     }
 
     fn take(&self, offsets: &[(i32, Offset)]) -> KafkaResult<()> {

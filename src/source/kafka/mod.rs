@@ -2,7 +2,7 @@
 //!
 //! Guarantee (G1, G2): offsets are committed only where the task says so, and only while the
 //! partition is ours; they are never reset by default; a group without a committed offset begins
-//! where `start` says or not at all. Whatever the broker does, the reader goes on trying and says
+//! where `start` says or not at all; one whose offset vanished does not begin. Whatever the broker does, the reader goes on trying and says
 //! what is wrong; what only a person can decide halts it with one sentence.
 //!
 //! A thread of its own speaks with librdkafka. Every partition has its queue; back-pressure is not
@@ -13,6 +13,7 @@ mod commits;
 mod complaint;
 mod context;
 mod group;
+mod marks;
 mod positions;
 mod reader;
 mod record;
@@ -28,19 +29,20 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub use settings::{KafkaSettings, StartAt};
+pub use settings::{KafkaSettings, StartAt, Unfit};
 
 use self::commits::Commits;
 use self::complaint::Complaints;
 use self::context::Heard;
+use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::shared::Shared;
 use super::{Source, SourceError, SourceEvent};
 use crate::config;
+use crate::ledger::Store;
 use crate::time::SharedClock;
 
 /// A commit without an answer by then is tried again with the next one.
@@ -69,7 +71,8 @@ impl fmt::Debug for KafkaSource {
 
 impl KafkaSource {
     /// A reader of what `config` names. Does not wait for the network: a broker that is away is no
-    /// error here. Partitions that go to somebody else are drained for `drain` at most.
+    /// error here. Partitions that go to somebody else are drained for `drain` at most. `store`
+    /// remembers where the group had an offset.
     ///
     /// # Errors
     /// One sentence: what is wrong with the configuration, or what librdkafka does not accept.
@@ -79,15 +82,12 @@ impl KafkaSource {
         tenant: &str,
         clock: SharedClock,
         drain: Duration,
+        store: Arc<dyn Store>,
     ) -> Result<Self, String> {
         let settings =
-            KafkaSettings::resolve(config, tenant).map_err(|problems| problems.join("; "))?;
-        if drain >= settings.max_poll_interval() {
-            return Err(
-                "properties.max.poll.interval.ms: must be longer than `delivery.drain_timeout`, \
-                        or partitions are taken away before they are drained"
-                    .to_owned(),
-            );
+            KafkaSettings::resolve(config, tenant).map_err(|problems| in_one_line(&problems))?;
+        if let Some(unfit) = settings.polls_too_seldom(drain) {
+            return Err(unfit.to_string());
         }
         let shared = Arc::new(Shared::default());
         let consumer = Arc::new(consumer(&settings, &shared)?);
@@ -95,6 +95,7 @@ impl KafkaSource {
             Commits::start(&consumer, &settings.topic).map_err(|error| no_thread(&error))?;
         let (commands, received) = channel();
         let group = settings.group.clone();
+        let marks = Marks::new(store, name, &group, &settings.topic);
         let reader = Reader {
             name: name.to_owned(),
             settings,
@@ -107,6 +108,7 @@ impl KafkaSource {
             arriving: None,
             leaving: None,
             commits,
+            marks,
             complaints: Complaints::default(),
             halted: false,
             ends_asked: Instant::now(),
@@ -127,22 +129,15 @@ impl KafkaSource {
     }
 }
 
+fn in_one_line(problems: &[Unfit]) -> String {
+    let sentences: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    sentences.join("; ")
+}
+
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
     let made: Result<BaseConsumer<Heard>, _> =
         settings.client().create_with_context(Heard::default());
-    let mut consumer = made.map_err(|error| {
-        // The text of the first quotes the value, which may be a secret (G10).
-        if let KafkaError::ClientConfig(_, _, key, _) = error {
-            format!("properties.{key}: librdkafka knows no such property, or not this value of it")
-        } else if let KafkaError::ClientCreation(text) = error {
-            settings.redact(&text)
-        } else {
-            format!(
-                "librdkafka does not start: {:?}",
-                error.rdkafka_error_code()
-            )
-        }
-    })?;
+    let mut consumer = made.map_err(|error| settings.complaint(&error))?;
     let shared = Arc::clone(shared);
     consumer.set_nonempty_callback(move || shared.wake());
     consumer
@@ -223,6 +218,10 @@ impl Source for KafkaSource {
 
     fn lag(&self) -> Vec<(i32, u64)> {
         self.shared.lag()
+    }
+
+    fn is_unreachable(&self) -> bool {
+        self.shared.is_unreachable()
     }
 }
 

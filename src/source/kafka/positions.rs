@@ -1,8 +1,8 @@
 //! Where reading begins in a partition that was assigned.
 //!
 //! Guarantee (G2): a committed offset is taken exactly, or nothing is read. A position is chosen
-//! only where the group has none, only as `start` says, and is committed before the first record is
-//! read: a crash does not choose again, later.
+//! only where the group never had one, only as `start` says, and is committed before the first
+//! record is read: a crash does not choose again, later.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Heard;
+use super::marks::Known;
 use super::settings::{KafkaSettings, StartAt};
 
 /// One question to the broker may take this long; the thread polls in between.
@@ -22,6 +23,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 struct Found {
     partition: i32,
     committed: Option<i64>,
+    /// The group is known to have had an offset: where it began then.
+    known: Option<i64>,
     low: i64,
     high: i64,
     /// The first record not older than `start`, if that is a time and there is one.
@@ -63,6 +66,7 @@ impl From<KafkaError> for Trouble {
 pub(super) fn begin(
     consumer: &BaseConsumer<Heard>,
     settings: &KafkaSettings,
+    known: &Known,
     partitions: &[i32],
 ) -> Result<Vec<Begin>, Trouble> {
     let topic = &settings.topic;
@@ -74,14 +78,32 @@ pub(super) fn begin(
         .collect();
     let joined = !fresh.is_empty()
         && settings.start == Some(StartAt::Latest)
-        && has_offsets(consumer, topic)?;
+        && (!known.is_empty() || has_offsets(consumer, topic)?);
     let times = match settings.start {
         Some(StartAt::Time(time)) => at_time(consumer, topic, &fresh, time)?,
         Some(StartAt::Earliest | StartAt::Latest) | None => Vec::new(),
     };
     let mut begins = Vec::with_capacity(partitions.len());
+    let mut silent = false;
     for (partition, committed) in committed {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
+        let ends = || consumer.fetch_watermarks(topic, partition, ANSWER);
+        let (low, high) = match committed {
+            None => ends()?,
+            // A partition without a leader does not hold back the others; a second one is not even
+            // asked for. That its offset is in the topic is seen when it is read: `left_behind`.
+            Some(offset) if silent => (offset, offset),
+            Some(offset) => ends().unwrap_or_else(|error| {
+                let code = error.rdkafka_error_code();
+                tracing::warn!(
+                    topic,
+                    partition,
+                    ?code,
+                    "no answer; will be read when there is one"
+                );
+                silent = true;
+                (offset, offset)
+            }),
+        };
         let at_time = times
             .iter()
             .find(|(of, _)| *of == partition)
@@ -89,6 +111,7 @@ pub(super) fn begin(
         let found = Found {
             partition,
             committed,
+            known: known.get(&partition).copied(),
             low,
             high,
             at_time,
@@ -119,6 +142,9 @@ fn choose(settings: &KafkaSettings, found: Found) -> Result<Begin, String> {
         }
         return Err(outside(settings, found, offset));
     }
+    if let Some(began) = found.known {
+        return Err(vanished(settings, partition, began));
+    }
     let offset = match settings.start {
         None => return Err(without_start(settings, partition)),
         Some(StartAt::Earliest) => low,
@@ -132,6 +158,16 @@ fn choose(settings: &KafkaSettings, found: Found) -> Result<Begin, String> {
         end: high,
         chosen: true,
     })
+}
+
+fn vanished(settings: &KafkaSettings, partition: i32, began: i64) -> String {
+    let KafkaSettings { group, topic, .. } = settings;
+    format!(
+        "group `{group}` had a committed offset in topic `{topic}`, partition {partition}, and has \
+         none any more: it expired, or the group or the topic was made anew; set it with \
+         kafka-consumer-groups --reset-offsets (at {began} goldwire last began there; what it has \
+         already is not applied twice), and start goldwire again"
+    )
 }
 
 fn without_start(settings: &KafkaSettings, partition: i32) -> String {
@@ -252,6 +288,7 @@ mod tests {
     const FOUND: Found = Found {
         partition: 3,
         committed: None,
+        known: None,
         low: 10,
         high: 20,
         at_time: None,
@@ -294,6 +331,20 @@ mod tests {
                 "partition 3".to_owned(),
             ] {
                 assert!(sentence.contains(&part), "{sentence}");
+            }
+        }
+    }
+
+    #[test]
+    fn g2_a_committed_offset_that_vanished_halts_whatever_start_says() {
+        for start in [None, Some(StartAt::Earliest), Some(StartAt::Latest)] {
+            let found = Found {
+                known: Some(12),
+                ..FOUND
+            };
+            let sentence = offset(start, found).unwrap_err();
+            for part in ["partition 3", "none any more", "--reset-offsets", "at 12"] {
+                assert!(sentence.contains(part), "{sentence}");
             }
         }
     }

@@ -15,9 +15,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commits::{Answer, Commits, answer};
-use super::complaint::{Complaints, is_lost_position};
+use super::complaint::{Complaints, is_absence, is_lost_position};
 use super::context::{Heard, Said};
 use super::group::{Arriving, Leaving};
+use super::marks::Marks;
 use super::positions::left_behind;
 use super::record::record;
 use super::settings::KafkaSettings;
@@ -59,6 +60,7 @@ pub(super) struct Reader {
     pub(super) arriving: Option<Arriving>,
     pub(super) leaving: Option<Leaving>,
     pub(super) commits: Commits,
+    pub(super) marks: Marks,
     pub(super) complaints: Complaints,
     pub(super) halted: bool,
     pub(super) ends_asked: Instant,
@@ -127,7 +129,10 @@ impl Reader {
             match said {
                 Said::Assign(partitions) => self.assign(partitions),
                 Said::Revoke { partitions, lost } => self.revoke(partitions, lost),
-                Said::Ends(ends) => self.shared.ends(&ends),
+                Said::Stands { ends, reached } => {
+                    self.shared.ends(&ends);
+                    self.shared.reaches(reached);
+                }
             }
         }
     }
@@ -175,6 +180,9 @@ impl Reader {
             self.halt(sentence);
         } else if !self.halted {
             self.complaints.tell(&self.name, &self.settings, code);
+            if self.queues.is_empty() && is_absence(code) {
+                self.shared.lacks(true);
+            }
         }
     }
 

@@ -31,6 +31,10 @@ struct State {
     records: VecDeque<SourceRecord>,
     bytes: usize,
     full: bool,
+    /// No broker is connected.
+    away: bool,
+    /// The topic or the group is not there for us.
+    absent: bool,
     standing: BTreeMap<i32, Standing>,
 }
 
@@ -151,6 +155,22 @@ impl Shared {
             .iter()
             .map(|(partition, standing)| (*partition, lag(standing)))
             .collect()
+    }
+
+    /// Whether any broker is connected.
+    pub(super) fn reaches(&self, broker: bool) {
+        lock(&self.state).away = !broker;
+    }
+
+    /// Whether the broker says that there is no such topic, or not for us.
+    pub(super) fn lacks(&self, topic: bool) {
+        lock(&self.state).absent = topic;
+    }
+
+    /// Whether nothing can be read for now.
+    pub(super) fn is_unreachable(&self) -> bool {
+        let state = lock(&self.state);
+        state.away || state.absent
     }
 
     /// Wakes the thread.

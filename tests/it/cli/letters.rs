@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use goldwire::dead_letter::{Filter, LetterName, LetterView, Work};
 use goldwire::event::{EventRecord, SourceRecord, Subject};
+use goldwire::ledger::{Batch, Store as _, keys};
 use goldwire::log::partition_of;
 use prost::Message as _;
 
@@ -189,6 +190,48 @@ async fn a_record_that_fails_again_at_once_is_not_redriven_in_a_circle() {
     let report = fixture.redrive.run(&all(), &|_| ()).await.unwrap();
     assert_eq!(report.done, 1);
     assert_eq!(open(&fixture).await, ["crm/b:0"]);
+    assert_eq!(report.skipped[0].name, "crm/b:0", "dated in the future");
+    let named = Work {
+        filter: Filter {
+            names: vec!["crm/b:0".to_owned(), "crm/a:0".to_owned()],
+            ..Filter::default()
+        },
+        ..all()
+    };
+    let report = fixture.redrive.run(&named, &|_| ()).await.unwrap();
+    assert_eq!(report.done, 1, "what is named is meant");
+    assert_eq!(
+        (report.skipped[0].name.as_str(), report.skipped.len()),
+        ("crm/a:0", 1),
+        "closed already"
+    );
+}
+
+#[tokio::test]
+async fn a_letter_that_cannot_be_read_is_shown_as_such_and_hides_no_other() {
+    let fixture = fixture(&[letter("crm", "b", "rejected")]);
+    for sink in ["crm", ""] {
+        let mut batch = Batch::default();
+        batch.put(keys::dead_letter(sink, "a", 3), b"\xff\xff\xff".to_vec());
+        fixture.store.commit(batch).unwrap();
+    }
+    assert_eq!(open(&fixture).await, ["ingest/a:3", "crm/a:3", "crm/b:0"]);
+    let report = fixture.redrive.run(&all(), &|_| ()).await.unwrap();
+    assert_eq!((report.done, report.skipped.len()), (1, 2));
+    assert_eq!(records(fixture.inbox.as_ref()).await.len(), 0);
+    let report = fixture.redrive.discard(&all(), &|_| ()).await.unwrap();
+    assert_eq!((report.done, open(&fixture).await.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn work_done_in_parts_leaves_alone_what_was_written_since_it_began() {
+    let fixture = fixture(&[letter("crm", "a", "rejected")]);
+    let work = Work {
+        began: Some(NOW - 5000),
+        ..all()
+    };
+    let report = fixture.redrive.run(&work, &|_| ()).await.unwrap();
+    assert_eq!((report.done, report.skipped.len()), (0, 0));
 }
 
 #[tokio::test]

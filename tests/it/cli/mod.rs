@@ -1,6 +1,7 @@
 //! The program from outside: commands, dead letters, the admin listener.
 
 mod admin;
+mod connect;
 mod fixture;
 mod letters;
 mod offline;

@@ -71,6 +71,45 @@ async fn letters_are_listed_redriven_and_discarded_in_the_files_themselves() {
     std::fs::remove_dir_all(&config.data_dir).unwrap();
 }
 
+#[test]
+fn a_directory_where_goldwire_never_ran_is_refused_and_not_made() {
+    let text = CONFIG.replace("DIR", "mistyped");
+    let dir = dir_with(&text);
+    // One that is there and holds something else is no data directory either.
+    for exists in [false, true] {
+        if exists {
+            std::fs::create_dir(dir.path().join("mistyped")).unwrap();
+        }
+        let ran = goldwire(dir.path(), &["dlq", "list"]);
+        assert_eq!(ran.code, 69, "{}", ran.out);
+        assert!(
+            ran.err
+                .starts_with("data_dir mistyped: goldwire has never run there"),
+            "{}",
+            ran.err
+        );
+        assert!(!dir.path().join("mistyped/store").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_is_neither_configured_nor_left_letters_is_64() {
+    let (dir, config) = prepared(&[letter("old", "a", "rejected")]);
+    for verb in ["list", "redrive", "discard"] {
+        let ran = goldwire(dir.path(), &["dlq", verb, "--sink", "lage"]);
+        assert_eq!(ran.code, 64, "{verb}: {}", ran.out);
+        let why =
+            "--sink \"lage\": there is no such sink, and it has no letters; known: ingest, lake";
+        assert!(ran.err.starts_with(why), "{}", ran.err);
+        for known in ["lake", "ingest"] {
+            out(dir.path(), &["dlq", verb, "--sink", known]);
+        }
+    }
+    let listed = out(dir.path(), &["dlq", "list", "--sink", "old"]);
+    assert!(listed.starts_with("old/a:0 "), "{listed}");
+    std::fs::remove_dir_all(&config.data_dir).unwrap();
+}
+
 #[tokio::test]
 async fn files_that_another_process_has_open_are_left_alone() {
     let (dir, config) = prepared(&[letter("lake", "a", "rejected")]);

@@ -5,8 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::config::certificate;
+
 /// What `goldwire init` and the full example name.
-const VARIABLES: [(&str, &str); 15] = [
+const VARIABLES: [(&str, &str); 17] = [
+    ("TLS_CERT", "cert.pem"),
+    ("TLS_KEY", "key.pem"),
     ("RELTIO_TENANT", "abc123"),
     ("RELTIO_ENVIRONMENT", "dev"),
     ("RELTIO_CLIENT_ID", "id"),
@@ -56,6 +60,8 @@ pub(crate) fn goldwire(dir: &Path, arguments: &[&str]) -> Ran {
 pub(crate) fn dir_with(config: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("goldwire.yaml"), config).unwrap();
+    std::fs::create_dir(dir.path().join("tls")).unwrap();
+    certificate(&dir.path().join("tls"));
     dir
 }
 
@@ -83,10 +89,80 @@ fn three_mistakes_are_three_lines_and_64() {
 }
 
 #[test]
+fn with_three_mistakes_no_port_is_bound_and_no_directory_made() {
+    // Both ports are taken: whoever tried to bind one would end with 69.
+    let taken = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (webhook, admin) = (taken(), taken());
+    let text = crate::config::FULL
+        .replace("0.0.0.0:8443", &webhook.local_addr().unwrap().to_string())
+        .replace("127.0.0.1:9464", &admin.local_addr().unwrap().to_string())
+        .replace("/var/lib/goldwire", "data")
+        .replace("deadline: 4s", "deadline: 9s")
+        .replace("tls/key.pem", "tls/nothing.pem")
+        .replace("sasl.mechanism", "sasl.mechanics");
+    let dir = dir_with(&text);
+    let ran = goldwire(dir.path(), &["run"]);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert_eq!((ran.code, lines.len()), (64, 3), "{}", ran.err);
+    assert!(lines[0].starts_with("sources.topic.kafka.properties[\"sasl.mechanics\"]: "));
+    assert!(lines[1].starts_with("webhook.deadline: "));
+    assert!(lines[2].starts_with("webhook.tls.key_file: "));
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn what_a_sink_cannot_be_made_of_is_64_for_check_and_run() {
+    let text = crate::config::FULL
+        .replace(
+            "url: https://dev.reltio.com",
+            "url: https://me@dev.reltio.com",
+        )
+        .replace("/var/lib/goldwire", "data");
+    let dir = dir_with(&text);
+    for command in ["check", "run"] {
+        let ran = goldwire(dir.path(), &[command]);
+        assert_eq!(ran.code, 64, "{}", ran.err);
+        assert!(
+            ran.err.starts_with("reltio.url: holds credentials"),
+            "{}",
+            ran.err
+        );
+    }
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn the_admin_port_is_taken_before_a_webhook_is() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = "
+tenant: t
+data_dir: data
+sources: { hook: { webhook: { path: /hook, scheme: reltio, secrets: [s] } } }
+webhook: { address: 127.0.0.1:0, insecure_plain_http: true }
+sinks: { lake: { warehouse: { url: 'sqlite:lake.db' } } }
+admin: { address: ADDRESS }
+";
+    let dir = dir_with(&text.replace("ADDRESS", &taken.local_addr().unwrap().to_string()));
+    let ran = goldwire(dir.path(), &["run"]);
+    assert_eq!(ran.code, 69, "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("stop what listens there, or choose another"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.out.contains("listening for webhooks"), "{}", ran.out);
+    assert!(!dir.path().join("data").exists());
+    let ran = goldwire(dir.path(), &["check"]);
+    assert_eq!(ran.out, "ok: 1 source, 1 sink\n");
+}
+
+#[test]
 fn what_init_writes_passes_check_and_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let ran = goldwire(dir.path(), &["init"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
+    certificate(dir.path());
     let ran = goldwire(dir.path(), &["check"]);
     assert_eq!(
         (ran.code, ran.out.as_str()),
@@ -129,8 +205,9 @@ fn init_names_every_variable_that_is_missing() {
             "{name}: {err}"
         );
     }
+    let mut others = err.lines().filter(|line| !line.starts_with("webhook.tls."));
     assert!(
-        err.lines().all(|line| line.contains("which is not set")),
+        others.all(|line| line.contains("which is not set")),
         "{err}"
     );
 }
@@ -149,10 +226,13 @@ fn the_topology_says_what_flows_where() {
          -> ingest, group crm-sync-consumer, dead letters ingest -> log events\n\
          source topic (kafka reltio.abc123.entities.changes)\n  \
          -> ingest, group goldwire-ingest, dead letters ingest -> log events\n\
-         log inbox (journal, 1 partitions, quota 1.0 GiB)\n\
+         log inbox (journal, 1 partition, quota 1.0 GiB)\n\
          log events (journal, 8 partitions, quota 10.0 GiB)\n  \
          -> sink crm (salesforce)\n     \
          group goldwire.crm, mode latest, guard version, on full stall, dead letters crm\n  \
+         -> sink events (file)\n     \
+         group goldwire.events, mode history, guard none, ids kept for 7days, on full stall, \
+         dead letters events\n  \
          -> sink lake (warehouse)\n     \
          group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n"
     );
@@ -178,9 +258,24 @@ fn the_schema_is_json_and_accepts_the_full_example() {
 fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
     for command in [
-        "run", "demo", "check", "topology", "dlq", "init", "webhook", "schema",
+        "run",
+        "demo",
+        "check",
+        "topology",
+        "dlq",
+        "dlq list",
+        "dlq show",
+        "dlq redrive",
+        "dlq discard",
+        "init",
+        "webhook",
+        "webhook sign",
+        "schema",
+        "schema salesforce",
+        "schema warehouse",
     ] {
-        let ran = goldwire(dir.path(), &[command, "--help"]);
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let ran = goldwire(dir.path(), &words);
         assert_eq!(ran.code, 0, "{command}: {}", ran.err);
         assert!(
             ran.out

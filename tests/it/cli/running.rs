@@ -55,6 +55,9 @@ async fn letters_are_handled_by_the_process_that_has_them_open() {
     let original = run(&dir, &["dlq", "show", "ingest/d:0", "--original"]).await;
     assert_eq!(original.out, "{not json");
 
+    let payload = run(&dir, &["dlq", "show", "crm/a:0", "--payload"]).await;
+    assert_eq!(payload.out, "Ada Lovelace", "{}", payload.err);
+
     let dry = run(&dir, &["dlq", "redrive", "--all", "--dry-run"]).await;
     assert_eq!(
         dry.out, "2 would be redriven\n  1 rejected\n  1 undecodable\n",
@@ -70,10 +73,39 @@ async fn letters_are_handled_by_the_process_that_has_them_open() {
         done.err
     );
     assert_eq!(records(fixture.log.as_ref()).await.len(), 1);
+    let again = run(&dir, &["dlq", "redrive", "crm/a:0"]).await;
+    assert_eq!(again.code, 64);
+    assert!(
+        again.out.contains("crm/a:0 stays: no such letter is open"),
+        "{}",
+        again.out
+    );
     let gone = run(&dir, &["dlq", "discard", "--sink", "ingest"]).await;
     assert_eq!(gone.out, "1 discarded\n  1 undecodable\n", "{}", gone.err);
     let listed = run(&dir, &["dlq", "list"]).await;
     assert_eq!(listed.out, "open: none\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_letters_are_redriven_in_parts_and_reported_as_one() {
+    let mut letters: Vec<_> = (0..450)
+        .map(|n| letter("crm", &format!("{n:03}"), "rejected"))
+        .collect();
+    letters.push(letter("old", "a", "exhausted"));
+    let fixture = fixture(&letters);
+    let handle = serve(&fixture, Some("t0ken"), true).await;
+    let dir = config(handle.address());
+    let some = run(&dir, &["dlq", "redrive", "--all", "--max", "210"]).await;
+    assert!(some.out.starts_with("210 redriven\n"), "{}", some.out);
+    let rest = run(&dir, &["dlq", "redrive", "--all"]).await;
+    let stays = "old/a:0 stays: its sink is not configured any more; discard it";
+    assert_eq!(
+        rest.out,
+        format!("240 redriven\n  240 rejected\n{stays}\n"),
+        "{}",
+        rest.err
+    );
+    assert_eq!(records(fixture.log.as_ref()).await.len(), 450);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,7 +134,10 @@ async fn another_token_is_told_and_nobody_at_home_is_69() {
 async fn a_containers_health_check_is_the_liveness_of_the_running_process() {
     let fixture = fixture(&[]);
     let well = serve(&fixture, Some("t0ken"), true).await;
-    let ran = run(&config(well.address()), &["check", "--live"]).await;
+    let dir = config(well.address());
+    // The process has read its key; who asks for its health need not.
+    std::fs::remove_dir_all(dir.path().join("tls")).unwrap();
+    let ran = run(&dir, &["check", "--live"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     let stuck = serve(&fixture, Some("t0ken"), false).await;
     let ran = run(&config(stuck.address()), &["check", "--live"]).await;

@@ -12,6 +12,7 @@ struct Place {
     pointer: String,
     path: String,
     required: bool,
+    secret: bool,
     wrong: Option<Value>,
 }
 
@@ -94,6 +95,12 @@ impl Walk<'_> {
     }
 
     fn place(&mut self, schema: &Value, pointer: &str, path: &str, required: bool) {
+        // What may be left out is the type or null.
+        let given = schema
+            .get("anyOf")
+            .and_then(|all| all.get(0))
+            .unwrap_or(schema);
+        let secret = self.resolve(given).0 == "Secret";
         let (_, resolved) = self.resolve(schema);
         let anything = ["type", "anyOf", "oneOf"]
             .iter()
@@ -106,6 +113,7 @@ impl Walk<'_> {
             pointer,
             path,
             required,
+            secret,
             wrong,
         });
     }
@@ -174,6 +182,73 @@ fn the_removal_of_every_required_key_is_named_by_its_path() {
             found[0].starts_with(&expected),
             "{expected} is not {found:?}"
         );
+    }
+}
+
+/// Keys that no list of the schema demands, since another key can stand for them.
+const BY_RULE: [&str; 7] = [
+    "reltio",
+    "webhook",
+    "webhook.tls",
+    "sources.topic.kafka.bootstrap_servers",
+    "sources.topic.kafka.topic",
+    "sources.topic.kafka.group",
+    "sinks.events.file.keeps_erased_records",
+];
+
+#[test]
+fn the_removal_of_every_key_that_a_rule_requires_is_named_by_its_path() {
+    let mut whole = full();
+    whole["webhook"]
+        .as_object_mut()
+        .unwrap()
+        .remove("trusted_proxy");
+    // What needs Reltio's API too.
+    whole["sources"]["hook"]["webhook"]["completeness"] = json!("whole");
+    for filter in ["entity_types", "event_types"] {
+        whole["sources"]["topic"]["kafka"][filter] = json!(["*"]);
+        whole["sources"]["hook"]["webhook"][filter] = json!(["*"]);
+    }
+    for filter in ["entityTypes", "eventTypes"] {
+        whole["sources"]["stream"]["kafka"]["subscription"][filter] = json!(["*"]);
+    }
+    assert_eq!(problems(&whole), Vec::<String>::new());
+    for path in BY_RULE {
+        let mut tree = whole.clone();
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = tree.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        parent.remove(key).unwrap();
+        let found = problems(&tree);
+        assert_eq!(found.len(), 1, "{path}: {found:?}");
+        let expected = format!("{path}: missing; add ");
+        assert!(found[0].starts_with(&expected), "{found:?}");
+    }
+}
+
+#[test]
+fn the_file_of_a_secret_is_named_by_its_path_when_it_is_missing_or_of_another_type() {
+    let (places, _, schema) = walked();
+    let secrets: Vec<_> = places.iter().filter(|place| place.secret).collect();
+    assert!(secrets.len() > 8, "{}", secrets.len());
+    let required = &schema["$defs"]["Secret"]["anyOf"][1]["required"];
+    assert_eq!(*required, json!(["file"]));
+    for place in secrets {
+        let mut tree = full();
+        let mut found = |secret: Value| {
+            *tree.pointer_mut(&place.pointer).unwrap() = secret;
+            problems(&tree)
+        };
+        let gone = format!("{}.file: missing; add it: ", place.path);
+        let other = format!("{}.file: found true; write a text", place.path);
+        for (secret, expected) in [(json!({}), gone), (json!({ "file": true }), other)] {
+            let found = found(secret);
+            assert_eq!(found.len(), 1, "{}: {found:?}", place.path);
+            assert!(
+                found[0].starts_with(&expected),
+                "{expected} is not {found:?}"
+            );
+        }
     }
 }
 

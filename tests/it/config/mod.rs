@@ -1,8 +1,10 @@
 //! Configuration: every mistake is found at once, and named by its exact path.
 
 mod every_key;
+mod files;
 mod rules;
 
+pub(crate) use files::certificate;
 use goldwire::config::{self, Config, LoadError};
 use serde_json::Value;
 
@@ -89,7 +91,9 @@ const INT_004: &str = r#"
 fn the_subscription_of_int_004_is_taken_as_it_stands() {
     let indented = INT_004.replace('\n', "\n        ");
     let text = format!(
-        "tenant: abc\ndata_dir: d\nsources:\n  streams:\n    kafka:\n      subscription:\n{indented}\n\
+        "tenant: abc\ndata_dir: d\nsources:\n  streams:\n    kafka:\n      properties: {{ \
+         sasl.username: u, sasl.password: p }}\n      subscription:\n{indented}\n\
+         reltio: {{ url: 'https://r/api/abc', client_id: c, client_secret: s }}\n\
          sinks: {{ lake: {{ warehouse: {{ url: 'sqlite:x' }} }} }}\n"
     );
     let config = parse(&text).unwrap_or_else(|error| panic!("{error}"));
@@ -141,7 +145,7 @@ fn three_mistakes_are_three_messages_with_path_value_and_remedy() {
     );
     assert_eq!(
         lines[2],
-        "webhook.deadline: found \"9s\"; must be from 100ms to 5s"
+        "webhook.deadline: found \"9s\"; must be from 100ms to 4500ms"
     );
 }
 
@@ -153,6 +157,30 @@ fn a_missing_environment_variable_is_named_with_its_path() {
         "sinks.crm.salesforce.client_secret: found ${SF_SECRET}, which is not set; set the \
          environment variable SF_SECRET, or write ${SF_SECRET:-…}"
     );
+}
+
+#[test]
+fn an_empty_environment_variable_is_named_with_its_path() {
+    let empty = |name: &str| match name {
+        "RELTIO_CLIENT_ID" | "SF_SECRET" => Some(String::new()),
+        name => env(name),
+    };
+    let error = config::parse(FULL, &empty).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "reltio.client_id: found ${RELTIO_CLIENT_ID}, which is empty; set it, or write \
+         ${RELTIO_CLIENT_ID:-…}\n\
+         sinks.crm.salesforce.client_secret: found ${SF_SECRET}, which is empty; set it, or write \
+         ${SF_SECRET:-…}"
+    );
+}
+
+#[test]
+fn a_document_that_is_no_mapping_is_named_as_the_configuration() {
+    for text in ["[]", "42", "goldwire"] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("configuration: found "), "{error}");
+    }
 }
 
 #[test]
@@ -210,8 +238,8 @@ fn a_secret_file_is_read_without_its_line_break_and_a_missing_one_is_named() {
     assert_eq!(
         problems(&with("/reltio/client_secret", absent)),
         [
-            "reltio.client_secret.file: found \"/nowhere/secret\"; entity not found; make the file \
-          readable"
+            "reltio.client_secret.file: found \"/nowhere/secret\"; there is no such file; name a \
+          readable file"
         ]
     );
 }

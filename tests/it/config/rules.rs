@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{problems, with, without};
+use super::{parse, problems, with, without};
 
 #[track_caller]
 fn refused(tree: &Value, path: &str, remedy: &str) {
@@ -40,6 +40,12 @@ fn a_webhook_source_needs_a_listener_and_the_listener_tls() {
     refused(&without("/webhook"), "webhook", "add the listener");
     let mut tree = without("/webhook/tls");
     assert_eq!(problems(&tree), Vec::<String>::new());
+    tree["webhook"]["trusted_proxy"] = json!("ingress");
+    refused(&tree, "webhook.trusted_proxy", "address or network");
+    tree["webhook"]["trusted_proxy"] = json!(["fd00::1", "10.0.0.0/33"]);
+    refused(&tree, "webhook.trusted_proxy[1]", "address or network");
+    tree["webhook"]["trusted_proxy"] = json!("10.0.0.7");
+    assert_eq!(problems(&tree), Vec::<String>::new());
     tree["webhook"]["trusted_proxy"] = Value::Null;
     refused(&tree, "webhook.tls", "trusted_proxy");
     tree["webhook"]["insecure_plain_http"] = json!(true);
@@ -57,6 +63,98 @@ fn a_webhook_source_needs_a_listener_and_the_listener_tls() {
 }
 
 #[test]
+fn the_listeners_do_not_get_in_each_others_way() {
+    let both = |webhook: &str, admin: &str| {
+        let mut tree = with("/webhook/address", webhook);
+        tree["admin"]["address"] = json!(admin);
+        tree
+    };
+    for (webhook, admin) in [
+        ("0.0.0.0:19464", "127.0.0.1:19464"),
+        ("127.0.0.1:19464", "127.0.0.1:19464"),
+        ("127.0.0.1:19464", "0.0.0.0:19464"),
+        ("[::]:19464", "127.0.0.1:19464"),
+        ("127.0.0.1:19464", "[::]:19464"),
+    ] {
+        refused(&both(webhook, admin), "admin.address", "another port");
+    }
+    for (webhook, admin) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:19464", "127.0.0.2:19464"),
+        ("0.0.0.0:19464", "[::1]:19464"),
+    ] {
+        assert_eq!(problems(&both(webhook, admin)), Vec::<String>::new());
+    }
+    let mut tree = with("/webhook/address", "0.0.0.0:9464");
+    tree.as_object_mut().unwrap().remove("admin");
+    refused(&tree, "webhook.address", "127.0.0.1:9464 is admin.address");
+}
+
+#[test]
+fn g10_a_warehouse_url_is_read_as_the_sink_reads_it() {
+    for (url, remedy) in [
+        ("sqlite:", "names no file"),
+        ("sqlite::memory:", "names no file"),
+        ("sqlite:./lake.db?bogus=1", "is not a SQLite URL"),
+        ("postgres://u:s3cret@h:99999/d", "is not a PostgreSQL URL"),
+        ("mysql://u:s3cret@h/d", "names no database"),
+    ] {
+        let tree = with("/sinks/lake/warehouse/url", url);
+        refused(&tree, "sinks.lake.warehouse.url", remedy);
+        assert!(!problems(&tree)[0].contains("s3cret"));
+    }
+}
+
+#[test]
+fn g10_every_property_of_librdkafka_that_does_not_do_is_named_at_once() {
+    let properties = json!({
+        "security.protocl": "s3cret",
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "u",
+        "isolation.level": "s3cret",
+        "queued.max.messages.kbytes": "1000000",
+        "enable.partition.eof": "true",
+    });
+    let found = problems(&with("/sources/topic/kafka/properties", properties));
+    let expected = [
+        ("enable.partition.eof", "goldwire sets this itself"),
+        ("isolation.level", "does not take this value"),
+        ("queued.max.messages.kbytes", "at most 65536 kB"),
+        ("sasl.password", "missing; add it"),
+        ("security.protocl", "knows no such property"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, (key, why)) in found.iter().zip(expected) {
+        let path = format!("sources.topic.kafka.properties[\"{key}\"]: ");
+        assert!(found.starts_with(&path) && found.contains(why), "{found}");
+        assert!(!found.contains("s3cret"), "{found}");
+    }
+    let tree = without("/sources/stream/kafka/properties");
+    let found = problems(&tree);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("sources.stream.kafka.properties[\"sasl.password\"]: missing"));
+    let twice = with(
+        "/sources/stream/kafka/properties/security.protocol",
+        "SASL_SSL",
+    );
+    let path = "sources.stream.kafka.properties[\"security.protocol\"]";
+    refused(&twice, path, "keep one of the two");
+}
+
+#[test]
+fn partitions_are_drained_before_they_are_taken_away() {
+    let path = "/sources/topic/kafka/properties/max.poll.interval.ms";
+    let path_shown = "sources.topic.kafka.properties[\"max.poll.interval.ms\"]";
+    refused(
+        &with(path, "20000"),
+        path_shown,
+        "longer than `delivery.drain_timeout`",
+    );
+    assert_eq!(problems(&with(path, "60000")), Vec::<String>::new());
+}
+
+#[test]
 fn the_admin_listener_outside_loopback_needs_a_token() {
     let mut tree = with("/admin/address", "0.0.0.0:9464");
     assert_eq!(problems(&tree), Vec::<String>::new());
@@ -68,14 +166,46 @@ fn the_admin_listener_outside_loopback_needs_a_token() {
 fn what_needs_the_api_is_refused_without_it() {
     let mut tree = without("/reltio");
     let found = problems(&tree);
-    assert_eq!(found.len(), 2, "{found:?}");
+    let paths: Vec<&str> = found
+        .iter()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "reltio",
+            "sources.hook.webhook.completeness",
+            "sources.stream.kafka.subscription.entityTypes[0]",
+            "sources.stream.kafka.subscription.eventTypes[0]",
+            "sources.topic.kafka.entity_types[0]",
+            "sources.topic.kafka.event_types[0]",
+        ]
+    );
+    assert!(found[0].contains("missing; add Reltio's API"), "{found:?}");
+    assert!(found[1].contains("found a mapping; add the"), "{found:?}");
     assert!(
-        found[0].starts_with("reltio: missing; add Reltio's API"),
+        found[5].contains("MERGE") && found[5].contains("leave out merges"),
         "{found:?}"
     );
-    assert!(found[1].starts_with("sources.hook.webhook.completeness: found a mapping; add the"));
-    tree["sources"]["hook"]["webhook"]["completeness"] = json!("whole");
     tree["sinks"].as_object_mut().unwrap().remove("crm");
+    tree["sources"]["hook"]["webhook"]["completeness"] = json!("mixed");
+    let stream = &mut tree["sources"]["stream"]["kafka"]["subscription"];
+    stream["entityTypes"] = json!(["*"]);
+    stream["eventTypes"] = json!(["UPDATE", "CREATE"]);
+    tree["sources"]["topic"]["kafka"]["entity_types"] = Value::Null;
+    tree["sources"]["topic"]["kafka"]["event_types"] = json!(["ENTITY_*", "*_SPLITTED"]);
+    let found = problems(&tree);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("completeness") && found[0].contains("mixed"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("sources.topic.kafka.event_types[1]"),
+        "{found:?}"
+    );
+    tree["sources"]["hook"]["webhook"]["completeness"] = json!("ov_only");
+    tree["sources"]["topic"]["kafka"]["event_types"] = json!(["ENTITY_*"]);
     assert_eq!(problems(&tree), Vec::<String>::new());
 }
 
@@ -149,9 +279,9 @@ fn plain_http_is_meant_or_refused() {
 #[test]
 fn durations_and_sizes_are_sensible() {
     refused(
-        &with("/webhook/deadline", "6s"),
+        &with("/webhook/deadline", "5s"),
         "webhook.deadline",
-        "from 100ms to 5s",
+        "from 100ms to 4500ms",
     );
     refused(
         &with("/delivery/drain_timeout", "10m"),
@@ -219,5 +349,95 @@ fn a_number_with_a_point_is_the_whole_number_it_is() {
         &with("/log/partitions", 4.5),
         "log.partitions",
         "write a whole number",
+    );
+}
+
+#[test]
+fn a_dotted_entity_type_is_its_last_part_and_two_of_one_type_are_refused() {
+    let dotted = super::FULL.replace("        Individual:", "        com.example.Individual:");
+    let config = super::parse(&dotted).unwrap();
+    let crm = config.sinks["crm"].salesforce.as_ref().unwrap();
+    assert!(crm.objects.contains_key("Individual"), "{:?}", crm.objects);
+    let mut tree = super::full();
+    let objects = tree
+        .pointer_mut("/sinks/crm/salesforce/objects")
+        .unwrap()
+        .as_object_mut()
+        .unwrap();
+    let individual = objects["Individual"].clone();
+    objects.insert("com.example.Individual".to_owned(), individual);
+    let problems = super::problems(&tree);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("is the same type as") && problems[0].contains("keep one of them"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn what_is_no_mapping_at_all_is_named_the_configuration() {
+    for text in ["", "- a\n- b", "tenant"] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("configuration: found "), "{error}");
+    }
+}
+
+#[test]
+fn a_file_sink_has_to_be_allowed_to_keep_what_was_erased() {
+    let path = "sinks.events.file.keeps_erased_records";
+    for tree in [
+        without("/sinks/events/file/keeps_erased_records"),
+        with("/sinks/events/file/keeps_erased_records", false),
+    ] {
+        refused(&tree, path, "lines of erased subjects (GDPR) may stay");
+    }
+}
+
+#[test]
+fn g5_ids_are_kept_for_as_long_as_a_copy_may_come() {
+    let path = "/sinks/events/file/dedupe/window";
+    let shown = "sinks.events.file.dedupe.window";
+    refused(&with(path, "74h"), shown, "from 75h to 365d");
+    let mut tree = with(path, "75h");
+    tree["log"]["keep"] = json!("4d");
+    refused(&tree, shown, "not be shorter than log.keep");
+    tree["sinks"]["events"]["file"]["dedupe"] = json!({});
+    assert_eq!(problems(&tree), Vec::<String>::new());
+    tree["log"]["keep"] = json!("8d");
+    refused(&tree, "sinks.events.file", "longer than the default of 7d");
+}
+
+#[test]
+fn a_file_sink_has_a_directory_of_its_own() {
+    let path = "/sinks/events/file/dir";
+    for dir in [
+        "/var/lib/goldwire",
+        "/var/lib/goldwire/log/3",
+        "/var/lib/goldwire/store",
+    ] {
+        refused(
+            &with(path, dir),
+            "sinks.events.file.dir",
+            "its own files there",
+        );
+    }
+    let below = with(path, "/var/lib/goldwire/events");
+    assert_eq!(problems(&below), Vec::<String>::new());
+    refused(
+        &with(path, ""),
+        "sinks.events.file.dir",
+        "path of a directory",
+    );
+    let twin =
+        json!({ "file": { "dir": "/var/lib/goldwire-events/", "keeps_erased_records": true } });
+    refused(
+        &with("/sinks/twin", twin),
+        "sinks.twin.file.dir",
+        "sinks.events has this directory",
+    );
+    refused(
+        &with("/sinks/events/file/roll", "1KiB"),
+        "sinks.events.file.roll",
+        "4KiB",
     );
 }

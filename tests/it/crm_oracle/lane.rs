@@ -1,22 +1,22 @@
 //! One entity's lane over the model world: fence, ask, assert with the product's own procedure,
 //! commit; unsettled, it commits nothing until it has asserted again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use goldwire::event::{Clocks, Subject};
+use goldwire::config::{FieldSource, SalesforceObject};
+use goldwire::event::{Clocks, Holds, Subject, SubjectState};
 use goldwire::ledger::Register;
-use goldwire::sink::SinkError;
-use goldwire::sink::salesforce::{Assertion, Snapshot, Table, Tools};
+use goldwire::sink::salesforce::{Mapping, Record, Table, Tools};
+use goldwire::sink::{Current, Delivery, SinkError};
 use goldwire::task::fence::{Fenced, fence};
-use goldwire::telemetry::Metrics;
 use goldwire::time::Millis;
 use rand::RngExt;
-use serde_json::json;
 
 use super::side::Side;
-use super::truth::{self, MARGIN, SETTLE, SKEW, Says, State};
+use super::truth::{self, Kind, MARGIN, SETTLE, SKEW, Says, State};
 use super::world::{LONGEST, Without, World, ms};
 
 /// The longest halt of a lane that is assumed, ms.
@@ -26,6 +26,7 @@ const PAUSE: Millis = 10_000;
 struct Held {
     register: Register,
     state: State,
+    partial: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -53,8 +54,7 @@ pub(crate) async fn supervise(world: Arc<World>, entity: String) {
 struct Lane {
     world: Arc<World>,
     entity: String,
-    tools: Tools,
-    table: Table,
+    mapping: Mapping,
     unsettled: Option<Millis>,
 }
 
@@ -66,28 +66,25 @@ impl Lane {
                 entity: entity.to_owned(),
             })
         };
-        let name = |text: &str| text.to_owned();
         Self {
             world: Arc::clone(world),
             entity: entity.to_owned(),
-            tools: Tools {
-                org: side(),
-                golden: side(),
-                tell: side(),
-                source: name("SFDC"),
-                settle: ms(SETTLE),
-                guarded: world.guarded,
-                clock: Arc::clone(&world.clock),
-                metrics: Arc::new(Metrics::noop()),
-            },
-            table: Table {
-                sobject: name("Contact"),
-                ext: name("ext"),
-                mark: name("mark"),
-                home: name("home"),
-                archived: name("archived"),
-                merged_into: name("into"),
-                guard: name("guard"),
+            mapping: Mapping {
+                objects: objects(world.lock().org.table.clone()),
+                tools: Tools {
+                    org: side(),
+                    golden: side(),
+                    tell: side(),
+                    source: "SFDC".to_owned(),
+                    settle: if world.is_without(Without::SettleLook) {
+                        Duration::ZERO
+                    } else {
+                        ms(SETTLE)
+                    },
+                    guarded: world.guarded,
+                    clock: Arc::clone(&world.clock),
+                    metrics: Arc::clone(&world.metrics),
+                },
             },
             unsettled: None,
         }
@@ -112,7 +109,7 @@ impl Lane {
             let next = self.world.lock().logs[&self.entity].get(position).cloned();
             if self.unsettled.is_some_and(|due| due <= self.world.now()) {
                 self.unsettled = None;
-                if let Some(held) = &held {
+                if let Some(held) = &mut held {
                     self.apply(held, newest, None).await;
                 }
             } else if let Some(record) = next {
@@ -121,7 +118,7 @@ impl Lane {
                 let applied = self.take(&mut held, &record, newest).await;
                 newest = newest.max(known);
                 position += 1;
-                if let Some(held) = held.as_ref().filter(|_| applied) {
+                if let Some(held) = held.as_mut().filter(|_| applied) {
                     let same = before.as_ref() == Some(&held.state);
                     if !(same && self.world.is_without(Without::ReadCrm)) {
                         self.apply(held, newest, Some(&record)).await;
@@ -167,7 +164,7 @@ impl Lane {
         let fenced = if asks {
             Fenced::Ask
         } else {
-            fence(register.as_ref(), clocks, 0, SKEW)
+            fence(register.as_ref(), clocks, Holds::Everything, SKEW)
         };
         let mut after = register.unwrap_or_default();
         match (fenced, &record.says) {
@@ -183,6 +180,7 @@ impl Lane {
                 *held = Some(Held {
                     register,
                     state: state.clone(),
+                    partial: record.partial,
                 });
                 true
             }
@@ -190,7 +188,8 @@ impl Lane {
                 let known = record.commit_time.unwrap_or(record.at);
                 let due = known.max(newest).max(after.since) + SETTLE;
                 tokio::time::sleep(ms(due - self.world.now())).await;
-                let state = self.world.reltio.at(&self.entity, self.world.lagging());
+                let seen = self.world.lagging();
+                let state = self.world.reltio().at(&self.entity, seen);
                 let read = self.world.now() + self.world.lock().rng.random_range(0..200);
                 after.since = after.since.max(read + MARGIN);
                 after.stands_for = read;
@@ -202,6 +201,7 @@ impl Lane {
                 *held = Some(Held {
                     register: after,
                     state,
+                    partial: false,
                 });
                 true
             }
@@ -209,30 +209,55 @@ impl Lane {
         }
     }
 
-    async fn apply(&mut self, held: &Held, newest: Millis, record: Option<&truth::Record>) {
-        let alive = held.state.named().map(|named| Snapshot {
-            named: named.to_vec(),
-            content: [
-                ("of".to_owned(), json!(self.entity)),
-                ("index".to_owned(), json!(held.state.index)),
-            ]
-            .into(),
-        });
-        let assertion = Assertion {
-            subject: Subject::new("t", &self.entity),
-            alive,
+    /// What a delivery says that the entity is.
+    fn current(&self, held: &Held) -> Current {
+        let state = match &held.state.kind {
+            Kind::Alive(named) => {
+                let has_id = |record: &Record| record.ext.as_ref() == Some(&self.entity);
+                let there = self.world.records().into_iter().find(has_id);
+                let there = there.filter(|it| named.contains(&it.id));
+                let first = there.filter(|_| self.world.is_without(Without::Earliest));
+                let first = first.as_ref().map(|record| record.id.as_str());
+                let reltio = self.world.reltio();
+                SubjectState::Alive(reltio.object(&self.entity, &held.state, first))
+            }
+            Kind::Absorbed(by) => SubjectState::Absorbed {
+                by: Some(by.clone()),
+            },
+            Kind::Dead => SubjectState::Removed,
+        };
+        Current {
+            state,
             stands_for: held.register.stands_for,
+            version: held.register.version,
+            fields: held.partial.then(|| vec!["attributes".to_owned()]),
+            erased: false,
+        }
+    }
+
+    async fn apply(&mut self, held: &mut Held, newest: Millis, record: Option<&truth::Record>) {
+        let delivery = Delivery {
+            subject: Subject::new("t", &self.entity),
+            object_type: "Individual".to_owned(),
+            current: Some(self.current(held)),
+            changes: Vec::new(),
             newest,
             targets: record
                 .map(|record| record.targets.clone())
                 .unwrap_or_default(),
             hops: record.map_or(0, |record| record.hops),
-            blank: None,
         };
         let archived = AtomicBool::new(false);
         loop {
-            match self.tools.assert(&self.table, &assertion, &archived).await {
-                Ok(_) => break,
+            match self.mapping.assert(&delivery, &archived).await {
+                Ok(delivered) => {
+                    if let Some(date) = delivered.read {
+                        let register = &mut held.register;
+                        register.since = register.since.max(date + MARGIN);
+                        register.stands_for = register.stands_for.max(date);
+                    }
+                    break;
+                }
                 Err(SinkError::Retryable { ambiguous, .. }) => {
                     if ambiguous {
                         self.unsettle();
@@ -246,4 +271,21 @@ impl Lane {
             self.unsettle();
         }
     }
+}
+
+fn objects(table: Table) -> BTreeMap<String, SalesforceObject> {
+    let attribute = |path: &str| FieldSource::Attribute(path.to_owned());
+    let object = SalesforceObject {
+        sobject: table.sobject,
+        ext_field: table.ext,
+        mark_field: table.mark,
+        home_field: table.home,
+        archived_field: table.archived,
+        merged_into_field: table.merged_into,
+        guard_field: table.guard,
+        fields: [("of", "Of"), ("index", "Index")]
+            .map(|(field, path)| (field.to_owned(), attribute(path)))
+            .into(),
+    };
+    [("Individual".to_owned(), object)].into()
 }

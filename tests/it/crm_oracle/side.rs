@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use goldwire::event::{Object, Subject};
+use goldwire::event::Subject;
 use goldwire::reltio::{Answer, Found, Golden, ReltioError};
 use goldwire::sink::salesforce::{Org, Record, Sought, Table, Write, Written};
 use goldwire::sink::{SinkError, Tell};
+use goldwire::time::Millis;
+use rand::RngExt;
 use rand::seq::IndexedRandom;
-use serde_json::json;
 
 use super::truth::{self, Says};
 use super::world::{Without, World};
@@ -21,28 +22,35 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    fn object(uri: &str) -> Arc<Object> {
-        Arc::new(Object::parse(json!({ "uri": uri }).to_string().as_bytes()).unwrap())
-    }
-
     /// What an entity without the rule "look up" takes for granted.
-    fn answer(&self, asked: Option<&str>, owner: Option<String>) -> Answer {
+    fn answer(&self, asked: Option<&str>, owner: Option<String>, seen: Millis) -> Answer {
         let owner = if self.world.is_without(Without::LookUp) {
             Some(self.entity.clone())
         } else {
             owner
         };
+        let object = |owner: &str| {
+            let reltio = self.world.reltio();
+            reltio.object(owner, &reltio.at(owner, seen), None)
+        };
         let found = match owner {
             None => Found::Nothing,
-            Some(owner) if asked.is_none_or(|asked| asked == owner) => {
-                Found::Alive(Self::object(&owner))
-            }
-            Some(owner) => Found::Survivor(Self::object(&owner)),
+            Some(owner) if asked.is_none_or(|asked| asked == owner) => Found::Alive(object(&owner)),
+            Some(owner) => Found::Survivor(object(&owner)),
         };
         Answer {
-            date: self.world.now(),
+            date: self.world.now() + self.world.lock().rng.random_range(0..200),
             found,
         }
+    }
+
+    /// Whether `id` was created for `entity`, and stands for it.
+    fn stands(&self, id: &str, entity: &str) -> bool {
+        let entity = Some(entity);
+        self.world
+            .records()
+            .iter()
+            .any(|it| it.id == id && it.home.as_deref() == entity && it.ext.as_deref() == entity)
     }
 }
 
@@ -54,6 +62,9 @@ impl Org for Side {
     }
 
     async fn write(&self, _: &Table, write: Write) -> Result<Written, SinkError> {
+        if self.world.is_without(Without::FreeFirst) && write.action == "free" {
+            return Ok(Written::Done(write.id.unwrap_or_default()));
+        }
         self.world.request(&self.entity, &write).await
     }
 }
@@ -62,14 +73,24 @@ impl Org for Side {
 impl Golden for Side {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         self.world.pause(&self.entity).await;
-        let owner = self.world.reltio.survivor(uri, self.world.lagging());
-        Ok(self.answer(Some(uri), owner))
+        let seen = self.world.lagging();
+        let owner = self.world.reltio().survivor(uri, seen);
+        Ok(self.answer(Some(uri), owner, seen))
     }
 
     async fn by_crosswalk(&self, _: &str, value: &str) -> Result<Answer, ReltioError> {
         self.world.pause(&self.entity).await;
-        let owner = self.world.reltio.names(value, self.world.lagging());
-        Ok(self.answer(None, owner))
+        let seen = self.world.lagging();
+        let mut owner = self.world.reltio().names(value, seen);
+        let lives = self.world.reltio().at(&self.entity, seen).named().is_some();
+        let at_home = |it: &Record| it.id == value && it.home.as_ref() == Some(&self.entity);
+        if self.world.is_without(Without::HomeLook)
+            && lives
+            && self.world.records().iter().any(at_home)
+        {
+            owner = Some(self.entity.clone());
+        }
+        Ok(self.answer(None, owner, seen))
     }
 }
 
@@ -81,11 +102,9 @@ impl Tell for Side {
         hops: u32,
         targets: &[String],
     ) -> Result<(), SinkError> {
+        let taken = targets.iter().any(|id| self.stands(id, subject.uri()));
+        if self.world.is_without(Without::Tell) || self.world.is_without(Without::TellHome) && taken
         {
-            let mut mutable = self.world.lock();
-            mutable.hops = mutable.hops.max(hops);
-        }
-        if self.world.is_without(Without::Tell) {
             return Ok(());
         }
         let with = !self.world.is_without(Without::Contacts);
@@ -98,6 +117,7 @@ impl Tell for Side {
             at: self.world.now() + late,
             says: Says::Asks,
             read: None,
+            partial: false,
             hops,
             targets: if with { targets.to_vec() } else { Vec::new() },
         };

@@ -1,11 +1,14 @@
 //! What truly happened: Reltio's entities over time, and the records that its streams make of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use goldwire::event::Object;
 use goldwire::sink::salesforce::ids;
 use goldwire::time::Millis;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, RngExt};
+use serde_json::{Value, json};
 
 pub(crate) use super::words::{Kind, Record, Says, State};
 
@@ -15,6 +18,9 @@ pub(crate) const SKEW: Millis = 300;
 /// What goldwire assumes.
 pub(crate) const SETTLE: Millis = 2500;
 pub(crate) const MARGIN: Millis = 700;
+
+/// Entities at most.
+pub(crate) const MOST: usize = 8;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct How {
@@ -214,6 +220,73 @@ impl Reltio {
         self.emit(rng, &events);
     }
 
+    /// The org is a source too: a crosswalk names a contact that goldwire created; its home's,
+    /// another entity's, or a new one's. Answers the records that follow.
+    pub(crate) fn feed(
+        &mut self,
+        rng: &mut impl Rng,
+        contact: &str,
+        now: Millis,
+    ) -> Vec<(String, Record)> {
+        self.end = self.end.max(now);
+        let alive = self.living();
+        let e = if rng.random() && self.names.len() < MOST || alive.is_empty() {
+            let e = format!("entities/e{}", self.names.len());
+            self.names.push(e.clone());
+            self.holds.insert(e.clone(), [e.clone()].into());
+            self.versions.insert(e.clone(), 0);
+            e
+        } else {
+            pick(rng, &alive)
+        };
+        let date = 100 + self.dates.len();
+        self.dates.insert(contact.to_owned(), date);
+        self.own
+            .entry(e.clone())
+            .or_default()
+            .push(contact.to_owned());
+        let known = self.records.len();
+        let state = self.live(&e);
+        self.emit(rng, &[(&e, state, PLAIN)]);
+        for _ in 0..pick(rng, &[0, 0, 1, 4]) {
+            self.end += pick(rng, &[1, 300, 3000, 20_000]);
+            self.happen(rng);
+        }
+        self.records.split_off(known)
+    }
+
+    /// An entity's object as Reltio prints it: crosswalks in no order, among them some that name
+    /// nothing of the org, or do so no longer.
+    pub(crate) fn object(&self, e: &str, state: &State, first: Option<&str>) -> Arc<Object> {
+        let crosswalk = |source: &str, value: &str, date: usize| {
+            let seconds = 1_700_000_000 + i64::try_from(date).unwrap() * 86_400;
+            let created = jiff::Timestamp::from_second(seconds).unwrap().to_string();
+            json!({ "type": format!("configuration/sources/{source}"), "value": value,
+                "createDate": created })
+        };
+        let mut crosswalks: Vec<Value> = Vec::new();
+        for id in state.named().unwrap_or_default().iter().rev() {
+            let date = if first == Some(id) {
+                0
+            } else {
+                self.dates[id] + 1
+            };
+            let value = if date % 2 == 0 { ids::short(id) } else { id };
+            crosswalks.push(crosswalk("SFDC", value, date));
+        }
+        if let Some(id) = self.dates.keys().next() {
+            crosswalks.push(crosswalk("Other", id, 0));
+            let mut ended = crosswalk("SFDC", id, 0);
+            ended["deleteDate"] = json!("2024-01-01T00:00:00.000Z");
+            crosswalks.push(ended);
+        }
+        let json = json!({
+            "uri": e, "type": "configuration/entityTypes/Individual", "crosswalks": crosswalks,
+            "attributes": { "Of": [{ "value": e }], "Index": [{ "value": state.index }] },
+        });
+        Arc::new(Object::parse(json.to_string().as_bytes()).unwrap())
+    }
+
     /// One operation's records as ingest leaves them; those of sets have no object, and may not
     /// be sent.
     fn emit(&mut self, rng: &mut impl Rng, events: &[(&str, State, How)]) {
@@ -241,6 +314,7 @@ impl Reltio {
                     at,
                     says,
                     read: None,
+                    partial: state.named().is_some() && rng.random_bool(0.1),
                     hops: 0,
                     targets: vec![],
                 };
@@ -251,7 +325,7 @@ impl Reltio {
 
     /// What an entity was at a time.
     pub(crate) fn at(&self, e: &str, time: Millis) -> State {
-        let past = self.past[e].iter().rev();
+        let past = self.past.get(e).into_iter().flatten().rev();
         let known = past
             .clone()
             .find(|(since, _)| *since <= time)

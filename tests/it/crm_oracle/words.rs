@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) at: Millis,
     pub(crate) says: Says,
     pub(crate) read: Option<Millis>,
+    /// Tells neither crosswalks nor all else: the sink reads Reltio itself.
+    pub(crate) partial: bool,
     pub(crate) hops: u32,
     pub(crate) targets: Vec<String>,
 }

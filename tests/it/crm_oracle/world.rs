@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use goldwire::demo::fake_salesforce::{FakeObject, Field, Kind};
 use goldwire::sink::SinkError;
-use goldwire::sink::salesforce::{Record, Sought, Values, Write, Written, ids};
+use goldwire::sink::salesforce::{Record, Sought, Table, Values, Write, Written};
+use goldwire::telemetry::{self, Metrics};
 use goldwire::time::{Millis, SharedClock, TokioClock};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -28,32 +30,46 @@ pub(crate) enum Without {
     Contacts,
     ReadCrm,
     Home,
+    HomeLook,
+    TellHome,
+    NotAgain,
+    SettleLook,
+    FreeFirst,
+    Earliest,
     OwnGuard,
     AssertAgain,
+}
+
+impl Without {
+    /// Such a rule is missed in hard times only.
+    fn is_about_late_writes(self) -> bool {
+        matches!(self, Self::OwnGuard | Self::AssertAgain)
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Mutable {
     pub(crate) rng: ChaCha8Rng,
-    pub(crate) records: BTreeMap<String, Record>,
+    /// The contacts, at the demonstration's own org.
+    pub(crate) org: FakeObject,
     pub(crate) went_back: usize,
-    pub(crate) hops: u32,
     /// Things that will still happen by themselves: arrivals, late writes.
     pub(crate) coming: usize,
     pub(crate) logs: BTreeMap<String, Vec<truth::Record>>,
     pub(crate) idle: BTreeSet<String>,
     crashes: u32,
-    created: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) reltio: Reltio,
+    reltio: Mutex<Reltio>,
     pub(crate) without: Without,
     pub(crate) guarded: bool,
     pub(crate) clock: SharedClock,
     pub(crate) grown: BTreeMap<String, Notify>,
     pub(crate) crashed: BTreeMap<String, Notify>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) registry: prometheus::Registry,
     slow: f64,
     timeouts: f64,
     mutable: Mutex<Mutable>,
@@ -68,26 +84,15 @@ impl World {
     pub(crate) fn new(seed: u64, without: Without, guarded: bool) -> Arc<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let reltio = Reltio::new(&mut rng);
-        let bells = || {
-            reltio
-                .names
-                .iter()
-                .map(|e| (e.clone(), Notify::new()))
-                .collect()
-        };
+        let names = || (0..truth::MOST).map(|n| format!("entities/e{n}"));
+        let bells = || names().map(|e| (e, Notify::new())).collect();
+        let mut org = contacts();
+        org.guard = guarded;
         // A crosswalk may name a contact that is no more.
-        let there = reltio.dates.keys().filter(|_| rng.random_bool(0.92));
-        let records = there
-            .map(|id| {
-                (
-                    id.clone(),
-                    Record {
-                        id: id.clone(),
-                        ..Record::default()
-                    },
-                )
-            })
-            .collect();
+        for id in reltio.dates.keys().filter(|_| rng.random_bool(0.92)) {
+            org.add_as(id, &[]);
+        }
+        let (metrics, registry) = telemetry::instruments().unwrap();
         Arc::new(Self {
             without,
             guarded,
@@ -95,28 +100,36 @@ impl World {
             grown: bells(),
             crashed: bells(),
             slow: *[0.2, 1.0, 4.0].choose(&mut rng).unwrap(),
-            timeouts: *[0.02, 0.05, 0.25].choose(&mut rng).unwrap(),
+            timeouts: if without.is_about_late_writes() {
+                0.25
+            } else {
+                *[0.02, 0.05, 0.25].choose(&mut rng).unwrap()
+            },
+            metrics,
+            registry,
             mutable: Mutex::new(Mutable {
-                records,
+                org,
                 went_back: 0,
-                hops: 0,
                 coming: 0,
-                logs: reltio
-                    .names
-                    .iter()
-                    .map(|e| (e.clone(), Vec::new()))
-                    .collect(),
+                logs: names().map(|e| (e, Vec::new())).collect(),
                 idle: BTreeSet::new(),
                 crashes: rng.random_range(0..=3),
-                created: 0,
                 rng,
             }),
-            reltio,
+            reltio: Mutex::new(reltio),
         })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Mutable> {
         self.mutable.lock().unwrap()
+    }
+
+    pub(crate) fn reltio(&self) -> MutexGuard<'_, Reltio> {
+        self.reltio.lock().unwrap()
+    }
+
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.lock().org.read()
     }
 
     pub(crate) fn now(&self) -> Millis {
@@ -139,7 +152,9 @@ impl World {
         tokio::spawn(async move {
             tokio::time::sleep(ms(at - world.now())).await;
             if matches!(record.says, truth::Says::Nothing) {
-                record.says = truth::Says::State(world.reltio.at(&e, world.lagging()));
+                let seen = world.lagging();
+                record.says = truth::Says::State(world.reltio().at(&e, seen));
+                record.partial = false;
                 record.read = Some(world.now() + world.lock().rng.random_range(0..200));
             }
             let mut mutable = world.lock();
@@ -186,7 +201,7 @@ impl World {
         let world = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(ms(late)).await;
-            world.write(&write);
+            world.write(&write).unwrap();
             world.lock().coming -= 1;
         });
     }
@@ -199,15 +214,14 @@ impl World {
                 && record.ext.as_deref() != e
                 && !(sought.homes && record.home.as_deref() == e)
         };
-        let mutable = self.lock();
-        let found = mutable
-            .records
-            .values()
-            .filter(|record| sought.finds(record));
+        let mut found = self.lock().org.find(sought);
+        found.retain(|it| !self.is_without(Without::Mark) || !by_mark_only(it));
+        if self.is_without(Without::NotAgain) {
+            for record in &mut found {
+                record.mark = record.mark.take().filter(|mark| Some(mark.as_str()) == e);
+            }
+        }
         found
-            .filter(|it| !self.is_without(Without::Mark) || !by_mark_only(it))
-            .cloned()
-            .collect()
     }
 
     /// A request with a write: sent, maybe lost, maybe landing late, its answer maybe lost.
@@ -241,56 +255,101 @@ impl World {
         }
         let written = self.write(write);
         self.pause(e).await;
+        written
+    }
+
+    /// What the org does with a write, and what the sink takes its answer for.
+    fn write(&self, write: &Write) -> Result<Written, SinkError> {
+        let mutable = &mut *self.lock();
+        let held = mutable.org.find(&Sought {
+            entity: String::new(),
+            homes: false,
+            ids: write.id.iter().cloned().collect(),
+        });
+        let held = held.into_iter().next().unwrap_or_default();
+        if self.guarded && self.is_without(Without::OwnGuard) && write.guard < held.guard {
+            return Ok(Written::Stale);
+        }
+        let home = write
+            .home
+            .clone()
+            .filter(|_| !self.is_without(Without::Home));
+        let written = mutable.org.write(&Write {
+            home,
+            ..write.clone()
+        })?;
+        let place =
+            |values: &Values| Some((values.get("of")?.clone(), values.get("index")?.as_f64()?));
+        if matches!(written, Written::Done(_))
+            && held.mark.as_ref() == Some(&write.mark)
+            && let (Some(old), Some(new)) = (place(&held.content), place(&write.content))
+        {
+            mutable.went_back += usize::from(old.0 == new.0 && old.1 > new.1);
+        }
         Ok(written)
     }
 
-    /// What the CRM does with a write: unique external ids, the guard as a validation rule.
-    fn write(&self, write: &Write) -> Written {
-        let mutable = &mut *self.lock();
-        let held = write
-            .id
-            .as_ref()
-            .and_then(|id| mutable.records.get(id))
-            .cloned()
-            .unwrap_or_default();
-        let same = held.mark.as_ref() == Some(&write.mark);
-        let compares = same || self.is_without(Without::OwnGuard);
-        if self.guarded && write.guard < held.guard && compares {
-            return Written::Stale;
-        }
-        let wanted = write.ext.clone().flatten();
-        let taken = |it: &Record| it.ext == wanted && Some(&it.id) != write.id.as_ref();
-        if wanted.is_some() && mutable.records.values().any(taken) {
-            return Written::Moved("DUPLICATE_VALUE".to_owned());
-        }
-        let id = write.id.clone().unwrap_or_else(|| {
-            mutable.created += 1;
-            ids::canonical(&format!("003C{:011}", mutable.created)).unwrap()
-        });
-        let fresh = || Record {
-            id: id.clone(),
-            home: write
-                .home
-                .clone()
-                .filter(|_| !self.is_without(Without::Home)),
-            ..Record::default()
+    /// Now and then the org feeds a contact that goldwire created back into Reltio.
+    pub(crate) fn feeds(self: &Arc<Self>) {
+        let times = {
+            let rng = &mut self.lock().rng;
+            *[0, 0, 1, 3].choose(rng).unwrap()
         };
-        let record = mutable.records.entry(id.clone()).or_insert_with(fresh);
-        let place =
-            |values: &Values| Some((values.get("of")?.clone(), values.get("index")?.as_u64()?));
-        if let (true, Some(old), Some(new)) = (same, place(&held.content), place(&write.content)) {
-            mutable.went_back += usize::from(old.0 == new.0 && old.1 > new.1);
+        for _ in 0..times {
+            let end = self.reltio().end + 60_000;
+            let mutable = &mut *self.lock();
+            mutable.coming += 1;
+            let at = mutable.rng.random_range(101_000..end);
+            tokio::spawn(Arc::clone(self).feed(at));
         }
-        if let Some(ext) = &write.ext {
-            record.ext.clone_from(ext);
-        }
-        if let Some((archived, into)) = &write.archived {
-            record.archived = *archived;
-            record.merged_into.clone_from(into);
-        }
-        record.mark = Some(write.mark.clone());
-        record.guard = write.guard;
-        record.content.extend(write.content.clone());
-        Written::Done(id)
     }
+
+    async fn feed(self: Arc<Self>, at: Millis) {
+        let mut due = at;
+        while due > self.now() {
+            tokio::time::sleep(ms(due - self.now())).await;
+            // What is written there already has to have happened.
+            due = self.reltio().end;
+        }
+        let (records, fresh) = {
+            let (mutable, reltio) = (&mut *self.lock(), &mut *self.reltio());
+            let created = mutable.org.read().into_iter();
+            let created: Vec<String> = created
+                .filter(|it| it.home.is_some() && !reltio.dates.contains_key(&it.id))
+                .map(|it| it.id)
+                .collect();
+            let known = reltio.names.len();
+            let records = match created.choose(&mut mutable.rng) {
+                Some(contact) => reltio.feed(&mut mutable.rng, contact, self.now()),
+                None => Vec::new(),
+            };
+            (records, reltio.names[known..].to_vec())
+        };
+        for e in fresh {
+            tokio::spawn(super::lane::supervise(Arc::clone(&self), e));
+        }
+        for (e, record) in records {
+            self.arrive(&e, record.at, record.clone());
+        }
+        self.lock().coming -= 1;
+    }
+}
+
+/// The object of contacts as the sink's schema says, and two fields of content.
+fn contacts() -> FakeObject {
+    let name = |text: &str| text.to_owned();
+    let table = Table {
+        sobject: name("Contact"),
+        ext: name("ext"),
+        mark: name("mark"),
+        home: name("home"),
+        archived: name("archived"),
+        merged_into: name("into"),
+        guard: name("guard"),
+    };
+    let content = [
+        ("of", Field::of(Kind::Text(80))),
+        ("index", Field::of(Kind::Number)),
+    ];
+    FakeObject::new(table, "003", &content)
 }

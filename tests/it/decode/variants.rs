@@ -234,6 +234,29 @@ fn completeness_is_declared_of_snapshots_only() {
     }
 }
 
+/// What is absent may be empty or not sent, and nothing tells: Reltio is read.
+#[test]
+fn of_mixed_completeness_no_object_is_taken_for_what_it_shows() {
+    let mut settings = settings();
+    settings.completeness = CompletenessConfig::Mixed;
+    let record = decode(
+        &Carrier::Headers.carry(&metadata(SNAPSHOT), SNAPSHOT),
+        &settings,
+    );
+    let record = &record.unwrap()[0];
+    assert!(needs_hydration(record));
+    assert_eq!(record.content(), Content::None);
+    assert_eq!(
+        (record.object_type.as_str(), record.payload.len()),
+        ("HCP", 0)
+    );
+    let removed = decode(
+        &Carrier::Headers.carry(&metadata(REMOVED), REMOVED),
+        &settings,
+    );
+    assert_eq!(removed.unwrap()[0].state(), State::Removed);
+}
+
 #[test]
 fn clocks_are_taken_from_the_metadata_and_never_from_dates_in_the_object() {
     let source = ("sourceObjectUri", "entities/hcp1");

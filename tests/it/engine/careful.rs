@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use goldwire::ledger::keys;
-use goldwire::sink::SinkError;
+use goldwire::sink::{Mode, SinkError};
+use goldwire::task::gate::SinkStatus;
 
 use super::delivery::person_at;
 use super::rig::Rig;
+use super::scripted::Scripted;
 
 const A: &str = "entities/a";
 
@@ -17,45 +19,58 @@ fn notes(rig: &Rig) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_stops_the_process_takes_no_other_into_dead_letters() {
-    let rig = Rig::new();
-    let mut running = rig.latest("crm");
-    running.sink.answers(|delivery| {
-        (delivery.subject.uri() == A).then(|| {
-            // Stands for a process that dies in the middle of the send.
-            Err(SinkError::Throttled {
-                code: "dies".to_owned(),
-                pause: Duration::from_hours(24),
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let mut running = rig.sink(Scripted::new("crm", mode, None));
+        running.sink.answers(|delivery| {
+            (delivery.subject.uri() == A).then(|| {
+                // Stands for a process that dies in the middle of the send.
+                Err(SinkError::Throttled {
+                    code: "dies".to_owned(),
+                    pause: Duration::from_hours(24),
+                })
             })
-        })
-    });
-    for before in 0..3 {
-        person_at(&rig, &format!("entities/{before}"), 1);
-    }
-    person_at(&rig, A, 1);
-    person_at(&rig, "entities/after", 1);
-    for _ in 0..32 {
-        // Too short for a commit: the records before it are read again at each start.
-        rig.pass(50).await;
-        running = rig.restart(running, false).await;
-    }
-    rig.caught_up(&running).await;
-    let letters = rig.letters("crm");
-    let of: Vec<&str> = letters
-        .iter()
-        .map(|letter| letter.subject.as_str())
-        .collect();
-    assert_eq!(of, [A]);
-    assert_eq!(running.sink.holds("entities/after").unwrap(), "v1");
+        });
+        for before in 0..3 {
+            person_at(&rig, &format!("entities/{before}"), 1);
+        }
+        person_at(&rig, A, 1);
+        person_at(&rig, "entities/after", 1);
+        let mut starts = 1;
+        while rig.letters("crm").is_empty() {
+            // Too short for a commit: the records before it are read again at each start.
+            rig.pass(50).await;
+            running = rig.restart(running, false).await;
+            starts += 1;
+            assert!(starts < 32, "{mode:?}: it is not found out");
+        }
+        // What went before it has gone; what comes after it waits for no further end.
+        for before in 0..3 {
+            let before = format!("entities/{before}");
+            assert_eq!(running.sink.holds(&before).unwrap(), "v1", "{mode:?}");
+        }
+        rig.caught_up(&running).await;
+        let letters = rig.letters("crm");
+        let of: Vec<&str> = letters
+            .iter()
+            .map(|letter| letter.subject.as_str())
+            .collect();
+        assert_eq!(of, [A], "{mode:?}");
+        assert_eq!(running.sink.holds("entities/after").unwrap(), "v1");
+        assert_eq!(running.gate.status(), SinkStatus::Running, "{mode:?}");
 
-    // Its letter is closed by a newer version like any other's, and no note of it stays.
-    running.sink.answers(|_| None);
-    person_at(&rig, A, 2);
-    rig.caught_up(&running).await;
-    assert!(rig.letters("crm").is_empty());
-    let running = rig.restart(running, true).await;
-    rig.caught_up(&running).await;
-    rig.pass(100).await;
-    assert_eq!(notes(&rig), 0);
+        // At a sink of the newest state its letter is closed by a newer version like any other's,
+        // and no note of it stays.
+        running.sink.answers(|_| None);
+        person_at(&rig, A, 2);
+        rig.caught_up(&running).await;
+        let closed = mode == Mode::Latest;
+        assert_eq!(rig.letters("crm").is_empty(), closed, "{mode:?}");
+        let running = rig.restart(running, true).await;
+        rig.caught_up(&running).await;
+        rig.pass(100).await;
+        assert_eq!(notes(&rig), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -167,17 +167,25 @@ async fn a_missing_field_halts_the_sink_instead_of_filling_the_dead_letters() {
 
 #[tokio::test(start_paused = true)]
 async fn g6_a_sink_that_never_answers_delays_itself_alone() {
+    delays_itself_alone(Scripted::hangs).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_sink_that_cannot_be_reached_delays_itself_alone() {
+    delays_itself_alone(|stuck| stuck.answers(|_: &Delivery| Some(Err(unreachable())))).await;
+}
+
+async fn delays_itself_alone(breaks: impl Fn(&Scripted)) {
     let rig = Rig::new();
     let stuck = rig.latest("stuck");
     let good = rig.latest("good");
-    let outage = |_: &Delivery| Some(Err(unreachable()));
-    stuck.sink.answers(outage);
+    breaks(&stuck.sink);
     for subject in 0..2000 {
         person_at(&rig, &format!("entities/{subject}"), 1);
     }
     rig.caught_up(&good).await;
     assert_eq!(good.sink.holds("entities/1999").unwrap(), "v1");
-    let status = *stuck.status.borrow();
+    let status = stuck.status.borrow().clone();
     assert_eq!(status.position, 0);
     assert!(
         status.in_flight <= 700,
@@ -254,6 +262,33 @@ async fn g4_after_an_ambiguous_answer_the_newest_state_is_asserted_once_more() {
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
     assert!(rig.clock.now() >= START + 600_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_host_s_clock_that_is_set_forward_shortens_no_wait_after_an_ambiguous_answer() {
+    let rig = Rig::new();
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    let mut first = true;
+    running.sink.answers(move |_| {
+        std::mem::take(&mut first).then(|| {
+            Err(SinkError::Retryable {
+                code: "timeout".to_owned(),
+                ambiguous: true,
+                outage: true,
+            })
+        })
+    });
+    person_at(&rig, A, 1);
+    rig.pass(5000).await;
+    rig.host_clock.set_by.store(3_600_000, Ordering::Relaxed);
+    person_at(&rig, A, 2);
+    rig.pass(300_000).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
+    running.sink.lands(A, "v1");
+    assert_eq!(running.status.borrow().position, 0, "it may still land");
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,11 +371,47 @@ async fn g4_a_refusal_by_the_guard_is_stale_and_no_error() {
         Some(Ok(Delivered {
             effect: Effect::Stale,
             second_look: false,
+            read: None,
         }))
     });
     person_at(&rig, A, 1);
     rig.caught_up(&running).await;
     assert!(rig.letters("crm").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_change_from_before_a_read_that_the_sink_made_itself_is_asked_and_not_refused_as_stale()
+ {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    // The guard at the target: what the sink read is dated later than what comes next.
+    let mut guard = 0;
+    running.sink.answers(move |delivery| {
+        let (first, current) = (guard == 0, delivery.current.as_ref()?);
+        let read = first.then_some(START + 60_000);
+        let stale = current.stands_for < guard;
+        guard = guard.max(read.unwrap_or(current.stands_for));
+        let effect = if stale {
+            Effect::Stale
+        } else {
+            Effect::Delivered
+        };
+        Some(Ok(Delivered {
+            effect,
+            second_look: false,
+            read,
+        }))
+    });
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    rig.pass(60_000).await;
+    assert_eq!(rig.tenant.reads(), 0);
+    person_at(&rig, A, 2);
+    rig.caught_up(&running).await;
+    assert_eq!(rig.tenant.reads(), 1, "asked");
+    let key = keys::register("crm", 0, &goldwire::event::Subject::new("acme", A));
+    let register = Register::decode(rig.store.get(&key).unwrap().unwrap().as_slice()).unwrap();
+    assert!(register.stands_for >= START + 60_000, "{register:?}");
 }
 
 #[tokio::test(start_paused = true)]

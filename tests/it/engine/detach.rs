@@ -33,11 +33,15 @@ async fn g6_a_detached_sink_is_marked_as_gapped_and_goes_on_after_the_gap() {
     rig.pass(10_000).await;
     assert!(rig.log.range(0).end == 2000 && running.status.borrow().position == 0);
     rig.log.trim(&[1500]).await.unwrap();
+    rig.flaky_store.broken.store(true, Ordering::Relaxed);
     down.store(false, Ordering::Relaxed);
+    rig.pass(30_000).await;
+    rig.flaky_store.broken.store(false, Ordering::Relaxed);
     rig.caught_up(&running).await;
 
     let gap = rig.store.get(&keys::gap("app.lake", 0)).unwrap();
     assert_eq!(gap, Some(b"1500".to_vec()), "the group is marked");
+    assert_eq!(running.status.borrow().gap, Some(1500), "and shows it");
     let held = |subject| running.sink.holds(&uri(subject)).is_some();
     assert!(held(0), "what was read before the gap is delivered");
     assert!(!held(1400), "what lay in the gap is lost, and said to be");

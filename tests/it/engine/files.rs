@@ -1,5 +1,6 @@
 //! What happens when logs, stores and sources fail or are slow.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use goldwire::source::{InboxSource, Source as _, SourceEvent};
 use prost::Message as _;
 use serde_json::json;
 
-use super::delivery::{busy, person_at};
-use super::flaky::QUOTA;
+use super::delivery::{busy, person_at, rejected};
+use super::flaky::{FlakyLog, QUOTA};
 use super::rig::{Rig, at};
 use super::scripted::Scripted;
 use super::tenant::person;
@@ -50,6 +51,41 @@ async fn g3_a_commit_that_fails_is_repeated_at_the_next_tick_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_while_ends_no_task() {
+    let rig = Rig::new();
+    // At the first commit, where registers are read, and where a record tried alone is noted.
+    rig.flaky_store.broken.store(true, Ordering::Relaxed);
+    let running = rig.latest("crm");
+    rig.pass(5000).await;
+    rig.flaky_store.broken.store(false, Ordering::Relaxed);
+    rig.pass(10_000).await;
+    rig.flaky_store.failing_gets.store(5, Ordering::Relaxed);
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+
+    let mut running = running;
+    running.sink.answers(|_| Some(Err(busy())));
+    person_at(&rig, A, 2);
+    for _ in 0..5 {
+        rig.pass(20).await;
+        running = rig.restart(running, false).await;
+    }
+    rig.flaky_store.failing_gets.store(7, Ordering::Relaxed);
+    running.sink.answers(|_| None);
+    rig.pass(500).await;
+    rig.flaky_store.broken.store(true, Ordering::Relaxed);
+    rig.pass(60_000).await;
+    rig.flaky_store.broken.store(false, Ordering::Relaxed);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
+    assert!(
+        rig.letters("crm").is_empty(),
+        "a failing disk is no record's fault"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn g6_intake_leaves_the_end_of_the_log_to_the_sinks() {
     let rig = Rig::new();
     let running = rig.latest("crm");
@@ -60,6 +96,56 @@ async fn g6_intake_leaves_the_end_of_the_log_to_the_sinks() {
     rig.flaky_log.used.store(QUOTA / 2, Ordering::Relaxed);
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+/// The store has no quota: who sends only what becomes dead letters must not fill the disk.
+#[tokio::test(start_paused = true)]
+async fn g8_dead_letters_leave_the_disk_its_reserve_and_are_written_when_there_is_room() {
+    let rig = Rig::new();
+    rig.flaky_log.disk_full.store(true, Ordering::Relaxed);
+    for number in 0..50 {
+        rig.send_record(HashMap::new(), format!("garbage {number}").into_bytes());
+    }
+    rig.pass(60_000).await;
+    assert_eq!(rig.letters("").len(), 0);
+    rig.flaky_log.disk_full.store(false, Ordering::Relaxed);
+    rig.pass(10_000).await;
+    assert_eq!(rig.letters("").len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_g8_a_sinks_letters_wait_for_the_disk_and_not_for_the_logs_quota() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    let log = Arc::clone(&rig.flaky_log);
+    running.sink.answers(move |_| {
+        log.disk_full.store(true, Ordering::Relaxed);
+        Some(Err(rejected()))
+    });
+    person_at(&rig, A, 1);
+    rig.pass(60_000).await;
+    assert_eq!(rig.letters("crm").len(), 0);
+    rig.flaky_log.used.store(QUOTA, Ordering::Relaxed);
+    rig.flaky_log.disk_full.store(false, Ordering::Relaxed);
+    rig.pass(10_000).await;
+    assert_eq!(rig.letters("crm").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g8_a_read_of_the_inbox_that_hangs_is_not_begun_again_in_every_round() {
+    let inbox = Arc::new(FlakyLog::new());
+    let record = SourceRecord::default().encode_to_vec();
+    inbox.append(0, vec![record.into()]).await.unwrap();
+    inbox.hanging.store(true, Ordering::Relaxed);
+    let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&inbox);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut source = InboxSource::new(log, store, "app.inbox").unwrap();
+    source.next(true).await;
+    for room in [true, false, true, true] {
+        let next = tokio::time::timeout(Duration::from_secs(1), source.next(room)).await;
+        assert!(next.is_err(), "{next:?}");
+    }
+    assert_eq!(inbox.reads.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]

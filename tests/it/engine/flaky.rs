@@ -1,29 +1,44 @@
-//! A log and a store that fail when they are told to.
+//! A log and a store that fail when they are told to, commits that last, and a clock that is set.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::log::{
+    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+};
+use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
+use goldwire::time::{Clock, Millis, TokioClock};
 
 pub(super) const QUOTA: u64 = 1000;
 
 #[derive(Debug)]
 pub(super) struct FlakyLog {
     inner: MemoryLog,
+    /// Whether reads hang, from now on.
+    pub(super) hanging: AtomicBool,
+    /// How many were begun.
+    pub(super) reads: AtomicU32,
     /// So many reads will fail.
     pub(super) failing_reads: AtomicU32,
     /// What it says it uses of [`QUOTA`].
     pub(super) used: AtomicU64,
+    /// Whether the disk is down to its reserve.
+    pub(super) disk_full: AtomicBool,
 }
 
 impl FlakyLog {
     pub(super) fn new() -> Self {
         Self {
             inner: MemoryLog::new(1),
+            hanging: AtomicBool::new(false),
+            reads: AtomicU32::new(0),
             failing_reads: AtomicU32::new(0),
             used: AtomicU64::new(0),
+            disk_full: AtomicBool::new(false),
         }
     }
 }
@@ -34,8 +49,26 @@ impl Log for FlakyLog {
         self.inner.identity()
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
-        self.inner.append(partition, records).await
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
+        self.admits(share)?;
+        self.inner.append_within(share, partition, records).await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
+        if self.disk_full.load(Ordering::Relaxed) {
+            let (free, reserve) = (1, 2);
+            return Err(LogError::DiskFull { free, reserve });
+        }
+        let (used, quota) = self.usage();
+        if used >= share.of_quota(quota) {
+            return Err(LogError::Full { used, quota });
+        }
+        Ok(())
     }
 
     async fn read(
@@ -44,6 +77,10 @@ impl Log for FlakyLog {
         from: u64,
         limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, LogError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.hanging.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let fails = |left: u32| left.checked_sub(1);
         let (done, not) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.failing_reads.fetch_update(done, not, fails).is_ok() {
@@ -64,6 +101,10 @@ impl Log for FlakyLog {
         self.inner.trim(floors).await
     }
 
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
+    }
+
     fn usage(&self) -> (u64, u64) {
         (self.used.load(Ordering::Relaxed), QUOTA)
     }
@@ -76,10 +117,17 @@ pub(super) struct FlakyStore {
     pub(super) broken: AtomicBool,
     /// How many failed.
     pub(super) failed: AtomicU32,
+    /// So many gets will fail.
+    pub(super) failing_gets: AtomicU32,
 }
 
 impl Store for FlakyStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let fails = |left: u32| left.checked_sub(1);
+        let (done, not) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.failing_gets.fetch_update(done, not, fails).is_ok() {
+            return Err(StoreError::Io("input/output error".to_owned()));
+        }
         self.inner.get(key)
     }
 
@@ -98,5 +146,43 @@ impl Store for FlakyStore {
             return Err(StoreError::Io("no space left".to_owned()));
         }
         self.inner.commit(batch)
+    }
+}
+
+/// Commits that wait so many milliseconds before they are made.
+#[derive(Debug)]
+pub(super) struct SlowCommit {
+    pub(super) inner: StoreCommit,
+    pub(super) wait: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Commit for SlowCommit {
+    async fn commit(&self, batch: CommitBatch) -> Result<(), StoreError> {
+        let wait = Duration::from_millis(self.wait.load(Ordering::Relaxed));
+        tokio::time::sleep(wait).await;
+        self.inner.commit(batch).await
+    }
+}
+
+/// A host's clock, which somebody may set.
+#[derive(Debug)]
+pub(super) struct HostClock {
+    moves: TokioClock,
+    pub(super) set_by: AtomicI64,
+}
+
+impl HostClock {
+    pub(super) fn starting_at(base: Millis) -> Self {
+        Self {
+            moves: TokioClock::starting_at(base),
+            set_by: AtomicI64::new(0),
+        }
+    }
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Millis {
+        self.moves.now() + self.set_by.load(Ordering::Relaxed)
     }
 }

@@ -1,14 +1,16 @@
 //! When a dead letter is closed, and when it must not be.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use goldwire::event::EventRecord;
 use goldwire::sink::{Delivery, Mode, SinkError};
+use goldwire::time::Millis;
 use prost::Message as _;
 use serde_json::json;
 
 use super::delivery::{person_at, rejected};
-use super::rig::{Rig, at, unversioned};
+use super::rig::{Rig, START, at, unversioned};
 use super::scripted::Scripted;
 use super::tenant::person;
 
@@ -41,6 +43,42 @@ async fn g2_a_late_older_version_closes_no_newer_letter() {
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v4");
     assert!(rig.letters("crm").is_empty(), "superseded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_letter_that_is_written_again_while_a_commit_closes_it_stays() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    let mut calls = 0;
+    running.sink.answers(move |_| {
+        calls += 1;
+        (calls != 2).then(|| Err(rejected()))
+    });
+    let look = |received: Millis| EventRecord {
+        id: "reconcile".to_owned(),
+        tenant: "acme".to_owned(),
+        subject: A.to_owned(),
+        received_time: received,
+        ask: true,
+        ..EventRecord::default()
+    };
+    let append = async |record: EventRecord| {
+        let bytes = record.encode_to_vec().into();
+        rig.log.append(0, vec![bytes]).await.unwrap();
+    };
+    rig.tenant.lives(A, &person(A, "read"));
+    append(look(START)).await;
+    rig.caught_up(&running).await;
+    assert_eq!(rig.letters("crm").len(), 1);
+    // The commit that closes the letter lasts until the letter's copy is refused as well.
+    rig.slow_commits.store(60_000, Ordering::Relaxed);
+    person_at(&rig, A, 2);
+    rig.pass(1000).await;
+    append(look(START)).await;
+    rig.pass(30_000).await;
+    assert_eq!(running.status.borrow().position, 1, "under way");
+    rig.caught_up(&running).await;
+    assert_eq!(rig.letters("crm").len(), 1, "the copy has no other outcome");
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,6 +167,25 @@ async fn g1_a_redrive_that_ended_between_its_steps_leaves_no_letter_once_deliver
     rig.caught_up(&running).await;
     assert_eq!(running.sink.rows().len(), 1);
     assert!(rig.letters("crm").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_redriven_record_is_delivered_though_its_kind_is_filtered_by_now() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running.sink.answers(|_| Some(Err(rejected())));
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    let letter = rig.letters("crm").remove(0);
+    running.sink.answers(|_| None);
+    running.sink.wants_only(|_| false);
+    let mut record = EventRecord::decode(letter.original).unwrap();
+    record.round = 1;
+    record.sink = "crm".to_owned();
+    let again = vec![record.encode_to_vec().into()];
+    rig.log.append(0, again).await.unwrap();
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
 }
 
 #[tokio::test(start_paused = true)]

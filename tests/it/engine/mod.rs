@@ -3,12 +3,20 @@
 //! program's own.
 
 mod careful;
+mod clocks;
 mod delivery;
 mod detach;
+mod expiry;
 mod files;
 mod flaky;
+mod hour;
+mod ids;
+mod instance;
 mod letters;
+mod memory;
 mod outage;
+mod parts;
+mod poison;
 mod rig;
 mod scripted;
 mod semantics;

@@ -1,10 +1,11 @@
 //! The engine with one partition and one sink, put together the way an instance does it.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use goldwire::config::Retry;
+use goldwire::config::{CompletenessConfig, Retry};
 use goldwire::decode::DecodeSettings;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Origin, SourceRecord};
@@ -20,7 +21,7 @@ use goldwire::task::gate::Gate;
 use goldwire::task::retry::RetryPolicy;
 use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings, TaskStatus};
 use goldwire::telemetry::Metrics;
-use goldwire::time::{Millis, SharedClock, TokioClock};
+use goldwire::time::{Millis, SharedClock};
 use prost::Message as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::flaky::{FlakyLog, FlakyStore};
+use super::flaky::{FlakyLog, FlakyStore, HostClock, SlowCommit};
 use super::scripted::{Fed, Scripted};
 use super::tenant::Tenant;
 
@@ -41,6 +42,7 @@ pub(super) const START: Millis = 1_800_000_000_000;
 /// What one sink's task runs on, and how it is seen and stopped.
 pub(super) struct Running {
     pub(super) sink: Arc<Scripted>,
+    pub(super) gate: Arc<Gate>,
     pub(super) status: watch::Receiver<TaskStatus>,
     task: JoinHandle<()>,
     stop: CancellationToken,
@@ -48,11 +50,16 @@ pub(super) struct Running {
 
 pub(super) struct Rig {
     pub(super) clock: SharedClock,
+    pub(super) host_clock: Arc<HostClock>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) store: Arc<dyn Store>,
     pub(super) log: Arc<dyn Log>,
     pub(super) flaky_store: Arc<FlakyStore>,
     pub(super) flaky_log: Arc<FlakyLog>,
+    /// How long commits of the sinks wait, ms.
+    pub(super) slow_commits: Arc<AtomicU64>,
+    /// Whether the sinks' tasks may read Reltio.
+    pub(super) has_api: bool,
     feed: mpsc::UnboundedSender<SourceRecord>,
     ingest: watch::Receiver<IngestStatus>,
     sent: Mutex<i64>,
@@ -66,23 +73,15 @@ impl Rig {
 
     /// The same with a source that takes so long for each commit.
     pub(super) fn committing(commit: Duration) -> Self {
-        let clock: SharedClock = Arc::new(TokioClock::starting_at(START));
+        let host_clock = Arc::new(HostClock::starting_at(START));
+        let clock: SharedClock = Arc::<HostClock>::clone(&host_clock);
         let tenant = Arc::new(Tenant::new(Arc::clone(&clock)));
         let flaky_store = Arc::new(FlakyStore::default());
         let flaky_log = Arc::new(FlakyLog::new());
         let store: Arc<dyn Store> = Arc::<FlakyStore>::clone(&flaky_store);
         let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&flaky_log);
-        let decode = DecodeSettings {
-            tenant: "acme".to_owned(),
-            completeness: goldwire::config::CompletenessConfig::Whole,
-            max_bytes: 1 << 20,
-        };
-        let rules = SourceRules {
-            decode,
-            filter: Filter::new(None, None, true),
-        };
         let context = IngestContext {
-            sources: Arc::new(HashMap::from([("fed".to_owned(), rules)])),
+            sources: Arc::new(sources()),
             log: Arc::clone(&log),
             store: Arc::clone(&store),
             golden: Some(Arc::clone(&tenant) as Arc<dyn Golden>),
@@ -110,11 +109,14 @@ impl Rig {
         tokio::spawn(task.run(CancellationToken::new()));
         Self {
             clock,
+            host_clock,
+            slow_commits: Arc::default(),
             tenant,
             store,
             log,
             flaky_store,
             flaky_log,
+            has_api: true,
             feed,
             ingest,
             sent: Mutex::new(0),
@@ -145,26 +147,32 @@ impl Rig {
             attempts: 5,
             ..Retry::default()
         };
+        let gate = Arc::new(Gate::new(&name));
         let context = Context {
             courier: Courier {
                 sink: Arc::clone(&sink) as Arc<dyn goldwire::sink::Sink>,
-                gate: Arc::new(Gate::new(&name, Arc::clone(&self.clock))),
+                gate: Arc::clone(&gate),
                 retry: RetryPolicy::new(&retry),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::new(Metrics::noop()),
                 jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
             },
-            golden: Some(Arc::clone(&self.tenant) as Arc<dyn Golden>),
+            golden: self
+                .has_api
+                .then(|| Arc::clone(&self.tenant) as Arc<dyn Golden>),
             store: Arc::clone(&self.store),
             log: Arc::clone(&self.log),
             rules: ClockRules::new(SETTLE, SKEW),
         };
         let group = format!("app.{name}");
-        let committer = Arc::new(StoreCommit {
-            store: Arc::clone(&self.store),
-            sink: name,
-            group: group.clone(),
-            partition: 0,
+        let committer = Arc::new(SlowCommit {
+            wait: Arc::clone(&self.slow_commits),
+            inner: StoreCommit {
+                store: Arc::clone(&self.store),
+                sink: name,
+                group: group.clone(),
+                partition: 0,
+            },
         });
         let settings = TaskSettings {
             in_flight: 100,
@@ -180,6 +188,7 @@ impl Rig {
         let task = tokio::spawn(async move { task.run(stopped).await.unwrap() });
         Running {
             sink,
+            gate,
             status,
             task,
             stop,
@@ -200,6 +209,19 @@ impl Rig {
 
     /// Sends an event of the given type; the clocks that are there go into its headers.
     pub(super) fn send(&self, event: &str, uri: &str, clocks: Clock, body: &Value) {
+        let body = body.to_string().into_bytes();
+        self.send_record(Self::headers(event, uri, clocks), body);
+    }
+
+    /// A snapshot as the source named sends it.
+    pub(super) fn told(&self, source: &str, clocks: Clock, object: &Value) {
+        let uri = object["uri"].as_str().unwrap();
+        let headers = Self::headers("ENTITY_CHANGED", uri, clocks);
+        let body = json!({ "type": "ENTITY_CHANGED", "object": object });
+        self.send_from(source, headers, body.to_string().into_bytes());
+    }
+
+    fn headers(event: &str, uri: &str, clocks: Clock) -> HashMap<String, String> {
         let mut headers = HashMap::from([
             ("tenantid".to_owned(), "acme".to_owned()),
             ("eventtype".to_owned(), event.to_owned()),
@@ -211,19 +233,24 @@ impl Rig {
         if let Some(commit_time) = clocks.commit_time {
             headers.insert("committime".to_owned(), commit_time.to_string());
         }
-        self.send_record(headers, body.to_string().into_bytes());
+        headers
     }
 
     pub(super) fn send_record(&self, headers: HashMap<String, String>, body: Vec<u8>) {
+        self.send_from("fed", headers, body);
+    }
+
+    /// Sends through one of [`sources`].
+    pub(super) fn send_from(&self, source: &str, headers: HashMap<String, String>, body: Vec<u8>) {
         let mut sent = self.sent.lock().unwrap();
         let origin = Origin {
-            source: "fed".to_owned(),
+            source: source.to_owned(),
             offset: *sent,
             ..Origin::default()
         };
         *sent += 1;
         let record = SourceRecord {
-            source: "fed".to_owned(),
+            source: source.to_owned(),
             received_time: self.clock.now(),
             headers,
             origin: Some(origin),
@@ -248,7 +275,7 @@ impl Rig {
                 let ingest = self.ingest.borrow();
                 ingest.done == u64::try_from(*self.sent.lock().unwrap()).unwrap()
             };
-            let status = *running.status.borrow();
+            let status = running.status.borrow().clone();
             if taken && status.position == self.log.range(0).end && status.in_flight == 0 {
                 return;
             }
@@ -273,6 +300,27 @@ impl Rig {
             .map(|(_, value)| DeadLetter::decode(value.as_slice()).unwrap())
             .collect()
     }
+}
+
+/// `fed` sends whole objects, `values` operational values, `first` and `last` one field each.
+fn sources() -> HashMap<String, SourceRules> {
+    let field = |name: &str| CompletenessConfig::Fields(vec![format!("attributes.{name}")]);
+    let sources = [
+        ("fed", CompletenessConfig::Whole),
+        ("values", CompletenessConfig::OvOnly),
+        ("first", field("FirstName")),
+        ("last", field("LastName")),
+    ];
+    let rules = |completeness| SourceRules {
+        decode: DecodeSettings {
+            tenant: "acme".to_owned(),
+            completeness,
+            max_bytes: 1 << 20,
+        },
+        filter: Filter::new(None, None, true),
+    };
+    let sources = sources.map(|(name, completeness)| (name.to_owned(), rules(completeness)));
+    HashMap::from(sources)
 }
 
 /// Clocks of an event, relative to [`START`].

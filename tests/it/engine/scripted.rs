@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Kind, SourceRecord, Subject, SubjectState};
 use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
 use goldwire::source::{Source, SourceError, SourceEvent};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 /// What the sink answers; `None` lets it take the delivery.
@@ -18,9 +20,13 @@ pub(super) struct Scripted {
     declares: Declaration,
     answers: Mutex<Answers>,
     wants: Mutex<Box<dyn Fn(Kind) -> bool + Send>>,
+    hangs: AtomicBool,
     seen: Mutex<Vec<Delivery>>,
     current: Mutex<BTreeMap<String, String>>,
+    attributes: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
     rows: Mutex<BTreeMap<(String, i64, i64), Kind>>,
+    /// What an append-only target holds: URI, version, whether it was read afterwards.
+    lines: Mutex<Vec<(String, i64, bool)>>,
 }
 
 impl std::fmt::Debug for Scripted {
@@ -36,13 +42,24 @@ impl Scripted {
             declares: Declaration {
                 mode,
                 reassert_after,
+                dedupe: None,
             },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),
+            hangs: AtomicBool::new(false),
             seen: Mutex::default(),
             current: Mutex::default(),
+            attributes: Mutex::default(),
             rows: Mutex::default(),
+            lines: Mutex::default(),
         }
+    }
+
+    /// A sink that appends, and whose ids are kept for `window`.
+    pub(super) fn appending(name: &str, window: Duration) -> Self {
+        let mut appending = Self::new(name, Mode::History, None);
+        appending.declares.dedupe = Some(window);
+        appending
     }
 
     pub(super) fn answers(
@@ -50,6 +67,11 @@ impl Scripted {
         answers: impl FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send + 'static,
     ) {
         *self.answers.lock().unwrap() = Box::new(answers);
+    }
+
+    /// From now on it accepts deliveries and never answers.
+    pub(super) fn hangs(&self) {
+        self.hangs.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn wants_only(&self, wants: impl Fn(Kind) -> bool + Send + 'static) {
@@ -73,6 +95,24 @@ impl Scripted {
         self.rows.lock().unwrap().keys().cloned().collect()
     }
 
+    /// The newest delivery of a subject.
+    pub(super) fn last(&self, uri: &str) -> Delivery {
+        let seen = self.seen.lock().unwrap();
+        let mut of_subject = seen.iter().filter(|one| one.subject.uri() == uri);
+        of_subject.next_back().unwrap().clone()
+    }
+
+    /// What the target holds of a subject's attributes; a delivery of some fields leaves the others.
+    pub(super) fn attributes(&self, uri: &str) -> BTreeMap<String, String> {
+        let attributes = self.attributes.lock().unwrap();
+        attributes.get(uri).cloned().unwrap_or_default()
+    }
+
+    /// The lines of an append-only target, in order.
+    pub(super) fn lines(&self) -> Vec<(String, i64, bool)> {
+        self.lines.lock().unwrap().clone()
+    }
+
     /// Deliveries of a subject's state so far.
     pub(super) fn deliveries(&self, uri: &str) -> usize {
         let seen = self.seen.lock().unwrap();
@@ -88,12 +128,30 @@ impl Scripted {
                 .lock()
                 .unwrap()
                 .insert(uri.clone(), text_of(&current.state));
+            let mut attributes = self.attributes.lock().unwrap();
+            let held = attributes.entry(uri.clone()).or_default();
+            if current.fields.is_none() {
+                held.clear();
+            }
+            if let SubjectState::Alive(object) = &current.state {
+                held.extend(attributes_of(object.json()));
+            }
         }
         for change in &delivery.changes {
+            let line = (uri.clone(), change.version, change.observed);
+            self.lines.lock().unwrap().push(line);
             let key = (uri.clone(), change.version, change.commit_time);
             self.rows.lock().unwrap().insert(key, change.kind);
         }
     }
+}
+
+fn attributes_of(object: &Value) -> impl Iterator<Item = (String, String)> {
+    let attributes = object["attributes"].as_object();
+    attributes.into_iter().flatten().map(|(name, values)| {
+        let value = values[0]["value"].as_str().unwrap_or_default();
+        (name.clone(), value.to_owned())
+    })
 }
 
 pub(super) fn text_of(state: &SubjectState) -> String {
@@ -127,6 +185,9 @@ impl Sink for Scripted {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
         self.seen.lock().unwrap().push(delivery.clone());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let scripted = (self.answers.lock().unwrap())(delivery);
         if let Some(Err(error)) = scripted {
             return Err(error);
@@ -137,6 +198,7 @@ impl Sink for Scripted {
             _ => Delivered {
                 effect: Effect::Delivered,
                 second_look: false,
+                read: None,
             },
         })
     }

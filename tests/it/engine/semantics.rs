@@ -241,3 +241,38 @@ async fn an_erasure_passes_every_filter() {
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(W).unwrap(), "erased");
 }
+
+#[tokio::test(start_paused = true)]
+async fn g2_the_parts_of_an_event_that_need_no_read_go_on_without_the_one_that_failed() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    two_people(&rig, &running).await;
+    rig.tenant.absorbed(L, &person(W, "Both"));
+    rig.tenant.refuses(W);
+    merged(&rig, 2, 12_000);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
+    let letters = rig.letters("");
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        (letters[0].stage.as_str(), letters[0].code.as_str()),
+        ("hydrate", "403")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_of_an_earlier_life_reaches_the_sink_of_a_new_one() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    let again = person(W, "Born again");
+    rig.tenant.lives(W, &again);
+    rig.pass(10_000).await;
+    rig.changed(at(1, 9000), &again);
+    rig.caught_up(&running).await;
+    let body = json!({ "type": "ENTITY_REMOVED_GDPR", "object": { "uri": W } });
+    rig.send("ENTITY_REMOVED_GDPR", W, at(6, 8000), &body);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(W).unwrap(), "Born again");
+    let last = running.sink.last(W);
+    assert!(last.current.unwrap().erased, "what nobody owns has to go");
+}

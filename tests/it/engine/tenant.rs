@@ -1,7 +1,7 @@
 //! A Reltio that answers from its past: what it shows lags behind what is.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(super) struct Tenant {
     clock: SharedClock,
     past: Mutex<BTreeMap<String, Vec<(Millis, Found)>>>,
     reads: AtomicU64,
+    ahead: AtomicI64,
+    unreadable: Mutex<Option<String>>,
 }
 
 /// An individual as Reltio prints one.
@@ -38,14 +40,29 @@ impl Tenant {
             clock,
             past: Mutex::default(),
             reads: AtomicU64::new(0),
+            ahead: AtomicI64::new(0),
+            unreadable: Mutex::default(),
         }
     }
 
+    /// Reltio's clock is so far ahead of the host's.
+    pub(super) fn is_ahead(&self, millis: Millis) {
+        self.ahead.store(millis, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.now() + self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// From now on `uri` cannot be read.
+    pub(super) fn refuses(&self, uri: &str) {
+        *self.unreadable.lock().unwrap() = Some(uri.to_owned());
+    }
+
     fn set(&self, uri: &str, found: Found) {
+        let now = self.now();
         let mut past = self.past.lock().unwrap();
-        past.entry(uri.to_owned())
-            .or_default()
-            .push((self.clock.now(), found));
+        past.entry(uri.to_owned()).or_default().push((now, found));
     }
 
     /// From now on `uri` is this object.
@@ -74,8 +91,13 @@ impl Tenant {
 impl Golden for Tenant {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let now = self.clock.now();
+        let now = self.now();
         tokio::time::sleep(Duration::from_millis(40)).await;
+        if self.unreadable.lock().unwrap().as_deref() == Some(uri) {
+            return Err(ReltioError::Rejected {
+                code: "403".to_owned(),
+            });
+        }
         let past = self.past.lock().unwrap();
         let of_subject = past.get(uri).map(Vec::as_slice).unwrap_or_default();
         let seen = of_subject

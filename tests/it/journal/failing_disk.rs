@@ -69,7 +69,7 @@ async fn a_full_disk_refuses_as_full_and_is_gone_on_with_when_there_is_space() {
     for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
         failures.set(&[kind]);
         let refused = log.append(0, vec![record("x")]).await.unwrap_err();
-        assert!(matches!(refused, LogError::Full { .. }), "{refused}");
+        assert!(matches!(refused, LogError::DiskFull { .. }), "{refused}");
         assert_eq!(
             length(&segments(dir.path(), 0)[0]),
             whole,
@@ -132,7 +132,7 @@ async fn while_the_cut_fails_too_every_append_fails_and_then_it_goes_on() {
     failures.set(&[ErrorKind::StorageFull]);
     assert!(matches!(
         log.append(0, vec![record("x")]).await,
-        Err(LogError::Full { .. })
+        Err(LogError::DiskFull { .. })
     ));
     fill(&log, 3).await;
     let used: u64 = segments(dir.path(), 0)
@@ -195,7 +195,7 @@ async fn g8_below_the_disk_reserve_appends_are_refused() {
     let log = Journal::open(settings).unwrap();
     assert!(matches!(
         log.append(0, vec![record("x")]).await,
-        Err(LogError::Full { .. })
+        Err(LogError::DiskFull { .. })
     ));
     assert_eq!(length(&segments(dir.path(), 0)[0]), HEADER);
 }

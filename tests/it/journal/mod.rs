@@ -1,5 +1,6 @@
 //! The log's contract, over the log in memory and the journal; then what only a disk can do.
 
+mod admission;
 mod commit;
 mod contract;
 mod crash;

@@ -143,6 +143,20 @@ async fn damage_in_an_earlier_segment_is_refused_by_the_read_that_meets_it() {
 }
 
 #[tokio::test]
+async fn g2_what_is_whole_before_damage_is_read_before_the_damage_is_met() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(&open(dir.path(), 1), 5).await;
+    let files = segments(dir.path(), 0);
+    flip(&files[0], HEADER + 2 * (1024 + 40) + 99);
+    let log = open(dir.path(), 1);
+    let read = log.read(0, 0, ALL).await.unwrap();
+    let offsets: Vec<_> = read.iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, [0, 1]);
+    let met = log.read(0, 2, ALL).await.unwrap_err();
+    assert!(matches!(met, LogError::Damaged { .. }), "{met}");
+}
+
+#[tokio::test]
 async fn a_lost_or_shortened_or_lengthened_earlier_segment_is_refused_at_open() {
     let dir = tempfile::tempdir().unwrap();
     fill(&open(dir.path(), 2), 12).await;

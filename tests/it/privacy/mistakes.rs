@@ -71,7 +71,7 @@ const MISTAKES: [(&str, &str); 26] = [
         "sasl.passwort: canary-a",
     ),
     (
-        "properties: { sasl.username: \"${KAFKA_PASSWORD}\" }",
+        "properties: { sasl.username: key, sasl.password: \"${KAFKA_PASSWORD}\" }",
         "properties: canary-a",
     ),
     ("url: ${WAREHOUSE_URL}", "url: mysql://me:canary-a@host/db"),

@@ -35,7 +35,7 @@ reltio:
   requests_per_second: 1000
   settle: 20ms
   clock_skew: 10ms
-webhook: {{ address: 127.0.0.1:0, trusted_proxy: edge }}
+webhook: {{ address: 127.0.0.1:0, trusted_proxy: 127.0.0.1 }}
 sources:
   hook:
     webhook:
@@ -249,7 +249,7 @@ async fn told(running: &Running, dir: &Path) -> Vec<(String, String)> {
     let (_, tail) = rest.split_once("sinks:\n").unwrap();
     std::fs::write(&path, format!("{head}sinks:\n{tail}")).unwrap();
     let ran = running.command(&["check", "--connect"]).await;
-    assert_eq!((ran.code, ran.err.lines().count()), (1, 2), "{}", ran.err);
+    assert_eq!((ran.code, ran.err.lines().count()), (1, 3), "{}", ran.err);
     told.push(("check --connect".to_owned(), ran.err));
     // One of each kind, and not the hundreds that are alike.
     let mut letters = running.letters().await.letters;

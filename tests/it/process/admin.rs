@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use goldwire::admin::HealthReport;
+
 use super::running::Running;
 use super::sender::Sender;
 use super::{arrives, execute, folder, folder_with, until};
@@ -91,4 +93,43 @@ async fn g6_while_its_sink_is_down_a_process_is_live_and_takes_webhooks() {
     let sent: BTreeSet<_> = names.map(|name| (format!("entities/{name}"), 1)).collect();
     arrives(dir.path(), &sent).await;
     running.stop().await;
+}
+
+/// Whoever sends webhooks here is answered 503, so nobody is to be sent here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readyz_is_503_when_webhooks_are_and_both_say_that_it_is_the_disk() {
+    let dir = folder();
+    let config = dir.path().join("goldwire.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("disk_reserve: 1MiB", "disk_reserve: 1000TiB");
+    std::fs::write(&config, text).unwrap();
+    let running = Running::start(dir.path()).await;
+    let report = async || {
+        let (status, report) = running.get("/readyz").await;
+        let report: HealthReport = serde_json::from_str(&report).unwrap();
+        assert_eq!(status, if report.ok() { 200 } else { 503 });
+        let part = |name: &str| {
+            let part = report.parts.iter().find(|part| part.name == name).unwrap();
+            (part.ok, part.state.clone())
+        };
+        (part("inbox"), part("webhook"))
+    };
+    let (inbox, webhook) = report().await;
+    assert!(
+        !inbox.0 && inbox.1.contains("log.disk_reserve"),
+        "{inbox:?}"
+    );
+    assert_eq!(webhook, (true, "listens".to_owned()));
+    assert_eq!(Sender::to(running.webhooks).send("{}").await, Some(503));
+    let (_, webhook) = report().await;
+    assert!(
+        !webhook.0 && webhook.1.contains("log.disk_reserve"),
+        "{webhook:?}"
+    );
+    assert_eq!(running.get("/livez").await.0, 200);
+    let said = running.stop().await;
+    assert!(
+        said.contains("answered 503") && said.contains("lower the reserve"),
+        "{said}"
+    );
 }

@@ -81,7 +81,7 @@ async fn g8_bad_input_is_a_dead_letter_or_refused_and_memory_stays_bounded() {
     let letters = running.letters().await.letters;
     let mut codes: Vec<&str> = letters.iter().map(|letter| letter.code.as_str()).collect();
     codes.sort_unstable();
-    let mut expected = cases.map(|(code, _)| code);
+    let mut expected = cases.each_ref().map(|(code, _)| *code);
     expected.sort_unstable();
     assert_eq!(codes, expected);
     arrives(dir.path(), &sender.good("entities/after").await).await;
@@ -89,6 +89,9 @@ async fn g8_bad_input_is_a_dead_letter_or_refused_and_memory_stays_bounded() {
     assert!(grown <= 32 * MIB, "{} MiB more than before", grown / MIB);
     let said = running.stop().await;
     assert!(!said.contains("panicked"), "{said}");
+    // The log calls the sink of these letters what `dlq --sink` calls it.
+    let logged = |line: &&str| line.contains("\"sink\":\"ingest\"");
+    assert_eq!(said.lines().filter(logged).count(), cases.len(), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::running::Running;
 use super::sender::{Sender, Stream};
-use super::{all_distinct, arrives, folder, history, until};
+use super::{all_distinct, arrives, connect, folder, history, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_sigterm_drains_and_what_was_answered_is_in_the_warehouse() {
@@ -35,6 +35,34 @@ async fn g1_sigterm_drains_and_what_was_answered_is_in_the_warehouse() {
     assert!(missing.is_empty(), "{missing:?}\n{said}");
     all_distinct(&rows);
     assert!(!said.contains("goes on at the next start"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_the_process_at_once() {
+    let dir = folder();
+    let config = dir.path().join("goldwire.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("timeout: 20s", "timeout: 4m")).unwrap();
+    let running = Running::start(dir.path()).await;
+    // The warehouse's file is held by another, so the drain would last.
+    let sender = Sender::to(running.webhooks);
+    sender.good("entities/before").await;
+    arrives(
+        dir.path(),
+        &BTreeSet::from([("entities/before".to_owned(), 1)]),
+    )
+    .await;
+    let mut link = connect(&dir.path().join("lake.db")).await;
+    sqlx::query("BEGIN EXCLUSIVE")
+        .execute(&mut link)
+        .await
+        .unwrap();
+    sender.good("entities/held").await;
+    running.terminate();
+    until("it stops", async || running.said().contains("stopping")).await;
+    running.terminate();
+    let (code, said) = running.end().await;
+    assert_eq!(code, Some(75), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bad_input;
+mod demo;
 mod ends;
 mod refusals;
 pub(crate) mod running;

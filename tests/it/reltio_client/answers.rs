@@ -117,3 +117,24 @@ async fn a_uri_that_leads_elsewhere_is_not_sent() {
     }
     assert_eq!(stage.fake.counts().requests, 0);
 }
+
+#[tokio::test]
+async fn g6_what_is_refused_while_others_are_answered_is_the_object_s_own() {
+    let stage = stage().await;
+    let client = stage.client();
+    let refused = || Fault::Status {
+        code: 403,
+        retry_after: None,
+    };
+    for fault in [refused(), Fault::UnreadableDate] {
+        for _ in 0..4 {
+            stage.fake.fail_next(fault);
+            let error = client.read(&stage.ada).await.unwrap_err();
+            assert!(!matches!(error, ReltioError::Rejected { .. }), "{error}");
+            client.read(&stage.cy).await.unwrap();
+        }
+        stage.fake.fail_next(fault);
+        let error = client.read(&stage.ada).await.unwrap_err();
+        assert!(matches!(error, ReltioError::Rejected { .. }), "{error}");
+    }
+}

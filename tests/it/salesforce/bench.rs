@@ -157,6 +157,7 @@ pub(crate) fn delivery(entity: &str, state: SubjectState, stands_for: Millis) ->
             stands_for,
             version: Some(1),
             fields: None,
+            erased: false,
         }),
         changes: Vec::new(),
         newest: stands_for,

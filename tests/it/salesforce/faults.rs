@@ -241,6 +241,98 @@ async fn a_contact_deleted_in_the_org_is_made_again_for_its_entity() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_not_shared_is_refused_alone_and_halts_nobody() {
+    let bench = bench().await;
+    let (private, shared) = (bench.add("Private"), bench.add("Shared"));
+    bench
+        .org
+        .change("Contact", |object| object.read_only.insert(private.clone()));
+    let of = |entity: &str, id: &str| delivery(entity, alive(&golden(entity, "Ada", &[id])), 1);
+    let (one, other) = (of("entities/a", &private), of("entities/b", &shared));
+    let (refused, fine) = futures::join!(bench.sink.deliver(&one), bench.sink.deliver(&other));
+    assert!(fine.is_ok(), "{fine:?}");
+    let refused_alone = bench.sink.deliver(&one).await;
+    for refused in [refused, refused_alone] {
+        assert!(
+            matches!(&refused, Err(SinkError::Rejected { code, action: "update", .. })
+                if code == "INSUFFICIENT_ACCESS_OR_READONLY"),
+            "{refused:?}"
+        );
+    }
+    bench
+        .org
+        .change("Contact", |object| object.writable = false);
+    let halted = bench.sink.deliver(&other).await;
+    assert!(halted.is_ok(), "nothing is to be written: {halted:?}");
+    let halted = bench.sink.deliver(&of("entities/c", &shared)).await;
+    assert!(
+        matches!(halted, Err(SinkError::Systemic { .. })),
+        "{halted:?}"
+    );
+}
+
+#[tokio::test]
+async fn g7_a_request_that_is_too_much_is_halved_and_an_org_that_is_slow_spends_no_attempt() {
+    let bench = bench().await;
+    bench.org.set_faults(Faults {
+        largest_query: 20,
+        largest_write: 4,
+        ..Faults::default()
+    });
+    let fine = many(&bench, 0, 60).await;
+    assert!(fine.iter().all(Result::is_ok), "{fine:?}");
+    assert_eq!(bench.contacts().len(), 60);
+    bench.org.set_faults(Faults {
+        largest_query: 1,
+        ..Faults::default()
+    });
+    let before = bench.org.requests();
+    let slow = many(&bench, 60, 90).await;
+    let is_outage = |answer: &Result<Effect, SinkError>| {
+        matches!(answer, Err(SinkError::Retryable { code, ambiguous: false, outage: true })
+            if code == "QUERY_TIMEOUT")
+    };
+    assert!(slow.iter().all(is_outage), "{slow:?}");
+    assert!(bench.org.requests() - before < 30, "the rest is not tried");
+    bench.org.set_faults(Faults::default());
+    bench.org.inject(Once::QueryTimeout);
+    assert!(many(&bench, 60, 90).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn g4_a_write_that_lands_after_the_client_gave_up_is_refused_by_the_guard() {
+    let bench = bench().await;
+    let id = bench.add("User");
+    bench
+        .lives(&golden("entities/a", "First", &[&id]), 1)
+        .await
+        .unwrap();
+    bench.org.inject(Once::LandLate);
+    let lost = bench.lives(&golden("entities/a", "Old", &[&id]), 2).await;
+    assert!(
+        matches!(
+            lost,
+            Err(SinkError::Retryable {
+                ambiguous: true,
+                ..
+            })
+        ),
+        "{lost:?}"
+    );
+    assert_eq!(
+        text(&bench.contact(&id), "FirstName"),
+        Some("First"),
+        "not yet"
+    );
+    bench
+        .lives(&golden("entities/a", "New", &[&id]), 3)
+        .await
+        .unwrap();
+    assert_eq!(bench.org.land(), 1);
+    assert_eq!(text(&bench.contact(&id), "FirstName"), Some("New"));
+}
+
+#[tokio::test]
 async fn a_missing_field_halts_the_sink_with_a_remedy() {
     let mut object = contact();
     object.fields.remove("FirstName");

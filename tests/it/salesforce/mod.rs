@@ -4,11 +4,12 @@ mod bench;
 mod faults;
 mod probe;
 
-use goldwire::event::{Kind, Subject, SubjectState};
+use goldwire::demo::fake_salesforce::{Field, Kind, Settings};
+use goldwire::event::{self, Subject, SubjectState};
 use goldwire::sink::{Delivery, Effect, Sink as _};
 use serde_json::json;
 
-use self::bench::{alive, archived, bench, delivery, golden, text};
+use self::bench::{alive, archived, bench, bench_with, delivery, golden, text};
 
 #[tokio::test]
 async fn a_golden_record_without_crosswalks_becomes_a_contact_of_its_own() {
@@ -146,6 +147,33 @@ async fn a_removed_record_s_contact_is_archived_and_keeps_its_content_until_it_i
 }
 
 #[tokio::test]
+async fn an_erasure_that_comes_after_a_new_life_blanks_what_nobody_owns() {
+    let bench = bench().await;
+    let id = bench.add("Ada");
+    bench
+        .lives(&golden("entities/a", "Ada", &[&id]), 1)
+        .await
+        .unwrap();
+    bench
+        .ends("entities/a", SubjectState::Removed, 2)
+        .await
+        .unwrap();
+    let again = golden("entities/a", "Bea", &[]);
+    bench.lives(&again, 4).await.unwrap();
+    assert_eq!(text(&bench.contact(&id), "FirstName"), Some("Ada"));
+
+    let mut late = delivery("entities/a", alive(&again), 5);
+    late.current.as_mut().unwrap().erased = true;
+    bench.sink.deliver(&late).await.unwrap();
+    let contact = bench.contact(&id);
+    assert!(archived(&contact) && text(&contact, "FirstName").is_none());
+    let contacts = bench.contacts();
+    let living: Vec<_> = contacts.iter().filter(|it| !archived(it)).collect();
+    assert_eq!(living.len(), 1);
+    assert_eq!(text(living[0], "FirstName"), Some("Bea"));
+}
+
+#[tokio::test]
 async fn what_a_partial_snapshot_does_not_tell_is_kept() {
     let bench = bench().await;
     let id = bench.add("User's");
@@ -186,6 +214,81 @@ async fn where_crosswalks_are_not_told_reltio_is_read() {
     bench.sink.deliver(&partial).await.unwrap();
     assert_eq!(bench.contacts().len(), 1);
     assert_eq!(text(&bench.contact(&id), "FirstName"), Some("Ada"));
+}
+
+#[tokio::test]
+async fn where_a_whole_snapshot_has_no_crosswalks_member_reltio_is_read_and_that_is_told() {
+    let bench = bench().await;
+    let id = bench.add("User");
+    let whole = golden("entities/a", "Ada", &[&id]);
+    let mut bare = whole.clone();
+    bare.as_object_mut().unwrap().remove("crosswalks");
+    let told = bench.lives(&whole, 1).await.unwrap();
+    let read = bench
+        .sink
+        .deliver(&delivery("entities/a", alive(&bare), 2))
+        .await
+        .unwrap();
+    assert_eq!(bench.contacts().len(), 1, "no second contact");
+    assert_eq!(
+        (told.read, read.read),
+        (None, Some(5_000)),
+        "the answer's date"
+    );
+}
+
+#[tokio::test]
+async fn g9_a_created_contact_that_another_s_crosswalk_names_is_left_to_that_one() {
+    let bench = bench().await;
+    let ada = golden("entities/a", "Ada", &[]);
+    bench.lives(&ada, 1).await.unwrap();
+    let created = bench.contacts().remove(0).id;
+    // The org is a source of Reltio too: its new contact became an entity of its own.
+    let bea = golden("entities/b", "Bea", &[&created]);
+    bench.lives(&bea, 2).await.unwrap();
+    assert_eq!(
+        bench.tenant.told.lock().unwrap().len(),
+        1,
+        "it needs another one"
+    );
+    bench.reconcile(3).await;
+    for at in [4, 5] {
+        bench.lives(&ada, at).await.unwrap();
+        bench.lives(&bea, at).await.unwrap();
+        bench.reconcile(at).await;
+    }
+    let contacts = bench.contacts();
+    assert_eq!(contacts.len(), 2);
+    for contact in &contacts {
+        let entity = if contact.id == created {
+            "entities/b"
+        } else {
+            "entities/a"
+        };
+        assert_eq!(text(contact, "Reltio_Id__c"), Some(entity));
+        assert!(!archived(contact));
+    }
+}
+
+#[tokio::test]
+async fn a_checkbox_is_emptied_to_no() {
+    let mut object = bench::contact();
+    let field = Field::of(Kind::Checkbox);
+    object.fields.insert("DoNotCall".to_owned(), field);
+    let bench = bench_with(Settings::of(vec![object]), |config| {
+        let fields = &mut config["objects"]["Individual"]["fields"];
+        fields["DoNotCall"] = json!({ "attribute": "DoNotCall" });
+    })
+    .await;
+    let mut json = golden("entities/a", "Ada", &[]);
+    json["attributes"]["DoNotCall"] = json!([{ "value": true, "ov": true }]);
+    bench.lives(&json, 1).await.unwrap();
+    assert_eq!(bench.contacts()[0].fields["DoNotCall"], json!(true));
+    bench
+        .ends("entities/a", SubjectState::Erased, 2)
+        .await
+        .unwrap();
+    assert_eq!(bench.contacts()[0].fields["DoNotCall"], json!(false));
 }
 
 #[tokio::test]
@@ -247,10 +350,18 @@ async fn types_that_are_not_mapped_and_relations_leave_the_org_alone() {
         Subject::new("t", "entities/a"),
         Subject::new("t", "relations/r"),
     );
-    assert!(bench.sink.wants(&entity, "Individual", Kind::Changed));
-    assert!(bench.sink.wants(&entity, "", Kind::Merged));
-    assert!(!bench.sink.wants(&entity, "Organization", Kind::Changed));
-    assert!(!bench.sink.wants(&relation, "", Kind::Changed));
+    assert!(
+        bench
+            .sink
+            .wants(&entity, "Individual", event::Kind::Changed)
+    );
+    assert!(bench.sink.wants(&entity, "", event::Kind::Merged));
+    assert!(
+        !bench
+            .sink
+            .wants(&entity, "Organization", event::Kind::Changed)
+    );
+    assert!(!bench.sink.wants(&relation, "", event::Kind::Changed));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod crash;
 mod fjall_alone;
+mod ids_on_disk;
 mod on_disk;
 
 use std::collections::BTreeMap;

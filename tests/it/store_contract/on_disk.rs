@@ -1,8 +1,11 @@
 //! The store's directory: reopened, held by another, of another format.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use goldwire::ledger::{StoreError, keys};
+use goldwire::ledger::{Batch, SledStore, Store as _, StoreError, keys};
 
 use super::{ENGINES, Engine, puts};
 
@@ -114,4 +117,93 @@ fn a_store_of_something_else_is_refused() {
         insert(engine, dir.path(), "theirs", "1");
         assert!(refused(engine, dir.path()).contains("not made by goldwire"));
     }
+}
+
+/// A value that says where it is from.
+fn value(number: u8, length: usize) -> Vec<u8> {
+    (0..=u8::MAX)
+        .cycle()
+        .skip(number.into())
+        .take(length)
+        .collect()
+}
+
+#[test]
+fn g3_no_value_however_large_goes_to_a_file_that_is_not_synced() {
+    let lengths = [0, 1, 4095, 4096, 4097, 8192, 9000, 100_000, 1_500_000];
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(dir.path()).unwrap();
+    for round in 0..3_u8 {
+        for (number, length) in (0_u8..).zip(lengths) {
+            // Shorter, longer and the same again over what is there.
+            let length = if round == 1 {
+                1_500_000 - length
+            } else {
+                length
+            };
+            let mut batch = Batch::default();
+            for copy in 0..20 {
+                batch.put(vec![b'k', number, copy], value(copy, length.min(20_000)));
+            }
+            batch.put(vec![b'k', number, 20], value(round, length));
+            store.commit(batch).unwrap();
+            let held = store.get(&[b'k', number, 20]).unwrap();
+            assert!(held == Some(value(round, length)), "{length}");
+            let page = store.scan(&[b'k', number], None, 100).unwrap();
+            assert!(page.len() == 21 && page[3].1 == value(3, length.min(20_000)));
+        }
+        drop(store);
+        store = SledStore::open(dir.path()).unwrap();
+    }
+    let blobs = std::fs::read_dir(dir.path().join("blobs")).unwrap();
+    assert_eq!(blobs.count(), 0);
+    let mut batch = Batch::default();
+    for (key, _) in store.scan(b"k", None, usize::MAX).unwrap() {
+        batch.remove(key);
+    }
+    store.commit(batch).unwrap();
+    drop(store);
+    let db = sled::open(dir.path()).unwrap();
+    assert!(db.open_tree("pieces").unwrap().is_empty(), "no piece stays");
+}
+
+#[test]
+fn a_value_that_looks_like_the_store_s_own_mark_is_a_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let mark = [b"\0pieces\0".as_slice(), &[0; 12]].concat();
+    let mut batch = Batch::default();
+    batch.put(b"a".to_vec(), mark.clone());
+    store.commit(batch).unwrap();
+    assert_eq!(store.get(b"a").unwrap(), Some(mark));
+}
+
+#[test]
+fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_failed() {
+    let (failing, syncs) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU32::new(0)),
+    );
+    let (fails, counted) = (Arc::clone(&failing), Arc::clone(&syncs));
+    let before_sync = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        if fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("input/output error"));
+        }
+        Ok(())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open_with(dir.path(), Arc::new(before_sync)).unwrap();
+    let before = syncs.load(Ordering::Relaxed);
+    store.commit(puts(&[("a", "1")])).unwrap();
+    assert_eq!(syncs.load(Ordering::Relaxed), before + 1);
+    failing.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        let failed = store.commit(puts(&[("a", "2")])).unwrap_err();
+        assert!(matches!(failed, StoreError::Io(_)), "{failed}");
+    }
+    failing.store(false, Ordering::Relaxed);
+    store.commit(puts(&[("b", "3")])).unwrap();
+    assert_eq!(store.get(b"b").unwrap(), Some(b"3".to_vec()));
+    assert!(store.get(b"a").unwrap().is_some());
 }

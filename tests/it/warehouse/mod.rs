@@ -58,6 +58,7 @@ fn current(version: Option<i64>, stands_for: i64, state: SubjectState) -> Curren
         stands_for,
         version,
         fields: None,
+        erased: false,
     }
 }
 

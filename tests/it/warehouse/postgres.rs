@@ -1,6 +1,8 @@
 //! The suite on PostgreSQL, and what only a server can do.
 
-use super::place::{Place, deliver};
+use goldwire::sink::{Effect, SinkError};
+
+use super::place::{Place, deliver, deliver_all};
 use super::{event, facts, failures, merges, orders, person};
 
 macro_rules! on_postgres {
@@ -61,4 +63,46 @@ async fn postgres_connections_that_died_of_idleness_are_made_again() {
     place.execute(&kill).await;
     deliver(&warehouse, &[event("entities/a", 2, 2, person("y"))]).await;
     assert_eq!(place.one("label", "golden_records").await, "y");
+}
+
+#[tokio::test]
+#[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
+async fn postgres_g7_a_record_that_ends_its_connection_takes_no_other_with_it() {
+    let place = Place::postgres().await;
+    let warehouse = place.open();
+    deliver(&warehouse, &[event("entities/first", 1, 1, person("x"))]).await;
+    let poison = "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.subject LIKE 'entities/bad%' THEN
+                PERFORM pg_terminate_backend(pg_backend_pid());
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER poison BEFORE INSERT ON golden_record_history
+        FOR EACH ROW EXECUTE FUNCTION poison()";
+    place.execute(poison).await;
+    let name = |at: i64| match at {
+        7 | 31 => format!("entities/bad{at}"),
+        _ => format!("entities/{at}"),
+    };
+    let batch: Vec<_> = (0..60)
+        .map(|at| event(&name(at), 1, 1, person("x")))
+        .collect();
+    for (at, answer) in (0..).zip(deliver_all(&warehouse, &batch).await) {
+        if !name(at).contains("bad") {
+            assert_eq!(answer.unwrap(), Effect::Delivered, "{at}");
+            continue;
+        }
+        // Counted against the record, and against the target only with those of other lanes.
+        let SinkError::Retryable {
+            ambiguous: true,
+            outage: true,
+            ..
+        } = answer.unwrap_err()
+        else {
+            panic!("{at}");
+        };
+    }
+    let rows = place.rows(&["subject"], "golden_records").await;
+    assert_eq!(rows.len(), 59);
 }

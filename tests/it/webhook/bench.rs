@@ -12,7 +12,9 @@ use goldwire::config::{
     CompletenessConfig, RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource,
 };
 use goldwire::event::SourceRecord;
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit};
+use goldwire::log::{
+    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Clock, Millis};
 use goldwire::webhook::signature::{Key, sign};
@@ -54,17 +56,27 @@ impl Log for TroubledLog {
         self.inner.identity()
     }
 
-    async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
+    async fn append_within(
+        &self,
+        share: Share,
+        partition: u16,
+        records: Vec<Bytes>,
+    ) -> Result<u64, LogError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.stalled
             .subscribe()
             .wait_for(|stalled| !stalled)
             .await
             .unwrap();
+        self.admits(share)?;
+        self.inner.append_within(share, partition, records).await
+    }
+
+    fn admits(&self, share: Share) -> Result<(), LogError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(LogError::Full { used: 1, quota: 1 });
         }
-        self.inner.append(partition, records).await
+        self.inner.admits(share)
     }
 
     async fn read(
@@ -86,6 +98,10 @@ impl Log for TroubledLog {
 
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
         self.inner.trim(floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
     }
 
     fn usage(&self) -> (u64, u64) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use goldwire::config::{RateLimit, SignatureScheme};
+use goldwire::config::{Networks, RateLimit, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::bench::{Bench, NOW, RELTIO_SECRET, listener, read_to_end, reltio, signed};
@@ -159,7 +159,7 @@ async fn a_flood_of_strangers_does_not_starve_the_lawful_sender() {
         burst: 5,
     };
     let mut listener = listener();
-    listener.trusted_proxy = Some("ingress".to_owned());
+    listener.trusted_proxy = Some("127.0.0.0/8".into());
     let bench = Bench::start(&listener, vec![("crm".to_owned(), source)])
         .await
         .unwrap();
@@ -186,6 +186,29 @@ async fn a_flood_of_strangers_does_not_starve_the_lawful_sender() {
     // An address that nobody is held off by: behind a proxy that names none.
     let lawful = bench.lawful("{}").send().await.unwrap();
     assert_eq!(lawful.status(), 200);
+}
+
+/// Whoever reaches the port can write the header: it is the proxy's word only if the proxy sends it.
+#[tokio::test]
+async fn what_others_than_the_proxy_say_of_their_address_is_not_believed() {
+    let mut source = reltio();
+    source.rate_limit = RateLimit {
+        per_second: 1,
+        burst: 5,
+    };
+    let mut listener = listener();
+    let networks = vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()];
+    listener.trusted_proxy = Some(Networks::Several(networks));
+    let bench = Bench::start(&listener, vec![("crm".to_owned(), source)])
+        .await
+        .unwrap();
+    let mut codes = Vec::new();
+    for number in 0..40 {
+        let stranger = bench.client.post(bench.url("/reltio-webhook")).body("{}");
+        let stranger = stranger.header("X-Forwarded-For", format!("203.0.113.{number}"));
+        codes.push(stranger.send().await.unwrap().status().as_u16());
+    }
+    assert!(codes.contains(&429), "{codes:?}");
 }
 
 #[tokio::test]

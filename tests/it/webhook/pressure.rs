@@ -83,11 +83,15 @@ async fn what_waits_for_a_hanging_disk_is_bounded_in_memory() {
 async fn a_full_inbox_is_answered_503_until_there_is_room() {
     let bench = Bench::with(reltio()).await;
     bench.inbox.full.store(true, Ordering::SeqCst);
+    let signs = bench.handle.signs();
+    assert_eq!(signs.trouble(), None);
     let answer = bench.lawful("{}").send().await.unwrap();
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["retry-after"], "5");
+    assert!(signs.trouble().unwrap().contains("the log is full"));
     bench.inbox.full.store(false, Ordering::SeqCst);
     assert_eq!(bench.lawful("{}").send().await.unwrap().status(), 200);
+    assert_eq!(signs.trouble(), None);
     assert_eq!(bench.records().await.len(), 1);
 }
 

@@ -24,8 +24,22 @@ async fn clear_text_is_refused_unless_it_is_asked_for_by_name() {
     ] {
         assert!(why.contains(key), "{why}");
     }
-    listener.trusted_proxy = Some("ingress".to_owned());
+    listener.trusted_proxy = Some("10.1.2.3".into());
     assert!(Bench::start(&listener, Vec::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn in_clear_text_nobody_but_the_proxy_is_let_in() {
+    let mut listener = listener();
+    listener.insecure_plain_http = false;
+    for (proxy, status) in [("10.0.0.0/8", 403), ("127.0.0.1", 200)] {
+        listener.trusted_proxy = Some(proxy.into());
+        let sources = vec![("crm".to_owned(), reltio())];
+        let bench = Bench::start(&listener, sources).await.unwrap();
+        let request = bench.lawful("{}").header("X-Forwarded-For", "10.0.0.1");
+        assert_eq!(request.send().await.unwrap().status(), status, "{proxy}");
+        assert_eq!(bench.records().await.len(), usize::from(status == 200));
+    }
 }
 
 #[tokio::test]
@@ -83,7 +97,7 @@ async fn tls_carries_http_1_and_2() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(why.starts_with("webhook.tls.key_file: ") && why.ends_with("no private key in PEM"));
+    assert!(why.starts_with("webhook.tls.key_file: ") && why.ends_with("give the key as PEM"));
     std::fs::write(&tls.key_file, made.signing_key.serialize_pem()).unwrap();
     let bench = Bench::start(&listener, vec![("crm".to_owned(), reltio())])
         .await

@@ -3,6 +3,8 @@
 //! Guarantee (G2): no property can move a position behind goldwire's back: what commits, stores or
 //! resets offsets is goldwire's own, and refused as a property.
 
+mod unfit;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use rdkafka::ClientConfig;
 
 use crate::config::{KafkaSource, Secret, Subscription};
 use crate::time::Millis;
+
+pub use unfit::Unfit;
 
 /// Properties that goldwire sets itself, and what to use instead.
 const OWNED: [(&str, &str); 7] = [
@@ -79,8 +83,8 @@ impl KafkaSettings {
     /// What `config` means for `tenant`.
     ///
     /// # Errors
-    /// Every problem, each a sentence that starts with its key. No secret is in them (G10).
-    pub fn resolve(config: &KafkaSource, tenant: &str) -> Result<Self, Vec<String>> {
+    /// Every problem, with its key. No secret is in them (G10).
+    pub fn resolve(config: &KafkaSource, tenant: &str) -> Result<Self, Vec<Unfit>> {
         let mut problems = Vec::new();
         let mut properties = config.properties.clone();
         check_owned(&properties, &mut problems);
@@ -107,6 +111,7 @@ impl KafkaSettings {
         };
         check_queue(&properties, &mut problems);
         check_credentials(&properties, &mut problems);
+        unfit::check_each(&properties, &mut problems);
         let start = config.start.as_ref().and_then(|start| {
             StartAt::parse(&start.0)
                 .map_err(|problem| problems.push(problem))
@@ -126,13 +131,15 @@ impl KafkaSettings {
         }
     }
 
-    /// How long librdkafka waits between polls before it leaves the group.
-    pub fn max_poll_interval(&self) -> Duration {
-        let millis = self
-            .properties
-            .get(POLL)
-            .and_then(|text| text.reveal().parse().ok());
-        millis.map_or(LONGEST_POLL, Duration::from_millis)
+    /// The property that lets partitions be taken away before they are drained, which takes up to
+    /// `drain`.
+    pub fn polls_too_seldom(&self, drain: Duration) -> Option<Unfit> {
+        let text = self.properties.get(POLL);
+        let millis = text.and_then(|text| text.reveal().parse().ok());
+        let longest = millis.map_or(LONGEST_POLL, Duration::from_millis);
+        let why = "must be longer than `delivery.drain_timeout`, or partitions are taken away \
+                   before they are drained";
+        (drain >= longest).then(|| Unfit::property(POLL, why))
     }
 
     /// What librdkafka is given.
@@ -168,16 +175,17 @@ impl KafkaSettings {
 }
 
 impl StartAt {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, Unfit> {
         match text {
             "earliest" => Ok(Self::Earliest),
             "latest" => Ok(Self::Latest),
             time => time.parse::<jiff::Timestamp>().map_or_else(
                 |_| {
-                    Err(format!(
-                        "start: `{time}` is not `earliest`, `latest` or a time like \
+                    let why = format!(
+                        "`{time}` is not `earliest`, `latest` or a time like \
                          `2026-03-01T00:00:00Z`"
-                    ))
+                    );
+                    Err(Unfit::key("start", why))
                 },
                 |time| Ok(Self::Time(time.as_millisecond())),
             ),
@@ -185,29 +193,27 @@ impl StartAt {
     }
 }
 
-fn required(key: &str, value: Option<&String>, problems: &mut Vec<String>) -> String {
+fn required(key: &str, value: Option<&String>, problems: &mut Vec<Unfit>) -> String {
     match value {
         Some(value) if !value.trim().is_empty() => value.clone(),
         Some(_) | None => {
-            problems.push(format!(
-                "{key}: missing; set it, or use INT-004's `subscription`"
-            ));
+            let why = "missing; set it, or use INT-004's `subscription`";
+            problems.push(Unfit::key(key, why));
             String::new()
         }
     }
 }
 
-fn check_owned(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
+fn check_owned(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>) {
     for (key, remedy) in OWNED {
         if properties.contains_key(key) {
-            problems.push(format!(
-                "properties.{key}: goldwire sets this itself: {remedy}"
-            ));
+            let why = format!("goldwire sets this itself: {remedy}");
+            problems.push(Unfit::property(key, why));
         }
     }
 }
 
-fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Vec<String>) {
+fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Vec<Unfit>) {
     let direct = [
         (
             "bootstrap_servers",
@@ -221,24 +227,21 @@ fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Ve
     ];
     for (key, is_set, other) in direct {
         if is_set {
-            problems.push(format!(
-                "{key}: set beside `subscription.{other}`; keep one of the two"
-            ));
+            let why = format!("set beside `subscription.{other}`; keep one of the two");
+            problems.push(Unfit::key(key, why));
         }
     }
     if of.attributes != ["*"] {
-        problems.push(
-            "subscription.attributes: only [\"*\"] is taken: a part of the attributes would be \
-             written as if the rest were empty; choose fields in the sink's mapping"
-                .to_owned(),
-        );
+        let why = "only [\"*\"] is taken: a part of the attributes would be written as if the \
+                   rest were empty; choose fields in the sink's mapping";
+        problems.push(Unfit::key("subscription.attributes", why));
     }
 }
 
 fn add_security(
     of: &Subscription,
     properties: &mut BTreeMap<String, Secret>,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Unfit>,
 ) {
     let kafka = &of.kafka_config;
     let pairs = [
@@ -255,16 +258,15 @@ fn add_security(
             .into_iter()
             .take(if key.starts_with("sasl") { 2 } else { 1 });
         if known.into_iter().any(|key| properties.contains_key(key)) {
-            problems.push(format!(
-                "properties.{key}: set beside `subscription.kafkaConfig.{name}`; keep one of the two"
-            ));
+            let why = format!("set beside `subscription.kafkaConfig.{name}`; keep one of the two");
+            problems.push(Unfit::property(key, why));
         } else {
             properties.insert(key.to_owned(), Secret::new(value));
         }
     }
 }
 
-fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
+fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>) {
     let Some(value) = properties.get(QUEUED) else {
         return;
     };
@@ -273,14 +275,13 @@ fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>
         .parse::<u64>()
         .is_ok_and(|kilobytes| kilobytes <= LARGEST_QUEUE);
     if !within {
-        problems.push(format!(
-            "properties.{QUEUED}: at most {LARGEST_QUEUE} kB for each partition, so that memory is \
-             bounded"
-        ));
+        let why =
+            format!("at most {LARGEST_QUEUE} kB for each partition, so that memory is bounded");
+        problems.push(Unfit::property(QUEUED, why));
     }
 }
 
-fn check_credentials(properties: &BTreeMap<String, Secret>, problems: &mut Vec<String>) {
+fn check_credentials(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>) {
     let value = |key: &str| {
         properties
             .get(key)
@@ -295,7 +296,7 @@ fn check_credentials(properties: &BTreeMap<String, Secret>, problems: &mut Vec<S
     }
     for key in ["sasl.username", "sasl.password"] {
         if !properties.contains_key(key) {
-            problems.push(format!("properties.{key}: missing; SASL needs it"));
+            problems.push(Unfit::property(key, "missing; add it: SASL needs it"));
         }
     }
 }

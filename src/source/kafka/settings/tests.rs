@@ -8,6 +8,7 @@ use crate::config::KafkaSource;
 fn resolve(config: Value) -> Result<KafkaSettings, Vec<String>> {
     let config: KafkaSource = serde_json::from_value(config).unwrap();
     KafkaSettings::resolve(&config, "acme")
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 fn direct() -> Value {
@@ -122,8 +123,48 @@ fn a_mechanism_without_its_secret_is_refused() {
     let problems = resolve(config).unwrap_err();
     assert_eq!(
         problems,
-        ["properties.sasl.password: missing; SASL needs it"]
+        ["properties.sasl.password: missing; add it: SASL needs it"]
     );
+}
+
+#[test]
+fn g10_every_property_is_tried_by_itself_and_no_value_is_repeated() {
+    let properties = json!({
+        "security.protocl": "hush-hush",
+        "isolation.level": "hush-hush",
+        "fetch.wait.max.ms": "many",
+        "client.rack": "a",
+    });
+    let problems = resolve(with("properties", properties)).unwrap_err();
+    let heads = [
+        "fetch.wait.max.ms: librdkafka does not take this value",
+        "isolation.level: librdkafka does not take this value",
+        "security.protocl: librdkafka knows no such property",
+    ];
+    assert_eq!(problems.len(), heads.len(), "{problems:?}");
+    for (problem, head) in problems.iter().zip(heads) {
+        assert!(
+            problem.starts_with(&format!("properties.{head}")),
+            "{problem}"
+        );
+        assert!(
+            !problem.contains("hush") && !problem.contains("many"),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn properties_that_do_not_go_together_are_found_without_a_broker() {
+    let tried = |properties: Value| resolve(with("properties", properties)).unwrap().try_out();
+    assert_eq!(tried(json!({})), Ok(()));
+    let why = tried(json!({ "security.protocol": "SSL", "ssl.ca.location": "/no/such/ca.pem" }));
+    assert!(
+        why.clone().unwrap_err().contains("ssl.ca.location"),
+        "{why:?}"
+    );
+    let why = tried(json!({ "security.protocol": "SASL_SSL", "sasl.mechanism": "BOGUS" }));
+    assert!(why.is_err());
 }
 
 #[test]

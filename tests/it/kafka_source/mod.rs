@@ -1,10 +1,13 @@
 //! The Kafka source against librdkafka's own mock cluster: its protocol, on a socket.
 
+mod trouble;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use goldwire::config::KafkaSource as Config;
 use goldwire::event::SourceRecord;
+use goldwire::ledger::{MemoryStore, Store};
 use goldwire::source::kafka::KafkaSource;
 use goldwire::source::{Source, SourceError, SourceEvent};
 use goldwire::time::SystemClock;
@@ -57,7 +60,16 @@ fn connect(cluster: &Cluster, group: &str, start: Option<&str>) -> KafkaSource {
 
 fn connect_by(protocol: &str, cluster: &Cluster, group: &str, start: Option<&str>) -> KafkaSource {
     let config = config(&cluster.bootstrap_servers(), protocol, group, start);
-    KafkaSource::connect("reltio", &config, "acme", Arc::new(SystemClock), DRAIN).unwrap()
+    open(&config, &store(), DRAIN).unwrap()
+}
+
+fn store() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new())
+}
+
+fn open(config: &Config, store: &Arc<dyn Store>, drain: Duration) -> Result<KafkaSource, String> {
+    let (clock, store) = (Arc::new(SystemClock), Arc::clone(store));
+    KafkaSource::connect("reltio", config, "acme", clock, drain, store)
 }
 
 fn produce(cluster: &Cluster, partition: i32, bodies: impl IntoIterator<Item = String>) {
@@ -341,8 +353,7 @@ async fn a_broker_that_was_away_is_read_on_when_it_is_back() {
 async fn no_broker_at_all_is_no_error_and_no_hang() {
     let config = json!({ "bootstrap_servers": "127.0.0.1:1", "topic": "t", "group": "g" });
     let config: Config = serde_json::from_value(config).unwrap();
-    let clock = Arc::new(SystemClock);
-    let mut source = KafkaSource::connect("reltio", &config, "acme", clock, DRAIN).unwrap();
+    let mut source = open(&config, &store(), DRAIN).unwrap();
     let event = tokio::time::timeout(MOMENT, source.next(true)).await;
     assert!(event.is_err(), "waits, and is not halted: {event:?}");
     assert!(matches!(
@@ -359,8 +370,7 @@ async fn g10_a_refused_property_is_named_without_its_value() {
         "properties": { "sasl.pasword": "hush-hush" }
     });
     let config: Config = serde_json::from_value(config).unwrap();
-    let clock = Arc::new(SystemClock);
-    let refused = KafkaSource::connect("reltio", &config, "acme", clock, DRAIN).unwrap_err();
+    let refused = open(&config, &store(), DRAIN).unwrap_err();
     assert!(refused.contains("sasl.pasword"), "{refused}");
     assert!(!refused.contains("hush-hush"), "{refused}");
 }

@@ -1,0 +1,21 @@
+//! Whether the directory can be written to, asked without a trace, and also while another has it.
+
+use std::path::Path;
+
+/// What is wrong with `dir`, as one sentence; nothing if all is well. Blocks on the disk.
+pub(super) fn probe(dir: &Path) -> Option<String> {
+    // What is not there yet is made in the nearest ancestor that is.
+    let there = dir.ancestors().find(|at| at.exists());
+    let there = there.filter(|at| !at.as_os_str().is_empty());
+    let there = there.unwrap_or_else(|| Path::new("."));
+    let failed = match tempfile::tempfile_in(there) {
+        Ok(_) if there.is_dir() => return None,
+        Ok(_) => "it is no directory".to_owned(),
+        Err(error) => error.kind().to_string(),
+    };
+    Some(format!(
+        "file.dir {}: {failed} at {}; make it a directory that this process may write to",
+        dir.display(),
+        there.display()
+    ))
+}

@@ -1,0 +1,108 @@
+//! What an sObject is to the run-as user: its fields, and what may be done with it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::codes::Fault;
+use super::wire::Wire;
+use crate::sink::SinkError;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Description {
+    /// The run-as user may create records.
+    #[serde(default = "yes")]
+    createable: bool,
+    /// The run-as user may change records.
+    #[serde(default = "yes")]
+    updateable: bool,
+    pub(super) fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are what a describe answers"
+)]
+pub(super) struct Field {
+    pub(super) name: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) unique: bool,
+    #[serde(default)]
+    pub(super) external_id: bool,
+    #[serde(default)]
+    pub(super) case_sensitive: bool,
+    #[serde(default)]
+    pub(super) createable: bool,
+    #[serde(default)]
+    pub(super) updateable: bool,
+    #[serde(default)]
+    pub(super) nillable: bool,
+    #[serde(default)]
+    pub(super) defaulted_on_create: bool,
+    #[serde(default)]
+    pub(super) length: u32,
+    #[serde(default)]
+    pub(super) precision: u32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Asks the org to describe `sobject`.
+pub(super) async fn describe(wire: &Wire, sobject: &str) -> Result<Description, SinkError> {
+    let path = format!("/sobjects/{sobject}/describe");
+    let unknown = |code: String, remedy: &str| SinkError::Systemic {
+        code,
+        remedy: remedy.to_owned(),
+    };
+    let answer = wire.get(&path, &[]).await.map_err(|fault| match fault {
+        Fault::All(error) | Fault::OneRow(error @ SinkError::Retryable { .. }) => error,
+        Fault::OneRow(error) => unknown(error.code().to_owned(), "correct its name"),
+    })?;
+    serde_json::from_value(answer)
+        .map_err(|_| unknown("unreadable_description".to_owned(), "correct api_version"))
+}
+
+impl Description {
+    /// Whether the run-as user may create, or else change, records with these `fields`.
+    pub(super) fn allows<'a>(
+        &self,
+        creates: bool,
+        fields: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let known: BTreeMap<&str, &Field> = self
+            .fields
+            .iter()
+            .map(|field| (field.name.as_str(), field))
+            .collect();
+        let writable = |field: &Field| {
+            if creates {
+                field.createable
+            } else {
+                field.updateable
+            }
+        };
+        let object = if creates {
+            self.createable
+        } else {
+            self.updateable
+        };
+        object
+            && fields
+                .into_iter()
+                .all(|name| known.get(name).is_some_and(|field| writable(field)))
+    }
+}
+
+impl Field {
+    /// Whether a create without it fails. A checkbox is never empty.
+    pub(super) fn required(&self) -> bool {
+        !self.nillable && !self.defaulted_on_create && self.createable && self.kind != "boolean"
+    }
+}

@@ -1,0 +1,243 @@
+//! One partition, many subjects: how near a task comes to what its records in flight allow.
+//!
+//! The workload of Parallel Consumer: 10,000 records of 1,000 subjects in random order, a sink that
+//! takes 0 to 5 ms for each, 100 in flight. No engine is quicker than all of the sink's time, by
+//! 100. Printed is how much longer this one takes, on a real journal and a real store. The sink's
+//! time is what it really took, since a timer is no finer than a millisecond. The order of each
+//! subject is asserted.
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use goldwire::config::Retry;
+use goldwire::event::{EventRecord, Kind, State, Subject};
+use goldwire::ledger::{SledStore, Store};
+use goldwire::log::Log;
+use goldwire::log::journal::{Journal, JournalSettings};
+use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
+use goldwire::task::attempt::Courier;
+use goldwire::task::commit::StoreCommit;
+use goldwire::task::gate::Gate;
+use goldwire::task::retry::RetryPolicy;
+use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings};
+use goldwire::telemetry::Metrics;
+use goldwire::time::{Millis, SystemClock};
+use prost::Message as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const RECORDS: usize = 10_000;
+const SUBJECTS: u32 = 1000;
+const IN_FLIGHT: usize = 100;
+const LONGEST: Duration = Duration::from_millis(5);
+const RUNS: u64 = 7;
+const PAYLOAD: usize = 1500;
+const START: Millis = 1_700_000_000_000;
+const GROUP: &str = "bench.slow";
+
+/// Takes its time.
+#[derive(Debug)]
+struct Slow {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    random: ChaCha8Rng,
+    /// The version that each subject has.
+    versions: HashMap<Subject, i64>,
+    deliveries: usize,
+    /// All the time that it took.
+    took: Duration,
+    ended: Instant,
+}
+
+impl Slow {
+    fn new(seed: u64) -> Self {
+        let nothing = Seen {
+            random: ChaCha8Rng::seed_from_u64(seed),
+            versions: HashMap::new(),
+            deliveries: 0,
+            took: Duration::ZERO,
+            ended: Instant::now(),
+        };
+        Self {
+            seen: Mutex::new(nothing),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn declares(&self) -> Declaration {
+        Declaration {
+            mode: Mode::Latest,
+            reassert_after: None,
+            dedupe: None,
+        }
+    }
+
+    fn wants(&self, _: &Subject, _: &str, _: Kind) -> bool {
+        true
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+        let began = Instant::now();
+        let time = self
+            .seen
+            .lock()
+            .unwrap()
+            .random
+            .random_range(Duration::ZERO..LONGEST);
+        tokio::time::sleep(time).await;
+        let version = delivery.current.as_ref().unwrap().version.unwrap();
+        let mut seen = self.seen.lock().unwrap();
+        let before = seen.versions.insert(delivery.subject.clone(), version);
+        assert_eq!(before.unwrap_or(0) + 1, version, "G4: one after the other");
+        seen.deliveries += 1;
+        let ended = Instant::now();
+        seen.took += ended - began;
+        seen.ended = ended;
+        Ok(Delivered {
+            effect: Effect::Delivered,
+            second_look: false,
+            read: None,
+        })
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Changes of random subjects, the versions of each in order.
+fn records(seed: u64) -> Vec<Bytes> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut versions: HashMap<u32, i64> = HashMap::new();
+    let record = |number: usize| {
+        let subject = random.random_range(0..SUBJECTS);
+        let version = versions.entry(subject).or_default();
+        *version += 1;
+        let record = EventRecord {
+            id: format!("event-{number}"),
+            tenant: "acme".to_owned(),
+            subject: format!("entities/{subject:08}"),
+            version: Some(*version),
+            commit_time: Some(START + *version * 10_000),
+            received_time: START + 10_000_000,
+            kind: Kind::Removed.into(),
+            state: State::Removed.into(),
+            payload: vec![0x20; PAYLOAD].into(),
+            ..EventRecord::default()
+        };
+        record.encode_to_vec().into()
+    };
+    (0..RECORDS).map(record).collect()
+}
+
+async fn filled(dir: &Path, seed: u64) -> Arc<dyn Log> {
+    let log = Journal::open(JournalSettings {
+        dir: dir.join("log"),
+        partitions: 1,
+        quota: 1 << 30,
+        disk_reserve: 0,
+        keep: Duration::from_hours(1),
+        segment: 16 << 20,
+    });
+    let log = log.unwrap();
+    for part in records(seed).chunks(500) {
+        log.append(0, part.to_vec()).await.unwrap();
+    }
+    Arc::new(log)
+}
+
+fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
+    let context = Context {
+        courier: Courier {
+            sink,
+            gate: Arc::new(Gate::new("slow")),
+            retry: RetryPolicy::new(&Retry::default()),
+            clock: Arc::new(SystemClock),
+            metrics: Arc::new(Metrics::noop()),
+            jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
+        },
+        golden: None,
+        store: Arc::clone(&store),
+        log,
+        rules: ClockRules::new(3000, 200),
+    };
+    let committer = Arc::new(StoreCommit {
+        store,
+        sink: "slow".to_owned(),
+        group: GROUP.to_owned(),
+        partition: 0,
+    });
+    let settings = TaskSettings {
+        in_flight: IN_FLIGHT,
+        in_flight_bytes: 32 << 20,
+        commit_interval: Duration::from_millis(200),
+        commit_records: 1000,
+        drain_timeout: Duration::from_secs(5),
+        detach: false,
+    };
+    SinkTask::new(context, GROUP, 0, settings, committer).unwrap()
+}
+
+/// One run: what the sink's time allows, until the last record was taken, until it was committed.
+async fn run(seed: u64) -> (Duration, Duration, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let log = filled(dir.path(), seed).await;
+    let store = Arc::new(SledStore::open(&dir.path().join("store")).unwrap());
+    let sink = Arc::new(Slow::new(seed));
+    let task = task(log, store, Arc::clone(&sink));
+    let (mut status, stop) = (task.status(), CancellationToken::new());
+    let began = Instant::now();
+    let running = tokio::spawn(task.run(stop.clone()));
+    let last = u64::try_from(RECORDS).unwrap();
+    let all = status.wait_for(|status| status.position == last);
+    all.await.unwrap();
+    let committed = began.elapsed();
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let end = sink.seen.lock().unwrap();
+    assert_eq!(end.deliveries, RECORDS);
+    let allowed = end.took / u32::try_from(IN_FLIGHT).unwrap();
+    (allowed, end.ended - began, committed)
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
+    let mut out = std::io::stdout();
+    let mut ratios = Vec::new();
+    for seed in 0..RUNS {
+        let (allowed, took, committed) = runtime.block_on(run(seed));
+        let ratio = took.as_secs_f64() / allowed.as_secs_f64();
+        ratios.push(ratio);
+        writeln!(
+            out,
+            "run {seed}: the sink's time by {IN_FLIGHT} {allowed:.0?}, taken {took:.0?}, \
+             committed {committed:.0?}, ratio {ratio:.3}"
+        )
+        .unwrap();
+    }
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios.get(ratios.len() / 2).unwrap();
+    writeln!(
+        out,
+        "concurrency: median ratio {median:.3} (aim: at most 1.2)"
+    )
+    .unwrap();
+}

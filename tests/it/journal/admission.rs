@@ -1,0 +1,81 @@
+//! Who is admitted how far: intake ends before sinks do.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, mpsc};
+
+use futures::future::join_all;
+use goldwire::log::journal::{Journal, JournalSettings, Seams};
+use goldwire::log::{Log as _, LogError, Share};
+
+use super::{kilobyte, settings};
+
+const QUOTA: u64 = 1 << 20;
+/// What intake may fill.
+const OPEN: u64 = QUOTA - QUOTA / 50;
+
+/// Intake once looked at the usage before it appended: thousands that looked together all found
+/// room, and nothing was left to the sinks, whose positions then never moved again.
+#[tokio::test]
+async fn g6_thousands_of_appends_at_once_leave_the_last_of_the_quota_to_the_sinks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let may_leave = Mutex::new(may_leave);
+    let seams = Seams {
+        // Until the sender is dropped, so that all of them are under way together.
+        before_write: Arc::new(move || {
+            may_leave.lock().unwrap().recv().ok();
+            Ok(())
+        }),
+        ..Seams::default()
+    };
+    let settings = JournalSettings {
+        quota: QUOTA,
+        ..settings(dir.path(), 1)
+    };
+    let log = Journal::open_with(settings, seams).unwrap();
+    let appends = join_all((0..5000).map(|number| log.append(0, vec![kilobyte(number)])));
+    let (answers, ()) = tokio::join!(appends, async { drop(leave) });
+    let taken = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(taken > 900 && taken < 1100, "{taken}");
+    let refused = |answer: &Result<u64, LogError>| matches!(answer, Err(LogError::Full { .. }));
+    assert!(answers.iter().all(|one| one.is_ok() || refused(one)));
+    // Each batch under way may add the head of its frame.
+    assert!(log.usage().0 <= OPEN + 52 * 5, "{:?}", log.usage());
+    assert!(refused(&log.append(0, vec![kilobyte(0)]).await));
+
+    let mut told = 0;
+    while log
+        .append_within(Share::Sinks, 0, vec![kilobyte(told)])
+        .await
+        .is_ok()
+    {
+        told += 1;
+    }
+    assert!(told >= 15, "{told} KiB of a fiftieth of a MiB");
+    assert!(log.usage().0 <= QUOTA + 52 * 5);
+    assert!(log.admits(Share::Sinks).is_err());
+}
+
+/// A quota beyond the disk: the reserve is then what holds intake, and half of it the sinks.
+#[tokio::test]
+async fn g6_half_of_the_disk_reserve_is_for_the_sinks() {
+    let dir = tempfile::tempdir().unwrap();
+    let stat = rustix::fs::fstatvfs(File::open(dir.path()).unwrap()).unwrap();
+    let free = stat.f_bavail * stat.f_frsize;
+    let reserving = |disk_reserve: u64| JournalSettings {
+        quota: u64::MAX,
+        disk_reserve,
+        ..settings(dir.path(), 1)
+    };
+    let log = Journal::open(reserving(free / 2 * 3)).unwrap();
+    let refused = log.append(0, vec![kilobyte(0)]).await.unwrap_err();
+    assert!(matches!(refused, LogError::DiskFull { .. }), "{refused}");
+    assert!(refused.to_string().contains("log.disk_reserve"));
+    assert!(log.admits(Share::Intake).is_err() && log.admits(Share::Sinks).is_ok());
+    let told = log.append_within(Share::Sinks, 0, vec![kilobyte(0)]).await;
+    assert_eq!(told.unwrap(), 0);
+    drop(log);
+    let log = Journal::open(reserving(free * 3)).unwrap();
+    let told = log.append_within(Share::Sinks, 0, vec![kilobyte(1)]).await;
+    assert!(matches!(told, Err(LogError::DiskFull { .. })), "{told:?}");
+}
