@@ -38,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod instance;
+mod listener;
 pub mod telemetry;
 pub mod tls;
 pub mod topology;

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, middleware};
@@ -30,8 +31,14 @@ pub use watch::{Pulse, Watch};
 
 use crate::config::Admin;
 use crate::dead_letter::Redrive;
+use crate::listener::{self, Door, Peer};
 use crate::telemetry;
 use crate::topology::Topology;
+
+/// Connections at once; more wait in the system's queue until one has been quiet for too long.
+const CONNECTIONS: u32 = 256;
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
 
 /// What the listener shows and does.
 #[derive(Debug, Clone)]
@@ -50,7 +57,8 @@ pub struct AdminState {
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
-    stop: CancellationToken,
+    closing: CancellationToken,
+    end: axum_server::Handle<Peer>,
     server: JoinSet<()>,
 }
 
@@ -62,11 +70,19 @@ impl Handle {
 
     /// Ends it; requests under way have until `within`.
     pub async fn shutdown(mut self, within: Duration) {
-        self.stop.cancel();
+        self.closing.cancel();
+        self.end.graceful_shutdown(Some(within));
         let ended = async { while self.server.join_next().await.is_some() {} };
         if tokio::time::timeout(within, ended).await.is_err() {
             tracing::warn!("the admin listener was ended with requests under way");
         }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.closing.cancel();
+        self.end.shutdown();
     }
 }
 
@@ -110,24 +126,31 @@ impl Bound {
             listener,
             access,
         } = self;
-        let router = router(state, access);
-        let stop = CancellationToken::new();
+        let router = router(state, access)
+            .layer(middleware::from_fn(begun))
+            .into_make_service_with_connect_info::<Peer>();
+        let (closing, end) = (CancellationToken::new(), axum_server::Handle::new());
+        let door = Door::new(listener, CONNECTIONS, HEAD, closing.clone());
+        let serving = listener::server(door).handle(end.clone()).serve(router);
         let mut server = JoinSet::new();
-        let end = stop.clone().cancelled_owned();
         server.spawn(async move {
-            let ended = axum::serve(listener, router)
-                .with_graceful_shutdown(end)
-                .await;
-            if let Err(error) = ended {
+            if let Err(error) = serving.await {
                 tracing::error!("the admin listener ended: {error}");
             }
         });
         Handle {
             address,
-            stop,
+            closing,
+            end,
             server,
         }
     }
+}
+
+/// The head of a request is read: the answer may take longer than it.
+async fn begun(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+    peer.head_read(request.version());
+    next.run(request).await
 }
 
 /// Listens at `admin.address`.

@@ -219,6 +219,9 @@ pub struct Delivery {
     /// Bytes in flight in one task; as many for answers of Reltio that are not delivered yet, and
     /// for what has to be asserted once more.
     pub in_flight_bytes: ByteSize,
+    /// Bytes in flight in all tasks together (sinks x partitions, and sources). Each has an equal
+    /// part: a third of it takes the place of `in_flight_bytes` where that is more.
+    pub memory: ByteSize,
     /// Commit at least this often while there is something to commit.
     pub commit_interval: Period,
     /// Commit after this many records.
@@ -235,6 +238,7 @@ impl Default for Delivery {
         Self {
             in_flight: 1000,
             in_flight_bytes: "32MiB".into(),
+            memory: "512MiB".into(),
             commit_interval: "200ms".into(),
             commit_records: 1000,
             drain_timeout: "20s".into(),

@@ -54,6 +54,10 @@ pub struct KafkaSource {
     /// Largest body, before and after decompression; a larger one is dead-lettered.
     #[serde(default = "max_record")]
     pub max_body: ByteSize,
+    /// Bytes that the client reads ahead, over all partitions that the topic has at the start. A
+    /// larger record comes alone.
+    #[serde(default = "queue")]
+    pub queue: ByteSize,
     /// What an absent field of an object means.
     #[serde(default)]
     pub completeness: CompletenessConfig,
@@ -153,6 +157,10 @@ pub struct WebhookSource {
 }
 
 fn max_record() -> ByteSize {
+    "64MiB".into()
+}
+
+fn queue() -> ByteSize {
     "64MiB".into()
 }
 

@@ -7,6 +7,7 @@
 mod expiry;
 mod health;
 mod housekeeping;
+mod memory;
 pub mod parts;
 mod stop;
 pub mod tell;
@@ -269,7 +270,7 @@ impl Instance {
         let settings = IngestSettings {
             // A record that is hydrated waits for `settle` first.
             in_flight: config.delivery.in_flight.saturating_mul(10),
-            in_flight_bytes: bytes_in_flight(config),
+            in_flight_bytes: memory::part(config),
             commit_interval: config.delivery.commit_interval.get(),
             drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
         };
@@ -367,14 +368,10 @@ impl Instance {
     }
 }
 
-fn bytes_in_flight(config: &Config) -> usize {
-    usize::try_from(config.delivery.in_flight_bytes.get()).unwrap_or(usize::MAX)
-}
-
 fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
     TaskSettings {
         in_flight: config.delivery.in_flight,
-        in_flight_bytes: bytes_in_flight(config),
+        in_flight_bytes: memory::part(config),
         commit_interval: config.delivery.commit_interval.get(),
         commit_records: config.delivery.commit_records,
         drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),

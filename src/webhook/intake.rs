@@ -20,9 +20,9 @@ use super::endpoint::Endpoint;
 use super::limit::{Budget, Claim};
 use super::proxies::Proxies;
 use super::signature::STANDARD_ID;
-use super::wire::Peer;
 use crate::decode::reads_header;
 use crate::event::{Origin, SourceRecord};
+use crate::listener::Peer;
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock};
 

@@ -39,7 +39,6 @@ mod limit;
 mod proxies;
 pub mod signature;
 pub(crate) mod tls;
-mod wire;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -49,7 +48,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
-use axum_server::Server;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
@@ -59,6 +57,7 @@ use tokio_util::task::TaskTracker;
 pub use signature::check_secret;
 
 use crate::config::{WebhookListener, WebhookSource};
+use crate::listener::{self, Door, Peer};
 use crate::log::Log;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
@@ -67,16 +66,9 @@ use endpoint::Endpoint;
 use intake::Intake;
 use proxies::Proxies;
 use tls::Greeting;
-use wire::{Door, Peer};
 
 /// Bytes of bodies held at once, unless a few of the largest need more.
 const BODIES: usize = 64 << 20;
-/// Bytes of a request's head.
-const HEAD: usize = 64 << 10;
-/// HTTP/2: requests at once on one connection.
-const STREAMS: u32 = 128;
-/// HTTP/2: bytes of bodies that one connection may send ahead.
-const WINDOW: u32 = 256 << 10;
 
 const INSECURE: &str = "webhook.insecure_plain_http: webhooks come in clear text; whoever sees one \
     can send it again with other headers. Not for production: set webhook.tls";
@@ -248,7 +240,7 @@ pub async fn serve(
     let trouble = intake.inbox.trouble();
     let door = Door::new(socket, listener.connections, deadline, closing.clone());
     let server = axum_server::Handle::new();
-    let bounded = bounded(Server::<Peer>::from_listener(door)).handle(server.clone());
+    let bounded = listener::server(door).handle(server.clone());
     // One handler for all paths: a configured path is text, and no pattern of a router.
     let app = Router::new()
         .fallback(intake::take)
@@ -298,16 +290,4 @@ fn by_path(
         }
     }
     Ok(endpoints)
-}
-
-fn bounded(mut server: Server<Peer>) -> Server<Peer> {
-    // No timers of hyper's: `wire` and the deadline are in their place.
-    let http = server.http_builder();
-    http.http1().max_buf_size(HEAD);
-    http.http2()
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(16 << 10)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW);
-    server
 }

@@ -14,8 +14,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::ServeError;
-use super::wire::Wire;
 use crate::config::{Tls, read_file};
+use crate::listener::Wire;
 
 /// Makes the handshake.
 #[derive(Debug, Clone)]

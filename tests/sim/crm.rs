@@ -24,7 +24,7 @@ use rand::RngExt as _;
 use super::fault::Fault;
 use super::plan::{Kind, LONGEST};
 use super::script::{Script, Truth, contacts_of};
-use super::target::retryable;
+use super::sink::retryable;
 use super::world::{Dropped, HostClock, State, World};
 
 /// What the CRM holds.

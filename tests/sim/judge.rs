@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::plan::Kind;
+use super::row::members;
 use super::script::Truth;
-use super::target::{Held, land, members};
+use super::target::{Held, land};
 use super::world::{State, World};
 
 /// Compares every target with the truth. Everything must be through.

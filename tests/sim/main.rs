@@ -20,11 +20,14 @@ mod feed;
 mod judge;
 mod plan;
 mod reltio;
+mod row;
 mod run;
 mod script;
 mod seeds;
+mod sink;
 mod target;
 mod world;
+mod writer;
 
 use goldwire::mutation::Mutation;
 

@@ -26,7 +26,8 @@ use super::feed;
 use super::judge::judge;
 use super::plan::{End, Kind, Plan, START};
 use super::reltio::Replica;
-use super::target::{SimSink, may_land};
+use super::sink::SimSink;
+use super::target::may_land;
 use super::world::{Dropped, HostClock, Violation, World, millis};
 
 /// After the last fault everything must be through within this time.

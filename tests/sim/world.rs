@@ -18,8 +18,9 @@ use super::crm::Crm;
 use super::fault::{Fault, Hits};
 use super::feed::Emission;
 use super::plan::{Kind, Plan, START};
+use super::row::Row;
 use super::script::Script;
-use super::target::{Row, Target};
+use super::target::Target;
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl World {
                 self.note(|| {
                     let at = moment.at - START;
                     let restored = if moment.restored { "restored " } else { "" };
-                    let truth = super::target::truth_word(&moment.truth);
+                    let truth = super::row::truth_word(&moment.truth);
                     format!(
                         "TRUTH {uri} moment {} at {at}: {restored}{truth} v{} c{}",
                         moment.seq, moment.version, moment.commit_time

@@ -227,6 +227,11 @@ fn delivery(top: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, "must be at least 1KiB");
     }
+    if let Some(at) = delivery.get("memory")
+        && bytes(Some(&at), "512MiB") < 1 << 20
+    {
+        rules.refuse(&at, "must be at least 1MiB");
+    }
     let Some(retry) = delivery.get("retry") else {
         return;
     };

@@ -42,6 +42,11 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
         {
             rules.refuse(&at, "must be at least 1KiB");
         }
+        if let Some(at) = section.get("queue")
+            && super::bytes(Some(&at), "64MiB") < 1 << 20
+        {
+            rules.refuse(&at, "must be at least 1MiB");
+        }
         if kind == "kafka" {
             kafka(top, &section, rules);
             continue;

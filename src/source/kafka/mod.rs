@@ -2,8 +2,9 @@
 //!
 //! Guarantee (G1, G2): offsets are committed only where the task says so, and only while the
 //! partition is ours; they are never reset by default; a group without a committed offset begins
-//! where `start` says or not at all; one whose offset vanished does not begin. Whatever the broker does, the reader goes on trying and says
-//! what is wrong; what only a person can decide halts it with one sentence.
+//! where `start` says or not at all; one whose offset vanished does not begin. Whatever the broker
+//! does, the reader goes on trying and says what is wrong; what only a person can decide halts it
+//! with one sentence.
 //!
 //! A thread of its own speaks with librdkafka. Every partition has its queue; back-pressure is not
 //! reading it. With `start: latest`, a partition that the topic got after the group began is read
@@ -15,6 +16,7 @@ mod context;
 mod group;
 mod marks;
 mod positions;
+mod queue;
 mod reader;
 mod record;
 mod settings;
@@ -70,8 +72,8 @@ impl fmt::Debug for KafkaSource {
 }
 
 impl KafkaSource {
-    /// A reader of what `config` names. Does not wait for the network: a broker that is away is no
-    /// error here. Partitions that go to somebody else are drained for `drain` at most. `store`
+    /// A reader of what `config` names. A broker that is away is no error here, and is waited for
+    /// a second at most. Partitions that go to somebody else are drained for `drain` at most. `store`
     /// remembers where the group had an offset.
     ///
     /// # Errors
@@ -135,8 +137,9 @@ fn in_one_line(problems: &[Unfit]) -> String {
 }
 
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
-    let made: Result<BaseConsumer<Heard>, _> =
-        settings.client().create_with_context(Heard::default());
+    let mut client = settings.client();
+    queue::Share::of(settings.queue, queue::partitions(settings)).set(&mut client);
+    let made: Result<BaseConsumer<Heard>, _> = client.create_with_context(Heard::default());
     let mut consumer = made.map_err(|error| settings.complaint(&error))?;
     let shared = Arc::clone(shared);
     consumer.set_nonempty_callback(move || shared.wake());

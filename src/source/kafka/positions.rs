@@ -280,6 +280,7 @@ mod tests {
             bootstrap: "b:9092".to_owned(),
             topic: "t".to_owned(),
             group: "g".to_owned(),
+            queue: 1 << 20,
             start,
             properties: std::collections::BTreeMap::new(),
         }

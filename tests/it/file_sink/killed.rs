@@ -88,15 +88,11 @@ async fn g1_g3_g5_killed_again_and_again_every_change_is_a_line_and_copies_are_n
     running.stop().await;
     let before = changes(&events);
     // A line that is there twice was in flight at a kill, and says the same id.
+    // Each life writes it once at most.
     for ids in before.values() {
         assert!(ids.iter().all(|id| *id == ids[0]));
+        assert!(ids.len() <= 5, "{ids:?}");
     }
-    let repeated = before.values().filter(|ids| ids.len() > 1).count();
-    assert!(
-        repeated < before.len() / 2,
-        "{repeated} of {}",
-        before.len()
-    );
 
     let running = Running::start(dir.path()).await;
     let sender = Sender::to(running.webhooks);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use super::queue::QUEUED;
 use crate::config::{KafkaSource, Secret, Subscription};
 use crate::time::Millis;
 
@@ -36,10 +37,8 @@ const OWNED: [(&str, &str); 7] = [
 ];
 
 /// What librdkafka is given unless the properties say otherwise.
-const DEFAULTS: [(&str, &str); 5] = [
+const DEFAULTS: [(&str, &str); 4] = [
     ("client.id", "goldwire"),
-    // Per partition, since every partition has a queue of its own (G8).
-    (QUEUED, "4096"),
     // A topic that is made later is found within this.
     ("topic.metadata.refresh.interval.ms", "10000"),
     // Where the ends of the partitions become known: the lag.
@@ -48,7 +47,6 @@ const DEFAULTS: [(&str, &str); 5] = [
     ("log.connection.close", "false"),
 ];
 
-const QUEUED: &str = "queued.max.messages.kbytes";
 const LARGEST_QUEUE: u64 = 64 * 1024;
 const POLL: &str = "max.poll.interval.ms";
 const LONGEST_POLL: Duration = Duration::from_mins(5);
@@ -75,6 +73,8 @@ pub struct KafkaSettings {
     pub group: String,
     /// Where to begin without a committed offset; nothing: halt.
     pub start: Option<StartAt>,
+    /// Bytes that librdkafka holds ahead, over all partitions.
+    pub queue: u64,
     /// Properties of librdkafka besides those that goldwire owns.
     pub properties: BTreeMap<String, Secret>,
 }
@@ -124,6 +124,7 @@ impl KafkaSettings {
                 topic,
                 group,
                 start,
+                queue: config.queue.get(),
                 properties,
             })
         } else {

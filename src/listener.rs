@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::http::Version;
-use axum_server::{AddrListener, Address};
+use axum_server::{AddrListener, Address, Server};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +23,12 @@ use tokio_util::sync::CancellationToken;
 /// How long a connection may be quiet: longer than senders and proxies commonly keep one, so that
 /// they close first and no request meets a connection on its way out.
 const IDLE: Duration = Duration::from_secs(90);
+/// Bytes of a request's head.
+const HEAD: usize = 64 << 10;
+/// HTTP/2: requests at once on one connection.
+const STREAMS: u32 = 128;
+/// HTTP/2: bytes of bodies that one connection may send ahead.
+const WINDOW: u32 = 256 << 10;
 
 /// Where a connection stands between two requests.
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +45,13 @@ enum Stage {
 
 /// The other end of a connection, and where the connection stands.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     stage: Arc<Mutex<Stage>>,
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
             stage: Arc::new(Mutex::new(Stage::Idle)),
@@ -53,12 +59,12 @@ impl Peer {
     }
 
     /// Its address.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// When the first byte of the request came whose head has just been read.
-    pub(super) fn head_read(&self, version: Version) -> Instant {
+    pub(crate) fn head_read(&self, version: Version) -> Instant {
         let now = Instant::now();
         self.change(|stage| {
             let began = if let Stage::Head(began) = *stage {
@@ -77,7 +83,7 @@ impl Peer {
     }
 
     /// The TLS handshake is over: its bytes were no request's.
-    pub(super) fn greeted(&self) {
+    pub(crate) fn greeted(&self) {
         self.change(|stage| *stage = Stage::Idle);
     }
 
@@ -115,7 +121,7 @@ impl Address for Peer {
 
 /// The listening socket.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(crate) struct Door {
     socket: TcpListener,
     places: Arc<Semaphore>,
     head: Duration,
@@ -124,7 +130,7 @@ pub(super) struct Door {
 
 impl Door {
     /// Lets `connections` in at once, with so long for the head of a request, until `closing`.
-    pub(super) fn new(
+    pub(crate) fn new(
         socket: TcpListener,
         connections: u32,
         head: Duration,
@@ -183,9 +189,23 @@ impl AddrListener<Wire, Peer> for Door {
     }
 }
 
+/// A server behind the door, with bounded heads and streams.
+pub(crate) fn server(door: Door) -> Server<Peer> {
+    let mut server = Server::<Peer>::from_listener(door);
+    // No timers of hyper's: those of `Wire` and the deadline of a request are in their place.
+    let http = server.http_builder();
+    http.http1().max_buf_size(HEAD);
+    http.http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(16 << 10)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    server
+}
+
 /// A connection's stream, which ends when nothing moves on it.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: TcpStream,
     peer: Peer,
     head: Duration,
@@ -195,7 +215,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         &self.peer
     }
 

@@ -1,0 +1,42 @@
+//! The bytes that each task may hold.
+//!
+//! Guarantee (G8): all tasks together hold no more than `delivery.memory`, whatever the number of
+//! sinks and partitions.
+
+use crate::config::Config;
+
+/// For records, for answers of Reltio, and for what is asserted once more.
+const USES: u64 = 3;
+
+/// Bytes of one task for one use.
+pub(super) fn part(config: &Config) -> usize {
+    let sinks = config.sinks.len() * usize::from(config.log.partitions);
+    // The inbox is a source as well.
+    let tasks = u64::try_from(sinks + config.sources.len() + 1).unwrap_or(u64::MAX);
+    let part = config.delivery.memory.get() / tasks / USES;
+    usize::try_from(part.min(config.delivery.in_flight_bytes.get())).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    const CONFIG: &str = "tenant: acme
+data_dir: data
+sources: { stream: { kafka: { bootstrap_servers: b, topic: t, group: g } } }
+sinks: { lake: { warehouse: { url: \"sqlite:lake.db\" } } }
+";
+
+    #[test]
+    fn g8_all_tasks_together_hold_no_more_than_the_memory_given() {
+        let mut config = crate::config::parse(CONFIG, &|_| None).unwrap();
+        for (partitions, memory) in [(8, "512MiB"), (1024, "1MiB"), (1, "1GiB")] {
+            config.log.partitions = partitions;
+            config.delivery.memory = memory.into();
+            let all = part(&config) * 3 * (usize::from(partitions) + 2);
+            assert!(u64::try_from(all).unwrap() <= config.delivery.memory.get());
+            assert!(part(&config) > 0);
+        }
+        assert_eq!(part(&config), 32 << 20, "in_flight_bytes is less");
+    }
+}

@@ -1,0 +1,111 @@
+//! What a delivery would write, and the moment of the truth that it stands for.
+
+use std::collections::BTreeMap;
+
+use goldwire::event::{Object, SubjectState};
+use goldwire::sink::Delivery;
+use goldwire::time::Millis;
+use serde_json::Value;
+
+use super::script::{Moment, Truth};
+use super::world::World;
+
+/// One write.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) uri: String,
+    pub(crate) state: Option<String>,
+    pub(crate) members: BTreeMap<String, Value>,
+    pub(crate) partial: bool,
+    pub(crate) stands_for: Millis,
+    pub(crate) version: Option<i64>,
+    pub(crate) seq: u64,
+    pub(crate) rows: Vec<(String, i64, Millis)>,
+}
+
+impl World {
+    pub(crate) fn row_of(&self, delivery: &Delivery) -> Row {
+        let uri = delivery.subject.uri().to_owned();
+        let mut row = Row {
+            state: None,
+            members: BTreeMap::new(),
+            partial: false,
+            stands_for: 0,
+            version: None,
+            seq: 0,
+            rows: delivery
+                .changes
+                .iter()
+                .map(|change| (uri.clone(), change.version, change.commit_time))
+                .collect(),
+            uri,
+        };
+        if let Some(current) = &delivery.current {
+            row.state = Some(word(&current.state));
+            row.partial = current.fields.is_some();
+            row.stands_for = current.stands_for;
+            row.version = current.version;
+            row.seq = self.moment_of(&row.uri, &current.state, current.stands_for);
+            if let SubjectState::Alive(object) = &current.state {
+                row.members = members(object);
+                if let Some(fields) = &current.fields {
+                    row.members.retain(|name, _| fields.contains(name));
+                }
+            }
+        }
+        row
+    }
+
+    /// The moment that a state stands for.
+    fn moment_of(&self, uri: &str, state: &SubjectState, stands_for: Millis) -> u64 {
+        let Some(past) = self.script.past.get(uri) else {
+            return 0;
+        };
+        let fits = past.iter().filter(|moment| match (&moment.truth, state) {
+            (Truth::Alive(object), SubjectState::Alive(given)) => text(object) == text(given),
+            (truth, state) => !truth.is_alive() && !state.is_alive(),
+        });
+        let fits: Vec<_> = fits.collect();
+        // A payload stands for its own change; what was read, for the latest before its `Date`,
+        // whose second is rounded down.
+        let told = |moment: &&&Moment| moment.commit_time == stands_for && !moment.restored;
+        let exact = fits.iter().find(told);
+        let before = |moment: &&&Moment| moment.at <= stands_for + 1000;
+        let read = fits.iter().rev().find(before);
+        exact.or(read).map_or(0, |moment| moment.seq)
+    }
+}
+
+pub(crate) fn members(object: &Object) -> BTreeMap<String, Value> {
+    let members = object.json().as_object().into_iter().flatten();
+    members
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn text(object: &Object) -> Option<&str> {
+    object
+        .json()
+        .pointer("/attributes/FirstName/0/value")?
+        .as_str()
+}
+
+/// A state in a word.
+pub(crate) fn word(state: &SubjectState) -> String {
+    match state {
+        SubjectState::Alive(_) => "alive".to_owned(),
+        SubjectState::Absorbed { by } => format!("absorbed by {}", by.as_deref().unwrap_or("?")),
+        SubjectState::Removed => "removed".to_owned(),
+        SubjectState::Erased => "erased".to_owned(),
+        SubjectState::Gone => "gone".to_owned(),
+    }
+}
+
+pub(crate) fn truth_word(truth: &Truth) -> String {
+    match truth {
+        Truth::Alive(object) => text(object).unwrap_or_default().to_owned(),
+        Truth::Absorbed { by } => format!("absorbed by {by}"),
+        Truth::Removed => "removed".to_owned(),
+        Truth::Erased => "erased".to_owned(),
+    }
+}

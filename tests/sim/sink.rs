@@ -1,0 +1,262 @@
+//! The sink in front of a target, and what happens to its requests.
+//!
+//! Writes go through the product's own batches, so that a request has rows and each row an answer
+//! (G7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goldwire::event::{Kind as EventKind, Subject};
+use goldwire::sink::batch::{Batcher, SendRows, Shape};
+use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Sink, SinkError};
+use tokio::sync::Semaphore;
+
+use super::disk::mode;
+use super::fault::Fault;
+use super::plan::{Kind, LONGEST};
+use super::row::Row;
+use super::target::{apply, land, may_land};
+use super::world::{Dropped, World, millis};
+
+/// A request on the wire: when the process dies, it may arrive.
+struct OnWire<'a> {
+    requests: &'a Requests,
+    rows: Vec<Row>,
+    over: bool,
+}
+
+impl Drop for OnWire<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.requests.world.lock().dropped.push(Dropped::Rows {
+                kind: self.requests.kind,
+                rows: std::mem::take(&mut self.rows),
+            });
+        }
+    }
+}
+
+/// Requests to one target.
+#[derive(Debug)]
+struct Requests {
+    world: Arc<World>,
+    kind: Kind,
+}
+
+type Answer = Result<Effect, SinkError>;
+
+impl Requests {
+    /// Whether this sink is the one that windows are about.
+    fn first(&self) -> bool {
+        self.world.plan.sinks.first() == Some(&self.kind)
+    }
+
+    /// What happens to a request as a whole.
+    async fn request(&self, rows: &[Row]) -> Result<(), SinkError> {
+        let world = &self.world;
+        if self.first() && world.hits(Fault::Stuck) {
+            tokio::time::sleep(millis(LONGEST)).await;
+            return Err(retryable("silent", true, true));
+        }
+        if self.first() && world.hits(Fault::Outage) || world.hits(Fault::Unreachable) {
+            return Err(retryable("unreachable", false, true));
+        }
+        if self.first() && world.hits(Fault::Systemic) {
+            return Err(SinkError::Systemic {
+                code: "no_such_field".to_owned(),
+                remedy: "create it".to_owned(),
+            });
+        }
+        if world.hits(Fault::Throttled) {
+            return Err(SinkError::Throttled {
+                code: "limit".to_owned(),
+                pause: Duration::from_secs(1),
+            });
+        }
+        if world.hits(Fault::Timeout) {
+            may_land(&mut world.lock(), self.kind, rows);
+            world.pause(200).await;
+            return Err(retryable("timeout", true, true));
+        }
+        Ok(())
+    }
+
+    fn row(&self, row: &Row) -> Answer {
+        let world = &self.world;
+        let key = (row.uri.clone(), row.stands_for);
+        let calm = world.lock().calm;
+        let poisoned = !calm && world.lock().targets[&self.kind].poison.contains(&key);
+        if poisoned || world.hits(Fault::Poison) {
+            let mut state = world.lock();
+            state
+                .targets
+                .get_mut(&self.kind)
+                .unwrap()
+                .poison
+                .insert(key);
+            return Err(SinkError::Rejected {
+                code: "invalid".to_owned(),
+                fields: Vec::new(),
+                action: "write",
+            });
+        }
+        let cursed = !calm && world.lock().targets[&self.kind].cursed.contains(&key);
+        if cursed || world.hits(Fault::Cursed) {
+            let mut state = world.lock();
+            let target = state.targets.get_mut(&self.kind).unwrap();
+            target.cursed.insert(key);
+            return Err(retryable("connection_lost", true, true));
+        }
+        if world.hits(Fault::RowBusy) {
+            return Err(retryable("row_locked", false, false));
+        }
+        let mut state = world.lock();
+        land(&mut state, self.kind);
+        Ok(apply(&mut state, self.kind, row))
+    }
+}
+
+pub(crate) fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError {
+    SinkError::Retryable {
+        code: code.to_owned(),
+        ambiguous,
+        outage,
+    }
+}
+
+#[async_trait]
+impl SendRows<Row, Answer> for Requests {
+    async fn send(&self, rows: Vec<Row>) -> Vec<Answer> {
+        self.world.pause(self.world.plan.slow).await;
+        if let Err(error) = self.request(&rows).await {
+            return rows.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut wire = OnWire {
+            requests: self,
+            rows,
+            over: false,
+        };
+        self.world.pause(self.world.plan.slow).await;
+        wire.over = true;
+        let answers: Vec<Answer> = wire.rows.iter().map(|row| self.row(row)).collect();
+        {
+            let mut state = self.world.lock();
+            let target = state.targets.get_mut(&self.kind).unwrap();
+            for (row, _) in wire
+                .rows
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| answer.is_err())
+            {
+                target.refused.insert((row.uri.clone(), row.stands_for));
+            }
+        }
+        self.world.pause(self.world.plan.slow).await;
+        if self.world.hits(Fault::AnswerLost) {
+            return answers
+                .iter()
+                .map(|_| Err(retryable("reset", true, true)))
+                .collect();
+        }
+        answers
+    }
+}
+
+/// The sink in front of a target.
+#[derive(Debug)]
+pub(crate) struct SimSink {
+    world: Arc<World>,
+    kind: Kind,
+    batches: Batcher<Row, Answer>,
+}
+
+impl SimSink {
+    pub(crate) fn new(world: &Arc<World>, kind: Kind) -> Self {
+        world.lock().targets.get_mut(&kind).unwrap().reborn();
+        let requests = Requests {
+            world: Arc::clone(world),
+            kind,
+        };
+        let shape = Shape {
+            linger: Duration::from_millis(5),
+            largest: 4,
+        };
+        Self {
+            world: Arc::clone(world),
+            kind,
+            batches: Batcher::new(shape, Arc::new(Semaphore::new(3)), requests),
+        }
+    }
+
+    fn acknowledge(&self, row: &Row, effect: Effect) {
+        self.world.acknowledge(self.kind, row, effect);
+    }
+}
+
+impl World {
+    /// A sink is about to say that it took a row.
+    pub(crate) fn acknowledge(&self, kind: Kind, row: &Row, effect: Effect) {
+        let mut state = self.lock();
+        state.note(|| {
+            format!(
+                "{} acknowledged {} moment {} {effect:?}",
+                kind.name(),
+                row.uri,
+                row.seq
+            )
+        });
+        let target = state.targets.get_mut(&kind).unwrap();
+        if row.state.is_none() {
+            return;
+        }
+        target
+            .acknowledged
+            .insert((row.uri.clone(), row.stands_for));
+        let done = target.done.entry(row.uri.clone()).or_default();
+        *done = row.seq.max(*done);
+        let whole = kind == Kind::Guarded && !row.partial && effect == Effect::Delivered;
+        if let Some(version) = row.version.filter(|_| whole) {
+            let key = (row.uri.clone(), version, row.stands_for);
+            if !target.once.insert(key.clone()) {
+                state.violate("G5", || format!("{} was given {key:?} twice", kind.name()));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for SimSink {
+    fn name(&self) -> &str {
+        self.kind.name()
+    }
+
+    fn declares(&self) -> Declaration {
+        Declaration {
+            mode: mode(self.kind),
+            reassert_after: (self.kind == Kind::Unguarded).then(|| millis(LONGEST)),
+            dedupe: None,
+        }
+    }
+
+    fn wants(&self, _: &Subject, _: &str, _: EventKind) -> bool {
+        true
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+        let row = self.world.row_of(delivery);
+        let key = row.uri.clone();
+        let answer = self.batches.submit(key, row.clone()).await;
+        let effect = answer.unwrap_or_else(|| Err(retryable("no_answer", true, true)))?;
+        self.acknowledge(&row, effect);
+        Ok(Delivered {
+            effect,
+            second_look: false,
+            read: None,
+        })
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
