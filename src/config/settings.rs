@@ -63,6 +63,16 @@ pub enum Engine {
     Fjall,
 }
 
+impl Engine {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
+}
+
 /// Reltio's API of the tenant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -17,7 +17,7 @@ use crate::decode::DecodeSettings;
 use crate::dir_lock::create_dirs;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
-use crate::ledger::{Batch, FjallStore, SledStore, Store, keys};
+use crate::ledger::{self, Batch, FjallStore, SledStore, Store, keys};
 use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::reltio::{self, Golden};
@@ -56,6 +56,11 @@ impl Files {
     /// Whether `dir` is a data directory that was opened before.
     pub fn are_in(dir: &Path) -> bool {
         dir.join(STORE).is_dir()
+    }
+
+    /// Why `config` cannot open its data directory, as far as it shows without opening it.
+    pub fn unfit(config: &Config) -> Option<String> {
+        ledger::made_otherwise(&config.data_dir.join(STORE), config.store.name())
     }
 
     /// Opens the data directory of `config`, making it if need be.

@@ -17,16 +17,18 @@ pub(super) fn take(path: &Path, engine: &str) -> Result<DirLock, StoreError> {
             path.display()
         )),
     })?;
-    for (other, made) in MADE {
-        if other != engine && path.join(made).exists() {
-            return Err(StoreError::Refused(format!(
-                "the store in {} was made with `store: {other}`, and the configuration asks for \
-                 `store: {engine}`; write `store: {other}`, or use an empty data_dir",
-                path.display()
-            )));
-        }
-    }
-    Ok(lock)
+    made_otherwise(path, engine).map_or(Ok(lock), |why| Err(StoreError::Refused(why)))
+}
+
+/// Why the engine called `engine` cannot have the directory: the other made it.
+pub(crate) fn made_otherwise(path: &Path, engine: &str) -> Option<String> {
+    let mut others = MADE.iter().filter(|(other, _)| *other != engine);
+    let (other, _) = others.find(|(_, made)| path.join(made).exists())?;
+    Some(format!(
+        "the store in {} was made with `store: {other}`, and the configuration asks for `store: \
+         {engine}`; write `store: {other}`, or use an empty data_dir",
+        path.display()
+    ))
 }
 
 pub(super) fn in_use(path: &Path) -> StoreError {

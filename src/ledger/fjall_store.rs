@@ -5,6 +5,7 @@
 //! error of the disk the store goes on by itself once there is room.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use fjall::{
 use super::group::GroupCommit;
 use super::recent::Recent;
 use super::{Batch, Pair, Store, StoreError, disk, fjall_journal};
-use crate::dir_lock::DirLock;
+use crate::dir_lock::{DirLock, create_dirs};
 
 /// fjall's part of the store's directory; its own lock has the name of ours.
 pub(super) const DIR: &str = "fjall";
@@ -246,6 +247,7 @@ impl Opened {
 
 fn open(dir: &Path) -> Result<Opened, StoreError> {
     fjall_journal::clear_unmade(dir).map_err(|error| failed_io(&error))?;
+    create_dirs(dir).map_err(|error| failed_io(&error))?;
     match database(dir) {
         Err(fjall::Error::JournalRecovery(_)) => without_last_batch(dir),
         opened => opened.map_err(|error| failed(&error)),
@@ -263,10 +265,8 @@ fn without_last_batch(dir: &Path) -> Result<Opened, StoreError> {
         Err(error) => {
             cut.map_or(Ok(()), fjall_journal::Cut::undo)
                 .map_err(|error| failed_io(&error))?;
-            Err(match error {
-                fjall::Error::JournalRecovery(_) => damaged(dir),
-                error => failed(&error),
-            })
+            let damage = matches!(error, fjall::Error::JournalRecovery(_));
+            Err(if damage { damaged(dir) } else { failed(&error) })
         }
     }
 }
@@ -281,6 +281,8 @@ fn database(dir: &Path) -> fjall::Result<Opened> {
             .max_memtable_size(MEMTABLE)
             .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE)))
     })?;
+    // Not synced by fjall: without the names in it, no table can be found.
+    File::open(dir.join("keyspaces"))?.sync_all()?;
     Ok(Opened { ledger, database })
 }
 

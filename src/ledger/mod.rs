@@ -16,6 +16,7 @@ mod register;
 mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
+pub(crate) use disk::made_otherwise;
 pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
 pub use sled_store::{BeforeSync, SledStore};

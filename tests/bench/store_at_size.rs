@@ -5,6 +5,7 @@
 //! is killed (SIGKILL) in the middle of its commits.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 #![expect(clippy::print_stdout, reason = "its result is a table")]
+#![expect(clippy::print_stderr, reason = "how far it is, beside the table")]
 #![expect(clippy::indexing_slicing, reason = "its own arguments and digits")]
 
 use std::collections::BTreeMap;
@@ -73,7 +74,7 @@ fn open(engine: &str, dir: &Path) -> Box<dyn Store> {
     match engine {
         "sled" => Box::new(SledStore::open(dir).unwrap()),
         "fjall" => Box::new(FjallStore::open(dir).unwrap()),
-        other => panic!("no engine {other}"),
+        other => unreachable!("no engine {other}"),
     }
 }
 

@@ -135,10 +135,9 @@ fn a_store_on_fjall_is_read_and_refused_where_the_configuration_says_sled() {
     std::fs::write(&path, text.replace("store: fjall", "store: sled")).unwrap();
     let ran = goldwire(dir.path(), &["dlq", "list"]);
     assert_ne!(ran.code, 0);
-    assert!(
-        ran.err.contains("was made with `store: fjall`"),
-        "{}",
-        ran.err
-    );
+    let why = "was made with `store: fjall`";
+    assert!(ran.err.contains(why), "{}", ran.err);
+    let ran = goldwire(dir.path(), &["check"]);
+    assert!(ran.code == 1 && ran.err.contains(why), "{}", ran.err);
     std::fs::remove_dir_all(&config.data_dir).unwrap();
 }
