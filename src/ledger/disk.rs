@@ -1,9 +1,14 @@
 //! What the engines on disk have in common: whose the directory is, and what is in it.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Batch, FORMAT_VERSION, Store, StoreError, keys};
 use crate::dir_lock::{DirLock, Untaken};
+
+/// Something that runs before each sync, and may fail in the disk's place.
+pub type BeforeSync = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// Engines by the configuration's word for them, and what each alone makes in its directory.
 const MADE: [(&str, &str); 2] = [("sled", "db"), ("fjall", super::fjall_store::DIR)];

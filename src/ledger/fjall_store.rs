@@ -21,7 +21,7 @@ use fjall::{
 
 use super::group::GroupCommit;
 use super::recent::Recent;
-use super::{Batch, Pair, Store, StoreError, disk, fjall_journal};
+use super::{Batch, BeforeSync, Pair, Store, StoreError, disk, fjall_journal};
 use crate::dir_lock::{DirLock, create_dirs};
 
 /// fjall's part of the store's directory; its own lock has the name of ours.
@@ -56,6 +56,7 @@ pub struct FjallStore {
     opened: RwLock<Option<Opened>>,
     /// The newest of what is in there.
     recent: RwLock<Recent>,
+    before_sync: BeforeSync,
     /// A write failed: fjall takes none any more, until it is opened anew.
     failed: AtomicBool,
     group: GroupCommit,
@@ -76,11 +77,20 @@ impl FjallStore {
     /// [`StoreError::Refused`] if another process holds it, another engine made it, its format is
     /// newer than this program's, or it is damaged.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Arc::new(|| Ok(())))
+    }
+
+    /// As [`Self::open`], with a disk of the test's own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: &Path, before_sync: BeforeSync) -> Result<Self, StoreError> {
         let lock = disk::take(path, "fjall")?;
         let store = Self {
             path: path.to_owned(),
             opened: RwLock::new(Some(open(&path.join(DIR))?)),
             recent: RwLock::new(Recent::new(RECENT)),
+            before_sync,
             failed: AtomicBool::new(false),
             group: GroupCommit::default(),
             _lock: lock,
@@ -99,7 +109,10 @@ impl FjallStore {
             all
         });
         let all = all.unwrap_or_default();
-        let stored = self.ask(|opened| opened.apply(&all));
+        let stored = self.ask(|opened| {
+            (self.before_sync)()?;
+            opened.apply(&all)
+        });
         self.failed.store(stored.is_err(), Ordering::Relaxed);
         stored?;
         let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);

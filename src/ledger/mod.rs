@@ -16,10 +16,11 @@ mod register;
 mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
+pub use disk::BeforeSync;
 pub(crate) use disk::made_otherwise;
 pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
-pub use sled_store::{BeforeSync, SledStore};
+pub use sled_store::SledStore;
 
 use std::fmt::Debug;
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::group::GroupCommit;
 use super::on_disk::{OnDisk, forget_pages};
-use super::{Batch, Pair, Store, StoreError, disk};
+use super::{Batch, BeforeSync, Pair, Store, StoreError, disk};
 use crate::dir_lock::DirLock;
 
 /// How often, and how often at most, an open looks whether sled has let go of its file.
@@ -24,9 +24,6 @@ const RELEASE_LOOKS: u32 = 1000;
 
 /// Free disk without which opening anew is not tried: several of sled's segments.
 const ROOM: u64 = 8 << 20;
-
-/// Something that runs before each sync, and may fail in the disk's place.
-pub type BeforeSync = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// A store in a directory.
 pub struct SledStore {

@@ -8,8 +8,11 @@ mod on_disk;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use goldwire::ledger::{Batch, FjallStore, MemoryStore, Pair, SledStore, Store, StoreError, keys};
+use goldwire::ledger::{
+    Batch, BeforeSync, FjallStore, MemoryStore, Pair, SledStore, Store, StoreError, keys,
+};
 use proptest::prelude::*;
 
 /// An engine on disk, by the configuration's word for it.
@@ -23,9 +26,13 @@ const ENGINES: [Engine; 2] = [Engine::Sled, Engine::Fjall];
 
 impl Engine {
     fn open(self, dir: &Path) -> Result<Box<dyn Store>, StoreError> {
+        self.open_with(dir, Arc::new(|| Ok(())))
+    }
+
+    fn open_with(self, dir: &Path, sync: BeforeSync) -> Result<Box<dyn Store>, StoreError> {
         Ok(match self {
-            Self::Sled => Box::new(SledStore::open(dir)?),
-            Self::Fjall => Box::new(FjallStore::open(dir)?),
+            Self::Sled => Box::new(SledStore::open_with(dir, sync)?),
+            Self::Fjall => Box::new(FjallStore::open_with(dir, sync)?),
         })
     }
 }

@@ -180,10 +180,14 @@ fn a_value_that_looks_like_the_store_s_own_mark_is_a_value() {
 
 #[test]
 fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_failed() {
-    let (failing, syncs) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU32::new(0)),
-    );
+    for engine in ENGINES {
+        goes_on_after_a_sync_that_failed(engine);
+    }
+}
+
+fn goes_on_after_a_sync_that_failed(engine: Engine) {
+    let failing = Arc::new(AtomicBool::new(false));
+    let syncs = Arc::new(AtomicU32::new(0));
     let (fails, counted) = (Arc::clone(&failing), Arc::clone(&syncs));
     let before_sync = move || {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +197,7 @@ fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_
         Ok(())
     };
     let dir = tempfile::tempdir().unwrap();
-    let store = SledStore::open_with(dir.path(), Arc::new(before_sync)).unwrap();
+    let store = engine.open_with(dir.path(), Arc::new(before_sync)).unwrap();
     let before = syncs.load(Ordering::Relaxed);
     store.commit(puts(&[("a", "1")])).unwrap();
     assert_eq!(syncs.load(Ordering::Relaxed), before + 1);
@@ -203,7 +207,12 @@ fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_
         assert!(matches!(failed, StoreError::Io(_)), "{failed}");
     }
     failing.store(false, Ordering::Relaxed);
-    store.commit(puts(&[("b", "3")])).unwrap();
-    assert_eq!(store.get(b"b").unwrap(), Some(b"3".to_vec()));
-    assert!(store.get(b"a").unwrap().is_some());
+    for round in ["3", "4"] {
+        store.commit(puts(&[("b", round)])).unwrap();
+        assert_eq!(store.get(b"b").unwrap(), Some(round.into()));
+        assert!(store.get(b"a").unwrap().is_some());
+    }
+    drop(store);
+    let store = engine.open(dir.path()).unwrap();
+    assert_eq!(store.get(b"b").unwrap(), Some(b"4".to_vec()));
 }
