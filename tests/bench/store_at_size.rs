@@ -1,8 +1,9 @@
 //! The store at size: load, check + record, disk, memory, reopen, per engine and access.
 //!
-//! `cargo bench --bench store_at_size -- subjects=1000000 operations=1000000 access=zipf`. Each
-//! step runs in a process of its own, so that memory is that of one engine; after `work` one more
-//! is killed (SIGKILL) in the middle of its commits.
+//! `taskset -c 0 cargo bench --bench store_at_size -- subjects=1000000 engine=fjall access=zipf`.
+//! Each step runs in a process of its own, so that memory is that of one engine; after `work` one
+//! more is killed (SIGKILL) in the middle of its commits. `seconds` bounds a load, and the work on
+//! what was loaded until then: a row takes three times as long at most.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
 #![expect(clippy::print_stdout, reason = "its result is a table")]
 #![expect(clippy::print_stderr, reason = "how far it is, beside the table")]
@@ -79,10 +80,12 @@ fn open(engine: &str, dir: &Path) -> Box<dyn Store> {
 }
 
 /// The first record of every subject. It is checked, too: sled frees the pages that it evicts only
-/// as often as it is asked something, and without that its memory grows by gigabytes.
-fn load(store: &dyn Store, subjects: u64) {
+/// as often as it is asked something, and without that its memory grows by gigabytes. Returns how
+/// many there are when the time is up.
+fn load(store: &dyn Store, subjects: u64, time: Duration) -> u64 {
+    let begun = Instant::now();
     let mut number = 0;
-    while number < subjects {
+    while number < subjects && begun.elapsed() < time {
         let end = (number + RECORDS).min(subjects);
         let mut batch = Batch::default();
         for number in number..end {
@@ -93,6 +96,7 @@ fn load(store: &dyn Store, subjects: u64) {
         store.commit(batch).unwrap();
         number = end;
     }
+    number
 }
 
 /// Subjects in the order in which they are asked for.
@@ -113,11 +117,12 @@ fn order(subjects: u64, operations: u64, access: &str, seed: u64) -> Vec<u32> {
     (0..operations).map(|_| next()).collect()
 }
 
-/// Check + record, for each of `order`; and the longest commit.
-fn work(store: &dyn Store, order: &[u32]) -> Duration {
+/// Check + record, for each of `order` until the time is up; how many, and the longest commit.
+fn work(store: &dyn Store, order: &[u32], time: Duration) -> (u32, Duration) {
+    let from = Instant::now();
     let mut batch = Batch::default();
     let (mut last, mut worst) = (Instant::now(), Duration::ZERO);
-    let (mut records, mut position) = (0, 0_u64);
+    let (mut records, mut position) = (0, 0_u32);
     for number in order {
         let key = key(u64::from(*number));
         let known = Register::decode(store.get(&key).unwrap().unwrap().as_slice()).unwrap();
@@ -133,10 +138,13 @@ fn work(store: &dyn Store, order: &[u32]) -> Duration {
             last = Instant::now();
             worst = worst.max(last - begun);
             records = 0;
+            if last - from >= time {
+                break;
+            }
         }
     }
     store.commit(batch).unwrap();
-    worst
+    (position, worst)
 }
 
 /// A line of /proc/self/status, in MiB.
@@ -208,24 +216,25 @@ fn forget(dir: &Path) {
 fn step(step: &str, asked: &Asked) {
     let (engine, dir) = (asked.text("engine", ""), Path::new(asked.text("dir", "")));
     let (subjects, operations) = (asked.number("subjects", 0), asked.number("operations", 0));
-    let access = asked.text("access", "");
+    let (access, time) = (asked.text("access", ""), asked.number("seconds", 0));
+    let (time, half) = (Duration::from_secs(time), Duration::from_secs(time / 2));
     let begun = Instant::now();
     let store = open(engine, dir);
     println!("open={:.3}", begun.elapsed().as_secs_f64());
     let begun = Instant::now();
     match step {
         "load" => {
-            load(store.as_ref(), subjects);
+            println!("subjects={}", load(store.as_ref(), subjects, time));
             println!("load={:.0}", begun.elapsed().as_secs_f64());
             settle(dir);
         }
         "work" => {
-            work(store.as_ref(), &order(subjects, operations / 2, access, 1));
+            let before = order(subjects, operations / 2, access, 1);
+            work(store.as_ref(), &before, half);
             let order = order(subjects, operations, access, 2);
             let (begun, used, own) = (Instant::now(), cpu("self"), cpu("thread-self"));
-            let worst = work(store.as_ref(), &order);
-            #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "small")]
-            let operations = operations as f64;
+            let (operations, worst) = work(store.as_ref(), &order, time);
+            let operations = f64::from(operations);
             println!("rate={:.0}", operations / begun.elapsed().as_secs_f64());
             println!("cpu={:.1}", (cpu("self") - used) * 1e6 / operations);
             println!("own={:.1}", (cpu("thread-self") - own) * 1e6 / operations);
@@ -236,10 +245,10 @@ fn step(step: &str, asked: &Asked) {
         }
         "killed" => {
             let order = order(subjects, operations / 4, access, 3);
-            work(store.as_ref(), &order);
+            work(store.as_ref(), &order, half);
             println!("kill=1");
             loop {
-                work(store.as_ref(), &order);
+                work(store.as_ref(), &order, half);
             }
         }
         _ => drop(store.get(&key(0)).unwrap().unwrap()),
@@ -288,7 +297,8 @@ fn row(asked: &mut Asked, engine: &str, access: &str, dir: &Path) {
     let killed = run("reopen", asked)["open"].clone();
     let mut take = |name: &str| said.remove(name).unwrap();
     println!(
-        "| {engine} | {access} | {} | {} / {} | {} | {} | {each:.0} | {clean} | {killed} | {} |",
+        "| {} | {engine} | {access} | {} | {} / {} | {} | {} | {each:.0} | {clean} | {killed} | {} |",
+        asked.text("subjects", ""),
         take("rate"),
         take("own"),
         take("cpu"),
@@ -311,27 +321,37 @@ fn main() {
     if let Some(name) = asked.0.remove("step") {
         return step(&name, &asked);
     }
-    for (key, default) in [("subjects", "10000000"), ("operations", "2000000")] {
+    for (key, default) in [("operations", "2000000"), ("seconds", "600")] {
         let text = asked.text(key, default).to_owned();
         asked.0.insert(key.to_owned(), text);
     }
+    let sizes = asked.text("subjects", "10000000").to_owned();
     let engines = asked.text("engine", "sled,fjall").to_owned();
     let accesses = asked.text("access", "zipf,uniform").to_owned();
-    println!("{} subjects", asked.number("subjects", 0));
     println!(
-        "| engine | access | events/s | CPU µs an event, caller / all threads | resident MiB | peak MiB | disk bytes a \
+        "| subjects | engine | access | events/s | CPU µs an event, caller / all threads | resident MiB | peak MiB | disk bytes a \
          subject | reopen clean s | after kill -9 s | worst commit ms |\n\
-         |---|---|---|---|---|---|---|---|---|---|"
+         |---|---|---|---|---|---|---|---|---|---|---|"
     );
-    for engine in engines.split(',') {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        asked.0.insert("engine".to_owned(), engine.to_owned());
-        let place = dir.path().display().to_string();
-        asked.0.insert("dir".to_owned(), place);
-        let loaded = run("load", &asked);
-        eprintln!("{engine}: loaded in {} s", loaded["load"]);
-        for access in accesses.split(',') {
-            row(&mut asked, engine, access, dir.path());
+    for size in sizes.split(',') {
+        for engine in engines.split(',') {
+            asked.0.insert("subjects".to_owned(), size.to_owned());
+            rows(&mut asked, engine, &accesses);
         }
+    }
+}
+
+/// An engine at one size.
+fn rows(asked: &mut Asked, engine: &str, accesses: &str) {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    asked.0.insert("engine".to_owned(), engine.to_owned());
+    let place = dir.path().display().to_string();
+    asked.0.insert("dir".to_owned(), place);
+    let mut loaded = run("load", asked);
+    let subjects = loaded.remove("subjects").unwrap();
+    eprintln!("{engine}: {subjects} subjects in {} s", loaded["load"]);
+    asked.0.insert("subjects".to_owned(), subjects);
+    for access in accesses.split(',') {
+        row(asked, engine, access, dir.path());
     }
 }
