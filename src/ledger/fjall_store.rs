@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use fjall::compaction::Leveled;
+use fjall::config::HashRatioPolicy;
 use fjall::{
     AbstractTree as _, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _,
 };
@@ -29,12 +30,16 @@ pub(super) const DIR: &str = "fjall";
 
 /// Bytes of the newest values that goldwire keeps in memory. A lookup in them costs a fraction of
 /// one in fjall's memtable and tables, and with skewed access most are answered there.
-const RECENT: usize = 64 << 20;
-/// Bytes of blocks that fjall keeps in memory, indexes and filters included.
-const CACHE: u64 = 128 << 20;
+const RECENT: usize = 160 << 20;
+/// Bytes of blocks that fjall keeps in memory, indexes and filters included. Few: what is asked for
+/// again is above, and the system has the files in its own cache.
+const CACHE: u64 = 64 << 20;
 /// Bytes of newest changes in memory, before they become a table. Larger ones are merged less
-/// often; opening after a crash takes longer, since they are read from the journal.
-const MEMTABLE: u64 = 32 << 20;
+/// often, but a search in them misses the processor's caches, and opening after a crash takes
+/// longer, since they are read from the journal.
+const MEMTABLE: u64 = 16 << 20;
+/// Buckets a key in the hash index of a block, which spares a search most of its comparisons.
+const HASHED: f32 = 0.75;
 /// Bytes of a table, about: the smaller, the shorter one merge.
 const TABLE: u64 = 16 << 20;
 /// Threads that write tables out and merge them. With two, one would only wait for the other,
@@ -292,6 +297,7 @@ fn database(dir: &Path) -> fjall::Result<Opened> {
     let ledger = database.keyspace("ledger", || {
         KeyspaceCreateOptions::default()
             .max_memtable_size(MEMTABLE)
+            .data_block_hash_ratio_policy(HashRatioPolicy::all(HASHED))
             .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE)))
     })?;
     // Not synced by fjall: without the names in it, no table can be found.

@@ -5,16 +5,21 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 /// What a key and its value take besides their bytes, about.
 const OVERHEAD: usize = 96;
 /// Larger values are not kept.
 const LARGEST: usize = 1 << 10;
 
+/// Keys and their values. The hash is quicker than the standard library's, and seeded, too.
+type Generation = HashMap<Vec<u8>, Option<Vec<u8>>, RandomState>;
+
 /// Two generations: a key stays if it is put again before the younger one is full.
 #[derive(Debug)]
 pub(super) struct Recent {
-    young: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    old: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    young: Generation,
+    old: Generation,
     /// Bytes of the younger one.
     bytes: usize,
     limit: usize,
@@ -24,8 +29,8 @@ impl Recent {
     /// Keeps about `bytes` at most.
     pub(super) fn new(bytes: usize) -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: Generation::default(),
+            old: Generation::default(),
             bytes: 0,
             limit: bytes / 2,
         }
