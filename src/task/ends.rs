@@ -141,6 +141,7 @@ impl SinkTask {
             mut after,
             asserted,
             attempted,
+            ..
         } = end;
         let offsets: Vec<u64> = records
             .iter()
@@ -212,6 +213,8 @@ impl SinkTask {
             subject,
             purpose,
             records,
+            sent,
+            attempted,
             ..
         } = end;
         let offsets: Vec<u64> = records
@@ -239,7 +242,15 @@ impl SinkTask {
             unsettled.offsets.extend(&offsets);
             self.hold(&offsets);
         } else {
-            if let Some(register) = lane.register.clone().filter(|_| latest) {
+            // A target with a guard may have taken it all the same (G4).
+            let may_land = sent.filter(|_| attempted.ambiguous);
+            if let Some(sent) = may_land {
+                let register = lane.register.get_or_insert_default();
+                lane::may_hold(register, sent, self.context.rules);
+            }
+            if let Some(register) = lane.register.clone()
+                && (latest || may_land.is_some())
+            {
                 self.overlay.put(subject.clone(), register);
             }
             self.finish(&offsets);

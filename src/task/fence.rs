@@ -30,7 +30,9 @@ pub fn fence(register: Option<&Register>, record: Clocks, holds: Holds, skew: Mi
     let Some((version, commit_time)) = record.both() else {
         return Fenced::Ask;
     };
-    let Some(register) = register.filter(|register| register.applied()) else {
+    // Without what was applied, `since` tells of what may have been.
+    let known = register.filter(|register| register.applied() || register.since > 0);
+    let Some(register) = known else {
         return Fenced::Apply;
     };
     let seen_by_read = commit_time <= register.since && !mutation::is(Mutation::SinceIgnored);

@@ -329,8 +329,13 @@ pub fn answered(
 /// The sink read Reltio itself and delivered an answer dated `date`: what that may have seen is
 /// asked again, and nothing below it is ever sent, which the target's guard would refuse.
 pub(crate) fn read_by_sink(register: &mut Register, date: Millis, rules: ClockRules) {
-    register.since = register.since.max(date.saturating_add(rules.margin));
+    may_hold(register, date, rules);
     register.stands_for = register.stands_for.max(date);
+}
+
+/// The sink may hold what stands for `date`, though it never said so: what may be older is asked.
+pub(crate) fn may_hold(register: &mut Register, date: Millis, rules: ClockRules) {
+    register.since = register.since.max(date.saturating_add(rules.margin));
 }
 
 fn survivor(state: &SubjectState) -> String {

@@ -18,6 +18,7 @@ use crate::ledger::{Register, Store};
 use crate::log::{Log, Share};
 use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
 use crate::sink::{Change, Current, Delivery, Mode};
+use crate::time::Millis;
 
 /// After a read that failed, the next one waits this long; doubled up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -60,6 +61,8 @@ pub(crate) struct TurnEnd {
     /// The register, if the sink acknowledged.
     pub(crate) after: Option<Register>,
     pub(crate) asserted: Option<Asserted>,
+    /// The time that what was sent stands for, acknowledged or not.
+    pub(crate) sent: Option<Millis>,
     pub(crate) attempted: Attempted,
 }
 
@@ -241,6 +244,7 @@ impl Turn {
             after,
         } = self;
         let delivered = attempted.result.is_ok();
+        let sent = current.as_ref().map(|current| current.stands_for);
         let asserted = current
             .zip(records.last())
             .map(|(current, pending)| Asserted {
@@ -252,6 +256,7 @@ impl Turn {
             purpose,
             after: after.filter(|_| delivered),
             asserted: asserted.filter(|_| delivered),
+            sent,
             records,
             attempted,
         }

@@ -278,7 +278,8 @@ impl Life {
                         });
                     }
                 }
-                if world.plan.isolation && world.now() == START + 90_000 {
+                // Shortly before the calm, when dead letters are redriven.
+                if world.plan.isolation && world.now() == world.plan.calm() - 1000 {
                     for sink in &sinks[1..] {
                         let reached = sink.tasks.iter().map(|task| task.borrow().position);
                         for (partition, position) in (0_u16..).zip(reached) {
