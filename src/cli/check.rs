@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{CliError, ConfigArg, print, wiring};
 use crate::config::Config;
+use crate::instance::Files;
 use crate::tls;
 use crate::topology::counted;
 
@@ -42,6 +43,7 @@ pub(super) async fn run(args: CheckArgs, out: &mut impl Write) -> Result<ExitCod
     } else {
         let config = args.config.load_to_serve()?;
         let made = wiring::make(&config)?;
+        problems.extend(Files::unfit(&config));
         if args.connect {
             problems.extend(made.probe(&config).await?);
         }

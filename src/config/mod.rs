@@ -23,7 +23,7 @@ pub use load::{LoadError, environment, load, load_to_serve, parse};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use settings::{
-    Admin, Config, Delivery, Inbox, LogSettings, OnFull, Quota, ReltioApi, Retry, Tls,
+    Admin, Config, Delivery, Engine, Inbox, LogSettings, OnFull, Quota, ReltioApi, Retry, Tls,
     WebhookListener,
 };
 pub use sinks::{

@@ -20,6 +20,10 @@ pub struct Config {
     pub tenant: String,
     /// Directory of the inbox, the log and the ledger. One process at a time.
     pub data_dir: PathBuf,
+    /// The engine of the ledger: `sled`, or `fjall` from about a million subjects on. Fixed when
+    /// the directory is made.
+    #[serde(default)]
+    pub store: Engine,
     /// Reltio's API. Without it nothing is hydrated or asked, and `check` refuses what needs it.
     pub reltio: Option<ReltioApi>,
     /// Where events come from, by name.
@@ -46,6 +50,27 @@ pub struct Config {
 
 fn app() -> String {
     "goldwire".to_owned()
+}
+
+/// The engine of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Pages in place; the quickest while all registers fit into memory.
+    #[default]
+    Sled,
+    /// Sorted tables, merged; less memory and disk a subject, and quick to open at any size.
+    Fjall,
+}
+
+impl Engine {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
 }
 
 /// Reltio's API of the tenant.

@@ -12,12 +12,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tell::LogTell;
 use super::{StartError, Surroundings};
-use crate::config::{ByteSize, Config, OnFull, SinkConfig};
+use crate::config::{ByteSize, Config, Engine, OnFull, SinkConfig};
 use crate::decode::DecodeSettings;
 use crate::dir_lock::create_dirs;
 use crate::ingest::SourceRules;
 use crate::ingest::filter::Filter;
-use crate::ledger::{Batch, SledStore, Store, keys};
+use crate::ledger::{self, Batch, FjallStore, SledStore, Store, keys};
 use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::reltio::{self, Golden};
@@ -58,6 +58,11 @@ impl Files {
         dir.join(STORE).is_dir()
     }
 
+    /// Why `config` cannot open its data directory, as far as it shows without opening it.
+    pub fn unfit(config: &Config) -> Option<String> {
+        ledger::made_otherwise(&config.data_dir.join(STORE), config.store.name())
+    }
+
     /// Opens the data directory of `config`, making it if need be.
     ///
     /// # Errors
@@ -87,7 +92,11 @@ impl Files {
             config.log.quota.get(),
         )?);
         let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join(STORE))?);
+        let place = dir.join(STORE);
+        let store: Arc<dyn Store> = match config.store {
+            Engine::Sled => Arc::new(SledStore::open(&place)?),
+            Engine::Fjall => Arc::new(FjallStore::open(&place)?),
+        };
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
         Ok(Self { store, inbox, log })

@@ -3,17 +3,24 @@
 //! Guarantee (G3): an entry is written after the sink acknowledged, in one durable batch with the
 //! position that it belongs to. Claimed is not applied.
 
+mod disk;
+mod fjall_journal;
+mod fjall_store;
 mod group;
 pub mod ids;
 pub mod keys;
 mod memory;
 mod on_disk;
+mod recent;
 mod register;
 mod sled_store;
 
 pub use crate::event::proto::{Cursor, Register};
+pub use disk::BeforeSync;
+pub(crate) use disk::made_otherwise;
+pub use fjall_store::FjallStore;
 pub use memory::MemoryStore;
-pub use sled_store::{BeforeSync, SledStore};
+pub use sled_store::SledStore;
 
 use std::fmt::Debug;
 

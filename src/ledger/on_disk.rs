@@ -58,11 +58,6 @@ impl OnDisk {
         })
     }
 
-    /// Whether nothing was ever stored.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The value of a key.
     pub(super) fn get(&self, key: &[u8]) -> sled::Result<Option<Vec<u8>>> {
         for _ in 0..READS {

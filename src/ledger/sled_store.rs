@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::group::GroupCommit;
 use super::on_disk::{OnDisk, forget_pages};
-use super::{Batch, FORMAT_VERSION, Pair, Store, StoreError, keys};
-use crate::dir_lock::{DirLock, Untaken};
+use super::{Batch, BeforeSync, Pair, Store, StoreError, disk};
+use crate::dir_lock::DirLock;
 
 /// How often, and how often at most, an open looks whether sled has let go of its file.
 const RELEASE_LOOK: Duration = Duration::from_millis(5);
@@ -24,9 +24,6 @@ const RELEASE_LOOKS: u32 = 1000;
 
 /// Free disk without which opening anew is not tried: several of sled's segments.
 const ROOM: u64 = 8 << 20;
-
-/// Something that runs before each sync, and may fail in the disk's place.
-pub type BeforeSync = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// A store in a directory.
 pub struct SledStore {
@@ -65,7 +62,7 @@ impl SledStore {
     /// As [`Self::open`].
     pub fn open_with(path: &Path, before_sync: BeforeSync) -> Result<Self, StoreError> {
         // sled has a lock of its own, but says so only in words.
-        let lock = lock(path)?;
+        let lock = disk::take(path, "sled")?;
         await_release(path)?;
         let store = Self {
             path: path.to_owned(),
@@ -75,7 +72,7 @@ impl SledStore {
             group: GroupCommit::default(),
             _lock: lock,
         };
-        store.check_format(path)?;
+        disk::check_format(&store, path)?;
         Ok(store)
     }
 
@@ -98,12 +95,7 @@ impl SledStore {
 
     /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to nobody.
     fn open_anew(&self) -> Result<(), StoreError> {
-        let room = rustix::fs::statvfs(&self.path);
-        let free = room.map_or(u64::MAX, |room| room.f_bavail.saturating_mul(room.f_frsize));
-        if free < ROOM {
-            let what = format!("{free} bytes of disk are free, {ROOM} are needed; make room");
-            return Err(StoreError::Io(what));
-        }
+        disk::check_room(&self.path, ROOM)?;
         let mut held = self.db.write().unwrap_or_else(PoisonError::into_inner);
         drop(held.take());
         await_release(&self.path)?;
@@ -117,38 +109,6 @@ impl SledStore {
         let held = self.db.read().unwrap_or_else(PoisonError::into_inner);
         let closed = || StoreError::Io("it cannot be opened anew".to_owned());
         ask(held.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
-    }
-
-    fn check_format(&self, path: &Path) -> Result<(), StoreError> {
-        let refused =
-            |why: String| StoreError::Refused(format!("the store in {} {why}", path.display()));
-        let Some(value) = self.get(keys::FORMAT)? else {
-            if !self.ask(|db| Ok(db.is_empty()))? {
-                return Err(refused(
-                    "was not made by goldwire; use a directory of its own".into(),
-                ));
-            }
-            let mut batch = Batch::default();
-            batch.put(
-                keys::FORMAT.to_vec(),
-                FORMAT_VERSION.to_string().into_bytes(),
-            );
-            return self.commit(batch);
-        };
-        let format: Option<u32> = str::from_utf8(&value)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        match format {
-            Some(FORMAT_VERSION) => Ok(()),
-            Some(other) => Err(refused(format!(
-                "has format {other}, and this version knows {FORMAT_VERSION}; run the version \
-                 that wrote it"
-            ))),
-            None => Err(StoreError::Corrupt {
-                key: String::from_utf8_lossy(keys::FORMAT).into_owned(),
-                why: "it is no number".to_owned(),
-            }),
-        }
     }
 }
 
@@ -178,23 +138,6 @@ fn database(path: &Path) -> Result<OnDisk, StoreError> {
     OnDisk::open(path).map_err(|error| failed(&error))
 }
 
-fn lock(path: &Path) -> Result<DirLock, StoreError> {
-    DirLock::take(path).map_err(|untaken| match untaken {
-        Untaken::InUse => in_use(path),
-        Untaken::Failed(error) => StoreError::Refused(format!(
-            "the store in {}: {error}; make it writable",
-            path.display()
-        )),
-    })
-}
-
-fn in_use(path: &Path) -> StoreError {
-    StoreError::Refused(format!(
-        "the store in {} is in use by another process; stop it, or use a data_dir of your own",
-        path.display()
-    ))
-}
-
 /// A store that was dropped in this process may have a thread of sled's at work for a moment yet.
 fn await_release(path: &Path) -> Result<(), StoreError> {
     for _ in 0..RELEASE_LOOKS {
@@ -208,7 +151,7 @@ fn await_release(path: &Path) -> Result<(), StoreError> {
         }
         thread::sleep(RELEASE_LOOK);
     }
-    Err(in_use(path))
+    Err(disk::in_use(path))
 }
 
 /// sled's errors name files and positions, never keys or values.

@@ -23,8 +23,13 @@ admin: { address: 127.0.0.1:1 }
 ";
 
 fn prepared(letters: &[DeadLetter]) -> (TempDir, Config) {
+    prepared_in("sled", letters)
+}
+
+fn prepared_in(store: &str, letters: &[DeadLetter]) -> (TempDir, Config) {
     let data = tempfile::tempdir().unwrap().keep();
     let text = CONFIG.replace("DIR", &data.display().to_string());
+    let text = format!("store: {store}{text}");
     let config = config::parse(&text, &|_| None).unwrap();
     let files = Files::open(&config).unwrap();
     write(files.store.as_ref(), letters);
@@ -118,5 +123,21 @@ async fn files_that_another_process_has_open_are_left_alone() {
         ran.err
     );
     drop(files);
+    std::fs::remove_dir_all(&config.data_dir).unwrap();
+}
+
+#[test]
+fn a_store_on_fjall_is_read_and_refused_where_the_configuration_says_sled() {
+    let (dir, config) = prepared_in("fjall", &[letter("lake", "a", "rejected")]);
+    assert!(out(dir.path(), &["dlq", "list"]).contains("rejected"));
+    let path = dir.path().join("goldwire.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("store: fjall", "store: sled")).unwrap();
+    let ran = goldwire(dir.path(), &["dlq", "list"]);
+    assert_ne!(ran.code, 0);
+    let why = "was made with `store: fjall`";
+    assert!(ran.err.contains(why), "{}", ran.err);
+    let ran = goldwire(dir.path(), &["check"]);
+    assert!(ran.code == 1 && ran.err.contains(why), "{}", ran.err);
     std::fs::remove_dir_all(&config.data_dir).unwrap();
 }

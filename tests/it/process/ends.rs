@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::running::Running;
 use super::sender::{Sender, Stream};
-use super::{all_distinct, arrives, connect, folder, history, until};
+use super::{all_distinct, arrives, connect, folder, folder_on, history, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_sigterm_drains_and_what_was_answered_is_in_the_warehouse() {
@@ -66,8 +66,17 @@ async fn a_second_signal_ends_the_process_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g1_g5_killed_again_and_again_everything_answered_arrives_once() {
-    let dir = folder();
+async fn g1_g5_killed_again_and_again_everything_answered_arrives_once_on_sled() {
+    arrives_once_though_killed("sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g5_killed_again_and_again_everything_answered_arrives_once_on_fjall() {
+    arrives_once_though_killed("fjall").await;
+}
+
+async fn arrives_once_though_killed(store: &str) {
+    let dir = folder_on(store);
     let stream = Arc::new(Stream::default());
     let (mut taken, mut again) = (BTreeSet::new(), BTreeSet::new());
     for round in 1..=4 {

@@ -61,6 +61,15 @@ fn folder() -> TempDir {
     folder_with("sqlite:lake.db")
 }
 
+/// As [`folder`], with the ledger in this engine.
+fn folder_on(store: &str) -> TempDir {
+    let dir = folder();
+    let path = dir.path().join("goldwire.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("store: {store}\n{text}")).unwrap();
+    dir
+}
+
 /// Subjects and versions in the history of the warehouse, sorted; empty without one.
 async fn history(dir: &Path) -> Vec<(String, i64)> {
     let file = dir.join("lake.db");

@@ -57,6 +57,24 @@ async fn a_store_of_a_newer_format_is_refused() {
 }
 
 #[tokio::test]
+async fn a_store_of_the_other_engine_is_refused_until_the_configuration_names_it() {
+    for (made_by, asked) in [("sled", "fjall"), ("fjall", "sled")] {
+        let dir = folder();
+        let path = dir.path().join("goldwire.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let on = |engine: &str| std::fs::write(&path, format!("store: {engine}\n{text}")).unwrap();
+        on(made_by);
+        made(dir.path());
+        on(asked);
+        let said = refusal(dir.path()).await;
+        let why = format!("was made with `store: {made_by}`");
+        assert!(said.contains(&why), "{said}");
+        on(made_by);
+        Running::start(dir.path()).await.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_log_of_a_newer_format_is_refused() {
     let dir = folder();
     made(dir.path());

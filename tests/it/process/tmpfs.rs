@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::running::Running;
 use super::sender::{Sender, event};
-use super::{arrives, connect, folder, until};
+use super::{arrives, connect, folder, folder_on, until};
 
 /// A file system in memory, until dropped.
 struct Mounted(TempDir);
@@ -119,10 +119,30 @@ fn fill_up(dir: &Path) {
     }
 }
 
+/// Sends for a while what there is no room for.
+async fn refuses_and_lives(running: &mut Running, sender: &Sender) {
+    let pause = tokio::time::Instant::now() + std::time::Duration::from_secs(3);
+    while tokio::time::Instant::now() < pause {
+        let refused = event("entities/refused", 1, "Ada").to_string();
+        assert_eq!(sender.send(refused).await, Some(503));
+        assert!(running.lives(), "{}", running.said());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root to mount a tmpfs"]
-async fn g1_g3_tmpfs_a_store_without_a_byte_left_goes_on_when_there_is_room() {
-    let (disk, folder) = (Mounted::new(), folder());
+async fn g1_g3_tmpfs_sled_without_a_byte_left_goes_on_when_there_is_room() {
+    goes_on_when_there_is_room("sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root to mount a tmpfs"]
+async fn g1_g3_tmpfs_fjall_without_a_byte_left_goes_on_when_there_is_room() {
+    goes_on_when_there_is_room("fjall").await;
+}
+
+async fn goes_on_when_there_is_room(store: &str) {
+    let (disk, folder) = (Mounted::new(), folder_on(store));
     let text = std::fs::read_to_string(folder.path().join("goldwire.yaml")).unwrap();
     let lake = folder.path().join("lake.db");
     let text = text.replace("sqlite:lake.db", &format!("sqlite:{}", lake.display()));
@@ -153,12 +173,7 @@ async fn g1_g3_tmpfs_a_store_without_a_byte_left_goes_on_when_there_is_room() {
     let release = sqlx::raw_sql("ROLLBACK").execute(&mut writer);
     release.await.unwrap();
     arrives(folder.path(), &taken).await;
-    let pause = tokio::time::Instant::now() + std::time::Duration::from_secs(3);
-    while tokio::time::Instant::now() < pause {
-        let refused = event("entities/refused", 1, "Ada").to_string();
-        assert_eq!(sender.send(refused).await, Some(503));
-        assert!(running.lives(), "{}", running.said());
-    }
+    refuses_and_lives(&mut running, &sender).await;
     std::fs::remove_file(disk.path().join("rest")).unwrap();
     until("the position is durable", async || {
         running.lag("goldwire.lake").await == 0

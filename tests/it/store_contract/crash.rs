@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use goldwire::ledger::{Batch, SledStore, Store};
+use goldwire::ledger::{Batch, Store};
 
+use super::Engine;
 use crate::killed::{child_dir, run_and_kill, say};
 
-const TEST: &str = "store_contract::crash::g3_every_committed_batch_survives_kill_9_whole";
+const TESTS: &str = "store_contract::crash::g3_every_committed_batch_survives_kill_9_whole";
 const TASKS: u8 = 4;
 /// Keys that a batch changes besides its position.
 const WIDTH: u8 = 20;
@@ -38,8 +39,9 @@ fn position(store: &dyn Store, task: u8) -> Option<u32> {
 }
 
 /// Commits until it is killed, and says what was committed.
-fn child(dir: &Path) {
-    let store = &SledStore::open(dir).unwrap();
+fn child(engine: Engine, dir: &Path) {
+    let store = engine.open(dir).unwrap();
+    let store = store.as_ref();
     std::thread::scope(|scope| {
         for task in 0..TASKS {
             scope.spawn(move || {
@@ -54,22 +56,32 @@ fn child(dir: &Path) {
 }
 
 #[test]
-fn g3_every_committed_batch_survives_kill_9_whole() {
+fn g3_every_committed_batch_survives_kill_9_whole_on_sled() {
+    survives(Engine::Sled, "sled");
+}
+
+#[test]
+fn g3_every_committed_batch_survives_kill_9_whole_on_fjall() {
+    survives(Engine::Fjall, "fjall");
+}
+
+fn survives(engine: Engine, name: &str) {
     if let Some(dir) = child_dir() {
-        return child(&dir);
+        return child(engine, &dir);
     }
+    let test = format!("{TESTS}_on_{name}");
     let dir = tempfile::tempdir().unwrap();
     let mut committed = [None; TASKS as usize];
     for lines in [20, 80, 5, 50] {
-        for line in run_and_kill(TEST, dir.path(), lines) {
+        for line in run_and_kill(&test, dir.path(), lines) {
             // The last line may be cut off by the kill.
             if let [task, number, "."] = line.split(' ').collect::<Vec<_>>()[..] {
                 committed[task.parse::<usize>().unwrap()] = Some(number.parse::<u32>().unwrap());
             }
         }
-        let store = SledStore::open(dir.path()).unwrap();
+        let store = engine.open(dir.path()).unwrap();
         for task in 0..TASKS {
-            let position = position(&store, task);
+            let position = position(store.as_ref(), task);
             assert!(
                 position >= committed[usize::from(task)],
                 "task {task}: {position:?}"

@@ -1,20 +1,50 @@
-//! The store's contract: one suite, over the store in memory and sled; then what only a disk can
-//! do.
+//! The store's contract: one suite, over the store in memory, sled and fjall; then what only a
+//! disk can do.
 
 mod crash;
+mod fjall_alone;
 mod ids_on_disk;
 mod on_disk;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
-use goldwire::ledger::{Batch, MemoryStore, Pair, SledStore, Store, keys};
+use goldwire::ledger::{
+    Batch, BeforeSync, FjallStore, MemoryStore, Pair, SledStore, Store, StoreError, keys,
+};
 use proptest::prelude::*;
 
-/// A store in memory, one on disk, and the latter's directory.
-fn stores() -> (tempfile::TempDir, [Box<dyn Store>; 2]) {
+/// An engine on disk, by the configuration's word for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Engine {
+    Sled,
+    Fjall,
+}
+
+const ENGINES: [Engine; 2] = [Engine::Sled, Engine::Fjall];
+
+impl Engine {
+    fn open(self, dir: &Path) -> Result<Box<dyn Store>, StoreError> {
+        self.open_with(dir, Arc::new(|| Ok(())))
+    }
+
+    fn open_with(self, dir: &Path, sync: BeforeSync) -> Result<Box<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Sled => Box::new(SledStore::open_with(dir, sync)?),
+            Self::Fjall => Box::new(FjallStore::open_with(dir, sync)?),
+        })
+    }
+}
+
+/// A store in memory, those on disk, and the directory of the latter.
+fn stores() -> (tempfile::TempDir, Vec<Box<dyn Store>>) {
     let dir = tempfile::tempdir().unwrap();
-    let sled = SledStore::open(dir.path()).unwrap();
-    (dir, [Box::new(MemoryStore::new()), Box::new(sled)])
+    let mut stores: Vec<Box<dyn Store>> = vec![Box::new(MemoryStore::new())];
+    for (number, engine) in ENGINES.into_iter().enumerate() {
+        stores.push(engine.open(&dir.path().join(number.to_string())).unwrap());
+    }
+    (dir, stores)
 }
 
 fn pair(key: &str, value: &str) -> Pair {
@@ -167,10 +197,11 @@ fn batches() -> impl Strategy<Value = Vec<BTreeMap<Vec<u8>, Option<Vec<u8>>>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn sled_holds_what_the_reference_holds_through_reopens(
+    fn a_store_on_disk_holds_what_the_reference_holds_through_reopens(
+        engine in prop::sample::select(ENGINES.to_vec()),
         batches in batches(),
         prefix in prop::collection::vec(prop::sample::select(vec![0, b'a', 0xFF]), 0..2),
         after in prop::option::of(key()),
@@ -179,23 +210,23 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let memory = MemoryStore::new();
-        let mut sled = SledStore::open(dir.path()).unwrap();
+        let mut store = engine.open(dir.path()).unwrap();
         for changes in batches {
             memory.commit(Batch { changes: changes.clone() }).unwrap();
-            sled.commit(Batch { changes: changes.clone() }).unwrap();
+            store.commit(Batch { changes: changes.clone() }).unwrap();
             if reopen {
-                drop(sled);
-                sled = SledStore::open(dir.path()).unwrap();
+                drop(store);
+                store = engine.open(dir.path()).unwrap();
             }
             for key in changes.keys() {
-                prop_assert_eq!(sled.get(key).unwrap(), memory.get(key).unwrap());
+                prop_assert_eq!(store.get(key).unwrap(), memory.get(key).unwrap());
             }
             prop_assert_eq!(
-                sled.scan(&prefix, after.as_deref(), limit).unwrap(),
+                store.scan(&prefix, after.as_deref(), limit).unwrap(),
                 memory.scan(&prefix, after.as_deref(), limit).unwrap()
             );
         }
-        let all = sled.scan(b"", None, usize::MAX).unwrap();
+        let all = store.scan(b"", None, usize::MAX).unwrap();
         prop_assert_eq!(all, memory.scan(b"", None, usize::MAX).unwrap());
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use goldwire::ledger::{Batch, SledStore, Store as _, StoreError, keys};
 
-use super::puts;
+use super::{ENGINES, Engine, puts};
 
-fn refused(dir: &Path) -> String {
-    match SledStore::open(dir) {
+fn refused(engine: Engine, dir: &Path) -> String {
+    match engine.open(dir) {
         Err(StoreError::Refused(why)) => why,
         other => panic!("not refused: {other:?}"),
     }
@@ -18,64 +18,105 @@ fn refused(dir: &Path) -> String {
 
 #[test]
 fn a_reopened_store_holds_everything_committed() {
-    let dir = tempfile::tempdir().unwrap();
-    for round in 0..5_u8 {
-        let store = SledStore::open(dir.path()).unwrap();
-        for known in 0..round {
-            assert_eq!(store.get(&[b'k', known]).unwrap(), Some(vec![known; 3000]));
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..5_u8 {
+            let store = engine.open(dir.path()).unwrap();
+            for known in 0..round {
+                assert_eq!(store.get(&[b'k', known]).unwrap(), Some(vec![known; 3000]));
+            }
+            let mut batch = puts(&[]);
+            batch.put(vec![b'k', round], vec![round; 3000]);
+            store.commit(batch).unwrap();
         }
-        let mut batch = puts(&[]);
-        batch.put(vec![b'k', round], vec![round; 3000]);
-        store.commit(batch).unwrap();
     }
 }
 
 #[test]
 fn a_second_process_is_refused_until_the_first_has_ended() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = SledStore::open(dir.path()).unwrap();
-    let why = refused(dir.path());
-    assert!(
-        why.contains("in use") && why.contains(&dir.path().display().to_string()),
-        "{why}"
-    );
-    drop(store);
-    SledStore::open(dir.path()).unwrap();
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = engine.open(dir.path()).unwrap();
+        let why = refused(engine, dir.path());
+        assert!(
+            why.contains("in use") && why.contains(&dir.path().display().to_string()),
+            "{why}"
+        );
+        drop(store);
+        engine.open(dir.path()).unwrap();
+    }
+}
+
+#[test]
+fn the_store_of_one_engine_is_refused_by_the_other_and_left_as_it_is() {
+    for (made, name, asked, other) in [
+        (Engine::Sled, "sled", Engine::Fjall, "fjall"),
+        (Engine::Fjall, "fjall", Engine::Sled, "sled"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = made.open(dir.path()).unwrap();
+        store.commit(puts(&[("a", "1")])).unwrap();
+        drop(store);
+        let why = refused(asked, dir.path());
+        assert!(
+            why.contains(&format!("was made with `store: {name}`"))
+                && why.contains(&format!("asks for `store: {other}`"))
+                && why.contains(&format!("write `store: {name}`")),
+            "{why}"
+        );
+        let store = made.open(dir.path()).unwrap();
+        assert_eq!(store.get(b"a").unwrap(), Some(b"1".to_vec()));
+    }
 }
 
 #[test]
 fn another_format_is_refused_and_an_unreadable_one_is_corrupt() {
-    let dir = tempfile::tempdir().unwrap();
     let format = str::from_utf8(keys::FORMAT).unwrap();
-    let store = SledStore::open(dir.path()).unwrap();
-    assert_eq!(store.get(keys::FORMAT).unwrap(), Some(b"1".to_vec()));
-    store.commit(puts(&[(format, "2")])).unwrap();
-    drop(store);
-    let why = refused(dir.path());
-    assert!(
-        why.contains("format 2") && why.contains("run the version"),
-        "{why}"
-    );
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = engine.open(dir.path()).unwrap();
+        assert_eq!(store.get(keys::FORMAT).unwrap(), Some(b"1".to_vec()));
+        store.commit(puts(&[(format, "2")])).unwrap();
+        drop(store);
+        let why = refused(engine, dir.path());
+        assert!(
+            why.contains("format 2") && why.contains("run the version"),
+            "{why}"
+        );
 
-    let db = sled::open(dir.path()).unwrap();
-    db.insert(keys::FORMAT, b"two").unwrap();
-    db.flush().unwrap();
-    drop(db);
-    let corrupt = SledStore::open(dir.path()).unwrap_err();
-    assert!(
-        matches!(&corrupt, StoreError::Corrupt { key, .. } if key == format),
-        "{corrupt}"
-    );
+        insert(engine, dir.path(), format, "two");
+        let corrupt = engine.open(dir.path()).unwrap_err();
+        assert!(
+            matches!(&corrupt, StoreError::Corrupt { key, .. } if key == format),
+            "{corrupt}"
+        );
+    }
+}
+
+/// Sets a key past goldwire, with the engine alone.
+fn insert(engine: Engine, dir: &Path, key: &str, value: &str) {
+    match engine {
+        Engine::Sled => {
+            let db = sled::open(dir).unwrap();
+            db.insert(key, value).unwrap();
+            db.flush().unwrap();
+        }
+        Engine::Fjall => {
+            let db = fjall::Database::builder(dir.join("fjall")).open().unwrap();
+            let ledger = db.keyspace("ledger", Default::default).unwrap();
+            ledger.insert(key, value).unwrap();
+            db.persist(fjall::PersistMode::SyncAll).unwrap();
+        }
+    }
 }
 
 #[test]
 fn a_store_of_something_else_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let db = sled::open(dir.path()).unwrap();
-    db.insert("theirs", "1").unwrap();
-    db.flush().unwrap();
-    drop(db);
-    assert!(refused(dir.path()).contains("not made by goldwire"));
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        insert(engine, dir.path(), "theirs", "1");
+        assert!(refused(engine, dir.path()).contains("not made by goldwire"));
+    }
 }
 
 /// A value that says where it is from.
@@ -139,10 +180,14 @@ fn a_value_that_looks_like_the_store_s_own_mark_is_a_value() {
 
 #[test]
 fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_failed() {
-    let (failing, syncs) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU32::new(0)),
-    );
+    for engine in ENGINES {
+        goes_on_after_a_sync_that_failed(engine);
+    }
+}
+
+fn goes_on_after_a_sync_that_failed(engine: Engine) {
+    let failing = Arc::new(AtomicBool::new(false));
+    let syncs = Arc::new(AtomicU32::new(0));
     let (fails, counted) = (Arc::clone(&failing), Arc::clone(&syncs));
     let before_sync = move || {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -152,7 +197,7 @@ fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_
         Ok(())
     };
     let dir = tempfile::tempdir().unwrap();
-    let store = SledStore::open_with(dir.path(), Arc::new(before_sync)).unwrap();
+    let store = engine.open_with(dir.path(), Arc::new(before_sync)).unwrap();
     let before = syncs.load(Ordering::Relaxed);
     store.commit(puts(&[("a", "1")])).unwrap();
     assert_eq!(syncs.load(Ordering::Relaxed), before + 1);
@@ -162,7 +207,12 @@ fn g3_a_commit_is_answered_after_the_disk_s_own_sync_and_goes_on_after_one_that_
         assert!(matches!(failed, StoreError::Io(_)), "{failed}");
     }
     failing.store(false, Ordering::Relaxed);
-    store.commit(puts(&[("b", "3")])).unwrap();
-    assert_eq!(store.get(b"b").unwrap(), Some(b"3".to_vec()));
-    assert!(store.get(b"a").unwrap().is_some());
+    for round in ["3", "4"] {
+        store.commit(puts(&[("b", round)])).unwrap();
+        assert_eq!(store.get(b"b").unwrap(), Some(round.into()));
+        assert!(store.get(b"a").unwrap().is_some());
+    }
+    drop(store);
+    let store = engine.open(dir.path()).unwrap();
+    assert_eq!(store.get(b"b").unwrap(), Some(b"4".to_vec()));
 }
