@@ -186,7 +186,9 @@ impl Lane {
     /// known of the subject, and after what the last read may have seen. A lane that asks at `now`
     /// waits no longer for clocks that are wrong: what the read has to see had happened by then.
     pub fn read_at(&mut self, now: Millis, rules: ClockRules) -> Millis {
-        let asked = *self.asked.get_or_insert(now);
+        // A host's clock that was set back had been wrong when the lane began to ask.
+        let asked = self.asked.map_or(now, |asked| asked.min(now));
+        self.asked = Some(asked);
         let longest = rules.settle.saturating_add(rules.margin);
         self.settled(rules).min(asked.saturating_add(longest))
     }
