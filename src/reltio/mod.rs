@@ -47,6 +47,14 @@ impl Answer {
     }
 }
 
+/// How long to wait at `now` before a read that has to see what is dated `newest`: no longer than
+/// `settle`, since what the read has to see had happened before it was needed. The host's clock may
+/// have been wrong when the date was made, or be wrong now.
+pub fn settle_wait(now: Millis, newest: Millis, settle: Duration) -> Duration {
+    let millis = Millis::try_from(settle.as_millis()).unwrap_or(Millis::MAX);
+    until(now, newest.saturating_add(millis)).min(settle)
+}
+
 /// What `read` answers; read once more if the answer itself says that it was made before `due`.
 ///
 /// # Errors

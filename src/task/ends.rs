@@ -236,6 +236,11 @@ impl SinkTask {
             register.letters.sort_unstable();
             register.letters.dedup();
         }
+        if let Some(register) = &mut lane.register
+            && purpose == Purpose::Reassert
+        {
+            lane::unsure(register, self.context.rules);
+        }
         if let Some(unsettled) = &mut lane.unsettled {
             // What was sent of it may still land: it is read again after a crash until then.
             unsettled.closes.retain(|one| !names_one_of(one, &letters));

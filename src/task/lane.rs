@@ -186,7 +186,9 @@ impl Lane {
     /// known of the subject, and after what the last read may have seen. A lane that asks at `now`
     /// waits no longer for clocks that are wrong: what the read has to see had happened by then.
     pub fn read_at(&mut self, now: Millis, rules: ClockRules) -> Millis {
-        let asked = *self.asked.get_or_insert(now);
+        // A host's clock that was set back had been wrong when the lane began to ask.
+        let asked = self.asked.map_or(now, |asked| asked.min(now));
+        self.asked = Some(asked);
         let longest = rules.settle.saturating_add(rules.margin);
         self.settled(rules).min(asked.saturating_add(longest))
     }
@@ -336,6 +338,14 @@ pub(crate) fn read_by_sink(register: &mut Register, date: Millis, rules: ClockRu
 /// The sink may hold what stands for `date`, though it never said so: what may be older is asked.
 pub(crate) fn may_hold(register: &mut Register, date: Millis, rules: ClockRules) {
     register.since = register.since.max(date.saturating_add(rules.margin));
+}
+
+/// What lands late may have replaced what the register says, and could not be replaced in turn: no
+/// change is a duplicate of it any more, and what it knew of is asked.
+pub(crate) fn unsure(register: &mut Register, rules: ClockRules) {
+    let known = register.newest.max(register.stands_for);
+    may_hold(register, known, rules);
+    (register.version, register.commit_time) = (None, None);
 }
 
 fn survivor(state: &SubjectState) -> String {

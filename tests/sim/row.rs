@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use goldwire::event::{Object, SubjectState};
-use goldwire::sink::Delivery;
+use goldwire::sink::{Current, Delivery};
 use goldwire::time::Millis;
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ impl World {
             row.partial = current.fields.is_some();
             row.stands_for = current.stands_for;
             row.version = current.version;
-            row.seq = self.moment_of(&row.uri, &current.state, current.stands_for);
+            row.seq = self.moment_of(&row.uri, current);
             if let SubjectState::Alive(object) = &current.state {
                 row.members = members(object);
                 if let Some(fields) = &current.fields {
@@ -57,7 +57,8 @@ impl World {
     }
 
     /// The moment that a state stands for.
-    fn moment_of(&self, uri: &str, state: &SubjectState, stands_for: Millis) -> u64 {
+    fn moment_of(&self, uri: &str, current: &Current) -> u64 {
+        let (state, stands_for) = (&current.state, current.stands_for);
         let Some(past) = self.script.past.get(uri) else {
             return 0;
         };
@@ -68,7 +69,14 @@ impl World {
         let fits: Vec<_> = fits.collect();
         // A payload stands for its own change; what was read, for the latest before its `Date`,
         // whose second is rounded down.
-        let told = |moment: &&&Moment| moment.commit_time == stands_for && !moment.restored;
+        // Two changes may have one commit time.
+        let told = |moment: &&&Moment| {
+            moment.commit_time == stands_for
+                && current
+                    .version
+                    .is_none_or(|version| version == moment.version)
+                && !moment.restored
+        };
         let exact = fits.iter().find(told);
         let before = |moment: &&&Moment| moment.at <= stands_for + 1000;
         let read = fits.iter().rev().find(before);

@@ -180,6 +180,10 @@ impl Life {
                 }
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
+            // A start reads the store a hundred times: with bad luck not one comes up before.
+            if world.now() >= world.plan.calm() {
+                world.lock().calm = true;
+            }
         }
     }
 

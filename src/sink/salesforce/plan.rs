@@ -13,9 +13,9 @@ use super::procedure::{Tools, sink_error};
 use super::{content, ids};
 use crate::config::SalesforceObject;
 use crate::event::{Crosswalk, Object, SubjectState};
-use crate::reltio::{Found, late_enough};
+use crate::reltio::{Found, late_enough, settle_wait};
 use crate::sink::{Current, Delivered, Delivery, Effect, SinkError};
-use crate::time::{Millis, as_millis, until};
+use crate::time::{Millis, as_millis};
 
 /// What a delivery's state is once everything needed of it is known.
 pub(super) struct Known {
@@ -115,7 +115,8 @@ impl Mapping {
         }
         let settle = as_millis(self.tools.settle);
         let settled = delivery.newest.saturating_add(settle);
-        tokio::time::sleep(until(self.tools.clock.now(), settled)).await;
+        let now = self.tools.clock.now();
+        tokio::time::sleep(settle_wait(now, delivery.newest, self.tools.settle)).await;
         let uri = delivery.subject.uri();
         let answer = late_enough(settled, settle, || self.tools.golden.read(uri)).await;
         let answer = answer.map_err(|error| sink_error(&error))?;

@@ -13,9 +13,9 @@ use super::assertion::Assertion;
 use super::ids;
 use super::org::{Org, Record, Table, Write, Written};
 use crate::event::Subject;
-use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough};
+use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough, settle_wait};
 use crate::sink::{Delivered, Effect, SinkError, Tell};
-use crate::time::{Millis, SharedClock, as_millis, until};
+use crate::time::{Millis, SharedClock, as_millis};
 
 /// A turn that finds the org changed under it is begun again so often, then left to the retry.
 const ROUNDS: u32 = 5;
@@ -218,7 +218,7 @@ impl Tools {
             return Ok(Owner::Own);
         }
         let settled = assertion.newest.saturating_add(as_millis(self.settle));
-        tokio::time::sleep(until(self.clock.now(), settled)).await;
+        tokio::time::sleep(settle_wait(self.clock.now(), assertion.newest, self.settle)).await;
         let namer = self.namer(record, settled).await?;
         if home {
             // Only a crosswalk takes it from the living entity that it was created for.

@@ -12,6 +12,7 @@ mod flaky;
 mod hour;
 mod ids;
 mod instance;
+mod landed;
 mod letters;
 mod memory;
 mod outage;

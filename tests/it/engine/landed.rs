@@ -1,0 +1,71 @@
+//! What the sink may hold though it never said so.
+
+use std::time::Duration;
+
+use goldwire::sink::{Mode, SinkError};
+
+use super::delivery::{person_at, rejected};
+use super::rig::{Rig, at};
+use super::scripted::Scripted;
+use super::tenant::person;
+
+const A: &str = "entities/a";
+
+fn timeout() -> SinkError {
+    SinkError::Retryable {
+        code: "timeout".to_owned(),
+        ambiguous: true,
+        outage: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_what_a_guarded_target_may_have_taken_gives_way_to_no_older_version() {
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let running = rig.sink(Scripted::new("crm", mode, None));
+        running.sink.answers(|delivery| {
+            let version = delivery.current.as_ref()?.version;
+            (version == Some(3)).then(|| Err(timeout()))
+        });
+        rig.tenant.lives(A, &person(A, "v3"));
+        rig.changed(at(3, 1000), &person(A, "v3"));
+        rig.caught_up(&running).await;
+        assert_eq!(rig.letters("crm").len(), 1, "without a known outcome");
+        running.sink.lands(A, "v3");
+        // Another node's clock is ahead: by the clocks of what was acknowledged it is newer.
+        rig.changed(at(2, 1100), &person(A, "v2"));
+        rig.caught_up(&running).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "v3", "{mode:?}");
+        assert_eq!(
+            rig.tenant.reads(),
+            1,
+            "{mode:?}: Reltio knows which is newer"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_what_was_refused_at_its_second_assertion_is_no_duplicate_afterwards() {
+    let rig = Rig::new();
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    let mut calls = 0;
+    running.sink.answers(move |_| {
+        calls += 1;
+        match calls {
+            1 => Some(Err(timeout())),
+            3 => Some(Err(rejected())),
+            _ => None,
+        }
+    });
+    rig.tenant.lives(A, &person(A, "v1"));
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    assert_eq!(rig.letters("crm").len(), 1, "refused the second time");
+    running.sink.lands(A, "late");
+    person_at(&rig, A, 1);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+    assert!(rig.letters("crm").is_empty(), "delivered");
+}
