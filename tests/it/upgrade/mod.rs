@@ -17,16 +17,20 @@ use tempfile::TempDir;
 use content::content;
 use scenario::{config, run_until_caught_up, written};
 
-/// The file of a format's fixture.
-fn fixture(format: u32, file: &str) -> PathBuf {
+/// The file of a format's fixture, by the store's engine.
+fn fixture(format: u32, engine: &str, file: &str) -> PathBuf {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    fixtures.join(format!("format-{format}")).join(file)
+    let folder = match engine {
+        "sled" => format!("format-{format}"),
+        engine => format!("format-{format}-{engine}"),
+    };
+    fixtures.join(folder).join(file)
 }
 
 /// A copy of what the release of format 1 left behind.
-fn copy() -> TempDir {
+fn copy(engine: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    archive::unpack(&fixture(1, "data.tar.gz"), dir.path());
+    archive::unpack(&fixture(1, engine, "data.tar.gz"), dir.path());
     dir
 }
 
@@ -53,10 +57,19 @@ fn lines(lines: &[&str]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_record_register_cursor_and_letter_of_format_1_is_there() {
-    let dir = copy();
-    let files = Files::open(&config(dir.path())).unwrap();
-    let expected = std::fs::read_to_string(fixture(1, "content.txt")).unwrap();
+async fn every_record_register_cursor_and_letter_of_format_1_is_there_in_sled() {
+    everything_is_there("sled").await;
+}
+
+#[tokio::test]
+async fn every_record_register_cursor_and_letter_of_format_1_is_there_in_fjall() {
+    everything_is_there("fjall").await;
+}
+
+async fn everything_is_there(engine: &str) {
+    let dir = copy(engine);
+    let files = Files::open(&config(engine, dir.path())).unwrap();
+    let expected = std::fs::read_to_string(fixture(1, engine, "content.txt")).unwrap();
     assert_eq!(content(&files).await, expected);
     let open = [
         "crm rejected entities/ada 2",
@@ -68,9 +81,18 @@ async fn every_record_register_cursor_and_letter_of_format_1_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_goes_on_from_format_1_to_the_right_end() {
-    let dir = copy();
-    let config = config(dir.path());
+async fn an_instance_goes_on_from_format_1_to_the_right_end_with_sled() {
+    goes_on_to_the_right_end("sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_goes_on_from_format_1_to_the_right_end_with_fjall() {
+    goes_on_to_the_right_end("fjall").await;
+}
+
+async fn goes_on_to_the_right_end(engine: &str) {
+    let dir = copy(engine);
+    let config = config(engine, dir.path());
     run_until_caught_up(&config, None).await;
     let files = Files::open(&config).unwrap();
     let open = [
@@ -113,13 +135,24 @@ async fn rows(dir: &Path, select: &'static str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes the fixture, which is done once a format"]
-async fn write_the_fixture_of_this_format() {
+#[ignore = "writes a fixture, which is done once a format"]
+async fn write_the_fixture_of_this_format_in_sled() {
+    write_the_fixture("sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes a fixture, which is done once a format"]
+async fn write_the_fixture_of_this_format_in_fjall() {
+    write_the_fixture("fjall").await;
+}
+
+async fn write_the_fixture(engine: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let files = written(dir.path()).await;
+    let files = written(engine, dir.path()).await;
     let text = content(&files).await;
     drop(files);
-    std::fs::create_dir_all(fixture(FORMAT_VERSION, "")).unwrap();
-    std::fs::write(fixture(FORMAT_VERSION, "content.txt"), text).unwrap();
-    archive::pack(dir.path(), &fixture(FORMAT_VERSION, "data.tar.gz"));
+    let fixture = |file| fixture(FORMAT_VERSION, engine, file);
+    std::fs::create_dir_all(fixture("")).unwrap();
+    std::fs::write(fixture("content.txt"), text).unwrap();
+    archive::pack(dir.path(), &fixture("data.tar.gz"));
 }

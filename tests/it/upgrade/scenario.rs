@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 const CONFIG: &str = "
 tenant: acme
 data_dir: DIR/data
+store: ENGINE
 sources:
   hook:
     webhook: { path: /hook, scheme: reltio, secrets: [s] }
@@ -34,11 +35,10 @@ delivery: { retry: { attempts: 2, first: 10ms, longest: 10ms } }
 const START: Millis = 1_800_000_000_000;
 const PATIENCE: Duration = Duration::from_mins(1);
 
-pub(super) fn config(dir: &Path) -> Config {
-    config::parse(&CONFIG.replace("DIR", &dir.display().to_string()), &|_| {
-        None
-    })
-    .unwrap()
+pub(super) fn config(engine: &str, dir: &Path) -> Config {
+    let text = CONFIG.replace("ENGINE", engine);
+    let text = text.replace("DIR", &dir.display().to_string());
+    config::parse(&text, &|_| None).unwrap()
 }
 
 /// Runs an instance until everything has its outcome, and stops it in order.
@@ -63,8 +63,8 @@ pub(super) async fn run_until_caught_up(config: &Config, wrap: Option<WrapSink>)
 
 /// Writes the directory: logs that are read in part, registers, cursors, letters of several kinds,
 /// two redriven records on their way.
-pub(super) async fn written(dir: &Path) -> Files {
-    let config = config(dir);
+pub(super) async fn written(engine: &str, dir: &Path) -> Files {
+    let config = config(engine, dir);
     let files = Files::open(&config).unwrap();
     let poison = json!({ "type": "CREATE", "tenantId": "other", "uri": "entities/x" });
     let delta = json!({ "type": "ENTITY_CHANGED", "uri": "entities/gil", "deltas": { "entityType": "Individual" } });
