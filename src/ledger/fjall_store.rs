@@ -193,10 +193,7 @@ impl Store for FjallStore {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
+        let from = super::scan_start(prefix, after);
         self.ask(|opened| {
             let mut found = Vec::new();
             // Without a snapshot a batch that is being applied would be seen in part.

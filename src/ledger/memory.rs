@@ -45,10 +45,7 @@ impl Store for MemoryStore {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
+        let from = super::scan_start(prefix, after);
         let pairs = self.pairs();
         let found = pairs.range::<[u8], _>((from, Bound::Unbounded));
         let found = found

@@ -23,6 +23,7 @@ pub use memory::MemoryStore;
 pub use sled_store::SledStore;
 
 use std::fmt::Debug;
+use std::ops::Bound;
 
 /// What [`keys::FORMAT`] says of a store that this version writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -95,4 +96,12 @@ pub enum StoreError {
     /// Another process has it open, or its format is newer than this program.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Where a scan of `prefix` after the key `after` begins.
+fn scan_start<'a>(prefix: &'a [u8], after: Option<&'a [u8]>) -> Bound<&'a [u8]> {
+    match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    }
 }

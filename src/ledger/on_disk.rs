@@ -82,10 +82,7 @@ impl OnDisk {
         after: Option<&[u8]>,
         limit: usize,
     ) -> sled::Result<Vec<Pair>> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
+        let from = super::scan_start(prefix, after);
         let mut found = Vec::new();
         for pair in self.entries.range::<&[u8], _>((from, Bound::Unbounded)) {
             let (key, entry) = pair?;
