@@ -69,7 +69,7 @@ impl Clients {
     pub(super) async fn storm(&mut self, phase: &str, clients: usize) -> Vec<Answer> {
         self.connect(clients).await;
         let mut sending = JoinSet::new();
-        for (number, stream) in self.open.drain(..).enumerate() {
+        for (number, stream) in self.open.drain(..clients).enumerate() {
             let uri = format!("entities/{phase}-{number}");
             let request = request(&uri);
             sending.spawn(async move {
