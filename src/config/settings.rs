@@ -184,8 +184,8 @@ pub struct LogSettings {
     /// Partitions; fixed when the data directory is made.
     #[schemars(range(min = 1, max = 1024))]
     pub partitions: u16,
-    /// Bytes at most, the last fiftieth of them for sinks. When a sink holds the log back at its
-    /// quota, its `on_full` decides.
+    /// Bytes at most; what sinks tell each other's lanes is taken beyond it. When a sink holds the log
+    /// back at its quota, its `on_full` decides.
     pub quota: ByteSize,
     /// How long records stay after every sink has passed them.
     pub keep: Period,

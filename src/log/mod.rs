@@ -52,25 +52,23 @@ pub struct OffsetRange {
     pub end: u64,
 }
 
-/// How much of the log an append may use. Intake ends first: a sink that must tell another lane
-/// before its record is done could otherwise never move, and the log never be trimmed (G6).
+/// How much of the log an append may use. A sink that must tell another lane before its record is
+/// done could otherwise never move, and the log never be trimmed (G6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// For sources and people: not the last of the quota, and nothing of the disk's reserve.
+    /// For sources and people: the quota, and nothing of the disk's reserve.
     Intake,
-    /// For sinks, so that they can go on: the whole quota, and half of the disk's reserve.
+    /// For sinks, so that they can go on: whatever the quota is, and half of the disk's reserve.
+    /// What they tell is small, and comes of records that the log holds.
     Sinks,
 }
 
 impl Share {
-    /// This part of the quota is not for intake.
-    const LAST: u64 = 50;
-
-    /// How much of a quota may be filled.
+    /// How many bytes of a log with this quota may be filled.
     pub fn of_quota(self, quota: u64) -> u64 {
         match self {
-            Self::Intake => quota.saturating_sub(quota / Self::LAST),
-            Self::Sinks => quota,
+            Self::Intake => quota,
+            Self::Sinks => u64::MAX,
         }
     }
 
@@ -88,8 +86,8 @@ impl Share {
 pub enum LogError {
     /// At its quota. Nothing was stored; try again later.
     #[error(
-        "the log is full: {used} of {quota} bytes hold what a reader has not passed yet, and the \
-         last of them are for sinks; mend the reader that is behind, or raise the quota"
+        "the log is full: {used} of {quota} bytes hold what a reader has not passed yet; mend the \
+         reader that is behind, or raise the quota"
     )]
     Full {
         /// Bytes in use.

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use goldwire::event::SourceRecord;
+use goldwire::event::{SourceRecord, Subject};
+use goldwire::instance::tell::LogTell;
 use goldwire::ledger::{MemoryStore, Store};
 use goldwire::log::{Log, MemoryLog};
-use goldwire::sink::Mode;
+use goldwire::sink::{Mode, Tell as _};
 use goldwire::source::{InboxSource, Source as _, SourceEvent};
 use prost::Message as _;
 use serde_json::json;
@@ -86,13 +87,21 @@ async fn a_store_that_fails_for_a_while_ends_no_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g6_intake_leaves_the_end_of_the_log_to_the_sinks() {
+async fn g6_a_full_log_stops_intake_and_no_sink_that_has_to_tell_another_lane() {
     let rig = Rig::new();
     let running = rig.latest("crm");
-    rig.flaky_log.used.store(QUOTA - 10, Ordering::Relaxed);
+    rig.flaky_log.used.store(QUOTA, Ordering::Relaxed);
     person_at(&rig, A, 1);
     rig.pass(60_000).await;
     assert_eq!(rig.log.range(0).end, 0, "intake stalls");
+    let tell = LogTell {
+        log: Arc::clone(&rig.flaky_log) as Arc<dyn Log>,
+        sink: "crm".to_owned(),
+        clock: Arc::clone(&rig.clock),
+    };
+    let lane = Subject::new("t", A);
+    tell.tell(&lane, 1, &[]).await.unwrap();
+    assert_eq!(rig.log.range(0).end, 1);
     rig.flaky_log.used.store(QUOTA / 2, Ordering::Relaxed);
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v1");
