@@ -91,13 +91,6 @@ impl EventRecord {
         self.commit_time.unwrap_or(self.received_time).min(latest)
     }
 
-    /// From when on a read is awaited that is sure to see the change: its commit time, and never
-    /// later than its arrival, since it had happened by then whatever the clocks say.
-    pub fn settles_from(&self) -> Millis {
-        let arrival = self.received_time;
-        self.commit_time.unwrap_or(arrival).min(arrival)
-    }
-
     /// What the subject is according to this record; nothing if the record cannot say, or if its
     /// payload is not the object that it claims to be.
     pub fn subject_state(&self) -> Option<SubjectState> {

@@ -38,7 +38,7 @@ impl Hydrator {
         held: &mut Held,
     ) -> Result<(), String> {
         let (now, settle) = (self.clock.now(), self.rules.settle);
-        let settled = record.settles_from().saturating_add(settle);
+        let settled = record.known_time().saturating_add(settle);
         // Whatever the clocks say: the change had happened when its record came here.
         let longest = now.saturating_add(settle);
         let mut answer = self

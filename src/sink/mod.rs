@@ -39,6 +39,8 @@ pub struct Declaration {
     /// ([`Delivery::changes`], never a state), and what it has is remembered here for so long from
     /// its receipt on. `None`: its own keys make copies one row.
     pub dedupe: Option<Duration>,
+    /// A delivery is several writes: one that fails may have made some of them.
+    pub in_steps: bool,
 }
 
 /// What is to be made true of one subject. One delivery of a subject is under way at a time.

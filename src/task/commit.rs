@@ -129,7 +129,11 @@ pub(crate) async fn store_patiently<T: Send + 'static>(
 /// A letter's name in a register: what it is keyed by, the time of the change that it holds, and
 /// which fields if its record does not tell all.
 pub(crate) fn letter_name(record: &EventRecord, round: u32) -> String {
-    let (id, time) = (&record.id, record.known_time());
+    // An arrival, by a host that may be behind, is no time of the change.
+    let time = record
+        .commit_time
+        .map_or(Millis::MAX, |_| record.known_time());
+    let id = &record.id;
     match record.holds() {
         Holds::Fields(fields) => format!("{id}:{round}@{time}~{fields:x}"),
         Holds::Everything | Holds::Values => format!("{id}:{round}@{time}"),

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::commit::{letter_holds, letter_name, names_one_of, split_letter};
-use super::lane::{self, ClockRules, Lane, Pending, Unsettled, covers};
+use super::commit::names_one_of;
+use super::lane::{self, Lane};
+use super::letters::own_letters;
 use super::sink_task::SinkTask;
 use super::turn::{Purpose, TurnEnd, reassert_after};
+use super::unsettled::Unsettled;
 use crate::event::Subject;
 use crate::mutation::{self, Mutation};
-use crate::sink::Mode;
-use crate::time::{Millis, until};
+use crate::time::until;
 
 /// Stands where a record has no offset of its own: a state that is asserted once more.
 pub(super) const NO_OFFSET: u64 = u64::MAX;
-/// So many earlier rounds' letters are closed with a redriven record.
-const ROUNDS: u32 = 16;
 
 /// What a turn or a timer reports to the loop.
 pub(super) enum LaneEvent {
@@ -97,20 +96,21 @@ impl SinkTask {
     }
 
     fn on_end(&mut self, end: TurnEnd) {
-        let late = end.attempted.ambiguous;
         let delivered = end.attempted.result.as_ref().ok().copied();
-        let again = late || delivered.is_some_and(|delivered| delivered.second_look);
-        self.unsettle(&end, again);
+        self.unsettle(
+            &end,
+            delivered.is_some_and(|delivered| delivered.second_look),
+        );
         if delivered.is_some() {
             self.observe_latency(&end);
             self.acknowledged(end);
         } else {
-            self.dead_lettered(end);
+            self.dead_lettered(&end);
         }
     }
 
     /// Notes that something may still land, or be missed, and until when.
-    fn unsettle(&mut self, end: &TurnEnd, again: bool) {
+    fn unsettle(&mut self, end: &TurnEnd, second_look: bool) {
         let Some(wait) = reassert_after(&self.context.courier) else {
             return;
         };
@@ -118,6 +118,8 @@ impl SinkTask {
         let Some(lane) = self.lanes.get_mut(&end.subject) else {
             return;
         };
+        let again = end.attempted.ambiguous
+            || second_look && lane.unsettled.as_mut().is_none_or(|it| it.looks_again(end));
         let due = if again {
             Instant::now() + wait
         } else if suspect && lane.unsettled.is_none() && end.started_before(self.started, wait) {
@@ -207,61 +209,35 @@ impl SinkTask {
         }
     }
 
-    fn dead_lettered(&mut self, end: TurnEnd) {
+    fn dead_lettered(&mut self, end: &TurnEnd) {
         let letters = end.letters();
-        let TurnEnd {
-            subject,
-            purpose,
-            records,
-            sent,
-            attempted,
-            ..
-        } = end;
-        let offsets: Vec<u64> = records
+        let offsets: Vec<u64> = end
+            .records
             .iter()
             .map(|pending| pending.offset)
             .filter(|offset| *offset != NO_OFFSET)
             .collect();
         self.count("dead_lettered", &offsets);
-        let Some(lane) = self.lanes.get_mut(&subject) else {
+        let Some(lane) = self.lanes.get_mut(&end.subject) else {
             self.finish(&offsets);
             return;
         };
-        let latest = self.context.courier.sink.declares().mode == Mode::Latest;
-        if latest {
-            let register = lane.register.get_or_insert_default();
-            let known = records.iter().map(|pending| pending.record.settles_from());
-            register.newest = known.fold(register.newest, Millis::max);
-            register.letters.extend_from_slice(&letters);
-            register.letters.sort_unstable();
-            register.letters.dedup();
-        }
-        if let Some(register) = &mut lane.register
-            && purpose == Purpose::Reassert
-        {
-            lane::unsure(register, self.context.rules);
-        }
+        let courier = &self.context.courier;
+        let sink = courier.sink.declares();
+        let noted = lane.refused(end, sink, courier.clock.now(), self.context.rules);
         if let Some(unsettled) = &mut lane.unsettled {
             // What was sent of it may still land: it is read again after a crash until then.
             unsettled.closes.retain(|one| !names_one_of(one, &letters));
             unsettled.offsets.extend(&offsets);
             self.hold(&offsets);
         } else {
-            // A target with a guard may have taken it all the same (G4).
-            let may_land = sent.filter(|_| attempted.ambiguous);
-            if let Some(sent) = may_land {
-                let register = lane.register.get_or_insert_default();
-                lane::may_hold(register, sent, self.context.rules);
-            }
-            if let Some(register) = lane.register.clone()
-                && (latest || may_land.is_some())
-            {
-                self.overlay.put(subject.clone(), register);
+            if let Some(register) = noted {
+                self.overlay.put(end.subject.clone(), register);
             }
             self.finish(&offsets);
         }
-        if purpose == Purpose::Reassert {
-            self.settle(&subject);
+        if end.purpose == Purpose::Reassert {
+            self.settle(&end.subject);
         }
     }
 
@@ -319,63 +295,6 @@ impl TurnEnd {
     fn started_before(&self, started: Instant, wait: Duration) -> bool {
         self.attempted.began < started + wait
     }
-
-    /// Names of the dead letters that its records have if it was refused.
-    fn letters(&self) -> Vec<String> {
-        let records = self.records.iter().map(|pending| &pending.record);
-        records
-            .map(|record| letter_name(record, record.round))
-            .collect()
-    }
-}
-
-impl Lane {
-    /// The subject's dead letters: those that a delivery of `records` supersedes, and the others. A
-    /// late record supersedes nothing newer, one that tells some fields nothing that tells others,
-    /// and what is asserted once more nothing at all.
-    fn letters(
-        &self,
-        purpose: Purpose,
-        records: &[Pending],
-        rules: ClockRules,
-    ) -> (Vec<String>, Vec<String>) {
-        let letters = self.register.iter().flat_map(|register| &register.letters);
-        let covers = records.iter().map(|pending| covers(&pending.record, rules));
-        let covers = match purpose {
-            _ if mutation::is(Mutation::AnyLetterSuperseded) => Millis::MAX,
-            // A read is made after the newest time known of the subject, letters included.
-            Purpose::Answer => Millis::MAX,
-            Purpose::Apply => covers.max().unwrap_or_default(),
-            Purpose::Rows | Purpose::Reassert => Millis::MIN,
-        };
-        let replaces = |letter: &str| {
-            let older = letter_holds(letter);
-            let mut held = records.iter().map(|pending| pending.record.holds());
-            held.any(|holds| holds.replaces(older))
-        };
-        letters.cloned().partition(|letter| {
-            split_letter(letter).is_none_or(|(id, _, time)| {
-                let is_own = |pending: &Pending| pending.record.id == id;
-                let older = time <= covers && (purpose == Purpose::Answer || replaces(letter));
-                older || (purpose == Purpose::Apply && records.iter().any(is_own))
-            })
-        })
-    }
-}
-
-/// Letters that the delivered records may have from before: written by a process that ended
-/// before its commit, or closed by a redrive that ended between its two steps.
-fn own_letters(records: &[Pending]) -> Vec<String> {
-    let again = records
-        .iter()
-        .filter(|pending| pending.offset != NO_OFFSET)
-        .filter(|pending| pending.suspect || pending.record.round > 0);
-    again
-        .flat_map(|Pending { record, .. }| {
-            let rounds = record.round.saturating_sub(ROUNDS)..=record.round;
-            rounds.map(|round| letter_name(record, round))
-        })
-        .collect()
 }
 
 fn lane_is_idle(lane: Option<&Lane>) -> bool {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::fence::{Fenced, fence};
 use super::rows::Row;
+use super::unsettled::Unsettled;
 use crate::event::{EventRecord, Holds, State, SubjectState};
 use crate::ledger::Register;
 use crate::mutation::{self, Mutation};
@@ -100,18 +101,6 @@ impl Asserted {
     }
 }
 
-/// A lane whose sink may still do something late.
-#[derive(Debug, Clone)]
-pub(crate) struct Unsettled {
-    /// From this time on an assertion settles it. What is on its way to the sink knows nothing of
-    /// a host's clock that was set, so this is none that can be.
-    pub(crate) due: Instant,
-    /// Offsets that stay in flight until then.
-    pub(crate) offsets: Vec<u64>,
-    /// Dead letters that are closed with the register, then.
-    pub(crate) closes: Vec<String>,
-}
-
 /// Everything under way for one subject.
 #[derive(Debug, Default)]
 pub struct Lane {
@@ -126,16 +115,6 @@ pub struct Lane {
     /// When a timer will look at the unsettled lane again.
     pub(crate) looks_at: Option<Instant>,
     pub(crate) asserted: Option<Asserted>,
-}
-
-impl Unsettled {
-    pub(crate) fn until(due: Instant) -> Self {
-        Self {
-            due,
-            offsets: Vec::new(),
-            closes: Vec::new(),
-        }
-    }
 }
 
 /// Records that one read of Reltio answers.
@@ -199,7 +178,7 @@ impl Lane {
         }
         let since = self.register.as_ref().map_or(0, |register| register.since);
         let head = self.queue.front();
-        head.map_or(0, |pending| pending.record.settles_from())
+        head.map_or(0, |pending| pending.record.known_time())
             .max(self.newest())
             .max(since)
             .saturating_add(rules.settle)
@@ -211,7 +190,7 @@ impl Lane {
         let mut due = self.settled(rules);
         let mut records = Vec::new();
         while let Some(pending) = self.queue.front() {
-            let mut settled = pending.record.settles_from().saturating_add(rules.settle);
+            let mut settled = pending.record.known_time().saturating_add(rules.settle);
             if mutation::is(Mutation::ReadTooEarly) {
                 settled = 0;
             }
@@ -245,7 +224,7 @@ pub fn applied(
         absorbed_by: survivor(state),
         // Never below what the target's guard has seen, or it would refuse this as stale.
         stands_for: stands_for(record).max(before.stands_for),
-        newest: before.newest.max(record.settles_from()),
+        newest: before.newest.max(record.known_time()),
         observed: record.read_time.is_some(),
         ..Register::default()
     };
@@ -317,7 +296,7 @@ pub fn answered(
     after.observed = true;
     after.letters = Vec::new();
     for pending in records {
-        after.newest = after.newest.max(pending.record.settles_from());
+        after.newest = after.newest.max(pending.record.known_time());
         if let Some((version, commit_time)) = pending.record.clocks().both()
             && after.commit_time.is_none_or(|known| commit_time > known)
         {
@@ -406,5 +385,21 @@ mod tests {
         assert_eq!(knowing(Some(&absorbed("")), unknown()), unknown());
         assert_eq!(knowing(Some(&Register::default()), unknown()), unknown());
         assert_eq!(knowing(None, by_w.clone()), by_w);
+    }
+
+    /// This host was behind when the record arrived, and is ahead now.
+    #[test]
+    fn a_read_is_due_by_the_commit_time_whatever_the_host_says() {
+        let rules = ClockRules::new(3000, 200);
+        let mut lane = Lane::default();
+        let record = EventRecord {
+            commit_time: Some(10_000),
+            received_time: 8000,
+            ..EventRecord::default()
+        };
+        lane.queue.push_back(Pending::new(0, record));
+        let now = 600_000;
+        assert!(lane.read_at(now, rules) <= now);
+        assert_eq!(lane.take_answered(now, rules).due, 13_000);
     }
 }

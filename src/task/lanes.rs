@@ -176,9 +176,14 @@ impl SinkTask {
             return;
         };
         let due = lane.read_at(now, rules);
+        let mut wait = until(now, due);
+        if lane.queue.front().is_some_and(|pending| pending.suspect) {
+            // Before the unclean stop it may have been answered by a read of which nothing is known.
+            let settled = self.started + until(0, rules.settle);
+            wait = wait.max(settled.saturating_duration_since(Instant::now()));
+        }
         lane.busy = true;
-        if now < due {
-            let wait = until(now, due);
+        if !wait.is_zero() {
             self.work
                 .push(later(wait, LaneEvent::Wake(subject.clone())));
             return;

@@ -16,6 +16,7 @@ mod fresh;
 pub mod gate;
 pub mod lane;
 mod lanes;
+mod letters;
 mod load;
 mod progress;
 pub mod retry;
@@ -23,6 +24,7 @@ mod rows;
 mod sink_task;
 pub mod tracker;
 mod turn;
+mod unsettled;
 
 pub(crate) use answers::{Answered, Answers};
 pub use checkpoint::TaskEnd;

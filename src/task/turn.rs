@@ -175,7 +175,7 @@ impl Context {
         let known = turn
             .records
             .iter()
-            .map(|pending| pending.record.settles_from())
+            .map(|pending| pending.record.known_time())
             .max();
         let newest = turn.after.as_ref().map_or(0, |after| after.newest);
         Delivery {

@@ -86,6 +86,7 @@ impl Sink for Slow {
             mode: Mode::Latest,
             reassert_after: None,
             dedupe: None,
+            in_steps: false,
         }
     }
 

@@ -49,6 +49,7 @@ impl Sink for Takes {
             mode: Mode::Latest,
             reassert_after: None,
             dedupe: None,
+            in_steps: false,
         }
     }
 

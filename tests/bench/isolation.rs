@@ -79,6 +79,7 @@ impl Sink for Target {
             mode: Mode::Latest,
             reassert_after: None,
             dedupe: None,
+            in_steps: false,
         }
     }
 

@@ -114,6 +114,7 @@ impl Sink for File {
             // What was written late is a line of its own, and overwrites nothing.
             reassert_after: None,
             dedupe: Some(self.window),
+            in_steps: false,
         }
     }
 

@@ -155,6 +155,7 @@ impl Sink for Salesforce {
             mode: Mode::Latest,
             reassert_after: Some(self.longest_request),
             dedupe: None,
+            in_steps: true,
         }
     }
 

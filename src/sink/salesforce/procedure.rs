@@ -155,8 +155,12 @@ impl Tools {
         for (record, into, blank) in rest.chain(nobodys) {
             if let Some(write) = assertion.archive(record, into, blank) {
                 // Set before the answer: a write whose answer is lost may have archived too.
-                archived.store(true, Ordering::Relaxed);
-                self.put(table, write).await?;
+                let before = archived.swap(true, Ordering::Relaxed);
+                let written = self.put(table, write).await;
+                if matches!(written, Err(Cut::Stale)) {
+                    archived.store(before, Ordering::Relaxed);
+                }
+                written?;
             }
         }
         Ok(())

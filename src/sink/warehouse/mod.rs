@@ -137,6 +137,7 @@ impl Sink for Warehouse {
             // Guard `version`: a write that lands late is refused by its own WHERE.
             reassert_after: None,
             dedupe: None,
+            in_steps: false,
         }
     }
 

@@ -1,11 +1,12 @@
 //! What the sink may hold though it never said so.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use goldwire::sink::{Mode, SinkError};
+use goldwire::sink::{Delivered, Effect, Mode, SinkError};
 
 use super::delivery::{person_at, rejected};
-use super::rig::{Rig, at};
+use super::rig::{Rig, SETTLE, at, unversioned};
 use super::scripted::Scripted;
 use super::tenant::person;
 
@@ -68,4 +69,71 @@ async fn g4_what_was_refused_at_its_second_assertion_is_no_duplicate_afterwards(
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v1");
     assert!(rig.letters("crm").is_empty(), "delivered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_what_a_target_may_have_taken_before_a_crash_gives_way_to_no_older_version() {
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let running = rig.sink(Scripted::new("crm", mode, None));
+        rig.pass(10).await;
+        rig.slow_commits.store(60_000, Ordering::Relaxed);
+        rig.tenant.lives(A, &person(A, "v3"));
+        rig.changed(at(3, 1000), &person(A, "v3"));
+        rig.pass(2000).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "v3");
+        let running = rig.restart(running, false).await;
+        rig.slow_commits.store(0, Ordering::Relaxed);
+        running.sink.answers(|delivery| {
+            let version = delivery.current.as_ref()?.version;
+            (version == Some(3)).then(|| Err(rejected()))
+        });
+        rig.caught_up(&running).await;
+        assert_eq!(rig.letters("crm").len(), 1, "refused by now");
+        rig.changed(at(2, 1100), &person(A, "v2"));
+        rig.caught_up(&running).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "v3", "{mode:?}");
+        assert_eq!(rig.tenant.reads(), 1, "{mode:?}");
+    }
+}
+
+/// What the first life read and delivered is not in the ledger: a second read that is made at once
+/// may be answered by a replica that is further behind.
+#[tokio::test(start_paused = true)]
+async fn g4_after_a_crash_reltio_is_read_no_earlier_than_settle_after_the_start() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    rig.pass(10).await;
+    rig.slow_commits.store(60_000, Ordering::Relaxed);
+    rig.tenant.lives(A, &person(A, "v1"));
+    rig.changed(unversioned(1000), &person(A, "v1"));
+    rig.pass(2 * SETTLE).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+    assert_eq!(rig.tenant.reads(), 1);
+    let running = rig.restart(running, false).await;
+    rig.slow_commits.store(0, Ordering::Relaxed);
+    rig.pass(SETTLE - 100).await;
+    assert_eq!(rig.tenant.reads(), 1);
+    rig.caught_up(&running).await;
+    assert_eq!(rig.tenant.reads(), 2);
+}
+
+/// Two subjects that take a target's record from each other, each by what it knows, look again
+/// each time: one of them waits for its newer record, which is a dead letter.
+#[tokio::test(start_paused = true)]
+async fn second_looks_that_always_want_another_have_an_end() {
+    let rig = Rig::new();
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    running.sink.answers(|_| {
+        Some(Ok(Delivered {
+            effect: Effect::Delivered,
+            second_look: true,
+            read: None,
+        }))
+    });
+    person_at(&rig, A, 1);
+    rig.pass(1_200_000).await;
+    assert_eq!(running.status.borrow().position, 0, "it looks again");
+    rig.caught_up(&running).await;
 }

@@ -10,7 +10,7 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::delivery::{person_at, rejected};
-use super::rig::{Rig, START, at, unversioned};
+use super::rig::{Rig, START, at, untimed, unversioned};
 use super::scripted::Scripted;
 use super::tenant::person;
 
@@ -211,4 +211,49 @@ async fn an_erasure_that_is_answered_by_a_read_is_still_an_erasure() {
     rig.changed(at(1, 120_000), &born_again);
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "Born again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_no_arrival_says_that_a_letter_is_older() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    rig.tenant.refuses(A);
+    rig.changed(untimed(3), &person(A, "v3"));
+    rig.caught_up(&running).await;
+    assert_eq!(versions(&rig), [Some(3)], "unreadable");
+    // This host is behind: v2 was committed before v3 arrived, and after it by the clocks.
+    rig.changed(at(2, 60_000), &person(A, "v2"));
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
+    assert_eq!(versions(&rig), [Some(3)], "v2 says nothing of v3");
+}
+
+/// Only the record that was told which of the target's records to look at looks at them.
+#[tokio::test(start_paused = true)]
+async fn g2_a_letter_that_names_records_of_the_target_is_closed_by_no_other_record() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running
+        .sink
+        .answers(|delivery| (!delivery.targets.is_empty()).then(|| Err(rejected())));
+    rig.tenant.lives(A, &person(A, "read"));
+    let told = EventRecord {
+        id: "reconcile".to_owned(),
+        tenant: "acme".to_owned(),
+        subject: A.to_owned(),
+        received_time: START,
+        ask: true,
+        targets: vec!["003000000000001AAA".to_owned()],
+        ..EventRecord::default()
+    };
+    let bytes = told.encode_to_vec().into();
+    rig.log.append(0, vec![bytes]).await.unwrap();
+    rig.caught_up(&running).await;
+    assert_eq!(rig.letters("crm").len(), 1);
+    person_at(&rig, A, 1);
+    rig.tenant.lives(A, &person(A, "read again"));
+    rig.changed(unversioned(5000), &person(A, "v2"));
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "read again");
+    assert_eq!(rig.letters("crm").len(), 1);
 }

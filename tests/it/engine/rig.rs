@@ -345,3 +345,11 @@ pub(super) fn unversioned(commit_time: Millis) -> Clock {
         commit_time: Some(START + commit_time),
     }
 }
+
+/// Only a version.
+pub(super) fn untimed(version: i64) -> Clock {
+    Clock {
+        version: Some(version),
+        commit_time: None,
+    }
+}

@@ -43,6 +43,7 @@ impl Scripted {
                 mode,
                 reassert_after,
                 dedupe: None,
+                in_steps: false,
             },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),

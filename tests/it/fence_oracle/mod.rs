@@ -105,7 +105,7 @@ impl Sink<'_> {
         self.now = self.now.max(arrival.at);
         let (mut index, mut record) = (i64::try_from(arrival.index).unwrap(), arrival.record);
         if arrival.hydrate {
-            let settled = self.timed(&record).settles_from() + self.clocks.settle;
+            let settled = self.timed(&record).known_time() + self.clocks.settle;
             self.pass_until(settled.min(self.host() + self.clocks.settle));
             let (found, date) = self.read_late(rng, settled);
             index = found;

@@ -166,6 +166,21 @@ async fn an_archive_whose_answer_was_lost_still_asks_for_the_second_look() {
     );
 }
 
+/// Nothing was archived: a look that is refused again would ask for another for ever.
+#[tokio::test]
+async fn an_archive_that_the_guard_refuses_asks_for_no_second_look() {
+    let bench = bench().await;
+    bench
+        .lives(&golden("entities/a", "Ada", &[]), 1)
+        .await
+        .unwrap();
+    let removed = bench.ends("entities/a", SubjectState::Removed, 3).await;
+    assert!(removed.unwrap().second_look);
+    let older = bench.ends("entities/a", SubjectState::Erased, 2).await;
+    let older = older.unwrap();
+    assert_eq!((older.effect, older.second_look), (Effect::Stale, false));
+}
+
 #[tokio::test]
 async fn an_outage_is_no_ambiguity_and_the_limit_pauses_the_sink() {
     let bench = bench().await;

@@ -1,0 +1,121 @@
+//! Dead letters of a subject: what its register knows of them, and what closes them.
+//!
+//! Guarantee (G2): a letter is closed by its own record, or by one that tells all that it told.
+
+use super::commit::{letter_holds, letter_name, split_letter};
+use super::ends::NO_OFFSET;
+use super::lane::{self, ClockRules, Lane, Pending, covers};
+use super::turn::{Purpose, TurnEnd};
+use crate::ledger::Register;
+use crate::mutation::{self, Mutation};
+use crate::sink::{Declaration, Mode};
+use crate::time::Millis;
+
+/// So many earlier rounds' letters are closed with a redriven record.
+const ROUNDS: u32 = 16;
+
+impl TurnEnd {
+    /// Names of the dead letters that its records have if it was refused.
+    pub(super) fn letters(&self) -> Vec<String> {
+        let records = self.records.iter().map(|pending| &pending.record);
+        records
+            .map(|record| letter_name(record, record.round))
+            .collect()
+    }
+}
+
+impl Lane {
+    /// Notes that a turn was refused at `now`; the register, if there is now something to keep of it.
+    pub(super) fn refused(
+        &mut self,
+        end: &TurnEnd,
+        sink: Declaration,
+        now: Millis,
+        rules: ClockRules,
+    ) -> Option<Register> {
+        if sink.mode == Mode::Latest {
+            let register = self.register.get_or_insert_default();
+            let known = end
+                .records
+                .iter()
+                .map(|pending| pending.record.known_time());
+            register.newest = known.fold(register.newest, Millis::max);
+            // What somebody told this lane to look at, only that very record looks at.
+            let told = end
+                .records
+                .iter()
+                .map(|pending| !pending.record.targets.is_empty());
+            let others = end
+                .letters()
+                .into_iter()
+                .zip(told)
+                .filter(|(_, told)| !told);
+            register.letters.extend(others.map(|(letter, _)| letter));
+            register.letters.sort_unstable();
+            register.letters.dedup();
+        }
+        if let Some(register) = &mut self.register
+            && end.purpose == Purpose::Reassert
+        {
+            lane::unsure(register, rules);
+        }
+        // The target may have taken it all the same, or a part (G4): now, or before an unclean stop.
+        let suspect = end.records.iter().any(|pending| pending.suspect);
+        let unknown = suspect || end.attempted.ambiguous || sink.in_steps;
+        let may_hold = end.sent.filter(|_| unknown);
+        let may_hold = may_hold.or_else(|| suspect.then_some(now));
+        if let Some(sent) = may_hold {
+            let register = self.register.get_or_insert_default();
+            lane::may_hold(register, sent, rules);
+        }
+        let noted = sink.mode == Mode::Latest || may_hold.is_some();
+        self.register.clone().filter(|_| noted)
+    }
+
+    /// The subject's dead letters: those that a delivery of `records` supersedes, and the others. A
+    /// late record supersedes nothing newer, one that tells some fields nothing that tells others,
+    /// and what is asserted once more nothing at all.
+    pub(super) fn letters(
+        &self,
+        purpose: Purpose,
+        records: &[Pending],
+        rules: ClockRules,
+    ) -> (Vec<String>, Vec<String>) {
+        let letters = self.register.iter().flat_map(|register| &register.letters);
+        let covers = records.iter().map(|pending| covers(&pending.record, rules));
+        let covers = match purpose {
+            _ if mutation::is(Mutation::AnyLetterSuperseded) => Millis::MAX,
+            // A read is made after the newest time known of the subject, letters included.
+            Purpose::Answer => Millis::MAX,
+            Purpose::Apply => covers.max().unwrap_or_default(),
+            Purpose::Rows | Purpose::Reassert => Millis::MIN,
+        };
+        let replaces = |letter: &str| {
+            let older = letter_holds(letter);
+            let mut held = records.iter().map(|pending| pending.record.holds());
+            held.any(|holds| holds.replaces(older))
+        };
+        letters.cloned().partition(|letter| {
+            split_letter(letter).is_none_or(|(id, _, time)| {
+                let is_own = |pending: &Pending| pending.record.id == id;
+                let older = time <= covers && (purpose == Purpose::Answer || replaces(letter));
+                older || (purpose == Purpose::Apply && records.iter().any(is_own))
+            })
+        })
+    }
+}
+
+/// Letters that the delivered records may have from before: written by a process that ended
+/// before its commit, or closed by a redrive that ended between its two steps.
+pub(super) fn own_letters(records: &[Pending]) -> Vec<String> {
+    let again = records
+        .iter()
+        .filter(|pending| pending.offset != NO_OFFSET)
+        .filter(|pending| pending.suspect || pending.record.round > 0);
+    again
+        .flat_map(|Pending { record, .. }| {
+            let rounds = record.round.saturating_sub(ROUNDS)..=record.round;
+            rounds.map(|round| letter_name(record, round))
+        })
+        .collect()
+}
