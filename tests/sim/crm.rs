@@ -319,9 +319,14 @@ pub(crate) fn differs(world: &World, state: &State) -> Option<String> {
 }
 
 fn wrong(world: &World, record: &Record, chosen: &BTreeMap<&str, &str>) -> Option<String> {
+    let mut reborn = false;
     let owner = match &record.home {
         Some(home) => {
             let (chain, moment) = world.script.survivor(home, Millis::MAX);
+            // Nothing of the new life of a survivor tells of those that its first one absorbed.
+            reborn = chain
+                .iter()
+                .any(|uri| uri != home && world.script.has_died(uri));
             moment.map(|_| chain.last().unwrap_or(home).clone())
         }
         None => world
@@ -336,6 +341,7 @@ fn wrong(world: &World, record: &Record, chosen: &BTreeMap<&str, &str>) -> Optio
     let one = chosen.get(owner.as_str()).copied()?;
     let into = (record.id != one).then(|| one.to_owned());
     let right = record.archived == into.is_some() && record.merged_into == into;
+    let right = right || reborn && record.archived && record.merged_into.is_none();
     (!right).then(|| {
         format!(
             "{} is {owner}'s, whose contact is {one}: {record:?}",

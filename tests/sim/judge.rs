@@ -73,6 +73,9 @@ fn compare(world: &World, state: &mut State, kind: Kind, uri: &str) {
 
 fn differs(world: &World, uri: &str, held: &Held) -> Option<String> {
     let last = world.script.last(uri)?;
+    let mut past = world.script.past[uri].iter();
+    // An erasure stands, whatever a later read says of what is not there any more.
+    let was_erased = past.any(|moment| matches!(moment.truth, Truth::Erased));
     match &last.truth {
         Truth::Alive(object) => {
             if held.state != "alive" {
@@ -98,22 +101,14 @@ fn differs(world: &World, uri: &str, held: &Held) -> Option<String> {
             let chain: BTreeSet<String> = since
                 .flat_map(|at| world.script.survivor(uri, at).0)
                 .collect();
-            let died = chain.iter().any(|winner| {
-                let past = &world.script.past[winner];
-                past.iter()
-                    .any(|moment| matches!(moment.truth, Truth::Removed | Truth::Erased))
-            });
+            let died = chain.iter().any(|winner| world.script.has_died(winner));
             let by = held.state.strip_prefix("absorbed by ");
             let right = by.is_some_and(|by| by == "?" || chain.iter().any(|winner| winner == by));
-            let right = right || died && held.state == "gone";
+            let dead = held.state == "gone" || held.state == "erased" && was_erased;
+            let right = right || died && dead;
             (!right).then(|| format!("it was absorbed by {chain:?}"))
         }
-        // An erasure stands, whatever a later read says of what is not there any more.
         Truth::Removed | Truth::Erased => {
-            let past = &world.script.past[uri];
-            let was_erased = past
-                .iter()
-                .any(|moment| matches!(moment.truth, Truth::Erased));
             let right = match held.state.as_str() {
                 "gone" => true,
                 "removed" => matches!(last.truth, Truth::Removed),

@@ -341,6 +341,10 @@ impl Life {
             work.filter.names = world.open_letters();
             let redriven = self.redrive.run(&work, &|_| ()).await;
             world.note(|| format!("redriven: {redriven:?}"));
+            if redriven.is_err() {
+                // The log is full of what it is about to trim.
+                tokio::time::sleep(LOOK * 40).await;
+            }
         }
         judge(world);
     }

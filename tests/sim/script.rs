@@ -65,6 +65,12 @@ impl Script {
         moments.get(passed.checked_sub(1)?)
     }
 
+    /// Whether it was removed or erased at any time.
+    pub(crate) fn has_died(&self, uri: &str) -> bool {
+        let died = |moment: &Moment| matches!(moment.truth, Truth::Removed | Truth::Erased);
+        self.past.get(uri).is_some_and(|past| past.iter().any(died))
+    }
+
     pub(crate) fn last(&self, uri: &str) -> Option<&Moment> {
         self.past.get(uri)?.last()
     }

@@ -1,5 +1,6 @@
 //! Many seeds on all cores, and what a failing one is reduced to.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -9,16 +10,16 @@ use super::plan::Plan;
 use super::run::run;
 use super::world::Violation;
 
-/// Seeds run, faults met, and the first seed that failed.
+/// Seeds run, faults met, and the seeds that failed, the lowest first.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) seeds: u64,
     pub(crate) hits: Hits,
-    pub(crate) failed: Option<(u64, Violation)>,
+    pub(crate) failed: BTreeMap<u64, Violation>,
 }
 
-/// Runs seeds until one breaks what `oracle` watches (any, without one). `prepare` is called on
-/// each thread before its first.
+/// Runs all seeds; with an `oracle`, until one breaks what that watches. `prepare` is called on each
+/// thread before its first.
 pub(crate) fn run_all(seeds: u64, oracle: Option<&str>, prepare: impl Fn() + Sync) -> Report {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let report = Mutex::new(Report::default());
@@ -39,15 +40,8 @@ pub(crate) fn run_all(seeds: u64, oracle: Option<&str>, prepare: impl Fn() + Syn
                     let mut violations = outcome.violations.into_iter();
                     let wanted = |it: &Violation| oracle.is_none_or(|oracle| oracle == it.oracle);
                     if let Some(violation) = violations.find(wanted) {
-                        stop.store(true, Ordering::Relaxed);
-                        // The lowest, so that two runs report the same.
-                        if report
-                            .failed
-                            .as_ref()
-                            .is_none_or(|(other, _)| seed < *other)
-                        {
-                            report.failed = Some((seed, violation));
-                        }
+                        stop.store(oracle.is_some(), Ordering::Relaxed);
+                        report.failed.insert(seed, violation);
                     }
                 }
             });

@@ -236,6 +236,7 @@ impl Sink for SimSink {
             mode: mode(self.kind),
             reassert_after: (self.kind == Kind::Unguarded).then(|| millis(LONGEST)),
             dedupe: None,
+            in_steps: false,
         }
     }
 

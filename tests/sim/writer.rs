@@ -37,17 +37,22 @@ struct Writer<'a> {
     now: Millis,
     seq: u64,
     entities: BTreeMap<String, Entity>,
+    /// Versions of what is created again start at one.
     restart: bool,
+    /// A subject may have had a version before.
+    repeats: bool,
 }
 
 impl Script {
     pub(crate) fn write(plan: &Plan, rng: &mut ChaCha8Rng) -> Self {
+        let restart = rng.random_bool(0.5);
         let mut writer = Writer {
             script: Self::default(),
             now: START,
             seq: 0,
             entities: BTreeMap::new(),
-            restart: rng.random_bool(0.5),
+            restart,
+            repeats: restart || plan.restores,
             rng,
         };
         for number in 0..plan.entities {
@@ -110,8 +115,16 @@ impl Writer<'_> {
         }
     }
 
+    /// The commit time of what happens now. Where versions come again no millisecond does: two
+    /// changes of one subject with both clocks alike would be one to anybody.
     fn commit_time(&mut self) -> Millis {
-        self.now + self.rng.random_range(0..SKEW)
+        loop {
+            let time = self.now + self.rng.random_range(0..SKEW);
+            let mut past = self.script.past.values().flatten();
+            if !self.repeats || past.all(|moment| moment.commit_time != time) {
+                return time;
+            }
+        }
     }
 
     fn object(uri: &str, entity: &Entity) -> Arc<Object> {
