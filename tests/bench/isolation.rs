@@ -125,17 +125,21 @@ impl Sink for Target {
 
 fn config(dir: &Path) -> Config {
     let path = dir.join("goldwire.yaml");
-    let text = "tenant: acme
-data_dir: data
-webhook: { address: 127.0.0.1:0, insecure_plain_http: true }
+    let data = dir.join("data");
+    let text = format!(
+        "tenant: acme
+data_dir: {}
+webhook: {{ address: 127.0.0.1:0, insecure_plain_http: true }}
 sources:
   hook:
-    webhook: { path: /hook, scheme: reltio, secrets: [secret-of-the-bench] }
+    webhook: {{ path: /hook, scheme: reltio, secrets: [secret-of-the-bench] }}
 sinks:
   healthy:
-    warehouse: { url: \"sqlite:unused.db\" }
-log: { partitions: 2, disk_reserve: 1MiB }
-";
+    warehouse: {{ url: \"sqlite:unused.db\" }}
+log: {{ partitions: 2, disk_reserve: 1MiB }}
+",
+        data.display()
+    );
     std::fs::write(&path, text).unwrap();
     goldwire::config::load(&path, &|_| None).unwrap()
 }
