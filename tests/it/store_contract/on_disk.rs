@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use goldwire::ledger::{Batch, SledStore, Store as _, StoreError, keys};
-
 use tokio::time::Instant;
 
 use super::{ENGINES, Engine, puts};
