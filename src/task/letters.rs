@@ -63,7 +63,9 @@ impl Lane {
         let suspect = end.records.iter().any(|pending| pending.suspect);
         let unknown = suspect || end.attempted.ambiguous || sink.in_steps;
         let may_hold = end.sent.filter(|_| unknown);
-        let may_hold = may_hold.or_else(|| suspect.then_some(now));
+        // What is only appended has ids and no register.
+        let before = suspect && sink.dedupe.is_none();
+        let may_hold = may_hold.or_else(|| before.then_some(now));
         if let Some(sent) = may_hold {
             let register = self.register.get_or_insert_default();
             lane::may_hold(register, sent, rules);
