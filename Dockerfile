@@ -2,7 +2,7 @@
 
 FROM rust:1.95-slim-trixie AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# librdkafka and OpenSSL are built from source: a C compiler, make, perl.
+# librdkafka, OpenSSL, SQLite and jemalloc are built from source: a C compiler, make, perl.
 # The versions are those of the pinned release; a pinned package version disappears with the next fix.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -10,9 +10,10 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin goldwire \
+# Without the demo, whose fakes and servers are not for a machine that serves.
+RUN cargo build --profile dist --no-default-features --locked --bin goldwire \
     && mkdir -p /out/data \
-    && cp target/release/goldwire /out/goldwire
+    && cp target/dist/goldwire /out/goldwire
 
 FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /out/goldwire /usr/local/bin/goldwire

@@ -7,12 +7,13 @@
 //! # Layout, in the order in which a record flows
 //!
 //! ```text
-//! source, webhook ─► decode ─► ingest ─► log ─► task ─► sink
+//! source, webhook ─► decode ─► ingest ─► log ─► engine ─► sink
 //!                                 │              │
-//!                              reltio          ledger, dead_letter
+//!                              reltio          store, dead_letter
 //! ```
 
 // What everything speaks of.
+mod backoff;
 mod dir_lock;
 pub mod event;
 pub mod mutation;
@@ -28,17 +29,20 @@ pub mod webhook;
 
 // From the event log to the sinks.
 pub mod dead_letter;
-pub mod ledger;
+pub mod engine;
 pub mod sink;
-pub mod task;
+pub mod store;
 
 // Around it.
 pub mod admin;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
 pub mod demo;
-pub mod instance;
+pub mod kafka;
 mod listener;
+mod progress;
+pub mod runtime;
 pub mod telemetry;
 pub mod tls;
 pub mod topology;

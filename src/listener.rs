@@ -225,11 +225,18 @@ impl Wire {
             Stage::Head(began) => began + self.head,
             Stage::Idle | Stage::Busy | Stage::Multiplexed => self.moved + IDLE,
         };
-        if self.quiet.deadline() != until {
+        // Set for later only when it has rung: most of the time a connection moves on before, and to
+        // set a timer takes a lock that all connections share.
+        if self.quiet.deadline() > until {
             self.quiet.as_mut().reset(until);
         }
-        ready!(self.quiet.as_mut().poll(cx));
-        Poll::Ready(io::Error::from(io::ErrorKind::TimedOut))
+        loop {
+            ready!(self.quiet.as_mut().poll(cx));
+            if Instant::now() >= until {
+                return Poll::Ready(io::Error::from(io::ErrorKind::TimedOut));
+            }
+            self.quiet.as_mut().reset(until);
+        }
     }
 
     fn or_quiet<T>(

@@ -6,7 +6,7 @@
 /// A rule that is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// The ledger notes a delivery before the sink acknowledged it.
+    /// The store notes a delivery before the sink acknowledged it.
     LedgerBeforeSink,
     /// The highest offset seen is committed, whatever is still in flight.
     HighestSeenCommitted,
@@ -46,6 +46,10 @@ pub enum Mutation {
     PositionBeforeAppend,
     /// Any delivery closes every letter of its subject.
     AnyLetterSuperseded,
+    /// A newer record of a dead subject is applied without a read.
+    DeadLivesAgain,
+    /// A death that is older than what lives is stale.
+    LateDeathIgnored,
 }
 
 #[cfg(feature = "mutations")]

@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::config::{Config, Declared, KafkaSource, OnFull, SignatureScheme, SinkConfig};
+use crate::config::{Config, KafkaSource, OnFull, SignatureScheme};
 use crate::dead_letter::INGEST;
+use crate::sink::registry::Described;
+use crate::sink::{Mode, SinkConfig};
 
 /// What flows where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,7 +61,7 @@ pub struct LogNode {
 pub struct SinkNode {
     /// Its name.
     pub name: String,
-    /// `salesforce`, `warehouse` or `file`.
+    /// Its key in the configuration: `kafka`.
     pub kind: &'static str,
     /// Its consumer group: one task a partition.
     pub group: String,
@@ -119,7 +121,7 @@ impl Topology {
         let sinks = config
             .sinks
             .iter()
-            .map(|(name, sink)| sink_node(&config.app, name, sink));
+            .filter_map(|(name, sink)| sink_node(&config.app, name, sink));
         Self {
             app: config.app.clone(),
             tenant: config.tenant.clone(),
@@ -214,25 +216,27 @@ fn topic_and_group(kafka: &KafkaSource) -> (String, String) {
     }
 }
 
-fn sink_node(app: &str, name: &str, sink: &SinkConfig) -> SinkNode {
-    let (kind, mode, guard) = match (&sink.salesforce, &sink.file) {
-        (Some(crm), _) if crm.guard == Declared::Version => ("salesforce", "latest", "version"),
-        (Some(_), _) => ("salesforce", "latest", "none"),
-        (None, Some(_)) => ("file", "history", "none"),
-        (None, None) => ("warehouse", "history", "version"),
-    };
-    let window = sink.file.as_ref().map(|file| file.dedupe.window.get());
-    SinkNode {
+fn sink_node(app: &str, name: &str, sink: &SinkConfig) -> Option<SinkNode> {
+    let (kind, config) = sink.kind()?;
+    let Described {
+        mode,
+        guarded,
+        dedupe,
+    } = config.described();
+    Some(SinkNode {
         name: name.to_owned(),
         kind,
         group: format!("{app}.{name}"),
-        mode,
-        guard,
-        dedupe: window.map(|window| humantime::format_duration(window).to_string()),
+        mode: match mode {
+            Mode::Latest => "latest",
+            Mode::History => "history",
+        },
+        guard: if guarded { "version" } else { "none" },
+        dedupe: dedupe.map(|window| humantime::format_duration(window).to_string()),
         on_full: match sink.on_full {
             OnFull::Stall => "stall",
             OnFull::Detach => "detach",
         },
         dead_letters: name.to_owned(),
-    }
+    })
 }

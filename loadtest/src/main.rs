@@ -2,12 +2,14 @@
 //!
 //! Its purpose is the one measurement that no neighbour publishes: deduplicated and acknowledged
 //! events a second, end to end, with p50, p99 and resident memory, under a stated crash schedule.
-//! It holds one workload yet: an outage (`loadtest outage`). Other figures come from `cargo bench`,
-//! see `docs/performance.md`.
+//! It holds an outage (`loadtest outage`), and the parts of `tests/real/run throughput`: a producer,
+//! a program to compare with, and a judge. Other figures come from `cargo bench`, see
+//! `docs/performance.md`.
 
 mod instance;
 mod outage;
 mod sender;
+mod throughput;
 
 use std::error::Error;
 use std::io::Write as _;
@@ -24,12 +26,21 @@ type Failed = Box<dyn Error + Send + Sync>;
 enum Workload {
     /// One sink is away while webhooks come as fast as they are answered.
     Outage(outage::OutageArgs),
+    /// Writes events of a Reltio tenant to a topic.
+    Fill(throughput::FillArgs),
+    /// Consumes, drops old versions, produces: the same effect without durability.
+    Bare(throughput::BareArgs),
+    /// Compares a target with the events that were sent.
+    Account(throughput::AccountArgs),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Workload::parse() {
         Workload::Outage(args) => outage::run(&args).await,
+        Workload::Fill(args) => throughput::fill(&args),
+        Workload::Bare(args) => throughput::bare(&args),
+        Workload::Account(args) => throughput::account(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

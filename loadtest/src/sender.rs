@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use goldwire::config::{Secret, SignatureScheme};
-use goldwire::webhook::signature::{Key, sign};
+use loadtest::signature::Signer;
 use reqwest::Client;
 use serde_json::json;
 use tokio::time::Instant;
@@ -30,7 +29,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Sender {
     http: Client,
     url: String,
-    key: Key,
     /// Text that makes an event as large as real ones are.
     filler: String,
     next: AtomicU64,
@@ -44,7 +42,6 @@ impl Sender {
         Ok(Self {
             http: client()?,
             url: format!("http://{address}/hook"),
-            key: Key::new(SignatureScheme::Reltio, &Secret::new(SECRET))?,
             filler: "long street ".repeat(100),
             next: AtomicU64::new(0),
             answers: Mutex::default(),
@@ -64,7 +61,7 @@ impl Sender {
     }
 
     async fn send(&self, body: Vec<u8>) -> Option<u16> {
-        let headers = sign(SignatureScheme::Reltio, &self.key, "", 0, &body);
+        let headers = Signer::Reltio(SECRET).sign("", 0, &body).ok()?;
         let request = headers
             .into_iter()
             .fold(self.http.post(&self.url), |request, (name, value)| {
@@ -101,7 +98,6 @@ impl Sender {
 
 /// A client that goes straight to loopback.
 pub(crate) fn client() -> Result<Client, Failed> {
-    // Already there if there is one: which is as well.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    loadtest::tls::use_ring();
     Ok(Client::builder().timeout(TIMEOUT).no_proxy().build()?)
 }

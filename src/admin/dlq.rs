@@ -1,6 +1,6 @@
 //! `/dlq`: the same as `goldwire dlq`, while the data directory is in use.
 //!
-//! `GET /dlq` lists, `GET /dlq/{sink}/{id}:{round}` shows, `…/original` gives the record's bytes,
+//! `GET /dlq` lists a page, `GET /dlq/{sink}/{id}:{round}` shows, `…/original` gives the record's bytes,
 //! `POST /dlq/redrive` and `POST /dlq/discard` take a [`Work`] as JSON.
 
 use std::collections::BTreeMap;
@@ -13,20 +13,22 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::AdminState;
-use crate::dead_letter::{DeadLetter, Filter, LetterName, LetterView, RedriveError, Report, Work};
-use crate::ledger::StoreError;
+use crate::dead_letter::{
+    DeadLetter, Filter, LARGEST_PAGE, LetterName, LetterView, Letters, RedriveError, Report, Work,
+};
+use crate::store::StoreError;
 use crate::time::Millis;
-
-/// Letters in one answer, unless `max` says otherwise.
-const MAX: usize = 1000;
 
 /// The answer of `GET /dlq`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Listed {
     /// Open letters by sink, whatever the filter.
     pub depth: BTreeMap<String, u64>,
-    /// What the filter means.
+    /// What the filter means: a page of it.
     pub letters: Vec<LetterView>,
+    /// After which letter the next page begins (`after=` in `GET /dlq`); none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +40,10 @@ struct Wanted {
     subject: Option<String>,
     from: Option<Millis>,
     until: Option<Millis>,
+    /// Letters in one answer; [`LARGEST_PAGE`] at most, and without it.
     max: Option<usize>,
+    /// The letter that the page before ended with.
+    after: Option<String>,
 }
 
 /// Why an answer is none.
@@ -92,6 +97,7 @@ async fn list(
         from,
         until,
         max,
+        after,
     } = wanted;
     let filter = Filter {
         names: Vec::new(),
@@ -102,15 +108,34 @@ async fn list(
         from,
         until,
     };
-    let letters = state
-        .redrive
-        .letters
-        .list(&filter, max.unwrap_or(MAX))
-        .await?;
-    Ok(Json(Listed {
-        depth: state.redrive.letters.depth().await?,
-        letters: letters.iter().map(LetterView::from).collect(),
-    }))
+    let after: Option<LetterName> = after
+        .map(|name| name.parse())
+        .transpose()
+        .map_err(Refused::BadRequest)?;
+    let listed = Listed::page(&state.redrive.letters, &filter, after.as_ref(), max).await?;
+    Ok(Json(listed))
+}
+
+impl Listed {
+    /// A page of letters; as many as one may have unless `max` says less.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn page(
+        letters: &Letters,
+        filter: &Filter,
+        after: Option<&LetterName>,
+        max: Option<usize>,
+    ) -> Result<Self, StoreError> {
+        let page = letters
+            .page(filter, after, max.unwrap_or(LARGEST_PAGE))
+            .await?;
+        Ok(Self {
+            depth: letters.depth().await?,
+            letters: page.letters.iter().map(LetterView::from).collect(),
+            next: page.next.map(|name| name.to_string()),
+        })
+    }
 }
 
 async fn find(state: &AdminState, sink: &str, letter: &str) -> Result<DeadLetter, Refused> {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{CliError, ConfigArg, print, wiring};
 use crate::config::Config;
-use crate::instance::Files;
+use crate::runtime::Files;
 use crate::tls;
 use crate::topology::counted;
 

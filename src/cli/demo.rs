@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::run::{serve_admin, stop_signal};
+use super::run::{admin_state, stop_signal};
 use super::{CliError, load, print};
+use crate::admin;
 use crate::demo::{Demo, DemoSettings, Sabotage};
 use crate::telemetry;
 use crate::time::{SharedClock, SystemClock};
@@ -95,7 +96,10 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     if args.serve {
         let clock: SharedClock = Arc::new(SystemClock);
         let config = load(&settings.dir.join("goldwire.yaml"))?;
-        let admin = serve_admin(&config, &demo.instance, registry, &clock).await?;
+        let state = admin_state(&config, &demo.instance, registry, &clock);
+        let admin = admin::serve(&config.admin, state)
+            .await
+            .map_err(CliError::Unavailable)?;
         let told = stop_signal()?;
         print(&mut out, urls(&demo, &admin.address().to_string()))?;
         told.await;

@@ -4,6 +4,7 @@
 //! errors go to the standard error, results to the standard output.
 
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod dlq;
 mod error;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "demo")]
 pub use demo::DemoArgs;
 pub use error::CliError;
 pub use run::RunArgs;
@@ -30,17 +32,16 @@ use crate::telemetry::{self, LogFormat};
 
 const CODES: &str = "\
 Exit codes:
-  0   done; for `demo`: the sinks hold what they should
-  1   `demo`: they do not; `check --connect`, `check --live`: something is not as it should be
+  0   done
+  1   `check --connect`, `check --live`: something is not as it should be
   64  the command line or the configuration is wrong; `dlq`: a letter that was named stays, or
       is not open
   69  something needed is not available: a directory in use, an address taken, a disk full
   70  a mistake in goldwire itself
   75  told to stop a second time: what was in flight is read again at the next start
-  130, 143  `demo`: ended by Ctrl-C, by SIGTERM, before it had compared anything
 
 Environment:
-  GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::task=debug, …
+  GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::engine=debug, …
 
 Examples:
   goldwire init                      write a starter goldwire.yaml
@@ -62,6 +63,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArgs),
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     Check(check::CheckArgs),
     Topology(topology::TopologyArgs),
@@ -131,13 +133,23 @@ pub async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     let filter = config::environment("GOLDWIRE_LOG");
-    let works = matches!(cli.command, Command::Run(_) | Command::Demo(_));
-    let quiet = if works { "info" } else { "warn" };
+    let quiet = match cli.command {
+        Command::Run(_) => "info",
+        #[cfg(feature = "demo")]
+        Command::Demo(_) => "info",
+        Command::Check(_)
+        | Command::Topology(_)
+        | Command::Dlq(_)
+        | Command::Init(_)
+        | Command::Webhook(_)
+        | Command::Schema(_) => "warn",
+    };
     telemetry::init_logs(cli.log_format, Some(filter.as_deref().unwrap_or(quiet)))
         .map_err(CliError::Usage)?;
     let mut out = std::io::stdout();
     match cli.command {
         Command::Run(args) => run::run(args).await,
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args).await,
         Command::Check(args) => check::run(args, &mut out).await,
         Command::Topology(args) => topology::run(&args, &mut out),

@@ -13,7 +13,7 @@ use super::error::TOLD_TWICE;
 use super::{CliError, ConfigArg, wiring};
 use crate::admin::{self, AdminState};
 use crate::config::Config;
-use crate::instance::{Instance, Surroundings};
+use crate::runtime::{Deps, Instance};
 use crate::telemetry;
 use crate::time::{SharedClock, SystemClock};
 use crate::topology::Topology;
@@ -42,7 +42,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     wiring::make(&config)?;
     let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let with = Surroundings {
+    let with = Deps {
         clock: Arc::clone(&clock),
         metrics,
         seed: clock.now().unsigned_abs(),
@@ -78,20 +78,8 @@ fn announce(instance: &Instance, admin: &admin::Handle) {
     );
 }
 
-/// Starts the admin listener of an instance.
-pub(super) async fn serve_admin(
-    config: &Config,
-    instance: &Instance,
-    registry: Registry,
-    clock: &SharedClock,
-) -> Result<admin::Handle, CliError> {
-    let state = admin_state(config, instance, registry, clock);
-    admin::serve(&config.admin, state)
-        .await
-        .map_err(CliError::Unavailable)
-}
-
-fn admin_state(
+/// What the admin listener tells of an instance.
+pub(super) fn admin_state(
     config: &Config,
     instance: &Instance,
     registry: Registry,

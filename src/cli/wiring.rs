@@ -10,14 +10,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::CliError;
 use super::sign::{self, SignArgs};
-use crate::config::{Config, KafkaSource, SalesforceSink, Secret, WarehouseSink};
+use crate::config::{Config, KafkaSource};
 use crate::dead_letter::{Letters, Redrive};
-use crate::instance::Files;
-use crate::instance::parts::{self, SinkParts};
 use crate::log::MemoryLog;
 use crate::reltio::{Golden, ReltioError};
-use crate::sink::warehouse::{self, Dialect};
-use crate::sink::{Sink, salesforce};
+use crate::runtime::Files;
+use crate::runtime::parts::{self, SinkParts};
+use crate::sink::Sink;
 use crate::source::kafka::KafkaSettings;
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, SystemClock};
@@ -79,7 +78,8 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
     };
     let mut sinks = Vec::new();
     for (name, sink) in &config.sinks {
-        if sink.salesforce.is_some() && golden.is_none() && config.reltio.is_some() {
+        let reads = sink.kind().is_some_and(|(_, kind)| kind.reads_reltio());
+        if reads && golden.is_none() && config.reltio.is_some() {
             // It lacks what was refused above.
             continue;
         }
@@ -172,24 +172,6 @@ fn topic(kafka: &KafkaSource, tenant: &str) -> Vec<String> {
                 )]
             }
         }
-    }
-}
-
-/// What a Salesforce org needs.
-pub(super) fn salesforce_schema(sink: &SalesforceSink) -> String {
-    salesforce::schema_text(sink)
-}
-
-/// The tables of a warehouse.
-pub(super) fn warehouse_schema(sink: &WarehouseSink) -> String {
-    warehouse::schema_text(dialect(&sink.url))
-}
-
-fn dialect(url: &Secret) -> Dialect {
-    if url.reveal().starts_with("sqlite:") {
-        Dialect::Sqlite
-    } else {
-        Dialect::Postgres
     }
 }
 

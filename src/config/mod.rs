@@ -12,7 +12,6 @@ mod problem;
 mod rules;
 mod schema;
 mod settings;
-mod sinks;
 mod sources;
 mod validate;
 mod values;
@@ -21,14 +20,11 @@ mod variables;
 pub(crate) use load::read_file;
 pub use load::{LoadError, environment, load, load_to_serve, parse};
 pub use problem::{Problem, Problems};
+pub(crate) use rules::{At, Rules, bytes};
 pub use schema::schema;
 pub use settings::{
     Admin, Config, Delivery, Engine, Inbox, LogSettings, OnFull, Quota, ReltioApi, Retry, Tls,
     WebhookListener,
-};
-pub use sinks::{
-    AttributeField, Declared, Dedupe, FieldSource, FileSink, SalesforceObject, SalesforceSink,
-    SinkConfig, WarehouseSink,
 };
 pub use sources::{
     CompletenessConfig, KafkaSource, RateLimit, SignatureScheme, SourceConfig, Start,

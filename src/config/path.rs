@@ -16,7 +16,7 @@ pub(super) enum Step {
 /// Steps from the top: `sinks.crm.salesforce.login_url`, `sources.a.webhook.secrets[0]`,
 /// `sources.a.kafka.properties["sasl.password"]`. The top itself is `configuration`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Path(pub(super) Vec<Step>);
+pub(crate) struct Path(pub(super) Vec<Step>);
 
 impl Path {
     /// This path and a key below it.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, Networks, Period, Secret, SinkConfig, SourceConfig};
+use super::{ByteSize, Networks, Period, Secret, SourceConfig};
+use crate::sink::SinkConfig;
 
 /// A goldwire configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -18,9 +19,9 @@ pub struct Config {
     pub app: String,
     /// The Reltio tenant whose events are taken; those of another are dead-lettered.
     pub tenant: String,
-    /// Directory of the inbox, the log and the ledger. One process at a time.
+    /// Directory of the inbox, the log and the store. One process at a time.
     pub data_dir: PathBuf,
-    /// The engine of the ledger: `sled`, or `fjall` from about a million subjects on. Fixed when
+    /// The engine of the store: `sled`, or `fjall` from about a million subjects on. Fixed when
     /// the directory is made.
     #[serde(default)]
     pub store: Engine,
@@ -52,7 +53,7 @@ fn app() -> String {
     "goldwire".to_owned()
 }
 
-/// The engine of the ledger.
+/// The engine of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
@@ -190,7 +191,7 @@ pub struct LogSettings {
     /// How long records stay after every sink has passed them.
     pub keep: Period,
     /// Free disk below which nothing is taken in, and below half of which sinks append nothing
-    /// either, so that the ledger always has room.
+    /// either, so that the store always has room.
     pub disk_reserve: ByteSize,
     /// Size of one segment file.
     pub segment: ByteSize,

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prost::Message as _;
-
-use super::{DeadLetter, Filter, LetterName, UNREADABLE, shown_sink};
-use crate::ledger::{Batch, Store, StoreError, keys};
+use super::{DeadLetter, Filter, LetterName, shown_sink, stored};
 use crate::mutation::{self, Mutation};
-use crate::task::store_blocking;
+use crate::store::{Batch, Store, StoreError, keys, store_blocking};
 
-/// Letters read in one go. Ingest's hold whole bodies, so there are few of them (G8).
-const PAGE: usize = 25;
+/// Letters of one page at most.
+pub const LARGEST_PAGE: usize = 1000;
 
 /// The open letters of a store.
 #[derive(Debug, Clone)]
@@ -19,10 +16,13 @@ pub struct Letters {
     store: Arc<dyn Store>,
 }
 
-/// A page of letters, and after which key the next one begins.
-pub(super) struct Page {
-    pub(super) letters: Vec<DeadLetter>,
-    pub(super) next: Option<Vec<u8>>,
+/// Some letters without their records, by sink and id.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The letters.
+    pub letters: Vec<DeadLetter>,
+    /// After which letter the next page begins, if there may be one.
+    pub next: Option<LetterName>,
 }
 
 impl Letters {
@@ -31,57 +31,64 @@ impl Letters {
         Self { store }
     }
 
-    /// Up to `max` letters that `filter` means, by sink and id.
+    /// Up to `max` letters, [`LARGEST_PAGE`] at most, that `filter` means and that come after the
+    /// letter `after`. No record is kept in memory, and none is loaded unless the letter was
+    /// written by a version that kept both together (G8).
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn list(&self, filter: &Filter, max: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.page(filter, after).await?;
-            found.extend(page.letters);
-            found.truncate(max);
-            after = page.next;
-            if found.len() >= max || after.is_none() {
-                return Ok(found);
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        after: Option<&LetterName>,
+        max: usize,
+    ) -> Result<Page, StoreError> {
+        let (filter, after) = (filter.clone(), after.map(LetterName::key));
+        store_blocking(&self.store, move |store| {
+            let max = max.min(LARGEST_PAGE);
+            let prefix = keys::dead_letters_of(filter.sink_stored());
+            let (mut page, mut after) = (Page::default(), after);
+            loop {
+                let some = store.scan_keys(&prefix, after.as_deref(), LARGEST_PAGE)?;
+                for key in &some {
+                    let Some(letter) = stored::get_head(store, key)? else {
+                        continue;
+                    };
+                    if filter.matches(&letter) {
+                        if page.letters.len() >= max {
+                            page.next = page.letters.last().map(LetterName::of);
+                            return Ok(page);
+                        }
+                        page.letters.push(letter);
+                    }
+                }
+                match some.last() {
+                    Some(last) if some.len() == LARGEST_PAGE => after = Some(last.clone()),
+                    _ => return Ok(page),
+                }
             }
-        }
-    }
-
-    /// The letter called `name`, if it is open.
-    ///
-    /// # Errors
-    /// As [`Self::list`].
-    pub async fn show(&self, name: &LetterName) -> Result<Option<DeadLetter>, StoreError> {
-        let key = name.key();
-        store_blocking(&self.store, move |store| match store.get(&key)? {
-            Some(value) => Ok(Some(decode(&key, &value))),
-            None => Ok(None),
         })
         .await
     }
 
-    /// How many letters are open, by sink; `ingest` for ingest's own.
+    /// The letter called `name` with its record, if it is open.
+    ///
+    /// # Errors
+    /// As [`Self::page`].
+    pub async fn show(&self, name: &LetterName) -> Result<Option<DeadLetter>, StoreError> {
+        let key = name.key();
+        store_blocking(&self.store, move |store| stored::get(store, &key)).await
+    }
+
+    /// How many letters are open, by sink; `ingest` for ingest's own. None is loaded for it.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub async fn depth(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        store_blocking(&self.store, move |store| {
-            let (mut depth, mut after) = (BTreeMap::new(), None::<Vec<u8>>);
-            loop {
-                let page = store.scan(&keys::dead_letters_of(None), after.as_deref(), PAGE)?;
-                for (key, _) in &page {
-                    *depth
-                        .entry(shown_sink(&sink_of(key)).to_owned())
-                        .or_default() += 1;
-                }
-                match page.last() {
-                    Some((key, _)) if page.len() == PAGE => after = Some(key.clone()),
-                    _ => return Ok(depth),
-                }
-            }
-        })
-        .await
+        let tally = |store: &dyn Store| store.tally(keys::DEAD_LETTERS);
+        let tally = store_blocking(&self.store, tally).await?;
+        let shown = |(sink, letters): (String, u64)| (shown_sink(&sink).to_owned(), letters);
+        Ok(tally.into_iter().map(shown).collect())
     }
 
     /// Closes letters, durably. One that is closed already stays closed.
@@ -90,65 +97,13 @@ impl Letters {
     /// If the store fails; then none of them may be taken as closed.
     pub async fn close(&self, names: &[LetterName]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        for name in names {
-            let mut name = name.clone();
-            if mutation::is(Mutation::OtherRoundClosed) {
-                name.round += 1;
-            }
-            batch.remove(name.key());
+        for LetterName { sink, id, round } in names {
+            let other = mutation::is(Mutation::OtherRoundClosed);
+            stored::close(&mut batch, sink, id, round.saturating_add(u32::from(other)));
         }
         if batch.is_empty() {
             return Ok(());
         }
         store_blocking(&self.store, move |store| store.commit(batch)).await
     }
-
-    /// The matching letters of the next page after a key.
-    pub(super) async fn page(
-        &self,
-        filter: &Filter,
-        after: Option<Vec<u8>>,
-    ) -> Result<Page, StoreError> {
-        let filter = filter.clone();
-        store_blocking(&self.store, move |store| {
-            let prefix = keys::dead_letters_of(filter.sink_stored());
-            let pairs = store.scan(&prefix, after.as_deref(), PAGE)?;
-            let next = pairs
-                .last()
-                .filter(|_| pairs.len() == PAGE)
-                .map(|(key, _)| key.clone());
-            let letters = pairs.iter().map(|(key, value)| decode(key, value));
-            let letters = letters.filter(|letter| filter.matches(letter)).collect();
-            Ok(Page { letters, next })
-        })
-        .await
-    }
-}
-
-/// `d/{sink}\0…`
-fn sink_of(key: &[u8]) -> String {
-    let sink = key
-        .get(2..)
-        .unwrap_or_default()
-        .split(|byte| *byte == 0)
-        .next();
-    String::from_utf8_lossy(sink.unwrap_or_default()).into_owned()
-}
-
-/// One letter that cannot be read does not hide the others: its key still tells its name.
-fn decode(key: &[u8], value: &[u8]) -> DeadLetter {
-    DeadLetter::decode(value).unwrap_or_else(|_| {
-        let rest = key.split_last_chunk::<4>();
-        let (name, round) = rest.unwrap_or((key, &[0; 4]));
-        let id = name.split(|byte| *byte == 0).nth(1).unwrap_or_default();
-        DeadLetter {
-            sink: sink_of(key),
-            id: String::from_utf8_lossy(id).into_owned(),
-            round: u32::from_be_bytes(*round),
-            stage: "store".to_owned(),
-            reason: UNREADABLE.to_owned(),
-            code: "of_another_version".to_owned(),
-            ..DeadLetter::default()
-        }
-    })
 }

@@ -10,15 +10,17 @@ mod headers;
 mod letters;
 mod name;
 mod redrive;
+mod stored;
 mod view;
 mod write;
 
 pub use crate::event::proto::DeadLetter;
 pub use filter::Filter;
 pub use headers::headers;
-pub use letters::Letters;
+pub use letters::{LARGEST_PAGE, Letters, Page};
 pub use name::LetterName;
 pub use redrive::{Redrive, RedriveError, Report, Skipped, Work};
+pub use stored::{close, put};
 pub use view::LetterView;
 pub(crate) use write::write;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{DeadLetter, shown_sink, stored_sink};
-use crate::ledger::keys;
+use crate::store::keys;
 
 /// Sink, event id and round: what a letter is keyed by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,9 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeadLetter, Filter, LetterName, Letters, UNREADABLE};
 use crate::event::{EventRecord, Origin, SourceRecord};
-use crate::ledger::StoreError;
 use crate::log::{Log, LogError, partition_of};
+use crate::store::StoreError;
 use crate::time::{Millis, SharedClock};
+
+/// Letters looked at in one go.
+const PAGE: usize = 100;
+/// Bytes of records that are appended together, but for the last one.
+const AT_ONCE: usize = 1 << 20;
 
 /// What is needed to redrive and to discard.
 #[derive(Debug, Clone)]
@@ -137,21 +142,31 @@ impl Redrive {
         let mut missing: BTreeSet<String> = named.iter().cloned().collect();
         let (mut report, mut after) = (Report::default(), None);
         loop {
-            let mut page = self.letters.page(&work.filter, after).await?;
-            for letter in &page.letters {
+            let page = self
+                .letters
+                .page(&work.filter, after.as_ref(), PAGE)
+                .await?;
+            let mut letters = page.letters;
+            for letter in &letters {
                 missing.remove(&LetterName::of(letter).to_string());
             }
             if named.is_empty() {
                 let later = |letter: &mut DeadLetter| letter.last_time >= began;
-                let later: Vec<_> = page.letters.extract_if(.., later).collect();
+                let later: Vec<_> = letters.extract_if(.., later).collect();
                 report.skipped.extend(self.in_future(&later));
             }
             let left = work
                 .max
                 .map_or(u64::MAX, |max| max.saturating_sub(report.done));
             let left = usize::try_from(left).unwrap_or(usize::MAX);
-            self.take(page.letters, left, work.dry_run, again, &mut report)
-                .await?;
+            if again {
+                self.again(&letters, left, work.dry_run, &mut report)
+                    .await?;
+            } else {
+                letters.truncate(left);
+                let done = letters.iter().map(|it| (LetterName::of(it), &*it.reason));
+                self.done(done.collect(), work.dry_run, &mut report).await?;
+            }
             progress(report.done);
             after = page.next;
             let enough = work.max.is_some_and(|max| report.done >= max);
@@ -179,42 +194,70 @@ impl Redrive {
         })
     }
 
-    async fn take(
+    /// Redrives `left` letters at most, with few of their records in memory at a time (G8).
+    async fn again(
         &self,
-        letters: Vec<DeadLetter>,
+        heads: &[DeadLetter],
         left: usize,
         dry_run: bool,
-        again: bool,
         report: &mut Report,
     ) -> Result<(), RedriveError> {
-        let (mut names, mut ways) = (Vec::new(), Vec::new());
-        for letter in letters {
-            if names.len() >= left {
+        let (mut ways, mut done, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let enough = report
+            .done
+            .saturating_add(u64::try_from(left).unwrap_or(u64::MAX));
+        for head in heads {
+            let so_far = u64::try_from(done.len()).unwrap_or(u64::MAX);
+            if report.done.saturating_add(so_far) >= enough {
                 break;
             }
-            let name = LetterName::of(&letter);
-            if again {
-                match self.way(&letter) {
-                    Ok(way) => ways.push(way),
-                    Err(why) => {
-                        report.skipped.push(Skipped {
-                            name: name.to_string(),
-                            why,
-                        });
-                        continue;
-                    }
+            let name = LetterName::of(head);
+            let Some(letter) = self.letters.show(&name).await? else {
+                // Closed meanwhile.
+                continue;
+            };
+            match self.way(&letter) {
+                Ok(way) if !dry_run => ways.push(way),
+                Ok(_) => {}
+                Err(why) => {
+                    let name = name.to_string();
+                    report.skipped.push(Skipped { name, why });
+                    continue;
                 }
             }
-            *report.reasons.entry(letter.reason).or_default() += 1;
+            done.push((name, &*head.reason));
+            bytes += letter.original.len();
+            if bytes >= AT_ONCE {
+                self.append(std::mem::take(&mut ways)).await?;
+                self.done(std::mem::take(&mut done), dry_run, report)
+                    .await?;
+                bytes = 0;
+            }
+        }
+        self.append(ways).await?;
+        self.done(done, dry_run, report).await
+    }
+
+    /// Closes letters, with their reasons, and counts them.
+    async fn done(
+        &self,
+        letters: Vec<(LetterName, &str)>,
+        dry_run: bool,
+        report: &mut Report,
+    ) -> Result<(), RedriveError> {
+        let mut names = Vec::with_capacity(letters.len());
+        let mut reasons = Vec::with_capacity(letters.len());
+        for (name, reason) in letters {
             names.push(name);
+            reasons.push(reason);
         }
         if !dry_run {
-            self.append(ways).await?;
             self.letters.close(&names).await?;
         }
-        report.done = report
-            .done
-            .saturating_add(u64::try_from(names.len()).unwrap_or_default());
+        for reason in reasons {
+            *report.reasons.entry(reason.to_owned()).or_default() += 1;
+            report.done = report.done.saturating_add(1);
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::time::Millis;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
-    reason = "the fields of DeadLetter, documented in proto/goldwire/v1/ledger.proto"
+    reason = "the fields of DeadLetter, documented in proto/goldwire/v1/store.proto"
 )]
 pub struct LetterView {
     pub name: String,
@@ -38,7 +38,7 @@ pub struct LetterView {
     pub last_time: String,
     pub processor: String,
     /// Bytes of the record.
-    pub original_bytes: usize,
+    pub original_bytes: u64,
     /// As Kafka Connect names them.
     pub headers: Vec<(String, String)>,
 }
@@ -74,7 +74,9 @@ impl From<&DeadLetter> for LetterView {
             first_time: rfc3339(letter.first_time),
             last_time: rfc3339(letter.last_time),
             processor: letter.processor.clone(),
-            original_bytes: letter.original.len(),
+            original_bytes: letter
+                .original_bytes
+                .max(u64::try_from(letter.original.len()).unwrap_or(u64::MAX)),
             headers: headers(letter),
         }
     }

@@ -7,19 +7,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message as _;
-
-use super::shown_sink;
+use super::{put, shown_sink};
+use crate::backoff::Backoff;
 use crate::event::proto::DeadLetter;
-use crate::ledger::{Batch, Store, keys};
 use crate::log::{Log, LogError, Share};
 use crate::mutation::{self, Mutation};
-use crate::task::store_blocking;
+use crate::store::{Batch, Store, store_blocking};
+use crate::telemetry::{Episode, InTrouble, Past};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Room on the disk is looked for this often.
 const LONGEST_ROOM: Duration = Duration::from_secs(5);
+
+/// Writes that wait, each told once however many they are: of the process, as its log is.
+static UNSTORED: Episode = Episode::new();
+static NO_ROOM: Episode = Episode::new();
 
 /// Makes letters durable, however long it takes. The log, on the same disk, tells whether there is
 /// room for them.
@@ -34,39 +37,59 @@ pub(crate) async fn write(
         let DeadLetter {
             sink,
             id,
-            round,
             reason,
             code,
             ..
         } = letter;
         let named = shown_sink(sink);
         tracing::error!(sink = named, id, reason, code, "dead-lettered");
-        batch.put(keys::dead_letter(sink, id, *round), letter.encode_to_vec());
+        put(&mut batch, letter);
     }
-    let mut wait = FIRST_WAIT;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, "dead letters");
+    let mut failing = None;
     loop {
         let attempt = batch.clone();
-        match store_blocking(store, move |store| store.commit(attempt)).await {
-            Ok(()) => return,
-            Err(error) => tracing::error!("dead letters cannot be stored: {error}"),
-        }
+        let error = match store_blocking(store, move |store| store.commit(attempt)).await {
+            Ok(()) => return stored(failing),
+            Err(error) => error,
+        };
+        failing.get_or_insert_with(|| {
+            let tell =
+                || tracing::error!("dead letters cannot be stored: {error}; will be tried again");
+            UNSTORED.enter(tell)
+        });
         if mutation::is(Mutation::LetterErrorIgnored) {
             return;
         }
-        tokio::time::sleep(wait).await;
-        wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        backoff.wait().await;
+    }
+}
+
+fn stored(failing: Option<InTrouble<'_>>) {
+    if let Some(failing) = failing {
+        failing.over(|Past { records, lasted }| {
+            let seconds = lasted.as_secs();
+            tracing::warn!(
+                "dead letters are stored again: {records} writes waited, {seconds} s in all"
+            );
+        });
     }
 }
 
 /// Waits until the disk has room. What is in flight passes together, but is bounded in bytes, and
 /// much less than a reserve.
 async fn room(log: &dyn Log, share: Share) {
-    let mut wait = FIRST_WAIT;
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_ROOM, "room for dead letters");
+    let mut waiting = None;
     while let Err(error @ LogError::DiskFull { .. }) = log.admits(share) {
-        if wait == FIRST_WAIT {
-            tracing::warn!("dead letters wait: {error}");
-        }
-        tokio::time::sleep(wait).await;
-        wait = wait.saturating_mul(2).min(LONGEST_ROOM);
+        waiting
+            .get_or_insert_with(|| NO_ROOM.enter(|| tracing::warn!("dead letters wait: {error}")));
+        backoff.wait().await;
+    }
+    if let Some(waiting) = waiting {
+        waiting.over(|Past { records, lasted }| {
+            let seconds = lasted.as_secs();
+            tracing::warn!("dead letters go on: {records} writes waited, {seconds} s in all");
+        });
     }
 }

@@ -3,17 +3,19 @@
 //! Guarantee (G9): a record about another subject than the event's own never carries the version
 //! of that one, and nobody is called a survivor because of a place in a list.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::layer::{Layer, object, text};
-use super::metadata::{Field, Metadata};
+use super::metadata::Metadata;
 use super::uris::{ObjectHead, any_uri, other_uris, own_uri};
-use super::vocabulary::{EventType, Family};
-use super::{DecodeError, DecodeSettings};
+use super::{DecodeError, DecodeSettings, Events};
 use crate::config::CompletenessConfig;
+use crate::event::vocabulary::{EventType, Family};
 use crate::event::{
-    Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State, event_id, short_name,
+    Completeness, Content, EventRecord, Header, Kind, Origin, Received, State, event_id, short_name,
 };
 use crate::mutation::{self, Mutation};
 
@@ -21,12 +23,12 @@ use crate::mutation::{self, Mutation};
 pub(super) struct Event<'a> {
     meaning: EventType,
     /// The object that the event itself is about: `sourceObjectUri`.
-    own: Option<String>,
+    own: Option<Cow<'a, str>>,
     /// Whom else it names, without `own`, each once, in the order sent.
-    others: Vec<String>,
-    /// Whether the object itself is there.
-    snapshot: bool,
-    object_type: String,
+    others: Vec<Cow<'a, str>>,
+    /// The object itself, if it is there.
+    snapshot: Option<&'a str>,
+    object_type: Cow<'a, str>,
     metadata: Metadata<'a>,
 }
 
@@ -48,24 +50,22 @@ struct Deltas<'a> {
 
 impl<'a> Event<'a> {
     /// Reads what `layer` and its carriers say.
-    pub(super) fn read(layer: &Layer<'_>, metadata: Metadata<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn read(layer: &Layer<'a>, mut metadata: Metadata<'a>) -> Result<Self, DecodeError> {
         let event_type = metadata.event_type.ok_or(DecodeError::NoType)?;
         if event_type.kind == Kind::Other {
             return Ok(Self::of_no_consequence(layer, metadata, event_type));
         }
-        let head: ObjectHead<'_> = match layer.object {
+        let head: ObjectHead<'a> = match layer.object {
             Some(json) => object("object", json)?,
             None => ObjectHead::default(),
         };
-        let own = own_uri(layer, &head, metadata.source.as_deref())?;
+        let own = own_uri(layer, &head, metadata.source.take())?;
         let others = other_uris(layer, own.as_deref())?;
-        let members = layer.object.is_some_and(|json| holds_members(json.get()));
         let event = Self {
             meaning: event_type,
             own,
             others,
-            snapshot: members && !layer.is_oversize()
-                || mutation::is(Mutation::DeltaApplied) && layer.deltas.is_some(),
+            snapshot: snapshot(layer),
             object_type: object_type(layer, &head)?,
             metadata,
         };
@@ -75,18 +75,22 @@ impl<'a> Event<'a> {
 
     /// An event that moves nothing is kept whatever it looks like: its shape may be one that is
     /// not known here, and must not end in dead letters.
-    fn of_no_consequence(layer: &Layer<'_>, metadata: Metadata<'a>, event_type: EventType) -> Self {
-        let head: ObjectHead<'_> = layer
+    fn of_no_consequence(
+        layer: &Layer<'a>,
+        mut metadata: Metadata<'a>,
+        event_type: EventType,
+    ) -> Self {
+        let head: ObjectHead<'a> = layer
             .object
             .and_then(|json| object("object", json).ok())
             .unwrap_or_default();
         let object_type = object_type(layer, &head).unwrap_or_default();
-        let own = Some(any_uri(layer, &head, metadata.source.as_deref()));
+        let own = Some(any_uri(layer, &head, metadata.source.take()));
         Self {
             meaning: event_type,
             own,
             others: Vec::new(),
-            snapshot: false,
+            snapshot: None,
             object_type,
             metadata,
         }
@@ -99,7 +103,7 @@ impl<'a> Event<'a> {
             let family = Family::of(uri).unwrap_or(Family::Either);
             if !known.admits(family) {
                 return Err(DecodeError::Contradiction {
-                    field: Field::Source.name(),
+                    field: Header::Source.name(),
                 });
             }
             known = family;
@@ -107,49 +111,14 @@ impl<'a> Event<'a> {
         Ok(())
     }
 
-    fn parts(&self) -> Result<Vec<Part<'_>>, DecodeError> {
-        let kind = self.meaning.kind;
-        let several = matches!(kind, Kind::Merged | Kind::Split);
-        let Some(own) = self.own.as_deref() else {
-            if self.others.is_empty() {
-                return Err(DecodeError::NoSubject);
-            }
-            // Who survived a merge, or what was split off whom, is not said: each is read.
-            let alone = self.others.len() == 1 && !several;
-            return Ok(self
-                .others
-                .iter()
-                .map(|uri| self.part(uri, kind, alone))
-                .collect());
-        };
-        let mut parts = vec![self.part(own, kind, true)];
-        let other_kind = match kind {
-            Kind::Merged => Kind::Absorbed,
-            Kind::Split => Kind::Spawned,
-            Kind::Other
-            | Kind::Created
-            | Kind::Changed
-            | Kind::Removed
-            | Kind::Erased
-            | Kind::Absorbed
-            | Kind::Spawned => return Ok(parts),
-        };
-        for uri in &self.others {
-            let survivor = (other_kind == Kind::Absorbed).then_some(own);
-            parts.push(Part {
-                survivor,
-                ..self.part(uri, other_kind, false)
-            });
-        }
-        Ok(parts)
-    }
-
     fn part<'e>(&self, subject: &'e str, kind: Kind, own: bool) -> Part<'e> {
         let state = match kind {
             Kind::Removed => State::Removed,
             Kind::Erased => State::Erased,
             Kind::Absorbed => State::Absorbed,
-            Kind::Created | Kind::Changed | Kind::Merged | Kind::Split if own && self.snapshot => {
+            Kind::Created | Kind::Changed | Kind::Merged | Kind::Split
+                if own && self.snapshot.is_some() =>
+            {
                 State::Alive
             }
             Kind::Other
@@ -172,63 +141,102 @@ impl<'a> Event<'a> {
     /// envelope adds differs between copies of one change (G5).
     pub(super) fn records(
         &self,
-        received: &SourceRecord,
+        received: &Received,
         settings: &DecodeSettings,
         bytes: &Bytes,
-    ) -> Result<Vec<EventRecord>, DecodeError> {
-        let parts = self.parts()?;
-        Ok(parts
-            .iter()
-            .map(|part| self.record(part, received, settings, bytes))
-            .collect())
+        events: &mut Events,
+    ) -> Result<(), DecodeError> {
+        let kind = self.meaning.kind;
+        let mut add = |part: &Part<'_>| {
+            events.add(|record| self.fill(record, part, (received, settings), bytes));
+        };
+        let Some(own) = self.own.as_deref() else {
+            if self.others.is_empty() {
+                return Err(DecodeError::NoSubject);
+            }
+            // Who survived a merge, or what was split off whom, is not said: each is read.
+            let several = matches!(kind, Kind::Merged | Kind::Split);
+            let alone = self.others.len() == 1 && !several;
+            for uri in &self.others {
+                add(&self.part(uri, kind, alone));
+            }
+            return Ok(());
+        };
+        add(&self.part(own, kind, true));
+        let Some(other_kind) = of_the_others(kind) else {
+            return Ok(());
+        };
+        for uri in &self.others {
+            let survivor = (other_kind == Kind::Absorbed).then_some(own);
+            add(&Part {
+                survivor,
+                ..self.part(uri, other_kind, false)
+            });
+        }
+        Ok(())
     }
 
-    fn record(
+    fn fill(
         &self,
+        record: &mut EventRecord,
         part: &Part<'_>,
-        received: &SourceRecord,
-        settings: &DecodeSettings,
+        (received, settings): (&Received, &DecodeSettings),
         bytes: &Bytes,
-    ) -> EventRecord {
+    ) {
+        record.tenant.push_str(&settings.tenant);
+        record.subject.push_str(part.subject);
+        record.set_kind(part.kind);
+        record.set_state(part.state);
+        record.version = (self.metadata.version)
+            .filter(|_| part.own || mutation::is(Mutation::LoserInheritsVersion));
+        record.commit_time = self.metadata.commit_time;
+        record.received_time = received.received_time;
+        record.absorbed_by = part.survivor.map(str::to_owned);
         let named = self.own.iter().chain(&self.others);
-        let mut record = EventRecord {
-            tenant: settings.tenant.clone(),
-            subject: part.subject.to_owned(),
-            kind: part.kind.into(),
-            state: part.state.into(),
-            version: (self.metadata.version)
-                .filter(|_| part.own || mutation::is(Mutation::LoserInheritsVersion)),
-            commit_time: self.metadata.commit_time,
-            received_time: received.received_time,
-            absorbed_by: part.survivor.map(str::to_owned),
-            related: named.filter(|uri| *uri != part.subject).cloned().collect(),
-            traceparent: self.metadata.traceparent.clone(),
-            origin: Some(self.origin(received)),
-            ..EventRecord::default()
-        };
+        let related = named.filter(|uri| *uri != part.subject);
+        record.related.extend(related.map(ToString::to_string));
+        record.traceparent.push_str(&self.metadata.traceparent);
+        self.tell_origin(record.origin.get_or_insert_default(), received);
         if part.own {
-            record.object_type.clone_from(&self.object_type);
+            record.object_type.push_str(&self.object_type);
         }
         if part.state == State::Alive {
-            declare(&mut record, &settings.completeness);
+            declare(record, &settings.completeness);
         }
         if record.state() == State::Alive || part.kind == Kind::Other {
             record.set_content(Content::Event);
             record.payload = bytes.clone();
         }
-        event_id(&record, bytes).as_str().clone_into(&mut record.id);
-        record
+        if record.state() == State::Alive {
+            (record.object_at, record.object_length) = place(self.snapshot, bytes);
+        }
+        let id = event_id(record, bytes);
+        record.id.push_str(id.as_str());
     }
 
-    fn origin(&self, received: &SourceRecord) -> Origin {
-        let mut origin = received.origin.clone().unwrap_or_default();
-        if origin.source.is_empty() {
-            origin.source.clone_from(&received.source);
-        }
-        if origin.message_id.is_empty() {
-            origin.message_id.clone_from(&self.metadata.message_id);
-        }
-        origin
+    fn tell_origin(&self, origin: &mut Origin, received: &Received) {
+        origin.source.push_str(&received.source);
+        origin.topic.push_str(&received.topic);
+        origin.partition = received.partition;
+        origin.offset = i64::try_from(received.offset).unwrap_or(i64::MAX);
+        let known = [received.message_id.as_str(), &self.metadata.message_id];
+        let message_id = known.into_iter().find(|id| !id.is_empty());
+        origin.message_id.push_str(message_id.unwrap_or_default());
+    }
+}
+
+/// What an event of this kind is to the others that it names, if it is anything.
+fn of_the_others(kind: Kind) -> Option<Kind> {
+    match kind {
+        Kind::Merged => Some(Kind::Absorbed),
+        Kind::Split => Some(Kind::Spawned),
+        Kind::Other
+        | Kind::Created
+        | Kind::Changed
+        | Kind::Removed
+        | Kind::Erased
+        | Kind::Absorbed
+        | Kind::Spawned => None,
     }
 }
 
@@ -238,11 +246,32 @@ fn declare(record: &mut EventRecord, completeness: &CompletenessConfig) {
         CompletenessConfig::OvOnly => record.set_completeness(Completeness::OvOnly),
         CompletenessConfig::Fields(fields) => {
             record.set_completeness(Completeness::Fields);
-            record.fields.clone_from(fields);
+            record.fields.extend_from_slice(fields);
         }
         // What is absent may be empty or not sent: Reltio is read, as if nothing had been.
         CompletenessConfig::Mixed => record.set_state(State::Unknown),
     }
+}
+
+/// The object, if it is told and not cut.
+fn snapshot<'a>(layer: &Layer<'a>) -> Option<&'a str> {
+    let whole = layer.object.filter(|_| !layer.is_oversize());
+    let object = whole.map(RawValue::get).filter(|json| holds_members(json));
+    let deltas = layer
+        .deltas
+        .filter(|_| mutation::is(Mutation::DeltaApplied));
+    object.or(deltas.map(RawValue::get))
+}
+
+/// Where `part` of `bytes` begins, and how long it is; zeros if that is not known.
+fn place(part: Option<&str>, bytes: &Bytes) -> (u32, u32) {
+    let place = part.and_then(|part| {
+        let at = part.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
+        let end = at.checked_add(part.len())?;
+        let within = end <= bytes.len();
+        within.then_some((u32::try_from(at).ok()?, u32::try_from(part.len()).ok()?))
+    });
+    place.unwrap_or_default()
 }
 
 /// `{}` is a snapshot of nothing: taken for whole, it would empty the subject everywhere.
@@ -254,16 +283,23 @@ fn holds_members(object: &str) -> bool {
         != Some(b'}')
 }
 
-fn object_type(layer: &Layer<'_>, head: &ObjectHead<'_>) -> Result<String, DecodeError> {
+fn object_type<'a>(layer: &Layer<'a>, head: &ObjectHead<'a>) -> Result<Cow<'a, str>, DecodeError> {
     if let Some(json) = head.object_type {
-        return Ok(short_name(&text("object.type", json)?).to_owned());
+        return Ok(short(text("object.type", json)?));
     }
     let Some(json) = layer.deltas else {
-        return Ok(String::new());
+        return Ok(Cow::default());
     };
-    let deltas: Deltas<'_> = object("deltas", json)?;
+    let deltas: Deltas<'a> = object("deltas", json)?;
     match deltas.object_type {
-        Some(json) => Ok(short_name(&text("deltas.entityType", json)?).to_owned()),
-        None => Ok(String::new()),
+        Some(json) => Ok(short(text("deltas.entityType", json)?)),
+        None => Ok(Cow::default()),
+    }
+}
+
+fn short(name: Cow<'_, str>) -> Cow<'_, str> {
+    match name {
+        Cow::Borrowed(name) => Cow::Borrowed(short_name(name)),
+        Cow::Owned(name) => Cow::Owned(short_name(&name).to_owned()),
     }
 }

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::metadata::{Field, MAX_TEXT, Metadata};
+use super::metadata::{MAX_TEXT, Metadata};
 use super::{DecodeError, compression, depth};
+use crate::event::Header;
 
 /// The members of an event or an envelope that are read.
 #[derive(Debug, Deserialize)]
@@ -86,9 +87,13 @@ struct Typed<'a> {
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// What a body turned out to be.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is made; a box would be an allocation for each event"
+)]
 pub(super) enum Opened<'a> {
     /// An event; its metadata has been taken.
-    Event(Box<Layer<'a>>),
+    Event(Layer<'a>),
     /// Something around these bytes; its metadata has been taken.
     Wrapped(Bytes),
 }
@@ -97,7 +102,7 @@ pub(super) enum Opened<'a> {
 pub(super) fn open<'a>(
     bytes: &'a Bytes,
     limit: usize,
-    metadata: &mut Metadata<'_>,
+    metadata: &mut Metadata<'a>,
 ) -> Result<Opened<'a>, DecodeError> {
     if bytes.len() > limit {
         return Err(DecodeError::TooLarge { limit });
@@ -126,7 +131,7 @@ pub(super) fn open<'a>(
 fn open_object<'a>(
     bytes: &'a Bytes,
     text: &'a str,
-    metadata: &mut Metadata<'_>,
+    metadata: &mut Metadata<'a>,
 ) -> Result<Opened<'a>, DecodeError> {
     let layer: Layer<'a> = serde_json::from_str(text).map_err(|error| refused(&error))?;
     layer.tell(metadata)?;
@@ -134,7 +139,7 @@ fn open_object<'a>(
         Some(body) if layer.event_type.is_none() && layer.object.is_none() => {
             inside(bytes, body.get()).map(Opened::Wrapped)
         }
-        _ => Ok(Opened::Event(Box::new(layer))),
+        _ => Ok(Opened::Event(layer)),
     }
 }
 
@@ -166,25 +171,25 @@ fn refused(error: &serde_json::Error) -> DecodeError {
 }
 
 impl<'a> Layer<'a> {
-    fn tell(&self, metadata: &mut Metadata<'_>) -> Result<(), DecodeError> {
+    fn tell(&self, metadata: &mut Metadata<'a>) -> Result<(), DecodeError> {
         if let Some(attributes) = self.attributes {
-            let attributes: Attributes<'_> = object("messageAttributes", attributes)?;
+            let attributes: Attributes<'a> = object("messageAttributes", attributes)?;
             tell_all(metadata, &attributes.members())?;
         }
         tell_all(metadata, &self.members())
     }
 
-    fn members(&self) -> [(Field, Option<&'a RawValue>); 9] {
+    fn members(&self) -> [(Header, Option<&'a RawValue>); 9] {
         [
-            (Field::EventType, self.event_type),
-            (Field::EventType, self.said_type),
-            (Field::Tenant, self.tenant_id),
-            (Field::Source, self.source),
-            (Field::Version, self.version),
-            (Field::CommitTime, self.commit_time),
-            (Field::MessageId, self.message_id),
-            (Field::MessageId, self.carrier_id),
-            (Field::Traceparent, self.traceparent),
+            (Header::EventType, self.event_type),
+            (Header::EventType, self.said_type),
+            (Header::Tenant, self.tenant_id),
+            (Header::Source, self.source),
+            (Header::Version, self.version),
+            (Header::CommitTime, self.commit_time),
+            (Header::MessageId, self.message_id),
+            (Header::MessageId, self.carrier_id),
+            (Header::Traceparent, self.traceparent),
         ]
     }
 
@@ -196,26 +201,26 @@ impl<'a> Layer<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    fn members(&self) -> [(Field, Option<&'a RawValue>); 7] {
+    fn members(&self) -> [(Header, Option<&'a RawValue>); 7] {
         [
-            (Field::EventType, self.event_type),
-            (Field::Tenant, self.tenant_id),
-            (Field::Source, self.source),
-            (Field::Version, self.version),
-            (Field::CommitTime, self.commit_time),
-            (Field::MessageId, self.message_id),
-            (Field::Traceparent, self.traceparent),
+            (Header::EventType, self.event_type),
+            (Header::Tenant, self.tenant_id),
+            (Header::Source, self.source),
+            (Header::Version, self.version),
+            (Header::CommitTime, self.commit_time),
+            (Header::MessageId, self.message_id),
+            (Header::Traceparent, self.traceparent),
         ]
     }
 }
 
-fn tell_all(
-    metadata: &mut Metadata<'_>,
-    members: &[(Field, Option<&RawValue>)],
+fn tell_all<'a>(
+    metadata: &mut Metadata<'a>,
+    members: &[(Header, Option<&'a RawValue>)],
 ) -> Result<(), DecodeError> {
     for (field, value) in members {
         if let Some(value) = value {
-            metadata.take(*field, &text(field.name(), value)?)?;
+            metadata.take(*field, text(field.name(), value)?)?;
         }
     }
     Ok(())

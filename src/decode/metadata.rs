@@ -4,10 +4,11 @@
 //! Guarantee: where two places say different things about what happened, to whom, or when, the
 //! event is refused; neither is chosen.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use super::DecodeError;
-use super::vocabulary::{EventType, Family};
+use crate::event::vocabulary::{EventType, Family};
+use crate::event::{Header, Headers};
 use crate::time::Millis;
 
 /// The longest value that is read. Ids and types of Reltio are far shorter.
@@ -17,95 +18,40 @@ pub(super) const MAX_TEXT: usize = 1024;
 /// event look stale, and microseconds would have its lane wait for thousands of years.
 const TIMES: std::ops::Range<Millis> = 1_000_000_000_000..4_102_444_800_000;
 
-/// A piece of metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    Tenant,
-    EventType,
-    Source,
-    Version,
-    CommitTime,
-    MessageId,
-    Traceparent,
-}
-
-impl Field {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Tenant,
-        Self::EventType,
-        Self::Source,
-        Self::Version,
-        Self::CommitTime,
-        Self::MessageId,
-        Self::Traceparent,
-    ];
-
-    /// The name as Reltio writes it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenantId",
-            Self::EventType => "eventType",
-            Self::Source => "sourceObjectUri",
-            Self::Version => "objectVersion",
-            Self::CommitTime => "commitTime",
-            Self::MessageId => "messageId",
-            Self::Traceparent => "traceparent",
-        }
-    }
-
-    /// The name as a header, lower-case.
-    pub(super) fn header(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenantid",
-            Self::EventType => "eventtype",
-            Self::Source => "sourceobjecturi",
-            Self::Version => "objectversion",
-            Self::CommitTime => "committime",
-            Self::MessageId => "messageid",
-            Self::Traceparent => "traceparent",
-        }
-    }
-}
-
 /// What was said, of one event.
 #[derive(Debug)]
-pub(super) struct Metadata<'t> {
-    tenant: &'t str,
+pub(super) struct Metadata<'a> {
+    tenant: &'a str,
     pub(super) event_type: Option<EventType>,
     /// `sourceObjectUri`, or another member that names the same object.
-    pub(super) source: Option<String>,
+    pub(super) source: Option<Cow<'a, str>>,
     pub(super) version: Option<i64>,
     pub(super) commit_time: Option<Millis>,
-    pub(super) message_id: String,
-    pub(super) traceparent: String,
+    pub(super) message_id: Cow<'a, str>,
+    pub(super) traceparent: Cow<'a, str>,
 }
 
-impl<'t> Metadata<'t> {
+impl<'a> Metadata<'a> {
     /// What the headers of a record say. `tenant` is the one that is served.
-    pub(super) fn of_headers(
-        headers: &HashMap<String, String>,
-        tenant: &'t str,
-    ) -> Result<Self, DecodeError> {
+    pub(super) fn of_headers(headers: &'a Headers, tenant: &'a str) -> Result<Self, DecodeError> {
         let mut metadata = Self {
             tenant,
             event_type: None,
             source: None,
             version: None,
             commit_time: None,
-            message_id: String::new(),
-            traceparent: String::new(),
+            message_id: Cow::default(),
+            traceparent: Cow::default(),
         };
-        for field in Field::ALL {
-            if let Some(value) = headers.get(field.header()) {
-                metadata.take(field, value)?;
-            }
+        for (header, value) in headers.iter() {
+            metadata.take(header, Cow::Borrowed(value))?;
         }
         Ok(metadata)
     }
 
     /// Adds what one place says; white space says nothing.
-    pub(super) fn take(&mut self, field: Field, value: &str) -> Result<(), DecodeError> {
-        let value = value.trim();
+    pub(super) fn take(&mut self, field: Header, value: Cow<'a, str>) -> Result<(), DecodeError> {
+        let value = trimmed(value);
         if value.is_empty() {
             return Ok(());
         }
@@ -116,16 +62,16 @@ impl<'t> Metadata<'t> {
             return Err(bad);
         }
         match field {
-            Field::Tenant if value == self.tenant => Ok(()),
-            Field::Tenant => Err(DecodeError::UnknownTenant),
-            Field::EventType => self.take_event_type(EventType::named(value)),
-            Field::Source => agree(&mut self.source, value.to_owned(), field),
-            Field::Version => agree(&mut self.version, whole_number(value).ok_or(bad)?, field),
-            Field::CommitTime => agree(&mut self.commit_time, time(value).ok_or(bad)?, field),
+            Header::Tenant if value == self.tenant => Ok(()),
+            Header::Tenant => Err(DecodeError::UnknownTenant),
+            Header::EventType => self.take_event_type(EventType::named(&value)),
+            Header::Source => agree(&mut self.source, value, field),
+            Header::Version => agree(&mut self.version, whole_number(&value).ok_or(bad)?, field),
+            Header::CommitTime => agree(&mut self.commit_time, time(&value).ok_or(bad)?, field),
             // These two name a copy or an attempt: every carrier may have its own. The outermost
             // is the one that can be looked up where the record came from.
-            Field::MessageId => keep_first(&mut self.message_id, value),
-            Field::Traceparent => keep_first(&mut self.traceparent, value),
+            Header::MessageId => keep_first(&mut self.message_id, value),
+            Header::Traceparent => keep_first(&mut self.traceparent, value),
         }
     }
 
@@ -137,7 +83,7 @@ impl<'t> Metadata<'t> {
         };
         if known.kind != said.kind || !known.family.admits(said.family) {
             return Err(DecodeError::Contradiction {
-                field: Field::EventType.name(),
+                field: Header::EventType.name(),
             });
         }
         if known.family == Family::Either {
@@ -147,18 +93,27 @@ impl<'t> Metadata<'t> {
     }
 }
 
+/// Without the white space around it; copied only if there is some, and it was a copy before.
+fn trimmed(value: Cow<'_, str>) -> Cow<'_, str> {
+    match value {
+        Cow::Borrowed(value) => Cow::Borrowed(value.trim()),
+        Cow::Owned(value) if value.trim().len() == value.len() => Cow::Owned(value),
+        Cow::Owned(value) => Cow::Owned(value.trim().to_owned()),
+    }
+}
+
 #[expect(
     clippy::unnecessary_wraps,
     reason = "one shape for everything that takes a value"
 )]
-fn keep_first(known: &mut String, value: &str) -> Result<(), DecodeError> {
+fn keep_first<'a>(known: &mut Cow<'a, str>, value: Cow<'a, str>) -> Result<(), DecodeError> {
     if known.is_empty() {
-        value.clone_into(known);
+        *known = value;
     }
     Ok(())
 }
 
-fn agree<T: PartialEq>(known: &mut Option<T>, said: T, field: Field) -> Result<(), DecodeError> {
+fn agree<T: PartialEq>(known: &mut Option<T>, said: T, field: Header) -> Result<(), DecodeError> {
     match known {
         Some(known) if *known != said => Err(DecodeError::Contradiction {
             field: field.name(),
@@ -219,17 +174,18 @@ mod tests {
 
     #[test]
     fn two_names_of_one_kind_agree_and_the_narrower_one_stays() {
-        let mut metadata = Metadata::of_headers(&HashMap::new(), "t").unwrap();
-        metadata.take(Field::EventType, "UPDATE").unwrap();
-        metadata
-            .take(Field::EventType, "relationship_changed")
-            .unwrap();
+        let headers = Headers::default();
+        let mut metadata = Metadata::of_headers(&headers, "t").unwrap();
+        let mut told = |name: &'static str| metadata.take(Header::EventType, name.into());
+        told("UPDATE").unwrap();
+        told("relationship_changed").unwrap();
         assert_eq!(
             metadata.event_type,
             Some(EventType::named("RELATIONSHIP_CHANGED"))
         );
-        metadata.take(Field::EventType, "UPDATE").unwrap();
-        assert!(metadata.take(Field::EventType, "ENTITY_CHANGED").is_err());
-        assert!(metadata.take(Field::EventType, "CREATE").is_err());
+        let mut told = |name: &'static str| metadata.take(Header::EventType, name.into());
+        told("UPDATE").unwrap();
+        assert!(told("ENTITY_CHANGED").is_err());
+        assert!(told("CREATE").is_err());
     }
 }

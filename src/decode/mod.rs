@@ -11,18 +11,21 @@ mod compression;
 mod depth;
 mod error;
 mod event;
+mod events;
 mod layer;
 mod metadata;
 mod uris;
-pub(crate) mod vocabulary;
 
 pub use error::DecodeError;
+pub use events::Events;
+
+use bytes::Bytes;
 
 use self::event::Event;
 use self::layer::Opened;
-use self::metadata::{Field, Metadata};
+use self::metadata::Metadata;
 use crate::config::CompletenessConfig;
-use crate::event::{EventRecord, Kind, SourceRecord, State};
+use crate::event::{EventRecord, Header, Kind, Received, State};
 
 /// How deeply a body may be nested. Less than the 128 levels at which the parser of a sink that
 /// needs the tree gives up, and several times what Reltio's nested attributes need.
@@ -46,27 +49,58 @@ pub struct DecodeSettings {
     pub max_bytes: usize,
 }
 
-/// The records, one for each subject, that `record` amounts to. Their payload is a part of its
-/// body, untouched, where it could be.
+/// Fills `events` with the records, one for each subject, that `record` amounts to. Their payload is
+/// a part of its body, untouched, where it could be.
 ///
 /// # Errors
-/// [`DecodeError`]: the record is for dead letters.
+/// [`DecodeError`]: the record is for dead letters, and there are no events.
+pub fn decode_into(
+    record: &Received,
+    settings: &DecodeSettings,
+    events: &mut Events,
+) -> Result<(), DecodeError> {
+    events.clear();
+    let metadata = Metadata::of_headers(&record.headers, &settings.tenant)?;
+    unfold(
+        &record.body,
+        MAX_LAYERS,
+        metadata,
+        (record, settings),
+        events,
+    )
+}
+
+/// The same for one record alone.
+///
+/// # Errors
+/// As [`decode_into`].
 pub fn decode(
-    record: &SourceRecord,
+    record: &Received,
     settings: &DecodeSettings,
 ) -> Result<Vec<EventRecord>, DecodeError> {
-    let mut metadata = Metadata::of_headers(&record.headers, &settings.tenant)?;
-    let mut bytes = record.body.clone();
-    for _ in 0..MAX_LAYERS {
-        let inner = match layer::open(&bytes, settings.max_bytes, &mut metadata)? {
-            Opened::Event(layer) => {
-                return Event::read(&layer, metadata)?.records(record, settings, &bytes);
-            }
-            Opened::Wrapped(inner) => inner,
-        };
-        bytes = inner;
+    let mut events = Events::default();
+    decode_into(record, settings, &mut events)?;
+    Ok(events.take())
+}
+
+/// Opens the layers of `bytes`, so many at most, until there is an event. What the outer ones say
+/// of it is in `metadata`.
+fn unfold<'a>(
+    bytes: &'a Bytes,
+    layers: usize,
+    mut metadata: Metadata<'a>,
+    (record, settings): (&Received, &'a DecodeSettings),
+    events: &mut Events,
+) -> Result<(), DecodeError> {
+    let Some(left) = layers.checked_sub(1) else {
+        return Err(DecodeError::BadEnvelope);
+    };
+    match layer::open(bytes, settings.max_bytes, &mut metadata)? {
+        Opened::Event(layer) => {
+            Event::read(&layer, metadata)?.records(record, settings, bytes, events)
+        }
+        Opened::Wrapped(inner) => unfold(&inner, left, metadata, (record, settings), events),
     }
-    Err(DecodeError::BadEnvelope)
 }
 
 /// Whether Reltio has to be read before the record can go to the sinks: it does not say what its
@@ -83,5 +117,5 @@ pub fn lacks_survivor(event: &EventRecord) -> bool {
 
 /// Whether decoding reads the header `name` (lower-case); sources keep only those.
 pub fn reads_header(name: &str) -> bool {
-    Field::ALL.iter().any(|field| field.header() == name)
+    Header::ALL.iter().any(|header| header.key() == name)
 }

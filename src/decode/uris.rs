@@ -2,15 +2,16 @@
 //!
 //! Guarantee: a URI that leaves here may be a key of the log and a part of an address.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::layer::{Layer, Text, text};
-use super::metadata::Field;
-use super::vocabulary::Family;
 use super::{DecodeError, MAX_SUBJECTS};
+use crate::event::Header;
+use crate::event::vocabulary::Family;
 
 /// The longest URI. Reltio's ids have seven or so characters.
 const MAX_URI: usize = 256;
@@ -29,16 +30,16 @@ pub(super) struct ObjectHead<'a> {
 
 /// The one subject that `sourceObjectUri`, `uri` and `object.uri` name, as many of them as there
 /// are.
-pub(super) fn own_uri(
-    layer: &Layer<'_>,
-    head: &ObjectHead<'_>,
-    source: Option<&str>,
-) -> Result<Option<String>, DecodeError> {
+pub(super) fn own_uri<'a>(
+    layer: &Layer<'a>,
+    head: &ObjectHead<'a>,
+    source: Option<Cow<'a, str>>,
+) -> Result<Option<Cow<'a, str>>, DecodeError> {
     let mut own = source
-        .map(|uri| checked(Field::Source.name(), uri))
+        .map(|uri| checked(Header::Source.name(), uri))
         .transpose()?;
     for (field, json) in members(layer, head) {
-        let uri = checked(field, &text(field, json)?)?;
+        let uri = checked(field, text(field, json)?)?;
         match &own {
             Some(own) if *own != uri => return Err(DecodeError::Contradiction { field }),
             _ => own = Some(uri),
@@ -48,10 +49,12 @@ pub(super) fn own_uri(
 }
 
 /// The first URI of any kind of object, in the same order; empty if there is none.
-pub(super) fn any_uri(layer: &Layer<'_>, head: &ObjectHead<'_>, source: Option<&str>) -> String {
-    let source = source.map(str::to_owned);
-    let said =
-        members(layer, head).filter_map(|(field, json)| Some(text(field, json).ok()?.into()));
+pub(super) fn any_uri<'a>(
+    layer: &Layer<'a>,
+    head: &ObjectHead<'a>,
+    source: Option<Cow<'a, str>>,
+) -> Cow<'a, str> {
+    let said = members(layer, head).filter_map(|(field, json)| text(field, json).ok());
     source
         .into_iter()
         .chain(said)
@@ -75,7 +78,10 @@ fn members<'a>(
 }
 
 /// Whom the event names besides `own`: each once, in the order sent.
-pub(super) fn other_uris(layer: &Layer<'_>, own: Option<&str>) -> Result<Vec<String>, DecodeError> {
+pub(super) fn other_uris<'a>(
+    layer: &Layer<'a>,
+    own: Option<&str>,
+) -> Result<Vec<Cow<'a, str>>, DecodeError> {
     let Some(json) = layer.uris else {
         return Ok(Vec::new());
     };
@@ -84,20 +90,20 @@ pub(super) fn other_uris(layer: &Layer<'_>, own: Option<&str>) -> Result<Vec<Str
     if uris.len() > MAX_SUBJECTS {
         return Err(DecodeError::TooManySubjects);
     }
-    let mut others: Vec<String> = Vec::with_capacity(uris.len());
+    let mut others: Vec<Cow<'a, str>> = Vec::with_capacity(uris.len());
     for Text(uri) in uris {
-        let uri = checked("uris", &uri)?;
-        if own != Some(uri.as_str()) && !others.contains(&uri) {
+        let uri = checked("uris", uri)?;
+        if own != Some(uri.as_ref()) && !others.contains(&uri) {
             others.push(uri);
         }
     }
     Ok(others)
 }
 
-fn checked(field: &'static str, uri: &str) -> Result<String, DecodeError> {
-    let good = is_uri(uri) && Family::of(uri).is_some();
+fn checked<'a>(field: &'static str, uri: Cow<'a, str>) -> Result<Cow<'a, str>, DecodeError> {
+    let good = is_uri(&uri) && Family::of(&uri).is_some();
     if good {
-        Ok(uri.to_owned())
+        Ok(uri)
     } else {
         Err(DecodeError::BadSubject { field })
     }

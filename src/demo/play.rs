@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use loadtest::feed::{self, Doors, Sent};
+use loadtest::judge::{self, Comparison, Difference};
+use loadtest::outside::{Outside, door};
+use loadtest::tenant::{Carrier, Simulator, SimulatorSettings};
+use loadtest::time::{Clock as _, Millis, SystemClock};
 use prometheus::Registry;
 
-use super::compare::{self, Comparison, Difference};
-use super::feed::{self, Doors, Sent};
-use super::outside::{Outside, door};
 use super::report::{self, Gauges};
 use super::sabotage::{Sabotage, Scheme};
-use super::tenant::{Carrier, Simulator, SimulatorSettings};
 use crate::config;
-use crate::dead_letter::{Filter, Letters};
-use crate::instance::{Instance, Surroundings};
+use crate::dead_letter::{Filter, LARGEST_PAGE, Letters};
+use crate::progress::Progress;
+use crate::runtime::{Deps, Instance};
 use crate::telemetry::{Metrics, names};
-use crate::time::{Millis, SharedClock, SystemClock};
+use crate::time;
 
 /// The script begins this long after the start, ms; what takes longer to come up sends late.
 const LEAD: Millis = 2000;
@@ -39,7 +41,7 @@ pub struct DemoSettings {
     pub rate: u32,
     /// Everything random follows from it, but for the times.
     pub seed: u64,
-    /// The folder for configuration, journal, ledger and warehouse.
+    /// The folder for configuration, journal, store and warehouse.
     pub dir: PathBuf,
     /// One delivery broken on purpose.
     pub sabotage: Option<Sabotage>,
@@ -58,7 +60,6 @@ pub struct Demo {
     /// The instance.
     pub instance: Instance,
     settings: DemoSettings,
-    clock: SharedClock,
     start: Millis,
     simulator: Simulator,
     scheme: Option<Scheme>,
@@ -71,17 +72,16 @@ impl Demo {
     /// # Errors
     /// One sentence, if something of the demo itself did not work.
     pub async fn start(settings: &DemoSettings, metrics: Arc<Metrics>) -> Result<Self, String> {
-        let clock: SharedClock = Arc::new(SystemClock);
-        let start = clock.now() + LEAD;
+        let start = SystemClock.now() + LEAD;
         let simulator = Simulator::new(&script(settings, start));
-        let outside = Outside::start(&settings.dir, &simulator, settings.seed, &clock).await?;
+        let outside = Outside::start(&settings.dir, &simulator, settings.seed).await?;
         let outside = Arc::new(outside);
         let path = outside.write_config()?;
         let config = config::load(&path, &|_| None).map_err(|error| error.to_string())?;
         let sabotage = settings.sabotage;
         let scheme = sabotage.map(|sabotage| Scheme::new(sabotage, settings.events));
-        let with = Surroundings {
-            clock: Arc::clone(&clock),
+        let with = Deps {
+            clock: Arc::new(time::SystemClock),
             metrics,
             seed: settings.seed,
             wrap: scheme.as_ref().map(Scheme::wrap),
@@ -92,7 +92,6 @@ impl Demo {
         Ok(Self {
             instance,
             settings: settings.clone(),
-            clock,
             start,
             simulator,
             scheme,
@@ -116,19 +115,18 @@ impl Demo {
             outside: Arc::clone(&self.outside),
             webhooks: webhooks.ok_or("the webhook listener is not up")?,
             http: feed::client(&self.outside.certificate)?,
-            clock: Arc::clone(&self.clock),
             sent: Arc::clone(&sent),
         };
         let emissions = self.simulator.emissions();
-        let progress = progress(emissions.len());
-        let (played, ()) = tokio::join!(
-            feed::play(emissions, self.start, &doors, &progress),
-            outage(&self.outside, &self.settings)
-        );
-        played?;
-        progress.set_message("delivering what is in flight");
+        let progress = Progress::new();
+        let played = async {
+            let fed = feed::play(emissions, self.start, &doors);
+            tokio::join!(fed, outage(&self.outside, &self.settings)).0
+        };
+        watched(played, &progress, &sent, emissions.len()).await?;
+        progress.show("delivering what is in flight");
         caught_up(&self.instance, registry, sent.all()).await?;
-        progress.finish_and_clear();
+        progress.clear();
         let dead = dead_letters(&self.instance).await?;
         let table = report::table(&Gauges::read(registry), &sent, &dead);
         writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
@@ -169,12 +167,21 @@ fn script(settings: &DemoSettings, start: Millis) -> SimulatorSettings {
     }
 }
 
-fn progress(messages: usize) -> ProgressBar {
-    let progress = ProgressBar::new(u64::try_from(messages).unwrap_or(u64::MAX));
-    let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} sent {msg}");
-    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    progress.enable_steady_tick(Duration::from_millis(200));
-    progress
+/// Shows how far the script is while it is played.
+async fn watched(
+    played: impl Future<Output = Result<(), String>>,
+    progress: &Progress,
+    sent: &Sent,
+    messages: usize,
+) -> Result<(), String> {
+    let mut played = pin!(played);
+    let mut rhythm = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            ended = &mut played => return ended,
+            _ = rhythm.tick() => progress.show(&format!("{} of {messages} sent", sent.all())),
+        }
+    }
 }
 
 /// The CRM refuses for a while in the middle of the run.
@@ -194,7 +201,7 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let received = Gauges::read(registry).total(names::RECEIVED, &[]);
-        still = if received >= sent && instance.is_caught_up().await {
+        still = if received >= sent && instance.is_caught_up() {
             still + 1
         } else {
             0
@@ -217,22 +224,26 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
 /// Open dead letters by sink and reason.
 async fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, String> {
     let letters = Letters::new(Arc::clone(&instance.files().store));
-    let all = letters
-        .list(&Filter::default(), usize::MAX)
-        .await
-        .map_err(|error| error.to_string())?;
-    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
-    for letter in all {
-        let sink = if letter.sink.is_empty() {
-            "ingest"
-        } else {
-            &letter.sink
-        };
-        *counted
-            .entry(format!("{sink}, {}", letter.reason))
-            .or_default() += 1;
+    let (mut counted, mut after) = (BTreeMap::<String, usize>::new(), None);
+    let any = Filter::default();
+    loop {
+        let page = letters.page(&any, after.as_ref(), LARGEST_PAGE);
+        let page = page.await.map_err(|error| error.to_string())?;
+        for letter in page.letters {
+            let sink = if letter.sink.is_empty() {
+                "ingest"
+            } else {
+                &letter.sink
+            };
+            *counted
+                .entry(format!("{sink}, {}", letter.reason))
+                .or_default() += 1;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(counted.into_iter().collect());
+        }
     }
-    Ok(counted.into_iter().collect())
 }
 
 /// Compares every sink, and the dead letters, with the truth, and says what came of it.
@@ -243,9 +254,9 @@ async fn verdict(
     out: &mut (dyn Write + Send),
 ) -> Result<Vec<Difference>, String> {
     let truth = simulator.truth();
-    let warehouse = compare::warehouse(&outside.dir.join("warehouse.db"), truth).await?;
-    let crm = compare::salesforce(&outside.salesforce.records("Contact"), truth);
-    let letters = compare::letters(dead, simulator.malformed());
+    let warehouse = judge::warehouse(&outside.dir.join("warehouse.db"), truth).await?;
+    let crm = judge::salesforce(&outside.salesforce.records("Contact"), truth);
+    let letters = judge::letters(dead, simulator.malformed());
     let mut differences = Vec::new();
     for (name, comparison) in [
         ("warehouse", warehouse),

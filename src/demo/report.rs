@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use loadtest::feed::Sent;
 use prometheus::Registry;
 use prometheus::proto::{Metric, MetricFamily};
 
-use super::feed::Sent;
 use crate::telemetry::names;
 
 /// Reads instruments.

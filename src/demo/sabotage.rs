@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::event::{Kind, Subject, SubjectState};
-use crate::instance::WrapSink;
-use crate::sink::{Current, Declaration, Delivered, Delivery, Effect, Sink, SinkError};
+use crate::runtime::WrapSink;
+use crate::sink::{Ack, Capabilities, Current, Effect, Sink, SinkError, Write, each};
 
 /// What to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -97,7 +97,7 @@ struct Saboteur {
 
 impl Saboteur {
     /// The delivery as it is to be made; nothing if it is to be lost.
-    fn spoil(&self, delivery: &Delivery) -> Option<Delivery> {
+    fn spoil(&self, delivery: &Write) -> Option<Write> {
         let mut plan = self.scheme.plan();
         plan.seen += 1;
         if plan.chosen.is_none() && plan.seen > plan.wait && self.suits(&plan, delivery) {
@@ -136,7 +136,7 @@ impl Saboteur {
     }
 
     /// Whether breaking this delivery shows.
-    fn suits(&self, plan: &Plan, delivery: &Delivery) -> bool {
+    fn suits(&self, plan: &Plan, delivery: &Write) -> bool {
         let alive = matches!(
             delivery.current.as_ref().map(|current| &current.state),
             Some(SubjectState::Alive(_))
@@ -160,26 +160,32 @@ impl Sink for Saboteur {
         self.inner.name()
     }
 
-    fn declares(&self) -> Declaration {
-        self.inner.declares()
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
     }
 
-    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
-        self.inner.wants(subject, object_type, kind)
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        self.inner.accepts(subject, object_type, kind)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        self.inner.probe().await
+    }
+}
+
+impl Saboteur {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         match self.spoil(delivery) {
-            Some(delivery) => self.inner.deliver(&delivery).await,
-            None => Ok(Delivered {
+            Some(delivery) => self.inner.write_one(&delivery).await,
+            None => Ok(Ack {
                 effect: Effect::Delivered,
                 second_look: false,
                 read: None,
             }),
         }
-    }
-
-    async fn probe(&self) -> Vec<String> {
-        self.inner.probe().await
     }
 }

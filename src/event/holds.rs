@@ -1,6 +1,6 @@
 //! How much of its subject a record tells, compared with another's.
 //!
-//! A digest of the field names stands for the list: the ledger keeps one for every subject. Two
+//! A digest of the field names stands for the list: the store keeps one for every subject. Two
 //! lists that are not the same are taken to hold something of their own, which costs a read.
 
 use sha2::{Digest as _, Sha256};

@@ -9,25 +9,33 @@ use sha2::{Digest as _, Sha256};
 use super::{EventRecord, Holds, Subject, proto::Kind};
 use crate::time::Millis;
 
-/// A digest that names one change of one subject.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(String);
+/// A digest that names one change of one subject: 128 bits are plenty to tell changes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId([u8; 32]);
 
 impl EventId {
     /// The identity of bytes that could not be decoded.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        Self(short_hex(&Sha256::digest(bytes)))
+        Self::of_digest(&Sha256::digest(bytes))
+    }
+
+    fn of_digest(digest: &[u8]) -> Self {
+        let mut text = [b'0'; 32];
+        let half = digest.get(..16).unwrap_or_default();
+        let encoded = hex::encode_to_slice(half, &mut text);
+        debug_assert!(encoded.is_ok(), "sixteen bytes are 32 digits");
+        Self(text)
     }
 
     /// The id as text: 32 hexadecimal digits.
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -85,12 +93,7 @@ pub fn event_id(record: &EventRecord, received: &[u8]) -> EventId {
             digest.update(fields.to_be_bytes());
         }
     }
-    EventId(short_hex(&digest.finalize()))
-}
-
-/// 128 bits are plenty to tell changes apart and half as long to store.
-fn short_hex(digest: &[u8]) -> String {
-    hex::encode(digest.get(..16).unwrap_or(digest))
+    EventId::of_digest(&digest.finalize())
 }
 
 #[cfg(test)]

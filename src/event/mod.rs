@@ -3,10 +3,15 @@
 //! An event is a hint that a subject changed; its newest snapshot is the truth. Nothing here reads
 //! a clock, a file or a socket.
 
+mod filter;
 mod holds;
 mod identity;
 mod object;
+mod received;
+mod record;
 mod subject;
+pub(crate) mod vocabulary;
+mod wire;
 
 /// The messages of `proto/goldwire/v1`.
 #[allow(
@@ -18,13 +23,16 @@ mod subject;
     reason = "generated; the schema is where it is documented"
 )]
 pub mod proto {
-    include!(concat!(env!("OUT_DIR"), "/goldwire.v1.rs"));
+    include!("../../proto/goldwire/v1/messages.rs");
 }
 
+pub use filter::Filter;
 pub use holds::Holds;
 pub use identity::{ChangeId, EventId, event_id};
 pub use object::{Crosswalk, Object, ObjectError, short_name};
 pub use proto::{Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State};
+pub use received::{Header, Headers, Packer, Received};
+pub use record::{Record, RecordError};
 pub use subject::{Subject, SubjectState};
 
 use crate::time::Millis;
@@ -45,6 +53,13 @@ impl Clocks {
     /// Both clocks, if both are there.
     pub fn both(self) -> Option<(i64, Millis)> {
         self.version.zip(self.commit_time)
+    }
+
+    /// Whether both are there, and higher than both of `others`.
+    pub fn are_newer(self, others: Self) -> bool {
+        let (own, other) = (self.both(), others.both());
+        let both = own.zip(other);
+        both.is_some_and(|((version, time), (than, before))| version > than && time > before)
     }
 }
 

@@ -1,14 +1,24 @@
 //! The snapshot of an entity or a relation, as Reltio sends it and as its API answers.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
 use super::proto::{Content, EventRecord};
 use crate::mutation::{self, Mutation};
 
-/// A snapshot, parsed once for a sink that needs its tree.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// A snapshot: its JSON text untouched, and its tree for who needs one.
+#[derive(Debug, Clone, Default)]
 pub struct Object {
-    json: Value,
+    text: Bytes,
+    tree: OnceLock<Value>,
+}
+
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text || self.json() == other.json()
+    }
 }
 
 /// Why a payload has no object.
@@ -49,87 +59,103 @@ impl Object {
     /// # Errors
     /// [`ObjectError`] if the payload holds none.
     pub fn of(record: &EventRecord) -> Result<Self, ObjectError> {
-        match record.content() {
+        Self::within(record.content(), &record.payload)
+    }
+
+    /// The object of a payload.
+    pub(super) fn within(content: Content, payload: &Bytes) -> Result<Self, ObjectError> {
+        match content {
             Content::None => Err(ObjectError::Absent),
-            Content::Object => Self::parse(&record.payload),
+            Content::Object => Self::checked(payload.clone()),
             Content::Event => {
-                let event: Event<'_> = serde_json::from_slice(&record.payload)?;
+                let event: Event<'_> = serde_json::from_slice(payload)?;
                 let deltas = event
                     .deltas
                     .filter(|_| mutation::is(Mutation::DeltaApplied));
                 let object = event.object.or(deltas).ok_or(ObjectError::Absent)?;
-                Self::parse(object.get().as_bytes())
+                Self::checked(payload.slice_ref(object.get().as_bytes()))
             }
         }
     }
 
-    /// An object from its JSON text. Some senders print `URI` where others print `uri`; here it
-    /// is always `uri`.
+    /// An object from its JSON text, which is checked.
     ///
     /// # Errors
     /// [`ObjectError`] if it is not a JSON object.
     pub fn parse(json: &[u8]) -> Result<Self, ObjectError> {
-        match serde_json::from_slice(json)? {
-            Value::Object(mut members) => {
-                // Two spellings of one member would make two objects of copies of one change.
-                if let Some(uri) = members.remove("URI") {
-                    members.entry("uri").or_insert(uri);
-                }
-                Ok(Self {
-                    json: Value::Object(members),
-                })
-            }
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_) => Err(ObjectError::Absent),
+        let text: &RawValue = serde_json::from_slice(json)?;
+        Self::checked(Bytes::copy_from_slice(text.get().as_bytes()))
+    }
+
+    fn checked(text: Bytes) -> Result<Self, ObjectError> {
+        let is_object = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        if is_object {
+            Ok(Self::of_text(text))
+        } else {
+            Err(ObjectError::Absent)
         }
     }
 
-    /// The whole tree.
-    pub fn json(&self) -> &Value {
-        &self.json
+    /// An object from the text of a JSON object that was checked before.
+    pub(super) fn of_text(text: Bytes) -> Self {
+        Self {
+            text,
+            tree: OnceLock::new(),
+        }
     }
 
-    /// About how many bytes of memory the tree takes.
+    /// Its JSON text, as sent or read.
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// The whole tree, parsed when it is first asked for; null if a number of the text is none
+    /// that a tree can hold. Some senders print `URI` where others print `uri`; here it is always
+    /// `uri`.
+    pub fn json(&self) -> &Value {
+        self.tree.get_or_init(|| {
+            let mut tree: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+            // Two spellings of one member would make two objects of copies of one change.
+            if let Value::Object(members) = &mut tree
+                && let Some(uri) = members.remove("URI")
+            {
+                members.entry("uri").or_insert(uri);
+            }
+            tree
+        })
+    }
+
+    /// Whether the text can be a tree. A lone surrogate and a number beyond a float's range are
+    /// JSON, and cannot.
+    pub fn is_tree(&self) -> bool {
+        self.json().is_object()
+    }
+
+    /// Bytes of the text.
     pub fn weight(&self) -> usize {
-        weight(&self.json)
+        self.text.len()
     }
 
     /// `uri`, also where the sender printed `URI`.
     pub fn uri(&self) -> Option<&str> {
-        self.text("uri")
+        self.member("uri")
     }
 
     /// A member that is text.
-    pub fn text(&self, member: &str) -> Option<&str> {
-        self.json.get(member)?.as_str()
+    pub fn member(&self, member: &str) -> Option<&str> {
+        self.json().get(member)?.as_str()
     }
 
     /// Short name of the type: `Individual` of `configuration/entityTypes/Individual`.
     pub fn object_type(&self) -> Option<&str> {
-        self.text("type").map(short_name)
+        self.member("type").map(short_name)
     }
 
     /// The crosswalks, in the order sent; nothing if the member is absent.
     pub fn crosswalks(&self) -> Option<Vec<Crosswalk>> {
-        let list = self.json.get("crosswalks")?.as_array()?;
+        let list = self.json().get("crosswalks")?.as_array()?;
         Some(list.iter().filter_map(crosswalk).collect())
     }
-}
-
-fn weight(json: &Value) -> usize {
-    let below: usize = match json {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| size_of::<String>() + name.len() + weight(value))
-            .sum(),
-    };
-    size_of::<Value>() + below
 }
 
 fn crosswalk(json: &Value) -> Option<Crosswalk> {

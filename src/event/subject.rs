@@ -6,41 +6,64 @@ use std::sync::Arc;
 use super::Object;
 use super::proto::State;
 
-/// Tenant and URI (`entities/…` or `relations/…`) of the object that an event is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Tenant and URI (`entities/…` or `relations/…`) of the object that an event is about. Cheap to
+/// clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
-    key: Box<str>,
-    tenant: usize,
+    /// Tenant, a NUL byte, URI.
+    key: Arc<[u8]>,
 }
 
 impl Subject {
     /// The subject `uri` of `tenant`. The tenant must not hold a NUL byte; one that does is cut.
     pub fn new(tenant: &str, uri: &str) -> Self {
-        let tenant = tenant.split('\0').next().unwrap_or_default();
+        let [tenant, uri] = Self::parts(tenant, uri);
+        // One allocation of the right size.
+        let parts = tenant.bytes().chain(std::iter::once(0));
         Self {
-            key: format!("{tenant}\0{uri}").into_boxed_str(),
-            tenant: tenant.len(),
+            key: parts.chain(uri.bytes()).collect(),
         }
+    }
+
+    /// The subject that [`Self::as_bytes`] names.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Self { key: bytes.into() }
+    }
+
+    fn part(&self, number: usize) -> &str {
+        let part = self.key.splitn(2, |byte| *byte == 0).nth(number);
+        std::str::from_utf8(part.unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// What the key is made of, with a NUL byte between.
+    pub(crate) fn parts<'a>(tenant: &'a str, uri: &'a str) -> [&'a str; 2] {
+        [tenant.split('\0').next().unwrap_or_default(), uri]
     }
 
     /// The tenant.
     pub fn tenant(&self) -> &str {
-        self.key.get(..self.tenant).unwrap_or_default()
+        self.part(0)
     }
 
     /// The URI, as Reltio writes it.
     pub fn uri(&self) -> &str {
-        self.key.get(self.tenant + 1..).unwrap_or_default()
+        self.part(1)
     }
 
     /// The bytes that name the subject in a log's key and in the store.
     pub fn as_bytes(&self) -> &[u8] {
-        self.key.as_bytes()
+        &self.key
     }
 
     /// Whether the subject is a relation.
     pub fn is_relation(&self) -> bool {
         self.uri().starts_with("relations/")
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subject({self})")
     }
 }
 
@@ -85,7 +108,7 @@ impl SubjectState {
         }
     }
 
-    /// The state without its content, as the ledger keeps it.
+    /// The state without its content, as the store keeps it.
     pub fn tag(&self) -> State {
         match self {
             Self::Alive(_) => State::Alive,

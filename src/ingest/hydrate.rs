@@ -5,20 +5,17 @@
 //! whose own date is too early is not taken.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::memory::Held;
 use super::reads::SharedReads;
+use crate::engine::{ClockRules, state_of};
 use crate::event::{Completeness, Content, EventRecord, Kind, State, SubjectState};
-use crate::reltio::{Answer, Golden, ReltioError};
-use crate::task::{ClockRules, state_of};
+use crate::reltio::{Answer, Golden, until_answered};
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock, as_millis, until};
 
 /// Reads of one subject are at least this far apart, ms; a record waits `settle` and at most this.
 const SLOT: Millis = 250;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Reads for records that do not say what their subject is.
 #[derive(Debug, Clone)]
@@ -59,19 +56,7 @@ impl Hydrator {
         let due = slot(due);
         tokio::time::sleep(until(self.clock.now(), due)).await;
         held.may_read().await;
-        let mut wait = FIRST_WAIT;
-        loop {
-            let error = match self.reads.read(self, uri, due).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if let ReltioError::Rejected { code } = error {
-                return Err(code);
-            }
-            tracing::error!("{error}; will be read again");
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-        }
+        until_answered(uri, || self.reads.read(self, uri, due)).await
     }
 }
 
@@ -85,11 +70,12 @@ fn slot(due: Millis) -> Millis {
 fn fill(record: &mut EventRecord, state: &SubjectState) {
     record.set_content(Content::None);
     record.payload.clear();
+    (record.object_at, record.object_length) = (0, 0);
     match (state, record.kind()) {
         (SubjectState::Alive(object), _) => {
             record.set_state(State::Alive);
             record.set_content(Content::Object);
-            record.payload = object.json().to_string().into();
+            record.payload = object.text().clone();
             record.set_completeness(Completeness::Whole);
             if let Some(name) = object.object_type() {
                 name.clone_into(&mut record.object_type);

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::engine::{Answered, ReadBudget};
 use crate::event::EventRecord;
-use crate::task::{Answered, Answers};
 
 /// The memory of one source's records.
 #[derive(Debug)]
 pub(super) struct Memory {
     bytes: Arc<AtomicUsize>,
-    answers: Answers,
+    answers: ReadBudget,
 }
 
 /// What one record holds of it, given back when dropped.
@@ -21,7 +21,7 @@ pub(super) struct Memory {
 pub(super) struct Held {
     all: Arc<AtomicUsize>,
     bytes: usize,
-    answers: Answers,
+    answers: ReadBudget,
     answered: Option<Answered>,
 }
 
@@ -30,7 +30,7 @@ impl Memory {
     pub(super) fn new(bytes: usize) -> Self {
         Self {
             bytes: Arc::default(),
-            answers: Answers::new(bytes),
+            answers: ReadBudget::new(bytes),
         }
     }
 

@@ -1,31 +1,31 @@
-//! What becomes of one source record: decoded, split, hydrated, filtered, appended.
+//! What ingest works with, and the slow path: a record that needs a read of Reltio, by itself.
 //!
-//! Guarantee (G1, G2): this returns after every part of the record is durable in the event log, or
-//! filtered, and the dead letter of the record is durable if a part of it could not be read.
+//! Guarantee (G1, G2): both return after every part of a record is durable in the event log, or
+//! filtered, and its dead letter is durable if it could not be decoded or a part of it not be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{join, join_all};
 use prost::Message as _;
 
-use super::filter::Filter;
+use super::append::{Stall, append};
 use super::hydrate::Hydrator;
+use super::letter::{Refused, letter};
 use super::memory::Held;
+use super::pack::Packed;
 use super::reads::SharedReads;
 use crate::dead_letter::DeadLetter;
 use crate::decode::{self, DecodeSettings};
-use crate::event::{EventId, EventRecord, Kind, SourceRecord};
-use crate::ledger::Store;
-use crate::log::{Log, LogError, Share, partition_of};
+use crate::engine::ClockRules;
+use crate::event::Filter;
+use crate::event::{EventRecord, Kind, Received};
+use crate::log::{Log, Share, partition_of_record};
 use crate::reltio::Golden;
-use crate::task::ClockRules;
+use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
-
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How the records of one source are read.
 #[derive(Debug, Clone)]
@@ -57,25 +57,67 @@ pub struct IngestContext {
     pub reads: Arc<SharedReads>,
 }
 
-/// Why a record is dead-lettered by ingest.
-struct Refused {
-    stage: &'static str,
-    reason: &'static str,
-    code: String,
+/// What is to be done with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes to the event log.
+    Kept,
+    /// The source's filter leaves it out.
+    Filtered,
+    /// Reltio is read first.
+    Read,
+}
+
+impl SourceRules {
+    /// Decides without waiting. `api`: whether Reltio can be read.
+    pub(super) fn fate(&self, event: &EventRecord, api: bool) -> Fate {
+        // Nothing is read for what the filter leaves out anyway.
+        if !self.filter.passes_kind(event.kind(), event.is_relation()) {
+            return Fate::Filtered;
+        }
+        let worth_it = api && decode::lacks_survivor(event);
+        if worth_it || decode::needs_hydration(event) || self.filter.needs_type(event) {
+            return Fate::Read;
+        }
+        if self.filter.passes(event) {
+            Fate::Kept
+        } else {
+            Fate::Filtered
+        }
+    }
 }
 
 impl IngestContext {
-    /// Takes one record to where it belongs.
-    pub(super) async fn process(&self, record: SourceRecord, held: &mut Held) {
-        self.metrics.received(&record.source);
-        let (events, refused) = match self.events(&record, held).await {
+    /// The rules of a record's source.
+    pub(super) fn rules_of(&self, record: &Received) -> Result<&SourceRules, Refused> {
+        let rules = self.sources.get(record.source.as_ref());
+        rules.ok_or_else(Refused::unknown_source)
+    }
+
+    /// Makes all of a batch durable: one append for each partition, all at once.
+    pub(super) async fn store(&self, packed: Packed, stall: &Stall) {
+        let appends = packed.appends.into_iter();
+        let appends =
+            appends.map(|(partition, records)| append(&*self.log, stall, partition, records));
+        join(join_all(appends), self.dead_letters(&packed.letters)).await;
+    }
+
+    /// Takes a record that needs a read to where it belongs.
+    pub(super) async fn process(&self, record: &Received, stall: &Stall, held: &mut Held) {
+        let (events, refused) = match self.events(record, held).await {
             Ok(parts) => parts,
             Err(refused) => (Vec::new(), Some(refused)),
         };
-        self.append(events).await;
+        let partitions = self.log.identity().partitions;
+        for event in events {
+            let partition = partition_of_record(&event, partitions);
+            let bytes: Bytes = event.encode_to_vec().into();
+            append(&*self.log, stall, partition, vec![bytes]).await;
+        }
         if let Some(refused) = refused {
-            self.metrics.ingested(&record.source, "dead_lettered");
-            self.dead_letter(&record, &refused).await;
+            self.metrics.ingested(&record.source, "dead_lettered", 1);
+            self.dead_letters(&[letter(record, refused, self.clock.now())])
+                .await;
         }
     }
 
@@ -83,50 +125,31 @@ impl IngestContext {
     /// redrive of it passes the fence part by part.
     async fn events(
         &self,
-        record: &SourceRecord,
+        record: &Received,
         held: &mut Held,
     ) -> Result<(Vec<EventRecord>, Option<Refused>), Refused> {
-        let Some(rules) = self.sources.get(&record.source) else {
-            let code = "unknown_source".to_owned();
-            return Err(Refused {
-                stage: "decode",
-                reason: "undecodable",
-                code,
-            });
-        };
-        let mut events = decode::decode(record, &rules.decode).map_err(|error| Refused {
-            stage: "decode",
-            reason: if error.code() == "unknown_tenant" {
-                "unknown_tenant"
-            } else {
-                "undecodable"
-            },
-            code: error.code().to_owned(),
-        })?;
+        let rules = self.rules_of(record)?;
+        let events = decode::decode(record, &rules.decode)?;
         held.decoded(&events);
         let (mut taken, mut refused) = (Vec::with_capacity(events.len()), None);
-        for mut event in events.drain(..) {
-            self.observe_delay(record, &event);
-            // Nothing is read for what the filter leaves out anyway.
-            if !rules.filter.passes_kind(event.kind(), event.is_relation()) {
-                self.metrics.ingested(&record.source, "filtered");
-                continue;
+        for mut event in events {
+            self.observe_delay(&record.source, &event);
+            let mut fate = rules.fate(&event, self.golden.is_some());
+            if fate == Fate::Read {
+                if let Err(unread) = self.hydrate(&mut event, held).await {
+                    refused.get_or_insert(unread);
+                    continue;
+                }
+                let passes = rules.filter.passes(&event);
+                fate = if passes { Fate::Kept } else { Fate::Filtered };
             }
-            let worth_it = self.golden.is_some() && decode::lacks_survivor(&event);
-            let needs_read =
-                worth_it || decode::needs_hydration(&event) || rules.filter.needs_type(&event);
-            if needs_read && let Err(unread) = self.hydrate(&mut event, held).await {
-                refused.get_or_insert(unread);
-                continue;
-            }
-            let passes = rules.filter.passes(&event);
-            let outcome = match (passes, event.kind()) {
-                (false, _) => "filtered",
-                (true, Kind::Other) => "other",
-                (true, _) => "appended",
+            let outcome = match (fate, event.kind()) {
+                (Fate::Kept, Kind::Other) => "other",
+                (Fate::Kept, _) => "appended",
+                (Fate::Filtered | Fate::Read, _) => "filtered",
             };
-            self.metrics.ingested(&record.source, outcome);
-            if passes {
+            self.metrics.ingested(&record.source, outcome, 1);
+            if fate == Fate::Kept {
                 taken.push(event);
             }
         }
@@ -157,82 +180,17 @@ impl IngestContext {
         })
     }
 
-    /// Appends until every record is durable. A full log stalls intake here (G6, G8).
-    async fn append(&self, events: Vec<EventRecord>) {
-        let partitions = self.log.identity().partitions;
-        for event in events {
-            let partition = partition_of(&event.subject_key(), partitions);
-            let bytes: Bytes = event.encode_to_vec().into();
-            let mut wait = FIRST_WAIT;
-            loop {
-                match self.log.append(partition, vec![bytes.clone()]).await {
-                    Ok(_) => break,
-                    Err(LogError::Closed) => std::future::pending().await,
-                    Err(error) => {
-                        if wait == FIRST_WAIT {
-                            tracing::warn!("intake stalls: {error}");
-                        }
-                    }
-                }
-                tokio::time::sleep(wait).await;
-                wait = wait.saturating_mul(2).min(LONGEST_WAIT);
-            }
+    async fn dead_letters(&self, letters: &[DeadLetter]) {
+        if !letters.is_empty() {
+            crate::dead_letter::write(&self.store, (&self.log, Share::Intake), letters).await;
         }
     }
 
-    async fn dead_letter(&self, record: &SourceRecord, refused: &Refused) {
-        let letter = self.letter(record, refused);
-        crate::dead_letter::write(&self.store, (&self.log, Share::Intake), &[letter]).await;
-    }
-
-    fn letter(&self, record: &SourceRecord, refused: &Refused) -> DeadLetter {
-        let now = self.clock.now();
-        let origin = record.origin.clone().unwrap_or_default();
-        DeadLetter {
-            id: identity(record).as_str().to_owned(),
-            round: record.round,
-            source: record.source.clone(),
-            topic: origin.topic,
-            partition: origin.partition,
-            offset: origin.offset,
-            stage: refused.stage.to_owned(),
-            action: refused.stage.to_owned(),
-            reason: refused.reason.to_owned(),
-            code: refused.code.clone(),
-            attempts: 1,
-            first_time: now,
-            last_time: now,
-            processor: env!("CARGO_PKG_VERSION").to_owned(),
-            headers: record.headers.clone(),
-            original: record.body.clone(),
-            ..DeadLetter::default()
-        }
-    }
-
-    fn observe_delay(&self, record: &SourceRecord, event: &EventRecord) {
+    /// How long it took from Reltio's commit to here.
+    pub(super) fn observe_delay(&self, source: &Arc<str>, event: &EventRecord) {
         if let Some(commit_time) = event.commit_time {
             let delay = crate::time::until(commit_time, event.received_time);
-            self.metrics
-                .source_delay(&record.source, delay.as_secs_f64());
+            self.metrics.source_delay(source, delay.as_secs_f64());
         }
     }
-}
-
-/// The identity of what could not be decoded: its bytes and the headers that decoding read.
-fn identity(record: &SourceRecord) -> EventId {
-    let mut bytes = Vec::with_capacity(record.body.len() + 256);
-    let mut headers: Vec<_> = record.headers.iter().collect();
-    headers.sort_unstable();
-    for (name, value) in headers {
-        // The attempt's own time and signature differ between copies.
-        if name.starts_with("webhook-") || name.starts_with("svix-") {
-            continue;
-        }
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.push(0);
-    }
-    bytes.extend_from_slice(&record.body);
-    EventId::of_bytes(&bytes)
 }

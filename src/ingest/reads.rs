@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as Turn;
 
 use super::hydrate::Hydrator;
+use crate::engine::read_label;
 use crate::reltio::{Answer, ReltioError};
-use crate::task::read_label;
 use crate::time::Millis;
 
 /// The newest answer about a subject, and when its read began.

@@ -1,23 +1,29 @@
-//! The ingest task: one source, its partitions, many records at once.
+//! The ingest task: one source, its partitions, several batches at once.
 //!
-//! The same shape as a sink's task, with positions only. Guarantee (G1, G2): a position passes
-//! only records that are durable elsewhere; a partition that was taken away is not committed.
+//! Guarantee (G1, G2): a position passes only records that are durable elsewhere; a partition that
+//! was taken away is not committed. Whatever a commit waits for, reading goes on, and a revocation
+//! or a stop is heard.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::append::Stall;
+use super::commits::Commits;
 use super::memory::Memory;
+use super::pack::Packing;
+use super::positions::{Positions, Sent, Work};
 use super::process::IngestContext;
-use crate::event::SourceRecord;
-use crate::mutation::{self, Mutation};
-use crate::source::{Source, SourceError, SourceEvent};
-use crate::task::tracker::Tracker;
+use crate::event::Received;
+use crate::source::{Batch, Room, Source, SourceError, SourceEvent};
+
+/// Records decoded before the loop looks at anything else.
+const TURN: usize = 1000;
 
 /// Bounds and rhythms of an ingest task.
 #[derive(Debug, Clone, Copy)]
@@ -51,30 +57,29 @@ pub struct IngestStatus {
     pub unreachable: bool,
 }
 
-#[derive(Debug)]
-struct Assigned {
-    epoch: u64,
-    tracker: Tracker,
-    committed: u64,
-}
-
+/// A batch, or a record by itself, is durable elsewhere.
 #[derive(Debug)]
 struct Done {
-    partition: i32,
-    epoch: u64,
-    offset: u64,
+    /// Nothing if all of it had been read before.
+    work: Option<Work>,
+    records: usize,
 }
 
 /// One source on its way to the event log.
 pub struct IngestTask {
     source: Box<dyn Source>,
-    context: IngestContext,
+    context: Arc<IngestContext>,
     settings: IngestSettings,
-    partitions: BTreeMap<i32, Assigned>,
+    /// Read, and not begun yet.
+    input: Batch,
+    packing: Packing,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
-    revoking: Option<(Vec<i32>, oneshot::Sender<()>)>,
+    /// Records that `work` is about.
+    in_flight: usize,
     memory: Memory,
-    epoch: u64,
+    stall: Arc<Stall>,
+    positions: Positions,
+    commits: Commits,
     status: watch::Sender<IngestStatus>,
 }
 
@@ -89,15 +94,19 @@ impl std::fmt::Debug for IngestTask {
 impl IngestTask {
     /// A task that takes `source` to the event log.
     pub fn new(source: Box<dyn Source>, context: IngestContext, settings: IngestSettings) -> Self {
+        let context = Arc::new(context);
         Self {
+            stall: Arc::new(Stall::new(source.name())),
             source,
+            packing: Packing::new(Arc::clone(&context)),
             context,
             settings,
-            partitions: BTreeMap::new(),
+            input: Batch::default(),
             work: FuturesUnordered::new(),
-            revoking: None,
+            in_flight: 0,
             memory: Memory::new(settings.in_flight_bytes),
-            epoch: 0,
+            positions: Positions::default(),
+            commits: Commits::default(),
             status: watch::Sender::new(IngestStatus::default()),
         }
     }
@@ -111,48 +120,59 @@ impl IngestTask {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(self.settings.commit_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut deadline: Option<Instant> = None;
+        let (mut deadline, mut last_commit) = (None::<Instant>, false);
         loop {
             let stopping = deadline.is_some();
-            if stopping && self.work.is_empty() {
-                break;
+            self.commits
+                .hand_over(&mut *self.source, &mut self.positions);
+            if stopping && self.work.is_empty() && !self.commits.is_under_way() {
+                if last_commit || !self.begin_commit() {
+                    break;
+                }
+                last_commit = true;
             }
-            let room = !stopping
-                && self.work.len() < self.settings.in_flight
-                && self.memory.bytes() < self.settings.in_flight_bytes;
+            let room = if stopping { Room::NONE } else { self.take_in() };
+            let more = !self.input.records.is_empty() && !self.room().is_none();
             // In this order, so that a simulation can repeat it: see the sink's task.
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if !stopping => {
                     deadline = Some(Instant::now() + self.settings.drain_timeout);
+                    // Not begun, and so not committed: it is read again.
+                    self.input = Batch::default();
                 }
                 () = elapsed(deadline) => break,
-                _ = tick.tick() => self.commit().await,
+                _ = tick.tick() => {
+                    self.begin_commit();
+                    self.tell();
+                }
+                result = self.commits.ended() => self.on_committed(result),
                 Some(done) = self.work.next() => self.on_done(&done),
                 event = self.source.next(room) => self.on_event(event),
+                () = std::future::ready(()), if more => {}
             }
-            self.finish_revocation().await;
         }
-        self.commit().await;
+        self.tell();
         self.status.send_modify(|status| status.stopped = true);
     }
 
     fn on_event(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Assigned { partitions } => {
-                self.epoch += 1;
+                self.positions.assigned();
                 self.note("assigned", &partitions);
             }
-            SourceEvent::Record(record) => self.start(*record),
+            SourceEvent::Batch(batch) => self.input = batch,
             SourceEvent::Revoked { partitions, done } => {
                 self.note("revoked", &partitions);
-                self.revoking = Some((partitions, done));
+                self.forget_input(&partitions);
+                self.commits.revoke(partitions, done);
             }
             SourceEvent::Lost { partitions } => {
                 self.note("lost", &partitions);
-                for partition in partitions {
-                    self.partitions.remove(&partition);
-                }
+                self.forget_input(&partitions);
+                self.commits.lost(&partitions);
+                self.positions.remove(&partitions);
             }
             SourceEvent::Halted(sentence) => {
                 tracing::error!(task = ?self, "the source is halted: {sentence}");
@@ -166,58 +186,121 @@ impl IngestTask {
         tracing::info!(source = self.source.name(), ?partitions, "{what}");
     }
 
-    fn start(&mut self, record: SourceRecord) {
-        let origin = record.origin.clone().unwrap_or_default();
-        let offset = u64::try_from(origin.offset).unwrap_or_default();
-        let epoch = self.epoch;
-        let assigned = self
-            .partitions
-            .entry(origin.partition)
-            .or_insert_with(|| Assigned {
-                epoch,
-                tracker: Tracker::new(offset),
-                committed: offset,
-            });
-        assigned.tracker.start(offset);
-        if mutation::is(Mutation::PositionBeforeAppend) {
-            assigned.tracker.complete(offset);
+    /// What was read of a partition that goes to somebody else is theirs to read.
+    fn forget_input(&mut self, partitions: &[i32]) {
+        if partitions.contains(&self.input.partition) {
+            self.input = Batch::default();
         }
-        let epoch = assigned.epoch;
-        let mut held = self.memory.hold(record.body.len());
-        let context = self.context.clone();
-        let partition = origin.partition;
-        self.work.push(Box::pin(async move {
-            context.process(record, &mut held).await;
-            drop(held);
-            Done {
-                partition,
-                epoch,
-                offset,
+    }
+
+    /// Begins what was read, as far as there is room, and says how much more may be read.
+    fn take_in(&mut self) -> Room {
+        let room = self.room();
+        if self.input.records.is_empty() {
+            return room;
+        }
+        if !room.is_none() {
+            self.begin(room);
+        }
+        if self.input.records.is_empty() {
+            self.room()
+        } else {
+            Room::NONE
+        }
+    }
+
+    fn room(&self) -> Room {
+        let settings = &self.settings;
+        Room {
+            records: settings.in_flight.saturating_sub(self.in_flight),
+            bytes: settings.in_flight_bytes.saturating_sub(self.memory.bytes()),
+        }
+    }
+
+    /// Decodes records until there is no more room. Compressed ones may come to much more than
+    /// they were read as (G8).
+    fn begin(&mut self, room: Room) {
+        let partition = self.input.partition;
+        let (mut together, mut work) = (0, None);
+        for _ in 0..room.records.min(TURN) {
+            let Some(record) = self.input.records.pop_front() else {
+                break;
+            };
+            let offset = record.offset;
+            if self.packing.add(&record) {
+                work = self.positions.join(work, partition, offset);
+                together += 1;
+            } else {
+                let alone = self.positions.start(partition, offset);
+                self.process(record, alone);
             }
+            if self.packing.bytes().saturating_add(self.memory.bytes())
+                >= self.settings.in_flight_bytes
+            {
+                break;
+            }
+        }
+        if together > 0 {
+            self.append(together, work);
+        } else {
+            // What is processed by itself counts as received all the same.
+            self.packing.tell();
+        }
+    }
+
+    /// What was packed goes to the log.
+    fn append(&mut self, records: usize, work: Option<Work>) {
+        let packed = self.packing.finish();
+        let held = self.memory.hold(packed.bytes);
+        let (context, stall) = (Arc::clone(&self.context), Arc::clone(&self.stall));
+        self.in_flight = self.in_flight.saturating_add(records);
+        self.work.push(Box::pin(async move {
+            context.store(packed, &stall).await;
+            drop(held);
+            Done { work, records }
+        }));
+    }
+
+    /// A record goes by itself, for as long as it takes.
+    fn process(&mut self, record: Received, work: Option<Work>) {
+        let record = record.detach();
+        let mut held = self.memory.hold(record.bytes());
+        let (context, stall) = (Arc::clone(&self.context), Arc::clone(&self.stall));
+        self.in_flight = self.in_flight.saturating_add(1);
+        self.work.push(Box::pin(async move {
+            context.process(&record, &stall, &mut held).await;
+            drop(held);
+            Done { work, records: 1 }
         }));
     }
 
     fn on_done(&mut self, done: &Done) {
-        // A completion of an assignment that ended says nothing about the one that followed.
-        if let Some(assigned) = self.partitions.get_mut(&done.partition)
-            && assigned.epoch == done.epoch
-        {
-            assigned.tracker.complete(done.offset);
+        if let Some(work) = done.work {
+            self.positions.complete(work);
         }
-        self.status.send_modify(|status| status.done += 1);
+        self.in_flight = self.in_flight.saturating_sub(done.records);
+        let records = u64::try_from(done.records).unwrap_or_default();
+        self.status
+            .send_modify(|status| status.done = status.done.saturating_add(records));
     }
 
-    async fn commit(&mut self) {
-        let positions: Vec<(i32, u64)> = self
-            .partitions
-            .iter()
-            .filter(|(_, assigned)| assigned.tracker.committable() > assigned.committed)
-            .map(|(partition, assigned)| (*partition, assigned.tracker.committable()))
-            .collect();
-        if !positions.is_empty() {
-            self.commit_positions(&positions).await;
+    fn begin_commit(&mut self) -> bool {
+        self.commits.begin(&mut *self.source, &self.positions)
+    }
+
+    fn on_committed(&mut self, result: Result<Vec<Sent>, SourceError>) {
+        match result {
+            Ok(sent) => self.positions.committed(&sent),
+            Err(error @ SourceError::Retryable(_)) => tracing::warn!(task = ?self, "{error}"),
+            Err(error @ SourceError::Fenced(_)) => {
+                tracing::warn!(task = ?self, "{error}; its work is dropped");
+            }
         }
-        let (in_flight, lag) = (self.work.len(), self.source.lag());
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let (in_flight, lag) = (self.in_flight, self.source.lag());
         let unreachable = self.source.is_unreachable();
         self.status.send_modify(|status| {
             status.beats = status.beats.wrapping_add(1);
@@ -225,61 +308,6 @@ impl IngestTask {
             status.lag = lag;
             status.unreachable = unreachable;
         });
-    }
-
-    /// What is in flight goes on while the source takes the positions, which may last.
-    async fn commit_positions(&mut self, positions: &[(i32, u64)]) {
-        let mut ended = Vec::new();
-        let result = {
-            let mut commit = self.source.commit(positions);
-            loop {
-                tokio::select! {
-                    biased;
-                    result = &mut commit => break result,
-                    Some(done) = self.work.next() => ended.push(done),
-                }
-            }
-        };
-        for done in &ended {
-            self.on_done(done);
-        }
-        match result {
-            Ok(()) => {
-                for (partition, position) in positions {
-                    if let Some(assigned) = self.partitions.get_mut(partition) {
-                        assigned.committed = *position;
-                    }
-                }
-            }
-            Err(error @ SourceError::Retryable(_)) => tracing::warn!(task = ?self, "{error}"),
-            Err(error @ SourceError::Fenced(_)) => {
-                tracing::warn!(task = ?self, "{error}; its work is dropped");
-            }
-        }
-    }
-
-    /// Answers a revocation once its partitions are drained and committed.
-    async fn finish_revocation(&mut self) {
-        let drained = self.revoking.as_ref().is_some_and(|(partitions, _)| {
-            let in_flight = |partition: &i32| {
-                self.partitions
-                    .get(partition)
-                    .map_or(0, |assigned| assigned.tracker.in_flight())
-            };
-            partitions.iter().all(|partition| in_flight(partition) == 0)
-        });
-        if !drained {
-            return;
-        }
-        self.commit().await;
-        if let Some((partitions, done)) = self.revoking.take() {
-            for partition in partitions {
-                self.partitions.remove(&partition);
-            }
-            if done.send(()).is_err() {
-                tracing::warn!(task = ?self, "the drain took longer than the source waits");
-            }
-        }
     }
 }
 

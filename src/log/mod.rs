@@ -14,9 +14,9 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::event::Subject;
+use crate::event::{EventRecord, Subject};
 
-/// What a log is: stored beside every cursor, ledger and file name derived from it.
+/// What a log is: stored beside every cursor, register and file name derived from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogIdentity {
     /// A uuid, made when the log was made.
@@ -200,6 +200,37 @@ pub trait Log: Debug + Send + Sync {
 
 /// The partition of a subject: the same for every kind of log.
 pub fn partition_of(subject: &Subject, partitions: u16) -> u16 {
-    let hash = crc32c::crc32c(subject.as_bytes()) % u32::from(partitions.max(1));
-    u16::try_from(hash).unwrap_or_default()
+    at(crc32c::crc32c(subject.as_bytes()), partitions)
+}
+
+/// The partition of a record's subject, found without making its key.
+pub fn partition_of_record(record: &EventRecord, partitions: u16) -> u16 {
+    let [tenant, uri] = Subject::parts(&record.tenant, &record.subject);
+    let hash = crc32c::crc32c(tenant.as_bytes());
+    let hash = crc32c::crc32c_append(hash, b"\0");
+    at(crc32c::crc32c_append(hash, uri.as_bytes()), partitions)
+}
+
+fn at(hash: u32, partitions: u16) -> u16 {
+    u16::try_from(hash % u32::from(partitions.max(1))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_records_partition_is_its_subjects() {
+        for (tenant, uri) in [("acme", "entities/1"), ("a\0b", "relations/x"), ("", "")] {
+            let record = EventRecord {
+                tenant: tenant.to_owned(),
+                subject: uri.to_owned(),
+                ..EventRecord::default()
+            };
+            for partitions in [1, 3, 64] {
+                let expected = partition_of(&record.subject_key(), partitions);
+                assert_eq!(partition_of_record(&record, partitions), expected);
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use super::parse;
 use super::refusals::Refusals;
 use super::throttle::Throttle;
 use super::token::Tokens;
-use super::verdict::{self, ATTEMPTS, Verdict};
+use super::verdict::{self, ATTEMPTS, ATTEMPTS_AT_500, Verdict};
 use super::{Answer, Found, Golden, ReltioError};
 use crate::config::ReltioApi;
 use crate::event::{LONGEST_AHEAD, Object};
@@ -94,9 +94,13 @@ impl Client {
                         }
                         reply.status.to_string()
                     }
-                    last @ (Verdict::Renew | Verdict::Refused(_) | Verdict::Rejected) => {
-                        return Err(last.error(reply.status));
+                    Verdict::AgainAFewTimes if attempt < ATTEMPTS_AT_500 => {
+                        reply.status.to_string()
                     }
+                    last @ (Verdict::Renew
+                    | Verdict::Refused(_)
+                    | Verdict::Rejected
+                    | Verdict::AgainAFewTimes) => return Err(last.error(reply.status)),
                 },
                 Err(TOO_LARGE) => return Err(rejected(TOO_LARGE)),
                 Err(code) => code.to_owned(),

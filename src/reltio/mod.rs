@@ -7,12 +7,14 @@ mod client;
 mod http;
 mod jitter;
 mod parse;
+mod patience;
 mod refusals;
 mod throttle;
 mod token;
 mod verdict;
 
 pub use client::Client;
+pub(crate) use patience::until_answered;
 
 use std::fmt::Debug;
 use std::sync::Arc;

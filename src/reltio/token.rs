@@ -127,7 +127,7 @@ impl Tokens {
             let (code, pause) = match http::send(request).await {
                 Ok(reply) => match judge(reply.status) {
                     Verdict::Answered => return self.token(&reply, number),
-                    Verdict::Again => {
+                    Verdict::Again | Verdict::AgainAFewTimes => {
                         let pause = verdict::retry_after(&reply.headers);
                         (reply.status.to_string(), pause)
                     }
@@ -181,6 +181,7 @@ fn judge(status: u16) -> Verdict {
             verdict @ (Verdict::Answered
             | Verdict::Renew
             | Verdict::Again
+            | Verdict::AgainAFewTimes
             | Verdict::Refused(_)) => verdict,
         },
     }

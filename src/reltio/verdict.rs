@@ -1,7 +1,8 @@
 //! What an answer's status and headers mean. Pure.
 //!
 //! Reltio's advice: 401 a new token once; 403, 404 and 500 no retry; 502, 503 and 504 exponential
-//! backoff of 2^n − 1 s, given up after 10, 12 and 5 attempts; 429 too many requests.
+//! backoff of 2^n − 1 s, given up after 10, 12 and 5 attempts; 429 too many requests. A 500 is tried
+//! a few times all the same: it may be a fault of the moment, and the alternative is a dead letter.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::time::{Millis, until};
 /// Attempts of one request: the fewest that Reltio advises. Callers that must have an answer ask
 /// again later, as long as nothing else is answered either.
 pub(super) const ATTEMPTS: u32 = 5;
+/// Attempts of a request that is answered 500.
+pub(super) const ATTEMPTS_AT_500: u32 = 3;
 /// Upper bound of any wait between attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
@@ -26,6 +29,8 @@ pub(super) enum Verdict {
     Renew,
     /// Wait, then send it again.
     Again,
+    /// Wait, then send it again, a few times; then it will not succeed for this subject.
+    AgainAFewTimes,
     /// Will not succeed for any subject: what a person must do.
     Refused(&'static str),
     /// Will not succeed for this subject.
@@ -37,6 +42,7 @@ pub(super) fn verdict(status: u16) -> Verdict {
         200..=299 | 404 => Verdict::Answered,
         401 => Verdict::Renew,
         408 | 425 | 429 | 502..=504 | 520..=599 => Verdict::Again,
+        500 => Verdict::AgainAFewTimes,
         403 => Verdict::Refused(
             "give the client a role that may read the tenant, and let this machine's address \
              through the tenant's allow list",
@@ -63,7 +69,7 @@ impl Verdict {
                          this tenant"
                     .to_owned(),
             },
-            Self::Rejected => ReltioError::Rejected { code },
+            Self::Rejected | Self::AgainAFewTimes => ReltioError::Rejected { code },
             Self::Answered | Self::Again => ReltioError::Unavailable { code },
         }
     }
@@ -135,10 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_error_that_reltio_says_not_to_retry_is_final() {
-        for status in [400, 413, 500, 507] {
+    fn what_would_not_succeed_is_final_and_a_500_nearly() {
+        for status in [400, 413, 507] {
             assert_eq!(verdict(status), Verdict::Rejected, "{status}");
         }
+        assert_eq!(verdict(500), Verdict::AgainAFewTimes);
         for status in [429, 502, 503, 504] {
             assert_eq!(verdict(status), Verdict::Again, "{status}");
         }

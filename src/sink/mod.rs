@@ -1,10 +1,12 @@
 //! Sinks: what keeps one outside system in step.
 //!
-//! Guarantee (G7): one outcome per delivery, never one per batch. Delivering the same thing twice
-//! leaves the target as delivering it once, so the engine may always try again.
+//! Guarantee (G7): one outcome for each write, never one for a batch. Writing the same thing twice
+//! leaves the target as writing it once, so the engine may always try again.
 
 pub mod batch;
 pub mod file;
+pub mod kafka;
+pub mod registry;
 pub mod salesforce;
 pub mod warehouse;
 
@@ -13,7 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::event::{Kind, Subject, SubjectState};
+pub use registry::SinkConfig;
+
+use crate::event::{Kind, Record, Subject, SubjectState};
 use crate::time::Millis;
 
 /// What a sink keeps of a subject.
@@ -25,27 +29,52 @@ pub enum Mode {
     History,
 }
 
-/// What a sink declares of itself. The engine's rules follow from it.
+/// What a sink can do, and how it wants its batches. The engine's rules follow from it.
 #[derive(Debug, Clone, Copy)]
-pub struct Declaration {
+pub struct Capabilities {
     /// What it keeps.
     pub mode: Mode,
-    /// After an ambiguous outcome, and after a delivery that asks for it, the subject's newest
-    /// state is asserted once more when this has passed, and nothing of it is committed before:
-    /// the target's longest request plus the longest pause. `None`: the target itself refuses
-    /// late writes (guard `version`), so nothing needs to be repeated.
+    /// After an ambiguous outcome, and after a write that asks for it, the subject's newest state
+    /// is asserted once more when this has passed: the target's longest request plus the longest
+    /// pause. `None`: the target itself refuses late writes (guard `version`), so nothing needs to
+    /// be repeated.
     pub reassert_after: Option<Duration>,
     /// The target appends, and has neither unique keys nor a current table: it gets rows alone
-    /// ([`Delivery::changes`], never a state), and what it has is remembered here for so long from
+    /// ([`Write::changes`], never a state), and what it has is remembered here for so long from
     /// its receipt on. `None`: its own keys make copies one row.
     pub dedupe: Option<Duration>,
-    /// A delivery is several writes: one that fails may have made some of them.
+    /// A write is several requests: one that fails may have made some of them.
     pub in_steps: bool,
+    /// Writes in a batch at most.
+    pub rows: usize,
+    /// Bytes of payload in a batch at most, save for its first write.
+    pub bytes: usize,
+    /// Batches of one task that are written at the same time at most.
+    pub batches: usize,
+    /// How long the first write of a batch waits for company.
+    pub linger: Duration,
 }
 
-/// What is to be made true of one subject. One delivery of a subject is under way at a time.
+impl Capabilities {
+    /// A sink of this mode that takes one write at a time, many at once, and whose target refuses
+    /// late writes.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            reassert_after: None,
+            dedupe: None,
+            in_steps: false,
+            rows: 1,
+            bytes: 8 << 20,
+            batches: 100_000,
+            linger: Duration::ZERO,
+        }
+    }
+}
+
+/// What is to be made true of one subject. One write of a subject is under way at a time.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct Write {
     /// Who.
     pub subject: Subject,
     /// Short name of the type, `Individual`; empty if nothing told.
@@ -60,6 +89,8 @@ pub struct Delivery {
     pub targets: Vec<String>,
     /// How often that reconcile was passed on.
     pub hops: u32,
+    /// The newest record that it comes of; none where a state is asserted once more.
+    pub record: Option<Record>,
 }
 
 /// The newest state of a subject.
@@ -69,7 +100,7 @@ pub struct Current {
     pub state: SubjectState,
     /// The time the content stands for, the guard's value: a payload's commit time, a read's
     /// `Date`. Grows through restarts and restores.
-    pub stands_for: Millis,
+    pub content_time: Millis,
     /// Clocks of the record that brought it, where one did.
     pub version: Option<i64>,
     /// Members of the object that are known. `None`: all.
@@ -109,10 +140,10 @@ pub enum Effect {
 
 /// A delivery that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivered {
+pub struct Ack {
     /// What it came to.
     pub effect: Effect,
-    /// The same state is to be asserted once more after [`Declaration::reassert_after`].
+    /// The same state is to be asserted once more after [`Capabilities::reassert_after`].
     pub second_look: bool,
     /// The sink read Reltio itself, and delivered an answer of this date instead: what it may have
     /// seen already is asked again, as after any other read.
@@ -190,23 +221,47 @@ pub trait Sink: Debug + Send + Sync {
     /// The sink's name in the configuration.
     fn name(&self) -> &str;
 
-    /// What it declares.
-    fn declares(&self) -> Declaration;
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
 
     /// Whether it wants records of this kind and type (`object_type` is empty if unknown). Pure,
     /// and only about the head. Erasures are delivered whatever this says.
-    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool;
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool;
 
-    /// Makes it true. At most one delivery per subject is under way; many subjects at once, which
-    /// an implementation may put into one request.
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError>;
+    /// Makes all of it true, and answers each write, in the same order (G7). At most one write of a
+    /// subject is under way.
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>>;
+
+    /// Writes one by itself.
+    async fn write_one(&self, write: &Write) -> Result<Ack, SinkError> {
+        let answers = self.write(std::slice::from_ref(write)).await;
+        answers.into_iter().next().unwrap_or(Err(UNANSWERED))
+    }
 
     /// Asks the real system whether it is as the configuration says: table rights, fields, unique
     /// external id. One sentence per problem, with its remedy; empty when all is well.
     async fn probe(&self) -> Vec<String>;
 }
 
-/// How a sink tells another entity's lane to look at target records (`CRM.md`, "tell").
+/// What a write counts as that a sink did not answer, which none should do.
+pub(crate) const UNANSWERED: SinkError = SinkError::Retryable {
+    code: String::new(),
+    ambiguous: true,
+    outage: true,
+};
+
+/// The answers of `one` for each write of a batch, all at the same time.
+pub async fn each<'a, F>(
+    batch: &'a [Write],
+    one: impl Fn(&'a Write) -> F,
+) -> Vec<Result<Ack, SinkError>>
+where
+    F: Future<Output = Result<Ack, SinkError>>,
+{
+    futures::future::join_all(batch.iter().map(one)).await
+}
+
+/// How a sink tells another entity's lane to look at target records.
 #[async_trait]
 pub trait Tell: Debug + Send + Sync {
     /// Appends a reconcile record for `subject`, addressed to the telling sink. Durable when this

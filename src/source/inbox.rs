@@ -1,26 +1,28 @@
 //! The inbox as a source: webhook requests, and what was redriven to ingest.
 //!
 //! Guarantee (G1): its position is kept in the store, and moves only after what lies below it is
-//! durable in the event log or in dead letters.
+//! durable in the event log or in dead letters. The inbox is trimmed by the position whose commit
+//! was acknowledged, never by what the store shows: a store may show what it has not flushed yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use prost::Message as _;
 
-use super::{Source, SourceError, SourceEvent};
-use crate::event::{Origin, SourceRecord};
-use crate::ledger::{Batch, Cursor, Store, StoreError, keys};
+use super::{Batch, Committing, Room, Source, SourceError, SourceEvent};
+use crate::event::{Received, SourceRecord};
 use crate::log::{Log, LogError, LogRecord, ReadLimit};
-use crate::task::store_blocking;
+use crate::store::store_blocking;
+use crate::store::{self, Cursor, Store, StoreError, keys};
 
 /// A read that the file system failed is repeated after this.
 const AGAIN: Duration = Duration::from_secs(1);
 const READ: ReadLimit = ReadLimit {
-    records: 200,
+    records: 1000,
     bytes: 2 << 20,
 };
 
@@ -32,7 +34,7 @@ pub struct InboxSource {
     store: Arc<dyn Store>,
     group: String,
     next: u64,
-    committed: u64,
+    committed: Acknowledged,
     buffer: VecDeque<LogRecord>,
     /// Goes on in the next call if this one is dropped. A read of a disk that hangs cannot be taken
     /// back: each one begun anew would hold a thread more.
@@ -78,7 +80,7 @@ impl InboxSource {
             store,
             group,
             next: position,
-            committed: position,
+            committed: Acknowledged(Arc::new(AtomicU64::new(position))),
             buffer,
             reading: None,
             announced: false,
@@ -87,11 +89,20 @@ impl InboxSource {
     }
 }
 
-/// The durable position of the inbox's reader, if it has one.
-///
-/// # Errors
-/// If the store cannot be read.
-pub fn inbox_position(store: &dyn Store, group: &str) -> Result<Option<u64>, StoreError> {
+/// The inbox's position that is durable for sure: the store acknowledged its commit, or had it when
+/// it was opened.
+#[derive(Debug, Clone)]
+pub struct Acknowledged(Arc<AtomicU64>);
+
+impl Acknowledged {
+    /// The next offset to read.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The position of the inbox's reader, if it has one.
+fn inbox_position(store: &dyn Store, group: &str) -> Result<Option<u64>, StoreError> {
     let Some(value) = store.get(&keys::cursor(group, 0))? else {
         return Ok(None);
     };
@@ -114,6 +125,11 @@ pub enum InboxError {
 }
 
 impl InboxSource {
+    /// The position that is durable, as it moves.
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.committed.clone()
+    }
+
     fn read(&self) -> Reading {
         let (log, next) = (Arc::clone(&self.log), self.next);
         Box::pin(async move {
@@ -134,6 +150,42 @@ impl InboxSource {
         self.halted = true;
         SourceEvent::Halted(sentence)
     }
+
+    /// What is buffered, as far as there is room; halts at a record that cannot be read, after what
+    /// comes before it.
+    fn batch(&mut self, room: Room) -> SourceEvent {
+        let mut batch = Batch::default();
+        let mut bytes = 0_usize;
+        while batch.records.len() < room.records {
+            let Some(LogRecord { offset, bytes: raw }) = self.buffer.pop_front() else {
+                break;
+            };
+            let full = bytes.saturating_add(raw.len()) > room.bytes;
+            if full && !batch.records.is_empty() {
+                self.buffer.push_front(LogRecord { offset, bytes: raw });
+                break;
+            }
+            bytes = bytes.saturating_add(raw.len());
+            match SourceRecord::decode(raw.clone()) {
+                Ok(record) => batch.records.push_back(Received {
+                    partition: 0,
+                    offset,
+                    ..Received::from(record)
+                }),
+                Err(error) if batch.records.is_empty() => {
+                    return self.halt(format!(
+                        "the inbox holds at offset {offset} a record that this version cannot \
+                         read: {error}; run the version that wrote it"
+                    ));
+                }
+                Err(_) => {
+                    self.buffer.push_front(LogRecord { offset, bytes: raw });
+                    break;
+                }
+            }
+        }
+        SourceEvent::Batch(batch)
+    }
 }
 
 #[async_trait]
@@ -142,7 +194,7 @@ impl Source for InboxSource {
         Self::NAME
     }
 
-    async fn next(&mut self, room: bool) -> SourceEvent {
+    async fn next(&mut self, room: Room) -> SourceEvent {
         if !self.announced {
             self.announced = true;
             return SourceEvent::Assigned {
@@ -150,7 +202,7 @@ impl Source for InboxSource {
             };
         }
         // Once halted, nothing is read: a position must not pass what could not be (G2).
-        if !room || self.halted {
+        if room.is_none() || self.halted {
             return std::future::pending().await;
         }
         while self.buffer.is_empty() {
@@ -170,42 +222,32 @@ impl Source for InboxSource {
                 Err(error) => return self.halt(error.to_string()),
             }
         }
-        let Some(LogRecord { offset, bytes }) = self.buffer.pop_front() else {
-            return std::future::pending().await;
-        };
-        match SourceRecord::decode(bytes) {
-            Ok(mut record) => {
-                let origin = record.origin.get_or_insert_with(Origin::default);
-                origin.partition = 0;
-                origin.offset = i64::try_from(offset).unwrap_or(i64::MAX);
-                SourceEvent::Record(Box::new(record))
-            }
-            Err(error) => self.halt(format!(
-                "the inbox holds at offset {offset} a record that this version cannot read: \
-                 {error}; run the version that wrote it"
-            )),
-        }
+        self.batch(room)
     }
 
-    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
+    fn commit(&mut self, positions: &[(i32, u64)]) -> Committing {
         let Some((_, position)) = positions.first().copied() else {
-            return Ok(());
+            return Box::pin(std::future::ready(Ok(())));
         };
         let cursor = Cursor {
             position,
             clean: true,
             ..Cursor::default()
         };
-        let mut batch = Batch::default();
+        let mut batch = store::Batch::default();
         batch.put(keys::cursor(&self.group, 0), cursor.encode_to_vec());
-        store_blocking(&self.store, move |store| store.commit(batch))
-            .await
-            .map_err(|error| SourceError::Retryable(error.to_string()))?;
-        self.committed = position;
-        Ok(())
+        let (store, committed) = (Arc::clone(&self.store), self.committed.clone());
+        Box::pin(async move {
+            store_blocking(&store, move |store| store.commit(batch))
+                .await
+                .map_err(|error| SourceError::Retryable(error.to_string()))?;
+            committed.0.store(position, Ordering::Release);
+            Ok(())
+        })
     }
 
     fn lag(&self) -> Vec<(i32, u64)> {
-        vec![(0, self.log.range(0).end.saturating_sub(self.committed))]
+        let end = self.log.range(0).end;
+        vec![(0, end.saturating_sub(self.committed.get()))]
     }
 }

@@ -4,17 +4,18 @@
 //! called only with positions below which every record is durable in the event log or in dead
 //! letters.
 
+mod batch;
 mod inbox;
 pub mod kafka;
 
-pub use inbox::{InboxError, InboxSource, inbox_position};
+pub use batch::{Batch, Room};
+pub use inbox::{Acknowledged, InboxError, InboxSource};
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::sync::oneshot;
-
-use crate::event::SourceRecord;
 
 /// What a source has to say next.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ pub enum SourceEvent {
         /// Partition numbers.
         partitions: Vec<i32>,
     },
-    /// A record of an assigned partition; `record.origin` holds its partition and offset.
-    Record(Box<SourceRecord>),
+    /// Records of an assigned partition: whatever is there, as far as there is room.
+    Batch(Batch),
     /// These partitions go to somebody else: finish what is in flight, commit, then answer. The
     /// source waits for the answer until its drain deadline.
     Revoked {
@@ -54,19 +55,24 @@ pub enum SourceError {
     Fenced(String),
 }
 
+/// A commit under way. It goes on whether or not it is awaited.
+pub type Committing = BoxFuture<'static, Result<(), SourceError>>;
+
 /// A source that reports what it reads and takes positions back.
 #[async_trait]
 pub trait Source: Debug + Send {
     /// The source's name in the configuration.
     fn name(&self) -> &str;
 
-    /// Waits for the next event. With `room` false no [`SourceEvent::Record`] is returned, which
-    /// is how back-pressure reaches the broker. Cancel safe: no event is lost. Transport errors
-    /// are retried inside with backoff and logged; they do not end the source.
-    async fn next(&mut self, room: bool) -> SourceEvent;
+    /// Waits for the next event. Without `room` no [`SourceEvent::Batch`] is returned, which is how
+    /// back-pressure reaches the broker; a batch is no larger than `room` says. Nothing lingers for
+    /// a batch to fill. Cancel safe: no event is lost. Transport errors are retried inside with
+    /// backoff and logged; they do not end the source.
+    async fn next(&mut self, room: Room) -> SourceEvent;
 
-    /// Makes positions (next offset to read, by partition) durable at the source.
-    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError>;
+    /// Makes positions (next offset to read, by partition) durable at the source. Reading goes on
+    /// meanwhile: what is returned ends when they are, and holds nothing of the source.
+    fn commit(&mut self, positions: &[(i32, u64)]) -> Committing;
 
     /// Records between the position and the end of each assigned partition, where it is known.
     fn lag(&self) -> Vec<(i32, u64)>;

@@ -19,13 +19,13 @@ pub enum LogFormat {
 }
 
 /// Sends log lines to the standard error. `filter` is what `RUST_LOG` would be:
-/// `info`, `warn,goldwire::task=debug`; `info` without it. Call it once.
+/// `info`, `warn,goldwire::engine=debug`; `info` without it. Call it once.
 ///
 /// # Errors
 /// If the filter cannot be read, or log lines go somewhere already.
 pub fn init_logs(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter.unwrap_or("info")).map_err(|error| {
-        format!("GOLDWIRE_LOG: {error}; write for example info,goldwire::task=debug")
+        format!("GOLDWIRE_LOG: {error}; write for example info,goldwire::engine=debug")
     })?;
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

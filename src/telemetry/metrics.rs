@@ -1,5 +1,7 @@
 //! The instruments. Parts take an `Arc<Metrics>`; nobody else makes one.
 
+use std::sync::Arc;
+
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -129,44 +131,30 @@ impl Metrics {
 
     /// `endpoint` is configured: its answers are 0, and not unknown, before the first.
     pub fn expect_endpoint(&self, endpoint: &str) {
+        let endpoint = endpoint.into();
         for code in [200, 503] {
             self.webhook_requests
-                .add(0, &answered(endpoint, true, code));
+                .add(0, &answered(Some(&endpoint), true, code));
         }
     }
 
-    /// A record was read from `source`.
-    pub fn received(&self, source: &str) {
-        self.received
-            .add(1, &[KeyValue::new("source", source.to_owned())]);
+    /// Records were read from `source`.
+    pub fn received(&self, source: &Arc<str>, records: u64) {
+        self.received.add(records, &[of_source(source)]);
     }
 
-    /// What became of a record of `source`: `appended`, `filtered`, `dead_lettered`, `other`.
-    pub fn ingested(&self, source: &str, outcome: &'static str) {
-        let labels = [
-            KeyValue::new("source", source.to_owned()),
-            KeyValue::new("outcome", outcome),
-        ];
-        self.ingested.add(1, &labels);
+    /// What became of records of `source`: `appended`, `filtered`, `dead_lettered`, `other`.
+    pub fn ingested(&self, source: &Arc<str>, outcome: &'static str, records: u64) {
+        let labels = [of_source(source), KeyValue::new("outcome", outcome)];
+        self.ingested.add(records, &labels);
     }
 
-    /// An attempt at `sink` ended: `delivered`, `retryable`, `rejected`, `throttled`, `systemic`.
-    pub fn attempt(&self, sink: &str, result: &'static str) {
-        let labels = [
-            KeyValue::new("sink", sink.to_owned()),
-            KeyValue::new("result", result),
-        ];
-        self.attempts.add(1, &labels);
-    }
-
-    /// `sink` is finished with a record: `delivered`, `stale`, `duplicate`, `filtered`,
-    /// `row`, `answered`, `reasserted`, `by_arrival`, `dead_lettered`, as `docs/metrics.md` says.
-    pub fn outcome(&self, sink: &str, outcome: &'static str, records: u64) {
-        let labels = [
-            KeyValue::new("sink", sink.to_owned()),
-            KeyValue::new("outcome", outcome),
-        ];
-        self.outcomes.add(records, &labels);
+    /// The instruments of one sink, its labels bound once.
+    pub fn sink(self: &Arc<Self>, sink: &str) -> SinkMetrics {
+        SinkMetrics {
+            metrics: Arc::clone(self),
+            labels: [KeyValue::new("sink", sink.to_owned())],
+        }
     }
 
     /// A read of Reltio: why (`hydrate`, `ask`, `owner`), and how it ended (`found`, `survivor`,
@@ -183,22 +171,15 @@ impl Metrics {
         self.reconciles_dropped.add(1, &[]);
     }
 
-    /// A webhook request was answered.
-    pub fn webhook(&self, endpoint: &str, authenticated: bool, code: u16) {
+    /// A webhook request was answered, at one of the endpoints or at none.
+    pub fn webhook(&self, endpoint: Option<&Arc<str>>, authenticated: bool, code: u16) {
         self.webhook_requests
             .add(1, &answered(endpoint, authenticated, code));
     }
 
     /// Seconds from Reltio's commit to goldwire's receipt.
-    pub fn source_delay(&self, source: &str, seconds: f64) {
-        self.source_delay
-            .record(seconds, &[KeyValue::new("source", source.to_owned())]);
-    }
-
-    /// Seconds from goldwire's receipt to the sink's acknowledgement.
-    pub fn latency(&self, sink: &str, seconds: f64) {
-        self.latency
-            .record(seconds, &[KeyValue::new("sink", sink.to_owned())]);
+    pub fn source_delay(&self, source: &Arc<str>, seconds: f64) {
+        self.source_delay.record(seconds, &[of_source(source)]);
     }
 
     /// `deliveries` went to `sink` in one request or transaction.
@@ -242,9 +223,49 @@ impl Metrics {
     }
 }
 
-fn answered(endpoint: &str, authenticated: bool, code: u16) -> [KeyValue; 3] {
+/// The instruments of one sink.
+#[derive(Debug, Clone)]
+pub struct SinkMetrics {
+    metrics: Arc<Metrics>,
+    labels: [KeyValue; 1],
+}
+
+impl SinkMetrics {
+    fn with(&self, name: &'static str, value: &'static str) -> [KeyValue; 2] {
+        let [sink] = self.labels.clone();
+        [sink, KeyValue::new(name, value)]
+    }
+
+    /// So many attempts ended: `delivered`, `retryable`, `rejected`, `throttled`, `systemic`.
+    pub fn attempts(&self, result: &'static str, writes: u64) {
+        let labels = self.with("result", result);
+        self.metrics.attempts.add(writes, &labels);
+    }
+
+    /// The sink is finished with so many records: their outcome, as `docs/metrics.md` lists them.
+    pub fn outcome(&self, outcome: &'static str, records: u64) {
+        let labels = self.with("outcome", outcome);
+        self.metrics.outcomes.add(records, &labels);
+    }
+
+    /// Seconds from goldwire's receipt to the sink's acknowledgement.
+    pub fn latency(&self, seconds: f64) {
+        self.metrics.latency.record(seconds, &self.labels);
+    }
+}
+
+/// Without a copy of the name: it is told for each record.
+fn of_source(source: &Arc<str>) -> KeyValue {
+    KeyValue::new("source", Arc::clone(source))
+}
+
+fn answered(endpoint: Option<&Arc<str>>, authenticated: bool, code: u16) -> [KeyValue; 3] {
+    let endpoint = match endpoint {
+        Some(endpoint) => KeyValue::new("endpoint", Arc::clone(endpoint)),
+        None => KeyValue::new("endpoint", "unknown"),
+    };
     [
-        KeyValue::new("endpoint", endpoint.to_owned()),
+        endpoint,
         KeyValue::new("authenticated", authenticated),
         KeyValue::new("code", i64::from(code)),
     ]

@@ -1,11 +1,13 @@
 //! Every instrument, attribute and unit, named once. No personal datum is an attribute (G10).
 
+mod episode;
 mod logs;
 mod metrics;
 pub mod names;
 
+pub use episode::{Episode, InTrouble, Past};
 pub use logs::{LogFormat, init_logs};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, SinkMetrics};
 
 use std::sync::Arc;
 
@@ -47,15 +49,16 @@ mod tests {
     #[test]
     fn every_instrument_is_exported_under_the_name_that_the_docs_have() {
         let (metrics, registry) = instruments().unwrap();
-        metrics.received("s");
-        metrics.ingested("s", "appended");
-        metrics.attempt("k", "delivered");
-        metrics.outcome("k", "delivered", 1);
+        metrics.received(&"s".into(), 1);
+        metrics.ingested(&"s".into(), "appended", 1);
+        let sink = metrics.sink("k");
+        sink.attempts("delivered", 1);
+        sink.outcome("delivered", 1);
         metrics.read("ask", "found");
         metrics.reconcile_dropped();
-        metrics.webhook("s", true, 200);
-        metrics.source_delay("s", 1.0);
-        metrics.latency("k", 1.0);
+        metrics.webhook(Some(&"s".into()), true, 200);
+        metrics.source_delay(&"s".into(), 1.0);
+        sink.latency(1.0);
         metrics.batch("k", 3);
         metrics.lag("g", 0, 3);
         metrics.dead_letter_depth("k", 2);

@@ -4,10 +4,14 @@
 //! on by itself, with its share of memory, and is never cut off half-way: the sender sends again,
 //! and both have one effect.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::runtime;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -49,7 +53,7 @@ impl Inbox {
         deadline: Instant,
     ) -> Result<(), Refusal> {
         let (log, trouble) = (Arc::clone(&self.log), Arc::clone(&self.trouble));
-        let append = self.under_way.spawn(async move {
+        let append = async move {
             let appended = log.append(0, vec![record]).await;
             drop(claim);
             match &appended {
@@ -57,18 +61,56 @@ impl Inbox {
                 Err(error) => trouble.fails(error),
             }
             appended.is_ok()
-        });
+        };
+        let append = Appending {
+            append: Some(Box::pin(append)),
+            under_way: self.under_way.clone(),
+        };
         if mutation::is(Mutation::AnsweredBeforeAppend) {
             return Ok(());
         }
         match tokio::time::timeout_at(deadline, append).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false) | Err(_)) => Err(Refusal::Unavailable),
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Unavailable),
             Err(_) => {
                 let why = "the disk gave no answer within `webhook.deadline`";
                 self.trouble.fails(&why);
                 Err(Refusal::Unavailable)
             }
+        }
+    }
+}
+
+/// An append, awaited by its request. A request that ends before it leaves it to a task of its own;
+/// one for each append would cost every request two more wake-ups.
+struct Appending {
+    /// Nothing once it has ended.
+    append: Option<BoxFuture<'static, bool>>,
+    under_way: TaskTracker,
+}
+
+impl Future for Appending {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        let Some(append) = &mut self.append else {
+            return Poll::Pending;
+        };
+        let polled = append.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.append = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Appending {
+    fn drop(&mut self) {
+        // Without a runtime, the process is at its end.
+        if let Some(append) = self.append.take()
+            && let Ok(runtime) = runtime::Handle::try_current()
+        {
+            self.under_way.spawn_on(append, &runtime);
         }
     }
 }

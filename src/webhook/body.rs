@@ -7,7 +7,7 @@ use std::io::Read;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use futures::StreamExt as _;
 use tokio::time::Instant;
@@ -17,6 +17,10 @@ use super::limit::Claim;
 
 /// Decompressed in pieces of this size.
 const PIECE: u64 = 64 << 10;
+
+/// A body is copied together from parts of this size: one buffer that grows would be held twice and
+/// more whenever it moves.
+const PART: usize = 64 << 10;
 
 /// Read and thrown away at most after an early refusal.
 const LINGER: usize = 32 << 20;
@@ -35,11 +39,11 @@ pub(super) async fn read(
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > max)) {
         return Err(Refusal::TooLarge);
     }
-    let mut whole = BytesMut::new();
+    let mut whole = Parts::default();
     let mut pieces = std::mem::take(body).into_data_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| Refusal::Malformed)?;
-        let fits = whole.len().saturating_add(piece.len()) <= max;
+        let fits = whole.len.saturating_add(piece.len()) <= max;
         let held = if fits {
             claim.grow(piece.len()).map_err(Refusal::from)
         } else {
@@ -49,9 +53,43 @@ pub(super) async fn read(
             *body = Body::from_stream(pieces);
             return Err(refusal);
         }
-        whole.extend_from_slice(&piece);
+        whole.extend(&piece);
     }
-    Ok(whole.freeze())
+    Ok(whole.join())
+}
+
+/// A body as it comes in.
+#[derive(Default)]
+struct Parts {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    len: usize,
+}
+
+impl Parts {
+    fn extend(&mut self, mut piece: &[u8]) {
+        self.len += piece.len();
+        while self.last.len() + piece.len() > PART {
+            let (now, later) = piece.split_at(PART - self.last.len());
+            self.last.extend_from_slice(now);
+            let next = Vec::with_capacity(PART);
+            self.full.push(std::mem::replace(&mut self.last, next));
+            piece = later;
+        }
+        self.last.extend_from_slice(piece);
+    }
+
+    fn join(self) -> Bytes {
+        if self.full.is_empty() {
+            return self.last.into();
+        }
+        let mut whole = Vec::with_capacity(self.len);
+        for part in self.full {
+            whole.extend_from_slice(&part);
+        }
+        whole.extend_from_slice(&self.last);
+        whole.into()
+    }
 }
 
 /// Reads on, and throws away, so that a sender in the middle of its body comes to read the answer

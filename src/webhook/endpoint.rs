@@ -1,5 +1,7 @@
 //! One endpoint: a webhook source of the configuration, ready to check requests.
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 
 use super::ServeError;
@@ -11,7 +13,7 @@ use crate::time::Millis;
 /// One endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) source: String,
+    pub(super) source: Arc<str>,
     pub(super) path: String,
     pub(super) max_body: usize,
     pub(super) rate: Rate,
@@ -55,7 +57,7 @@ impl Endpoint {
             scheme: config.scheme,
             keys,
             bearer: config.bearer.clone(),
-            source,
+            source: source.into(),
         })
     }
 

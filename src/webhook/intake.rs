@@ -88,10 +88,7 @@ pub(super) async fn take(
         response.headers_mut().insert(header::CONNECTION, close);
     }
     // The path of an unknown endpoint is the sender's text, and no label.
-    let name = visit
-        .endpoint
-        .as_ref()
-        .map_or("unknown", |endpoint| &endpoint.source);
+    let name = visit.endpoint.as_ref().map(|endpoint| &endpoint.source);
     let code = response.status().as_u16();
     intake.metrics.webhook(name, visit.authenticated, code);
     response
@@ -111,7 +108,7 @@ impl Intake {
 impl Visit {
     async fn admit(&mut self, parts: request::Parts, mut body: Body) -> Result<(), Refusal> {
         let received = timeout_at(self.deadline, self.receive(&parts, &mut body)).await;
-        let received = match received.unwrap_or(Err(Refusal::Unavailable)) {
+        let (endpoint, body, claim) = match received.unwrap_or(Err(Refusal::Unavailable)) {
             Ok(received) => received,
             Err(refusal) => {
                 self.unread = !body.is_end_stream();
@@ -122,13 +119,23 @@ impl Visit {
                 return Err(refusal);
             }
         };
+        let received = Received {
+            endpoint,
+            headers: parts.headers,
+            body,
+            claim,
+        };
         let examined = timeout_at(self.deadline, self.examine(received)).await;
         let (record, claim) = examined.unwrap_or(Err(Refusal::Unavailable))?;
         self.intake.inbox.append(record, claim, self.deadline).await
     }
 
     /// Everything that needs no more than the head, then the body.
-    async fn receive(&self, parts: &request::Parts, body: &mut Body) -> Result<Received, Refusal> {
+    async fn receive(
+        &self,
+        parts: &request::Parts,
+        body: &mut Body,
+    ) -> Result<(Arc<Endpoint>, Bytes, Claim), Refusal> {
         if self.stranger {
             return Err(Refusal::Stranger);
         }
@@ -144,13 +151,7 @@ impl Visit {
         }
         let mut claim = self.intake.budget.claim()?;
         let body = body::read(&parts.headers, body, endpoint.max_body, &mut claim).await?;
-        let headers = parts.headers.clone();
-        Ok(Received {
-            endpoint,
-            headers,
-            body,
-            claim,
-        })
+        Ok((endpoint, body, claim))
     }
 
     /// Checks who sent it, and makes the inbox's record of it.
@@ -201,11 +202,11 @@ fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
     let kept = headers.keys().filter(|name| reads_header(name.as_str()));
     let kept = kept.filter_map(|name| Some((name.to_string(), text(name.as_str())?.to_owned())));
     let record = SourceRecord {
-        source: endpoint.source.clone(),
+        source: endpoint.source.to_string(),
         received_time: now,
         headers: kept.collect(),
         origin: Some(Origin {
-            source: endpoint.source.clone(),
+            source: endpoint.source.to_string(),
             topic: endpoint.path.clone(),
             message_id: text(STANDARD_ID).unwrap_or_default().to_owned(),
             ..Origin::default()

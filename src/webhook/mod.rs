@@ -280,7 +280,7 @@ fn by_path(
     let mut endpoints = HashMap::<String, Arc<Endpoint>>::new();
     for (source, config) in sources {
         let endpoint = Arc::new(Endpoint::new(source, &config)?);
-        let (source, path) = (endpoint.source.clone(), endpoint.path.clone());
+        let (source, path) = (Arc::clone(&endpoint.source), endpoint.path.clone());
         if let Some(other) = endpoints.insert(path, endpoint) {
             let (path, other) = (&other.path, &other.source);
             return Err(ServeError::Refused(format!(

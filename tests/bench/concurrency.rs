@@ -16,16 +16,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::config::Retry;
+use goldwire::engine::checkpoint::StoreCheckpoint;
+use goldwire::engine::deliverer::Deliverer;
+use goldwire::engine::gate::Gate;
+use goldwire::engine::retry::RetryPolicy;
+use goldwire::engine::{ClockRules, Context, SinkTask, TaskSettings};
 use goldwire::event::{EventRecord, Kind, State, Subject};
-use goldwire::ledger::{SledStore, Store};
 use goldwire::log::Log;
 use goldwire::log::journal::{Journal, JournalSettings};
-use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
-use goldwire::task::attempt::Courier;
-use goldwire::task::commit::StoreCommit;
-use goldwire::task::gate::Gate;
-use goldwire::task::retry::RetryPolicy;
-use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings};
+use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
+use goldwire::store::{SledStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SystemClock};
 use prost::Message as _;
@@ -81,20 +81,25 @@ impl Sink for Slow {
         "slow"
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: Mode::Latest,
-            reassert_after: None,
-            dedupe: None,
-            in_steps: false,
-        }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Mode::Latest)
     }
 
-    fn wants(&self, _: &Subject, _: &str, _: Kind) -> bool {
+    fn accepts(&self, _: &Subject, _: &str, _: Kind) -> bool {
         true
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Slow {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         let began = Instant::now();
         let time = self
             .seen
@@ -111,15 +116,11 @@ impl Sink for Slow {
         let ended = Instant::now();
         seen.took += ended - began;
         seen.ended = ended;
-        Ok(Delivered {
+        Ok(Ack {
             effect: Effect::Delivered,
             second_look: false,
             read: None,
         })
-    }
-
-    async fn probe(&self) -> Vec<String> {
-        Vec::new()
     }
 }
 
@@ -166,7 +167,7 @@ async fn filled(dir: &Path, seed: u64) -> Arc<dyn Log> {
 
 fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
     let context = Context {
-        courier: Courier {
+        deliverer: Deliverer {
             sink,
             gate: Arc::new(Gate::new("slow")),
             retry: RetryPolicy::new(&Retry::default()),
@@ -178,8 +179,9 @@ fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
         store: Arc::clone(&store),
         log,
         rules: ClockRules::new(3000, 200),
+        isolation: Arc::default(),
     };
-    let committer = Arc::new(StoreCommit {
+    let committer = Arc::new(StoreCheckpoint {
         store,
         sink: "slow".to_owned(),
         group: GROUP.to_owned(),
@@ -193,7 +195,7 @@ fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
         drain_timeout: Duration::from_secs(5),
         detach: false,
     };
-    SinkTask::new(context, GROUP, 0, settings, committer).unwrap()
+    SinkTask::new(context, 0, settings, committer).unwrap()
 }
 
 /// One run: what the sink's time allows, until the last record was taken, until it was committed.

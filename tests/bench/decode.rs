@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use goldwire::config::CompletenessConfig;
 use goldwire::decode::{DecodeSettings, decode};
-use goldwire::event::SourceRecord;
+use goldwire::event::{Received, SourceRecord};
 use serde_json::Value;
 
 /// An event of about `size` bytes, attributes as Reltio writes them.
@@ -46,13 +46,13 @@ fn benches(criterion: &mut Criterion) {
     for (name, size) in [("1.6 kB", 1600), ("64 kB", 64_000)] {
         let body = event(size);
         group.throughput(Throughput::Bytes(body.len().try_into().unwrap_or(u64::MAX)));
-        let record = SourceRecord {
+        let record = Received::from(SourceRecord {
             headers: headers
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             body: body.into(),
             ..SourceRecord::default()
-        };
+        });
         group.bench_function(format!("event of {name}"), |bencher| {
             bencher.iter(|| black_box(decode(black_box(&record), &settings)));
         });

@@ -1,27 +1,32 @@
 //! The engine on logs and a store in memory: from a source's records to a sink that takes
-//! everything at once. What remains is goldwire's own work per event.
-#![expect(clippy::unwrap_used, reason = "a benchmark that fails has no result")]
+//! everything at once. What remains is goldwire's own work per event, with every allocation counted.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that fails has no result"
+)]
+
+mod counted;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use goldwire::config::{CompletenessConfig, Retry};
 use goldwire::decode::DecodeSettings;
-use goldwire::event::{Kind, Origin, SourceRecord, Subject};
-use goldwire::ingest::filter::Filter;
+use goldwire::engine::checkpoint::StoreCheckpoint;
+use goldwire::engine::deliverer::Deliverer;
+use goldwire::engine::gate::Gate;
+use goldwire::engine::retry::RetryPolicy;
+use goldwire::engine::{ClockRules, Context, SinkTask, TaskSettings};
+use goldwire::event::Filter;
+use goldwire::event::{Kind, Origin, Received, SourceRecord, Subject};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestTask, SourceRules};
-use goldwire::ledger::{MemoryStore, Store};
 use goldwire::log::{Log, MemoryLog};
-use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
-use goldwire::source::{Source, SourceError, SourceEvent};
-use goldwire::task::attempt::Courier;
-use goldwire::task::commit::StoreCommit;
-use goldwire::task::gate::Gate;
-use goldwire::task::retry::RetryPolicy;
-use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings};
+use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write};
+use goldwire::source::{Batch, Committing, Room, Source, SourceEvent};
+use goldwire::store::{MemoryStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock, SystemClock};
 use rand::SeedableRng as _;
@@ -29,14 +34,16 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-const EVENTS: u64 = 20_000;
-const SUBJECTS: u64 = 5_000;
+use self::counted::{head, measured};
+
+const EVENTS: u64 = 200_000;
+const SUBJECTS: u64 = 40_000;
 const START: Millis = 1_700_000_000_000;
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Takes everything.
 #[derive(Debug)]
-struct Takes;
+struct Takes(Mode);
 
 #[async_trait]
 impl Sink for Takes {
@@ -44,25 +51,25 @@ impl Sink for Takes {
         "takes"
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: Mode::Latest,
-            reassert_after: None,
-            dedupe: None,
-            in_steps: false,
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            rows: 2000,
+            batches: 4,
+            ..Capabilities::new(self.0)
         }
     }
 
-    fn wants(&self, _: &Subject, _: &str, _: Kind) -> bool {
+    fn accepts(&self, _: &Subject, _: &str, _: Kind) -> bool {
         true
     }
 
-    async fn deliver(&self, _: &Delivery) -> Result<Delivered, SinkError> {
-        Ok(Delivered {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        let taken = Ack {
             effect: Effect::Delivered,
             second_look: false,
             read: None,
-        })
+        };
+        batch.iter().map(|_| Ok(taken)).collect()
     }
 
     async fn probe(&self) -> Vec<String> {
@@ -73,7 +80,7 @@ impl Sink for Takes {
 /// Has everything ready.
 #[derive(Debug)]
 struct Ready {
-    records: std::vec::IntoIter<SourceRecord>,
+    records: Batch,
 }
 
 #[async_trait]
@@ -82,15 +89,19 @@ impl Source for Ready {
         "ready"
     }
 
-    async fn next(&mut self, room: bool) -> SourceEvent {
-        if room && let Some(record) = self.records.next() {
-            return SourceEvent::Record(Box::new(record));
+    async fn next(&mut self, room: Room) -> SourceEvent {
+        let room = room.min(Room {
+            records: 1000,
+            bytes: 2 << 20,
+        });
+        if room.is_none() || self.records.records.is_empty() {
+            return std::future::pending().await;
         }
-        std::future::pending().await
+        SourceEvent::Batch(self.records.split(room))
     }
 
-    async fn commit(&mut self, _: &[(i32, u64)]) -> Result<(), SourceError> {
-        Ok(())
+    fn commit(&mut self, _: &[(i32, u64)]) -> Committing {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn lag(&self) -> Vec<(i32, u64)> {
@@ -98,7 +109,7 @@ impl Source for Ready {
     }
 }
 
-fn record(number: u64) -> SourceRecord {
+fn record(number: u64) -> Received {
     let (subject, version) = (number % SUBJECTS, number / SUBJECTS + 1);
     let uri = format!("entities/{subject:08}");
     let name = |value: &str| json!([{ "ov": true, "value": value, "uri": format!("{uri}/a/1") }]);
@@ -120,7 +131,7 @@ fn record(number: u64) -> SourceRecord {
         ("objectversion", version.to_string()),
         ("committime", commit_time.to_string()),
     ];
-    SourceRecord {
+    let record = SourceRecord {
         source: "ready".to_owned(),
         received_time: START + 100_000,
         headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -130,7 +141,8 @@ fn record(number: u64) -> SourceRecord {
         }),
         body: body.to_string().into_bytes().into(),
         ..SourceRecord::default()
-    }
+    };
+    record.into()
 }
 
 struct Bench {
@@ -138,10 +150,11 @@ struct Bench {
     store: Arc<dyn Store>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
+    mode: Mode,
 }
 
 impl Bench {
-    fn ingest(&self, records: Vec<SourceRecord>) -> IngestTask {
+    fn ingest(&self, records: Vec<Received>) -> IngestTask {
         let rules = SourceRules {
             decode: DecodeSettings {
                 tenant: "acme".to_owned(),
@@ -166,14 +179,17 @@ impl Bench {
             commit_interval: INTERVAL,
             drain_timeout: Duration::from_secs(5),
         };
-        let records = records.into_iter();
+        let records = Batch {
+            partition: 0,
+            records: records.into(),
+        };
         IngestTask::new(Box::new(Ready { records }), context, settings)
     }
 
     fn task(&self) -> SinkTask {
         let context = Context {
-            courier: Courier {
-                sink: Arc::new(Takes),
+            deliverer: Deliverer {
+                sink: Arc::new(Takes(self.mode)),
                 gate: Arc::new(Gate::new("takes")),
                 retry: RetryPolicy::new(&Retry::default()),
                 clock: Arc::clone(&self.clock),
@@ -184,27 +200,28 @@ impl Bench {
             store: Arc::clone(&self.store),
             log: Arc::clone(&self.log),
             rules: ClockRules::new(3000, 200),
+            isolation: Arc::default(),
         };
         let group = "bench.takes".to_owned();
-        let committer = Arc::new(StoreCommit {
+        let committer = Arc::new(StoreCheckpoint {
             store: Arc::clone(&self.store),
             sink: "takes".to_owned(),
             group: group.clone(),
             partition: 0,
         });
         let settings = TaskSettings {
-            in_flight: 1000,
+            in_flight: 10_000,
             in_flight_bytes: 32 << 20,
             commit_interval: INTERVAL,
             commit_records: 1000,
             drain_timeout: Duration::from_secs(5),
             detach: false,
         };
-        SinkTask::new(context, &group, 0, settings, committer).unwrap()
+        SinkTask::new(context, 0, settings, committer).unwrap()
     }
 
     /// From the first record read to the last one committed.
-    async fn run(&self, records: Vec<SourceRecord>) {
+    async fn run(&self, records: Vec<Received>) {
         let stop = CancellationToken::new();
         let ingest = tokio::spawn(self.ingest(records).run(stop.clone()));
         self.deliver().await;
@@ -223,55 +240,38 @@ impl Bench {
     }
 }
 
-fn bench() -> Bench {
+fn bench(mode: Mode) -> Bench {
     Bench {
         log: Arc::new(MemoryLog::new(1)),
         store: Arc::new(MemoryStore::default()),
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::noop()),
+        mode,
     }
 }
 
-fn engine(criterion: &mut Criterion) {
+fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let records: Vec<SourceRecord> = (0..EVENTS).map(record).collect();
-    let mut group = criterion.benchmark_group("engine");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(8))
-        .throughput(Throughput::Elements(EVENTS));
-    group.bench_function("source to sink", |bencher| {
-        bencher.iter_batched(
-            || (bench(), records.clone()),
-            |(bench, records)| runtime.block_on(bench.run(records)),
-            criterion::BatchSize::PerIteration,
-        );
-    });
-    let filled = bench();
-    let stop = CancellationToken::new();
-    let ingest = filled.ingest(records.clone());
-    runtime.block_on(async {
-        let filling = tokio::spawn(ingest.run(stop.clone()));
-        filled.log.wait(0, EVENTS - 1).await;
-        stop.cancel();
-        filling.await.unwrap();
-    });
-    group.bench_function("log to sink", |bencher| {
-        bencher.iter_batched(
-            || Bench {
-                log: Arc::clone(&filled.log),
-                ..bench()
-            },
-            |bench| runtime.block_on(bench.deliver()),
-            criterion::BatchSize::PerIteration,
-        );
-    });
-    group.finish();
+    let events = usize::try_from(EVENTS).unwrap();
+    let records: Vec<Received> = (0..EVENTS).map(record).collect();
+    println!("{EVENTS} events of {SUBJECTS} subjects, logs and a store in memory");
+    head();
+    for (mode, name) in [(Mode::Latest, "latest"), (Mode::History, "history")] {
+        let whole = bench(mode);
+        let given = records.clone();
+        measured(&format!("source to a {name} sink"), events, || {
+            runtime.block_on(whole.run(given));
+        });
+        let again = Bench {
+            log: Arc::clone(&whole.log),
+            ..bench(mode)
+        };
+        measured(&format!("log to a {name} sink"), events, || {
+            runtime.block_on(again.deliver());
+        });
+    }
 }
-
-criterion_group!(benches, engine);
-criterion_main!(benches);

@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use goldwire::engine::fence::{Told, fence};
 use goldwire::event::{Clocks, Holds};
-use goldwire::ledger::Register;
-use goldwire::task::fence::fence;
+use goldwire::store::Register;
 
 const SKEW: i64 = 1000;
 const NOW: i64 = 1_750_000_000_000;
@@ -15,13 +15,13 @@ fn registers() -> Vec<Option<Register>> {
     let applied = Register {
         version: Some(10),
         commit_time: Some(NOW),
-        stands_for: NOW,
+        content_time: NOW,
         ..Register::default()
     };
     let read = Register {
         version: None,
         commit_time: None,
-        since: NOW,
+        maybe_seen_until: NOW,
         ..applied.clone()
     };
     let partial = Register {
@@ -29,7 +29,7 @@ fn registers() -> Vec<Option<Register>> {
         ..applied.clone()
     };
     let asked = Register {
-        since: NOW + 60_000,
+        maybe_seen_until: NOW + 60_000,
         ..applied.clone()
     };
     vec![
@@ -74,8 +74,11 @@ fn decisions(criterion: &mut Criterion) {
                 for record in &records {
                     black_box(fence(
                         black_box(register.as_ref()),
-                        *record,
-                        Holds::Everything,
+                        Told {
+                            clocks: *record,
+                            holds: Holds::Everything,
+                            dead: false,
+                        },
                         SKEW,
                     ));
                 }

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::config::{Config, OnFull};
 use goldwire::event::{Kind, SourceRecord, Subject};
-use goldwire::instance::{Files, Instance, Parts, Surroundings};
-use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
+use goldwire::runtime::{Deps, Files, Instance, Parts};
+use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SystemClock};
 use prost::Message as _;
@@ -74,20 +74,25 @@ impl Sink for Target {
         self.name
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: Mode::Latest,
-            reassert_after: None,
-            dedupe: None,
-            in_steps: false,
-        }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(Mode::Latest)
     }
 
-    fn wants(&self, _: &Subject, _: &str, _: Kind) -> bool {
+    fn accepts(&self, _: &Subject, _: &str, _: Kind) -> bool {
         true
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Target {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         match self.way {
             Way::Hangs => std::future::pending().await,
             Way::Refuses => {
@@ -111,15 +116,11 @@ impl Sink for Target {
         let number = (usize::try_from(version).unwrap() - 1) * SUBJECTS + subject;
         self.taken.lock().unwrap().push((number, Instant::now()));
         self.count.send_modify(|count| *count += 1);
-        Ok(Delivered {
+        Ok(Ack {
             effect: Effect::Delivered,
             second_look: false,
             read: None,
         })
-    }
-
-    async fn probe(&self) -> Vec<String> {
-        Vec::new()
     }
 }
 
@@ -182,7 +183,7 @@ async fn round(stopped: Option<Way>) -> (f64, Duration) {
     if let Some(way) = stopped {
         sinks.push((Target::new("stopped", way), OnFull::Stall));
     }
-    let with = Surroundings {
+    let with = Deps {
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::noop()),
         seed: 7,

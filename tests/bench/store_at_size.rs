@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use goldwire::event::Subject;
-use goldwire::ledger::{Batch, FjallStore, Register, SledStore, Store, keys};
+use goldwire::store::{Batch, FjallStore, Register, SledStore, Store, keys};
 use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -50,8 +50,8 @@ fn register(version: i64) -> Vec<u8> {
     Register {
         version: Some(version),
         commit_time: Some(time),
-        since: time,
-        stands_for: time,
+        maybe_seen_until: time,
+        content_time: time,
         newest: time,
         ..Register::default()
     }

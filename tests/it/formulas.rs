@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use goldwire::config;
-use goldwire::instance::{Instance, Surroundings};
+use goldwire::runtime::{Deps, Instance};
 use goldwire::telemetry;
 use goldwire::time::SystemClock;
 use rdkafka::mocking::MockCluster;
@@ -40,7 +40,7 @@ log: {{ partitions: 2, disk_reserve: 1MiB }}
         std::fs::write(&file, text).unwrap();
         let config = config::load(&file, &|_| None).unwrap();
         let (metrics, registry) = telemetry::instruments().unwrap();
-        let with = Surroundings {
+        let with = Deps {
             clock: Arc::new(SystemClock),
             metrics,
             seed: 1,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goldwire::config::KafkaSource as Config;
-use goldwire::ledger::MemoryStore;
 use goldwire::source::kafka::KafkaSource;
-use goldwire::source::{Source, SourceError, SourceEvent};
+use goldwire::source::{Room, Source, SourceError, SourceEvent};
+use goldwire::store::MemoryStore;
 use goldwire::time::SystemClock;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -18,6 +18,11 @@ use tokio::sync::oneshot;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const MOMENT: Duration = Duration::from_secs(1);
+/// Room for one record at a time.
+const ONE: Room = Room {
+    records: 1,
+    bytes: 1,
+};
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[expect(
@@ -70,7 +75,7 @@ fn open(config: &Config) -> KafkaSource {
 }
 
 async fn next(source: &mut KafkaSource) -> SourceEvent {
-    tokio::time::timeout(DEADLINE, source.next(true))
+    tokio::time::timeout(DEADLINE, source.next(ONE))
         .await
         .expect("an event in time")
 }
@@ -92,20 +97,20 @@ async fn revoked(source: &mut KafkaSource) -> (usize, oneshot::Sender<()>) {
     (partitions.len(), done)
 }
 
-async fn offsets(source: &mut KafkaSource, count: usize) -> Vec<i64> {
+async fn offsets(source: &mut KafkaSource, count: usize) -> Vec<u64> {
     let mut offsets = Vec::new();
     for _ in 0..count {
         let event = next(source).await;
-        let SourceEvent::Record(record) = event else {
+        let SourceEvent::Batch(batch) = event else {
             panic!("a record, not {event:?}");
         };
-        offsets.push(record.origin.unwrap().offset);
+        offsets.extend(batch.records.iter().map(|record| record.offset));
     }
     offsets
 }
 
 async fn nothing_yet(source: &mut KafkaSource) {
-    let early = tokio::time::timeout(MOMENT, source.next(true)).await;
+    let early = tokio::time::timeout(MOMENT, source.next(ONE)).await;
     assert!(early.is_err(), "nothing before the drain, but {early:?}");
 }
 
@@ -186,7 +191,7 @@ async fn kafka_keeps_a_member_that_has_no_room_for_longer_than_its_poll_interval
     let mut source = connect(&topic, &properties);
     assigned(&mut source).await;
     let longer = Duration::from_secs(8);
-    let quiet = tokio::time::timeout(longer, source.next(false)).await;
+    let quiet = tokio::time::timeout(longer, source.next(Room::NONE)).await;
     assert!(quiet.is_err(), "neither lost nor revoked, but {quiet:?}");
     let committed: Result<(), SourceError> = source.commit(&[(0, 1)]).await;
     committed.unwrap();

@@ -22,10 +22,14 @@ mod formulas;
 #[expect(unreachable_pub, reason = "a library of the fuzz targets, too")]
 mod fuzz;
 mod hostile;
+mod ingest;
 mod journal;
 mod kafka_real;
+mod kafka_sink;
 mod kafka_source;
 mod killed;
+mod layout;
+mod logged;
 mod privacy;
 mod process;
 mod proto;

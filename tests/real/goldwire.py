@@ -67,6 +67,7 @@ class Goldwire:
         sources: dict[str, Any],
         sinks: dict[str, Any],
         certificates: Certificates | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self.app, self.sinks = folder, app, list(sinks)
@@ -80,6 +81,7 @@ class Goldwire:
             "sources": sources,
             "sinks": sinks,
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
+            **(more or {}),
         }
         if certificates is not None:
             tls = {"cert_file": str(certificates.cert), "key_file": str(certificates.key)}

@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 
 from certs import KEYSTORE_PASSWORD, Certificates
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from lib import WORK, Failed, Process, command, free_ports, is_open, wait_for
 
 USER = "goldwire"
@@ -56,6 +58,10 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
+log.segment.delete.delay.ms=1000
 ssl.keystore.type=PKCS12
 ssl.keystore.location={keystore}
 ssl.keystore.password={KEYSTORE_PASSWORD}
@@ -88,15 +94,32 @@ listener.name.sasl_ssl.{MECHANISM.lower()}.sasl.jaas.config={scram}
 
         wait_for("the Kafka broker", 90, up)
 
-    def stop(self) -> None:
-        """Stops the broker by SIGTERM to its id."""
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """Stops the broker by a signal to its id."""
         if self.process is not None:
-            self.process.stop(signal.SIGTERM, 60)
+            self.process.stop(how, 60)
             self.process = None
 
     def create_topic(self, topic: str, partitions: int) -> None:
         """Makes a topic."""
         self.tool("TopicCommand", "--create", "--topic", topic, "--partitions", str(partitions))
+
+    def delete_topic(self, topic: str) -> None:
+        """Deletes a topic; its disk is given back a moment later."""
+        admin = AdminClient({"bootstrap.servers": self.plain, "log_level": 0})
+        for deleted in admin.delete_topics([topic]).values():
+            deleted.result(timeout=60)
+
+    def end(self, topic: str, partitions: int) -> int:
+        """How many records the topic has got; 0 while the broker does not answer."""
+        asked = Consumer({"bootstrap.servers": self.plain, "group.id": "goldwire-tests-ends", "log_level": 0})
+        try:
+            ends = [asked.get_watermark_offsets(TopicPartition(topic, of), timeout=5) for of in range(partitions)]
+        except KafkaException:
+            return 0
+        finally:
+            asked.close()
+        return sum(high for _, high in ends)
 
     def set_password(self, password: str) -> None:
         """Changes the SCRAM user's password at the running broker."""

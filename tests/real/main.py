@@ -14,8 +14,10 @@ from pathlib import Path
 import goldwire
 import scenario_cargo
 import scenario_isolation
+import scenario_kafka_sink
 import scenario_main
 import scenario_password
+import scenario_throughput
 from lib import WORK, Failed, Process
 from servers import Servers
 
@@ -26,7 +28,11 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "password": scenario_password.run,
     "main": scenario_main.run,
     "isolation": scenario_isolation.run,
+    "kafka_sink": scenario_kafka_sink.run,
+    "throughput": scenario_throughput.short,
 }
+# What a scenario does instead when it is named.
+NAMED = {"throughput": scenario_throughput.long}
 
 
 def attempt(name: str, scenario: Callable[[Servers], str], servers: Servers) -> bool:
@@ -69,7 +75,7 @@ def main(names: list[str]) -> int:
         print(f"no such scenario: {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
         print("0 passed, 1 failed")
         return 1
-    chosen = {name: run for name, run in SCENARIOS.items() if not names or name in names}
+    chosen = {name: NAMED.get(name, SCENARIOS[name]) for name in names} or SCENARIOS
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM"))
     folder = Path(tempfile.mkdtemp(prefix="goldwire-real-"))
     # PostgreSQL's user has to pass through it.

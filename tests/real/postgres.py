@@ -83,6 +83,14 @@ class Postgres:
         connection.close()
         return self.url(database)
 
+    def drop(self, database: str) -> None:
+        """Deletes a database, whoever is still connected."""
+        connection = self.connect("postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+        connection.close()
+
     def url(self, database: str, port: int | None = None) -> str:
         """The URL of a database, through another port if one is given."""
         return f"postgres://{USER}:{PASSWORD}@127.0.0.1:{port or self.port}/{database}"

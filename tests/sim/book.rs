@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use goldwire::dead_letter::LetterName;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{EventRecord, SourceRecord};
-use goldwire::ledger::{Batch, Cursor};
+use goldwire::store::{Batch, Cursor, keys};
 use prost::Message as _;
 
 use super::feed::number;
@@ -144,7 +144,7 @@ impl World {
             .filter(|(key, _)| key.starts_with(b"d/"))
         {
             match value {
-                Some(value) => opened(&mut state, key, value),
+                Some(value) => opened(&mut state, key, value, batch),
                 None => closed(&mut state, key, by_commit),
             }
         }
@@ -272,14 +272,29 @@ fn closed(state: &mut State, key: &[u8], by_commit: bool) {
     }
 }
 
-fn opened(state: &mut State, key: &[u8], value: &[u8]) {
-    let letter = DeadLetter::decode(value).unwrap();
+fn opened(state: &mut State, key: &[u8], value: &[u8], batch: &Batch) {
+    let mut letter = DeadLetter::decode(value).unwrap();
+    // Headers and original stand under a key of their own, in the same batch.
+    let record = keys::dead_letter_record(&letter.sink, &letter.id, letter.round);
+    if let Some(Some(record)) = batch.changes.get(&record) {
+        letter.merge(record.as_slice()).unwrap();
+    }
     state.note(|| {
         format!(
             "letter {}:{} of {:?} about {}: {} {}",
             letter.id, letter.round, letter.sink, letter.subject, letter.reason, letter.code
         )
     });
+    let killer = state.killer.as_ref();
+    let innocent = killer.is_none_or(|(_, subject, _)| *subject != letter.subject);
+    if letter.reason == "kills_the_process" && innocent {
+        state.violate("G2", || {
+            format!(
+                "{} did not kill the process, and its letter says so",
+                letter.subject
+            )
+        });
+    }
     if letter.sink.is_empty() {
         state.book.lettered.insert(message_of(&letter.headers));
     } else {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use goldwire::event::{Origin, SourceRecord};
-use goldwire::source::{Source, SourceError, SourceEvent};
+use goldwire::event::{Origin, Received, SourceRecord};
+use goldwire::source::{Batch, Committing, Room, Source, SourceError, SourceEvent};
 use tokio::sync::Notify;
 
 use super::fault::Fault;
@@ -52,33 +52,41 @@ impl Consumer {
         }
     }
 
-    fn take(&mut self) -> Option<SourceRecord> {
+    /// What a partition has ready.
+    fn take(&mut self, room: Room) -> Option<Batch> {
         let state = self.world.lock();
         for (partition, next) in &mut self.next {
             let held = &state.broker.partitions[usize::try_from(*partition).unwrap()];
-            let Some(emission) = held.get(usize::try_from(*next).unwrap()) else {
-                continue;
-            };
-            let offset = i64::try_from(*next).unwrap();
-            *next += 1;
-            let sent = &self.world.emissions[*emission];
-            let headers = sent.headers.iter();
-            return Some(SourceRecord {
-                source: "topic".to_owned(),
-                received_time: state.now(),
-                headers: headers
-                    .map(|(name, value)| ((*name).to_owned(), value.clone()))
-                    .collect(),
-                origin: Some(Origin {
+            let ready = held.iter().skip(usize::try_from(*next).unwrap());
+            let records = ready.take(room.records).zip(*next..);
+            let records = records.map(|(emission, offset)| {
+                let sent = &self.world.emissions[*emission];
+                let headers = sent.headers.iter();
+                Received::from(SourceRecord {
                     source: "topic".to_owned(),
-                    topic: "changes".to_owned(),
-                    partition: *partition,
-                    offset,
-                    ..Origin::default()
-                }),
-                body: sent.body.clone().into(),
-                ..SourceRecord::default()
+                    received_time: state.now(),
+                    headers: headers
+                        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                        .collect(),
+                    origin: Some(Origin {
+                        topic: "changes".to_owned(),
+                        partition: *partition,
+                        offset: i64::try_from(offset).unwrap(),
+                        ..Origin::default()
+                    }),
+                    body: sent.body.clone().into(),
+                    ..SourceRecord::default()
+                })
             });
+            let mut batch = Batch {
+                partition: *partition,
+                records: records.collect(),
+            };
+            let batch = batch.split(room);
+            if let Some(last) = batch.records.back() {
+                *next = last.offset + 1;
+                return Some(batch);
+            }
         }
         None
     }
@@ -90,39 +98,42 @@ impl Source for Consumer {
         "topic"
     }
 
-    async fn next(&mut self, room: bool) -> SourceEvent {
+    async fn next(&mut self, room: Room) -> SourceEvent {
         if !self.announced {
             self.announced = true;
             return SourceEvent::Assigned {
                 partitions: vec![0, 1],
             };
         }
-        if !room {
+        if room.is_none() {
             return std::future::pending().await;
         }
         loop {
             let grown = Arc::clone(&self.world.lock().broker.grown);
             let notified = grown.notified();
-            if let Some(record) = self.take() {
-                return SourceEvent::Record(Box::new(record));
+            if let Some(batch) = self.take(room) {
+                return SourceEvent::Batch(batch);
             }
             notified.await;
         }
     }
 
-    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
-        self.world.pause(50).await;
-        let lost = self.world.hits(Fault::SourceCommit);
-        if !lost {
-            for (partition, position) in positions {
-                self.world.source_committed(*partition, *position);
+    fn commit(&mut self, positions: &[(i32, u64)]) -> Committing {
+        let (world, positions) = (Arc::clone(&self.world), positions.to_vec());
+        Box::pin(async move {
+            world.pause(50).await;
+            let lost = world.hits(Fault::SourceCommit);
+            if !lost {
+                for (partition, position) in positions {
+                    world.source_committed(partition, position);
+                }
             }
-        }
-        self.world.pause(50).await;
-        if lost || self.world.hits(Fault::SourceCommitStored) {
-            return Err(SourceError::Retryable("simulated".to_owned()));
-        }
-        Ok(())
+            world.pause(50).await;
+            if lost || world.hits(Fault::SourceCommitStored) {
+                return Err(SourceError::Retryable("simulated".to_owned()));
+            }
+            Ok(())
+        })
     }
 
     fn lag(&self) -> Vec<(i32, u64)> {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use goldwire::config::Config;
 use goldwire::event::{Kind as EventKind, Subject};
-use goldwire::instance::tell::LogTell;
 use goldwire::log::Log;
 use goldwire::reltio::Golden;
+use goldwire::runtime::tell::LogTell;
 use goldwire::sink::salesforce::{
-    Org, Record, Salesforce, Sought, Surroundings, Table, Write, Written, ids,
+    Deps, Org, Record, RecordWrite, Salesforce, Sought, Table, Written, ids,
 };
-use goldwire::sink::{Declaration, Delivered, Delivery, Sink, SinkError};
+use goldwire::sink::{Ack, Capabilities, Sink, SinkError, Write, each};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock};
 use rand::RngExt as _;
@@ -32,7 +32,7 @@ use super::world::{Dropped, HostClock, State, World};
 pub(crate) struct Crm {
     pub(crate) records: BTreeMap<String, Record>,
     created: usize,
-    late: Vec<(Millis, Write)>,
+    late: Vec<(Millis, RecordWrite)>,
     poison: BTreeSet<(String, Millis)>,
 }
 
@@ -56,7 +56,7 @@ impl Crm {
         self.late.iter().map(|(due, _)| *due).max()
     }
 
-    fn write(&mut self, write: &Write, guarded: bool) -> Written {
+    fn write(&mut self, write: &RecordWrite, guarded: bool) -> Written {
         let held = write.id.as_ref().and_then(|id| self.records.get(id));
         let held = held.cloned().unwrap_or_default();
         let same = held.mark.as_ref() == Some(&write.mark);
@@ -107,7 +107,7 @@ pub(crate) fn land(state: &mut State, guarded: bool) {
 }
 
 /// A write that nobody waits for any more: it lands within the longest request, or never.
-pub(crate) fn may_land(state: &mut State, write: Write) {
+pub(crate) fn may_land(state: &mut State, write: RecordWrite) {
     if state.rng.random_bool(0.6) {
         let due = state.now() + state.rng.random_range(0..LONGEST);
         state.crm.late.push((due, write));
@@ -117,7 +117,7 @@ pub(crate) fn may_land(state: &mut State, write: Write) {
 /// A write on the wire.
 struct OnWire<'a> {
     world: &'a World,
-    write: Option<Write>,
+    write: Option<RecordWrite>,
 }
 
 impl Drop for OnWire<'_> {
@@ -162,7 +162,7 @@ impl Org for SimOrg {
         Ok(found)
     }
 
-    async fn write(&self, _: &Table, write: Write) -> Result<Written, SinkError> {
+    async fn write(&self, _: &Table, write: RecordWrite) -> Result<Written, SinkError> {
         let world = &self.0;
         world.pause(world.plan.slow).await;
         self.fails()?;
@@ -228,7 +228,7 @@ impl CrmSink {
         log: &Arc<dyn Log>,
     ) -> Self {
         let clock: SharedClock = Arc::new(HostClock(Arc::clone(world)));
-        let around = Surroundings {
+        let deps = Deps {
             golden: Arc::clone(golden),
             tell: Arc::new(LogTell {
                 log: Arc::clone(log),
@@ -243,7 +243,7 @@ impl CrmSink {
         let org = Arc::new(SimOrg(Arc::clone(world)));
         Self {
             world: Arc::clone(world),
-            inner: Salesforce::over(org, "crm", salesforce, around).unwrap(),
+            inner: Salesforce::over(org, "crm", salesforce, deps).unwrap(),
         }
     }
 }
@@ -254,27 +254,33 @@ impl Sink for CrmSink {
         self.inner.name()
     }
 
-    fn declares(&self) -> Declaration {
-        self.inner.declares()
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
     }
 
-    fn wants(&self, subject: &Subject, object_type: &str, kind: EventKind) -> bool {
-        self.inner.wants(subject, object_type, kind)
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: EventKind) -> bool {
+        self.inner.accepts(subject, object_type, kind)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
-        let delivered = self.inner.deliver(delivery).await?;
-        let mut row = self.world.row_of(delivery);
-        self.world.acknowledge(Kind::Crm, &row, delivered.effect);
-        if let Some(read) = delivered.read {
-            row.stands_for = read.max(row.stands_for);
-            self.world.acknowledge(Kind::Crm, &row, delivered.effect);
-        }
-        Ok(delivered)
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
     }
 
     async fn probe(&self) -> Vec<String> {
         self.inner.probe().await
+    }
+}
+
+impl CrmSink {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
+        let delivered = self.inner.write_one(delivery).await?;
+        let mut row = self.world.row_of(delivery);
+        self.world.acknowledge(Kind::Crm, &row, delivered.effect);
+        if let Some(read) = delivered.read {
+            row.content_time = read.max(row.content_time);
+            self.world.acknowledge(Kind::Crm, &row, delivered.effect);
+        }
+        Ok(delivered)
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
+use goldwire::engine::checkpoint::{
+    Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, Wanted,
+};
 use goldwire::log::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
 use goldwire::sink::Mode;
-use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
+use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError};
 use tokio::sync::Notify;
 
 use super::fault::Fault;
@@ -268,17 +270,37 @@ impl Store for DiskStore {
 pub(crate) struct SlowCommit {
     pub(crate) world: Arc<World>,
     pub(crate) kind: Kind,
-    pub(crate) inner: StoreCommit,
+    pub(crate) inner: StoreCheckpoint,
 }
 
 #[async_trait]
-impl Commit for SlowCommit {
-    async fn commit(&self, batch: CommitBatch) -> Result<(), StoreError> {
+impl Checkpoint for SlowCommit {
+    fn open(&self) -> Result<Opened, StoreError> {
+        self.inner.open()
+    }
+
+    async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError> {
+        self.inner.lookup(wanted).await
+    }
+
+    async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError> {
+        self.inner.note(notes).await
+    }
+
+    async fn forget(&self, offsets: Vec<u64>) -> Result<(), StoreError> {
+        self.inner.forget(offsets).await
+    }
+
+    async fn mark_gap(&self, start: u64) -> Result<(), StoreError> {
+        self.inner.mark_gap(start).await
+    }
+
+    async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         self.world.pause(20).await;
         {
             let mut state = self.world.lock();
             for (subject, register) in batch.registers.iter().filter(|(_, it)| it.applied()) {
-                let key = (subject.uri().to_owned(), register.stands_for);
+                let key = (subject.uri().to_owned(), register.content_time);
                 let target = &state.targets[&self.kind];
                 if !target.acknowledged.contains(&key) {
                     let refused = target.refused.contains(&key);
@@ -297,7 +319,7 @@ impl Commit for SlowCommit {
     }
 }
 
-/// What a sink of this kind declares.
+/// What a sink of this kind keeps.
 pub(crate) fn mode(kind: Kind) -> Mode {
     match kind {
         Kind::History => Mode::History,

@@ -57,6 +57,8 @@ pub(crate) enum Fault {
     DiskFull,
     /// The host's clock is set, ahead or back.
     ClockSet,
+    /// A record whose write kills the process.
+    Kills,
 }
 
 impl Fault {
@@ -89,7 +91,7 @@ impl Fault {
     ];
     /// Every fault: each must hit while work is in flight, or the run has proved nothing about it.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        [Self::Crash, Self::Stop, Self::ClockSet]
+        [Self::Crash, Self::Stop, Self::ClockSet, Self::Kills]
             .into_iter()
             .chain(Self::BY_CHANCE)
             .chain(Self::BY_TIME)

@@ -1,7 +1,7 @@
-//! Deterministic simulation of one instance: inbox, ingest, log, tasks, ledger, sinks, dead letters
+//! Deterministic simulation of one instance: inbox, ingest, log, tasks, store, sinks, dead letters
 //! and redrive, over simulated disks, broker, Reltio and targets.
 //!
-//! What runs is [`goldwire::instance::Instance::assemble`], webhooks included; only what is outside
+//! What runs is [`goldwire::runtime::Instance::assemble`], webhooks included; only what is outside
 //! the process is simulated. A seed is a run: time is paused, every await takes its drawn time, and
 //! a crash drops the runtime wherever it stands.
 #![expect(
@@ -81,7 +81,7 @@ fn every_seed_keeps_the_guarantees() {
 }
 
 /// Rules taken out, and the oracle that must miss each: declared before it was tried.
-const MUTATIONS: [(Mutation, &str); 20] = [
+const MUTATIONS: [(Mutation, &str); 22] = [
     (Mutation::PositionBeforeAppend, "G1"),
     (Mutation::AnsweredBeforeAppend, "G1"),
     (Mutation::HighestSeenCommitted, "G2"),
@@ -101,6 +101,8 @@ const MUTATIONS: [(Mutation, &str); 20] = [
     (Mutation::ReadTooEarly, "G9"),
     (Mutation::SkewIgnored, "G9"),
     (Mutation::DeltaApplied, "G9"),
+    (Mutation::DeadLivesAgain, "G9"),
+    (Mutation::LateDeathIgnored, "G9"),
     (Mutation::OtherRoundClosed, "liveness"),
 ];
 

@@ -59,6 +59,10 @@ pub(crate) struct Window {
 }
 
 /// What one seed does.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a seed may have, each by itself"
+)]
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -89,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) guarded: bool,
     /// The log's quota, bytes.
     pub(crate) quota: u64,
+    /// Whether a record kills the process that writes it.
+    pub(crate) killer: bool,
 }
 
 impl Plan {
@@ -114,8 +120,13 @@ impl Plan {
             .collect::<Vec<_>>();
         let chances = chances
             .into_iter()
-            .map(|fault| (fault, [0.01, 0.05, 0.2][rng.random_range(0..3)]))
-            .collect();
+            .map(|fault| (fault, [0.01, 0.05, 0.2][rng.random_range(0..3)]));
+        let mut chances: Vec<(Fault, f64)> = chances.collect();
+        if faulty && sinks.contains(&Kind::Unguarded) && rng.random_bool(0.3) {
+            // Late writes are what an unguarded target is about.
+            chances.retain(|(fault, _)| *fault != Fault::Timeout);
+            chances.push((Fault::Timeout, 0.3));
+        }
         let mut windows = Vec::new();
         for fault in Fault::BY_TIME {
             if faulty && rng.random_bool(0.12) {
@@ -132,7 +143,13 @@ impl Plan {
                 to: 90_000,
             });
         }
-        let ends = ends(&mut rng, faulty, span);
+        let mut ends = ends(&mut rng, faulty, span);
+        if faulty && rng.random_bool(0.05) {
+            let (outage, restarts) = outage_with_restarts(&mut rng, span);
+            windows.push(outage);
+            ends = restarts;
+        }
+        let killer = faulty && rng.random_bool(0.1);
         let clock = clock(&mut rng, faulty, span);
         let missing = |rng: &mut ChaCha8Rng| [0.0, 0.1, 0.5][rng.random_range(0..3)];
         Self {
@@ -161,6 +178,7 @@ impl Plan {
             } else {
                 1 << 30
             },
+            killer,
         }
     }
 
@@ -181,6 +199,19 @@ impl Plan {
                 .max(windows.unwrap_or(0))
                 .max(ends.unwrap_or(0) + 5000)
     }
+}
+
+/// A sink is away, and people start the process again and again.
+fn outage_with_restarts(rng: &mut ChaCha8Rng, span: Millis) -> (Window, Vec<(Millis, End)>) {
+    let from = rng.random_range(0..span);
+    let kinds = [End::Crash, End::Crash, End::Stop];
+    let restarts = (1..8).map(|start| (from + start * 3500, kinds[rng.random_range(0..3)]));
+    let outage = Window {
+        fault: Fault::Outage,
+        from,
+        to: from + 30_000,
+    };
+    (outage, restarts.collect())
 }
 
 /// When lives of the process end.

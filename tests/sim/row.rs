@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use goldwire::event::{Object, SubjectState};
-use goldwire::sink::{Current, Delivery};
+use goldwire::sink::{Current, Write};
 use goldwire::time::Millis;
 use serde_json::Value;
 
@@ -17,20 +17,20 @@ pub(crate) struct Row {
     pub(crate) state: Option<String>,
     pub(crate) members: BTreeMap<String, Value>,
     pub(crate) partial: bool,
-    pub(crate) stands_for: Millis,
+    pub(crate) content_time: Millis,
     pub(crate) version: Option<i64>,
     pub(crate) seq: u64,
     pub(crate) rows: Vec<(String, i64, Millis)>,
 }
 
 impl World {
-    pub(crate) fn row_of(&self, delivery: &Delivery) -> Row {
+    pub(crate) fn row_of(&self, delivery: &Write) -> Row {
         let uri = delivery.subject.uri().to_owned();
         let mut row = Row {
             state: None,
             members: BTreeMap::new(),
             partial: false,
-            stands_for: 0,
+            content_time: 0,
             version: None,
             seq: 0,
             rows: delivery
@@ -43,7 +43,7 @@ impl World {
         if let Some(current) = &delivery.current {
             row.state = Some(word(&current.state));
             row.partial = current.fields.is_some();
-            row.stands_for = current.stands_for;
+            row.content_time = current.content_time;
             row.version = current.version;
             row.seq = self.moment_of(&row.uri, current);
             if let SubjectState::Alive(object) = &current.state {
@@ -58,10 +58,16 @@ impl World {
 
     /// The moment that a state stands for.
     fn moment_of(&self, uri: &str, current: &Current) -> u64 {
-        let (state, stands_for) = (&current.state, current.stands_for);
+        let (state, content_time) = (&current.state, current.content_time);
         let Some(past) = self.script.past.get(uri) else {
             return 0;
         };
+        // What a change of a dead subject tells stands for that change.
+        if let SubjectState::Alive(given) = state
+            && let Some(seq) = text(given).and_then(|text| text.strip_prefix("echo"))
+        {
+            return seq.parse().unwrap();
+        }
         let fits = past.iter().filter(|moment| match (&moment.truth, state) {
             (Truth::Alive(object), SubjectState::Alive(given)) => text(object) == text(given),
             (truth, state) => !truth.is_alive() && !state.is_alive(),
@@ -71,14 +77,14 @@ impl World {
         // whose second is rounded down.
         // Two changes may have one commit time.
         let told = |moment: &&&Moment| {
-            moment.commit_time == stands_for
+            moment.commit_time == content_time
                 && current
                     .version
                     .is_none_or(|version| version == moment.version)
                 && !moment.restored
         };
         let exact = fits.iter().find(told);
-        let before = |moment: &&&Moment| moment.at <= stands_for + 1000;
+        let before = |moment: &&&Moment| moment.at <= content_time + 1000;
         let read = fits.iter().rev().find(before);
         exact.or(read).map_or(0, |moment| moment.seq)
     }

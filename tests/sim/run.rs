@@ -4,15 +4,16 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use goldwire::config::{Config, Declared, OnFull};
+use goldwire::config::{Config, OnFull};
 use goldwire::dead_letter::{Letters, Redrive, Work};
-use goldwire::instance::{Files, Instance, Parts, StartError, Surroundings};
-use goldwire::ledger::{MemoryStore, Store, StoreError};
+use goldwire::engine::TaskError;
 use goldwire::log::Log;
 use goldwire::reltio::Golden;
+use goldwire::runtime::{Deps, Files, Instance, Parts, StartError};
 use goldwire::sink::Sink;
+use goldwire::sink::salesforce::Declared;
 use goldwire::source::InboxError;
-use goldwire::task::TaskError;
+use goldwire::store::{MemoryStore, Store, StoreError};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock};
 use goldwire::webhook::Reception;
@@ -32,6 +33,8 @@ use super::world::{Dropped, HostClock, Violation, World, millis};
 
 /// After the last fault everything must be through within this time.
 const BOUND: Millis = 30 * 60_000;
+/// A record may kill the process so often before it is found out.
+const KILLS: u32 = 12;
 /// How often the outside looks at the process.
 const LOOK: Duration = Duration::from_millis(250);
 /// So often letters are redriven at the end; a record that fails without a fault never ends.
@@ -100,8 +103,15 @@ pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
         .copied()
         .collect::<std::collections::VecDeque<_>>();
     loop {
-        let end = ends.pop_front();
-        if live(&world, &disk, end) {
+        match live(&world, &disk, ends.front().copied()) {
+            Over::Last => break,
+            Over::Planned => drop(ends.pop_front()),
+            Over::Killed => {}
+        }
+        if world.lock().kills > KILLS {
+            world.violate("liveness", || {
+                "a record kills the process for good".to_owned()
+            });
             break;
         }
         let later = {
@@ -118,23 +128,46 @@ pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
     }
 }
 
-/// One life; tells whether it was the last.
-fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
+/// How a life ended.
+enum Over {
+    /// Everything was through.
+    Last,
+    /// As the plan says.
+    Planned,
+    /// A record killed the process.
+    Killed,
+}
+
+/// One life.
+fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> Over {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    let over = runtime.block_on(async {
         world.begin();
-        if let Some(life) = Life::supervise(world, disk).await {
-            match end {
-                None => life.finish().await,
-                Some((at, how)) => {
+        let life = async {
+            let life = Life::supervise(world, disk).await;
+            match (life, end) {
+                (Some(life), Some((at, how))) => {
                     tokio::time::sleep(millis(START + at - world.now())).await;
                     life.end(how).await;
+                    Over::Planned
                 }
+                (Some(life), None) => {
+                    life.finish().await;
+                    Over::Last
+                }
+                (None, Some(_)) => Over::Planned,
+                (None, None) => Over::Last,
             }
-        }
+        };
+        let over = tokio::select! {
+            biased;
+            () = world.killed.notified() => Over::Killed,
+            over = life => over,
+        };
         // What was on its way is dropped with the runtime, at this very time.
         world.freeze();
+        over
     });
     drop(runtime);
     for dropped in world.dropped() {
@@ -154,7 +187,7 @@ fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> bool {
             Dropped::Rows { kind, rows } => may_land(&mut world.lock(), kind, &rows),
         }
     }
-    end.is_none()
+    over
 }
 
 struct Life {
@@ -206,7 +239,7 @@ impl Life {
             (sink, OnFull::Stall)
         });
         let sinks = sinks.collect();
-        let with = Surroundings {
+        let with = Deps {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             seed: plan.seed,
@@ -271,14 +304,16 @@ impl Life {
         tokio::spawn(async move {
             loop {
                 let tasks = sinks.iter().flat_map(|sink| &sink.tasks);
-                let moving = tasks.map(|task| task.borrow().moving).collect::<Vec<_>>();
+                let in_flight = tasks
+                    .map(|task| task.borrow().in_flight)
+                    .collect::<Vec<_>>();
                 let limit = world.plan.in_flight;
                 {
                     let mut state = world.lock();
-                    state.busy = moving.iter().any(|moving| *moving > 0);
-                    if let Some(moving) = moving.iter().find(|moving| **moving > limit) {
+                    state.busy = in_flight.iter().any(|records| *records > 0);
+                    if let Some(records) = in_flight.iter().find(|records| **records > limit) {
                         state.violate("G8", || {
-                            format!("{moving} records in flight, {limit} allowed")
+                            format!("{records} records in flight, {limit} allowed")
                         });
                     }
                 }
@@ -366,7 +401,7 @@ impl Life {
                         .max()
                         .is_none_or(|due| due < state.now())
             };
-            if outside && self.instance.is_caught_up().await {
+            if outside && self.instance.is_caught_up() {
                 return true;
             }
             if world.now() > deadline {

@@ -1,16 +1,13 @@
 //! The sink in front of a target, and what happens to its requests.
 //!
-//! Writes go through the product's own batches, so that a request has rows and each row an answer
-//! (G7).
+//! A batch of the engine is a request: it has rows, and each row an answer (G7).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Kind as EventKind, Subject};
-use goldwire::sink::batch::{Batcher, SendRows, Shape};
-use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Sink, SinkError};
-use tokio::sync::Semaphore;
+use goldwire::sink::{Ack, Capabilities, Effect, Sink, SinkError, Write};
 
 use super::disk::mode;
 use super::fault::Fault;
@@ -84,7 +81,7 @@ impl Requests {
 
     fn row(&self, row: &Row) -> Answer {
         let world = &self.world;
-        let key = (row.uri.clone(), row.stands_for);
+        let key = (row.uri.clone(), row.content_time);
         let calm = world.lock().calm;
         let poisoned = !calm && world.lock().targets[&self.kind].poison.contains(&key);
         if poisoned || world.hits(Fault::Poison) {
@@ -125,10 +122,12 @@ pub(crate) fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError 
     }
 }
 
-#[async_trait]
-impl SendRows<Row, Answer> for Requests {
+impl Requests {
     async fn send(&self, rows: Vec<Row>) -> Vec<Answer> {
         self.world.pause(self.world.plan.slow).await;
+        if self.world.kills(self.kind, &rows) {
+            std::future::pending::<()>().await;
+        }
         if let Err(error) = self.request(&rows).await {
             return rows.iter().map(|_| Err(error.clone())).collect();
         }
@@ -149,7 +148,7 @@ impl SendRows<Row, Answer> for Requests {
                 .zip(&answers)
                 .filter(|(_, answer)| answer.is_err())
             {
-                target.refused.insert((row.uri.clone(), row.stands_for));
+                target.refused.insert((row.uri.clone(), row.content_time));
             }
         }
         self.world.pause(self.world.plan.slow).await;
@@ -168,7 +167,7 @@ impl SendRows<Row, Answer> for Requests {
 pub(crate) struct SimSink {
     world: Arc<World>,
     kind: Kind,
-    batches: Batcher<Row, Answer>,
+    requests: Requests,
 }
 
 impl SimSink {
@@ -178,14 +177,10 @@ impl SimSink {
             world: Arc::clone(world),
             kind,
         };
-        let shape = Shape {
-            linger: Duration::from_millis(5),
-            largest: 4,
-        };
         Self {
             world: Arc::clone(world),
             kind,
-            batches: Batcher::new(shape, Arc::new(Semaphore::new(3)), requests),
+            requests,
         }
     }
 
@@ -212,12 +207,12 @@ impl World {
         }
         target
             .acknowledged
-            .insert((row.uri.clone(), row.stands_for));
+            .insert((row.uri.clone(), row.content_time));
         let done = target.done.entry(row.uri.clone()).or_default();
         *done = row.seq.max(*done);
         let whole = kind == Kind::Guarded && !row.partial && effect == Effect::Delivered;
         if let Some(version) = row.version.filter(|_| whole) {
-            let key = (row.uri.clone(), version, row.stands_for);
+            let key = (row.uri.clone(), version, row.content_time);
             if !target.once.insert(key.clone()) {
                 state.violate("G5", || format!("{} was given {key:?} twice", kind.name()));
             }
@@ -231,30 +226,33 @@ impl Sink for SimSink {
         self.kind.name()
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: mode(self.kind),
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
             reassert_after: (self.kind == Kind::Unguarded).then(|| millis(LONGEST)),
-            dedupe: None,
-            in_steps: false,
+            rows: 4,
+            batches: 3,
+            linger: Duration::from_millis(5),
+            ..Capabilities::new(mode(self.kind))
         }
     }
 
-    fn wants(&self, _: &Subject, _: &str, _: EventKind) -> bool {
+    fn accepts(&self, _: &Subject, _: &str, _: EventKind) -> bool {
         true
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
-        let row = self.world.row_of(delivery);
-        let key = row.uri.clone();
-        let answer = self.batches.submit(key, row.clone()).await;
-        let effect = answer.unwrap_or_else(|| Err(retryable("no_answer", true, true)))?;
-        self.acknowledge(&row, effect);
-        Ok(Delivered {
-            effect,
-            second_look: false,
-            read: None,
-        })
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        let rows: Vec<Row> = batch.iter().map(|write| self.world.row_of(write)).collect();
+        let answers = self.requests.send(rows.clone()).await;
+        let acks = rows.iter().zip(answers).map(|(row, answer)| {
+            let effect = answer?;
+            self.acknowledge(row, effect);
+            Ok(Ack {
+                effect,
+                second_look: false,
+                read: None,
+            })
+        });
+        acks.collect()
     }
 
     async fn probe(&self) -> Vec<String> {

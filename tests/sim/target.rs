@@ -105,7 +105,7 @@ pub(super) fn apply(state: &mut State, kind: Kind, row: &Row) -> Effect {
     };
     let guarded = kind != Kind::Unguarded;
     let held = target.held.entry(row.uri.clone()).or_default();
-    if guarded && row.stands_for < held.guard {
+    if guarded && row.content_time < held.guard {
         return Effect::Stale;
     }
     let before = held.seq;
@@ -114,7 +114,7 @@ pub(super) fn apply(state: &mut State, kind: Kind, row: &Row) -> Effect {
         held.members.clear();
     }
     held.members.extend(row.members.clone());
-    held.guard = row.stands_for;
+    held.guard = row.content_time;
     held.seq = row.seq;
     let highest = target.highest.entry(row.uri.clone()).or_default();
     *highest = row.seq.max(*highest);
@@ -124,7 +124,7 @@ pub(super) fn apply(state: &mut State, kind: Kind, row: &Row) -> Effect {
             kind.name(),
             row.uri,
             row.seq,
-            row.stands_for
+            row.content_time
         )
     });
     if guarded && row.seq < before {

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use goldwire::sink::salesforce::Write;
+use goldwire::sink::salesforce::RecordWrite;
 use goldwire::time::{Clock, Millis};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::Notify;
 
 use super::book::Book;
 use super::broker::Broker;
@@ -42,7 +43,7 @@ pub(crate) enum Dropped {
         kind: Kind,
         rows: Vec<Row>,
     },
-    Contact(Write),
+    Contact(RecordWrite),
 }
 
 /// What changes.
@@ -66,6 +67,10 @@ pub(crate) struct State {
     pub(crate) dropped: Vec<Dropped>,
     /// Whether a task has something in flight: what a fault then meets.
     pub(crate) busy: bool,
+    /// The record that kills the process: at which sink, of whom, and the time of its content.
+    pub(crate) killer: Option<(Kind, String, Millis)>,
+    /// How often it did.
+    pub(crate) kills: u32,
     /// By how much the host's clock is wrong.
     wrong: Millis,
     /// Base of the present life's clock, and its beginning.
@@ -79,6 +84,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) script: Script,
     pub(crate) emissions: Vec<Emission>,
+    /// A record killed the process.
+    pub(crate) killed: Notify,
     state: Mutex<State>,
 }
 
@@ -106,6 +113,8 @@ impl World {
             sent: 0,
             dropped: Vec::new(),
             busy: false,
+            killer: None,
+            kills: 0,
             wrong: 0,
             base: START,
             began: None,
@@ -114,6 +123,7 @@ impl World {
             plan,
             script,
             emissions,
+            killed: Notify::new(),
             state: Mutex::new(state),
         };
         world.prelude();
@@ -205,6 +215,31 @@ impl World {
             state.note(|| format!("FAULT {fault:?}"));
         }
         hit
+    }
+
+    /// Whether the write of these rows kills the process.
+    pub(crate) fn kills(&self, kind: Kind, rows: &[Row]) -> bool {
+        let mut state = self.lock();
+        if state.calm || !self.plan.killer {
+            return false;
+        }
+        let mut written = rows.iter().filter(|row| row.state.is_some());
+        let of = |row: &Row| (kind, row.uri.clone(), row.content_time);
+        if state.killer.is_none() {
+            let chosen = state.rng.random_bool(0.2);
+            state.killer = written.next().filter(|_| chosen).map(of);
+        }
+        let mut written = rows.iter().filter(|row| row.state.is_some());
+        let killer = state.killer.clone();
+        let dies = killer.is_some_and(|killer| written.any(|row| of(row) == killer));
+        if dies {
+            state.kills += 1;
+            let busy = state.busy;
+            state.hits.note(Fault::Kills, busy);
+            state.note(|| "FAULT Kills".to_owned());
+            self.killed.notify_one();
+        }
+        dies
     }
 
     /// Notes what an oracle found.

@@ -262,14 +262,41 @@ impl Writer<'_> {
             commit_time,
             (version, seq, Some(object)),
         );
-        let about = vec![(winner.to_owned(), seq), (loser.to_owned(), lost_seq)];
-        self.together("ENTITIES_MERGED", commit_time, version, about);
+        // Some subscriptions leave the merge itself out: the loser's own event has to do.
+        if self.rng.random_bool(0.7) {
+            let about = vec![(winner.to_owned(), seq), (loser.to_owned(), lost_seq)];
+            self.together("ENTITIES_MERGED", commit_time, version, about);
+        }
         self.tell(
             "ENTITY_LOST_MERGE",
             loser,
             commit_time,
             (lost_version, lost_seq, None),
         );
+        if self.rng.random_bool(0.5) {
+            self.echo(loser);
+        }
+    }
+
+    /// A change that Reltio tells of what lost a merge: its payload says that it lives.
+    fn echo(&mut self, uri: &str) {
+        self.now += pick(self.rng, &[0, 1000, 8000, 30_000]);
+        let commit_time = self.commit_time();
+        let entity = self.entities.get_mut(uri).unwrap();
+        entity.version += 1;
+        let last = self.script.past[uri].last().unwrap();
+        let truth = last.truth.clone();
+        let (version, seq) = self.moment(uri, commit_time, truth);
+        let text = format!("echo{seq}");
+        let object = Self::object(
+            uri,
+            &Entity {
+                text,
+                ..Entity::default()
+            },
+        );
+        let told = (version, seq, Some(object));
+        self.tell("ENTITY_CHANGED", uri, commit_time, told);
     }
 
     fn together(

@@ -49,24 +49,23 @@ impl Desk {
         }
     }
 
-    pub(super) async fn list(&self, filter: &Filter, max: usize) -> Result<Listed, CliError> {
+    /// A page of letters: up to `max` after the letter `after`.
+    pub(super) async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<Listed, CliError> {
         match self {
             Self::Files(redrive) => {
-                let letters = redrive
-                    .letters
-                    .list(filter, max)
-                    .await
-                    .map_err(unavailable)?;
-                let depth = redrive.letters.depth().await.map_err(unavailable)?;
-                Ok(Listed {
-                    depth,
-                    letters: letters.iter().map(LetterView::from).collect(),
-                })
+                let after = after.map(str::parse).transpose().map_err(CliError::Usage)?;
+                let page = Listed::page(&redrive.letters, filter, after.as_ref(), Some(max));
+                page.await.map_err(unavailable)
             }
             Self::Running(running) => {
                 let request = running
                     .request(Method::GET, "/dlq")
-                    .query(&wanted(filter, max));
+                    .query(&wanted(filter, after, max));
                 running.json(request).await
             }
         }
@@ -78,7 +77,7 @@ impl Desk {
 
     /// Open letters by sink.
     pub(super) async fn depth(&self) -> Result<BTreeMap<String, u64>, CliError> {
-        Ok(self.list(&Filter::default(), 0).await?.depth)
+        Ok(self.list(&Filter::default(), None, 0).await?.depth)
     }
 
     pub(super) async fn show(&self, name: &LetterName) -> Result<LetterView, CliError> {
@@ -219,7 +218,7 @@ fn unavailable(error: impl std::fmt::Display) -> CliError {
 }
 
 /// The query of `GET /dlq`.
-fn wanted(filter: &Filter, max: usize) -> Vec<(&'static str, String)> {
+fn wanted(filter: &Filter, after: Option<&str>, max: usize) -> Vec<(&'static str, String)> {
     let texts = [
         ("sink", &filter.sink),
         ("reason", &filter.reason),
@@ -235,6 +234,7 @@ fn wanted(filter: &Filter, max: usize) -> Vec<(&'static str, String)> {
         .filter_map(|(key, time)| Some((key, time?.to_string())));
     texts
         .chain(times)
+        .chain(after.map(|name| ("after", name.to_owned())))
         .chain([("max", max.to_string())])
         .collect()
 }

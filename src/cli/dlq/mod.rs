@@ -13,16 +13,19 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::error::USAGE;
 use super::{CliError, ConfigArg, print, print_json};
 use crate::dead_letter::{Filter, INGEST, LetterName, Report, Work};
+use crate::progress::Progress;
 use crate::time::{Clock as _, SystemClock};
 
 use desk::Desk;
 use filter::FilterArgs;
+
+/// Letters of one page of a list.
+const PAGE: usize = 500;
 
 /// List, show, redrive and discard dead letters.
 #[derive(Debug, Args)]
@@ -54,6 +57,9 @@ enum Verb {
         /// So many at most
         #[arg(long, default_value_t = 100, value_name = "N")]
         max: usize,
+        /// Those after this letter: SINK/ID:ROUND, as the last line of a list says
+        #[arg(long, value_name = "NAME")]
+        after: Option<String>,
     },
     /// Show one letter, without its record
     #[command(after_help = "Examples:\n  goldwire dlq show crm/0f8a…:0\n  \
@@ -124,11 +130,10 @@ impl WorkArgs {
 pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode, CliError> {
     let DlqArgs { verb, config, json } = args;
     match verb {
-        Verb::List { filter, max } => {
+        Verb::List { filter, max, after } => {
             let filter = filter.read(SystemClock.now())?;
             let desk = desk(&config, &filter).await?;
-            let listed = desk.list(&filter, max).await?;
-            answer(out, json, &listed, show::list)
+            list(&desk, &filter, (after, max), json, out).await
         }
         Verb::Show {
             name,
@@ -149,9 +154,11 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
         Verb::Redrive(args) => {
             let work = args.work()?;
             let desk = desk(&config, &work.filter).await?;
-            let bar = progress(&desk).await;
-            let report = desk.redrive(&work, &|done| bar.set_position(done)).await?;
-            bar.finish_and_clear();
+            let progress = Progress::new();
+            let most = desk.open_letters().await.unwrap_or_default();
+            let show = |done: u64| progress.show(&format!("{done} of at most {most} letters"));
+            let report = desk.redrive(&work, &show).await?;
+            progress.clear();
             let verb = if work.dry_run {
                 "would be redriven"
             } else {
@@ -163,9 +170,11 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
         Verb::Discard(args) => {
             let work = args.work()?;
             let desk = desk(&config, &work.filter).await?;
-            let bar = progress(&desk).await;
-            let report = desk.discard(&work, &|done| bar.set_position(done)).await?;
-            bar.finish_and_clear();
+            let progress = Progress::new();
+            let most = desk.open_letters().await.unwrap_or_default();
+            let show = |done: u64| progress.show(&format!("{done} of at most {most} letters"));
+            let report = desk.discard(&work, &show).await?;
+            progress.clear();
             let verb = if work.dry_run {
                 "would be discarded"
             } else {
@@ -196,6 +205,31 @@ async fn desk(config: &ConfigArg, filter: &Filter) -> Result<Desk, CliError> {
     )))
 }
 
+/// Prints letters by pages, so that neither side holds them all; as JSON, a document a page.
+async fn list(
+    desk: &Desk,
+    filter: &Filter,
+    (mut after, max): (Option<String>, usize),
+    json: bool,
+    out: &mut impl Write,
+) -> Result<ExitCode, CliError> {
+    let mut left = max;
+    loop {
+        let listed = desk.list(filter, after.as_deref(), left.min(PAGE)).await?;
+        left = left.saturating_sub(listed.letters.len());
+        let last = left == 0 || listed.next.is_none();
+        if json {
+            print_json(out, &listed)?;
+        } else {
+            print(out, show::list(&listed, last))?;
+        }
+        if last {
+            return Ok(ExitCode::SUCCESS);
+        }
+        after = listed.next;
+    }
+}
+
 /// A letter that was named and stays is for a person to correct.
 fn ended(work: &Work, report: &Report) -> ExitCode {
     if work.filter.names.is_empty() || report.skipped.is_empty() {
@@ -217,17 +251,6 @@ fn answer<T: Serialize>(
         print(out, text(value))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A bar on the standard error; hidden unless that is a terminal.
-async fn progress(desk: &Desk) -> ProgressBar {
-    let open = desk.open_letters().await.unwrap_or_default();
-    let style = ProgressStyle::with_template("{bar:40} {pos} of at most {len} letters");
-    let bar = ProgressBar::new(open);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 /// Where a listener at `address` is reached from this machine.

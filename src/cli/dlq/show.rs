@@ -7,8 +7,8 @@ use crate::cli::CliError;
 use crate::dead_letter::{LetterName, LetterView, Report};
 use crate::event::EventRecord;
 
-/// One line a letter, then the depth of every sink.
-pub(super) fn list(listed: &Listed) -> String {
+/// One line a letter; on the last page, then where to go on and the depth of every sink.
+pub(super) fn list(listed: &Listed, last: bool) -> String {
     let mut text = String::new();
     for letter in &listed.letters {
         let LetterView {
@@ -23,6 +23,12 @@ pub(super) fn list(listed: &Listed) -> String {
             &mut text,
             &format!("{name}  {reason}  {code}  {subject}  {last_time}"),
         );
+    }
+    if !last {
+        return text;
+    }
+    if let Some(next) = &listed.next {
+        line(&mut text, &format!("more: --after {next}"));
     }
     let depth: Vec<_> = listed
         .depth

@@ -31,14 +31,14 @@ pub(super) fn check(check: &Check<'_>, problems: &mut Problems) {
 
 /// A value and where it stands.
 #[derive(Clone)]
-struct At<'a> {
-    path: Path,
-    value: &'a Value,
+pub(crate) struct At<'a> {
+    pub(crate) path: Path,
+    pub(crate) value: &'a Value,
 }
 
 impl<'a> At<'a> {
     /// What stands at `key`, unless it is nothing.
-    fn get(&self, key: &str) -> Option<At<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<At<'a>> {
         let value = self.value.get(key).filter(|value| !value.is_null())?;
         Some(At {
             path: self.path.key(key),
@@ -47,29 +47,29 @@ impl<'a> At<'a> {
     }
 
     /// The same, several keys down.
-    fn down(&self, keys: &[&str]) -> Option<At<'a>> {
+    pub(crate) fn down(&self, keys: &[&str]) -> Option<At<'a>> {
         keys.iter().try_fold(self.clone(), |at, key| at.get(key))
     }
 
-    fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Option<&'a str> {
         self.value.as_str()
     }
 
-    fn is_true(&self, key: &str) -> bool {
+    pub(crate) fn is_true(&self, key: &str) -> bool {
         self.value
             .get(key)
             .and_then(Value::as_bool)
             .unwrap_or_default()
     }
 
-    fn entries(&self) -> Vec<(&'a str, At<'a>)> {
+    pub(crate) fn entries(&self) -> Vec<(&'a str, At<'a>)> {
         let entries = self.value.as_object().into_iter().flatten();
         entries
             .filter_map(|(key, _)| Some((key.as_str(), self.get(key)?)))
             .collect()
     }
 
-    fn items(&self) -> Vec<At<'a>> {
+    pub(crate) fn items(&self) -> Vec<At<'a>> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
         items
             .map(|(index, value)| At {
@@ -80,14 +80,15 @@ impl<'a> At<'a> {
     }
 }
 
-struct Rules<'a> {
+/// What the rules know and what they found.
+pub(crate) struct Rules<'a> {
     check: &'a Check<'a>,
     problems: &'a mut Problems,
 }
 
 impl Rules<'_> {
     /// A problem with the value at `at`, unless the schema already refused it.
-    fn refuse(&mut self, at: &At<'_>, remedy: impl Into<String>) {
+    pub(crate) fn refuse(&mut self, at: &At<'_>, remedy: impl Into<String>) {
         let path = at.path.to_string();
         if !self.problems.0.iter().any(|problem| problem.path == path) {
             self.problems.add(path, self.check.show(&at.path), remedy);
@@ -95,7 +96,7 @@ impl Rules<'_> {
     }
 
     /// Whether something at `at` or below it is known to be wrong.
-    fn found_within(&self, at: &At<'_>) -> bool {
+    pub(crate) fn found_within(&self, at: &At<'_>) -> bool {
         let above = at.path.to_string();
         let below = |path: &str| {
             path.strip_prefix(&above)
@@ -107,7 +108,7 @@ impl Rules<'_> {
     }
 
     /// A problem with a key that is not there.
-    fn missing(&mut self, at: &At<'_>, key: &str, remedy: impl Into<String>) {
+    pub(crate) fn missing(&mut self, at: &At<'_>, key: &str, remedy: impl Into<String>) {
         let path = at.path.key(key).to_string();
         if at.value.is_object() && !self.problems.0.iter().any(|problem| problem.path == path) {
             self.problems.add(path, "", remedy);
@@ -134,7 +135,12 @@ impl Rules<'_> {
     }
 
     /// The duration at `keys`, within its bounds; nothing if it is absent or refused.
-    fn period(&mut self, at: &At<'_>, keys: &[&str], bounds: (&str, &str)) -> Option<Duration> {
+    pub(crate) fn period(
+        &mut self,
+        at: &At<'_>,
+        keys: &[&str],
+        bounds: (&str, &str),
+    ) -> Option<Duration> {
         let at = at.down(keys)?;
         let written = humantime::parse_duration(at.text()?).ok()?;
         let (least, most) = (Period::from(bounds.0).get(), Period::from(bounds.1).get());
@@ -145,8 +151,49 @@ impl Rules<'_> {
         Some(written)
     }
 
+    /// Whether a process is to serve with it, so that the files it opens matter.
+    pub(crate) fn serve(&self) -> bool {
+        self.check.serves
+    }
+
+    /// A problem with what stands at, or is missing from, some keys below `section`.
+    pub(crate) fn unfit(&mut self, section: &At<'_>, at: &[String], why: &str) {
+        let Some((last, above)) = at.split_last() else {
+            return;
+        };
+        let above: Vec<&str> = above.iter().map(String::as_str).collect();
+        let parent = section.down(&above);
+        if let Some(at) = parent.as_ref().and_then(|parent| parent.get(last)) {
+            self.refuse(&at, why);
+        } else if let Some(parent) = parent {
+            self.missing(&parent, last, why);
+        } else {
+            let above = above.iter();
+            let path = above.fold(section.path.clone(), |path, key| path.key(key));
+            self.problems.add(path.key(last).to_string(), "", why);
+        }
+    }
+
+    /// librdkafka says that the properties of `section` do not go together.
+    pub(crate) fn properties(&mut self, section: &At<'_>, why: &str) {
+        let at = section.path.key("properties").to_string();
+        let remedy = format!("librdkafka refuses them: {why}; correct the one that it names");
+        self.problems.add(at, "", remedy);
+    }
+
+    /// The name of a Kafka topic, in which the tenant is filled in.
+    pub(crate) fn topic(&mut self, at: &At<'_>) {
+        let Some(text) = at.text() else { return };
+        let filled = text.replace("{tenant}", "t");
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        if filled.is_empty() || filled.len() > 249 || !filled.chars().all(allowed) {
+            let remedy = "write a topic's name: letters, digits, `.`, `_`, `-`, and {tenant}";
+            self.refuse(at, remedy);
+        }
+    }
+
     /// Refuses `http://` where a secret is sent, unless the section says that it is meant.
-    fn https(&mut self, section: &At<'_>, key: &str) {
+    pub(crate) fn https(&mut self, section: &At<'_>, key: &str) {
         let Some(at) = section.get(key) else { return };
         let Some(text) = at.text() else { return };
         let plain = text.starts_with("http://");
@@ -164,7 +211,7 @@ impl Rules<'_> {
 }
 
 /// A size as written, or the default.
-fn bytes(at: Option<&At<'_>>, default: &str) -> u64 {
+pub(crate) fn bytes(at: Option<&At<'_>>, default: &str) -> u64 {
     let written = at
         .and_then(At::text)
         .and_then(|text| text.parse::<bytesize::ByteSize>().ok());

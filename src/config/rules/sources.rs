@@ -7,9 +7,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{At, Rules, one_kind};
 use crate::config::{Delivery, KafkaSource};
+use crate::event::Filter;
 use crate::event::Kind;
-use crate::ingest::filter::Filter;
-use crate::source::kafka::{KafkaSettings, Unfit};
+use crate::source::kafka::KafkaSettings;
 
 /// The keys of a Kafka source that `subscription` stands for.
 const DIRECT: [&str; 6] = [
@@ -126,7 +126,9 @@ fn kafka(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         for key in REQUIRED.iter().filter(|key| section.get(key).is_none()) {
             rules.missing(section, key, "missing; add it, or INT-004's `subscription`");
         }
-        topic(section.get("topic"), rules);
+        if let Some(at) = section.get("topic") {
+            rules.topic(&at);
+        }
     }
     start(section, rules);
     properties(section, rules);
@@ -147,40 +149,20 @@ fn settings(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         Err(unfit) => {
             return unfit
                 .iter()
-                .for_each(|unfit| self::unfit(section, unfit, rules));
+                .for_each(|unfit| rules.unfit(section, &unfit.at, &unfit.why));
         }
     };
     let drain = rules.period(top, &["delivery", "drain_timeout"], ("100ms", "4m"));
     let drain = drain.unwrap_or_else(|| Delivery::default().drain_timeout.get());
     if let Some(unfit) = settings.polls_too_seldom(drain) {
-        self::unfit(section, &unfit, rules);
+        rules.unfit(section, &unfit.at, &unfit.why);
     }
     // What is known to be wrong would be found again, and told worse.
-    if rules.check.serves
+    if rules.serve()
         && !rules.found_within(section)
         && let Err(why) = settings.try_out()
     {
-        let at = section.path.key("properties").to_string();
-        let remedy = format!("librdkafka refuses them: {why}; correct the one that it names");
-        rules.problems.add(at, "", remedy);
-    }
-}
-
-fn unfit(section: &At<'_>, unfit: &Unfit, rules: &mut Rules<'_>) {
-    let Unfit { at, why } = unfit;
-    let Some((last, above)) = at.split_last() else {
-        return;
-    };
-    let above: Vec<&str> = above.iter().map(String::as_str).collect();
-    let parent = section.down(&above);
-    if let Some(at) = parent.as_ref().and_then(|parent| parent.get(last)) {
-        rules.refuse(&at, why);
-    } else if let Some(parent) = parent {
-        rules.missing(&parent, last, why);
-    } else {
-        let above = above.iter();
-        let path = above.fold(section.path.clone(), |path, key| path.key(key));
-        rules.problems.add(path.key(last).to_string(), "", why);
+        rules.properties(section, &why);
     }
 }
 
@@ -222,7 +204,9 @@ fn properties(section: &At<'_>, rules: &mut Rules<'_>) {
 }
 
 fn subscription(at: &At<'_>, rules: &mut Rules<'_>) {
-    topic(at.down(&["kafkaConfig", "topic"]), rules);
+    if let Some(at) = at.down(&["kafkaConfig", "topic"]) {
+        rules.topic(&at);
+    }
     if let Some(attributes) = at.get("attributes") {
         let items = attributes.items();
         let all = matches!(items.as_slice(), [only] if only.text() == Some("*"));
@@ -230,17 +214,6 @@ fn subscription(at: &At<'_>, rules: &mut Rules<'_>) {
             let remedy = "only [\"*\"] so far: a golden record is taken whole or not at all";
             rules.refuse(&attributes, remedy);
         }
-    }
-}
-
-fn topic(at: Option<At<'_>>, rules: &mut Rules<'_>) {
-    let Some(at) = at else { return };
-    let Some(text) = at.text() else { return };
-    let filled = text.replace("{tenant}", "t");
-    let lawful = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    if filled.is_empty() || filled.len() > 249 || !filled.chars().all(lawful) {
-        let remedy = "write a topic's name: letters, digits, `.`, `_`, `-`, and {tenant}";
-        rules.refuse(&at, remedy);
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +15,7 @@ use super::frame;
 use super::recover::Found;
 use super::segment::{HEADER, Header, Sealed, Segment};
 use super::view::Held;
-use super::{Seams, Shared};
+use super::{JournalDeps, Shared};
 use crate::log::LogError;
 use crate::time::Millis;
 
@@ -47,10 +46,10 @@ pub(super) struct Written {
 pub(super) struct Appender {
     dir: PathBuf,
     shared: Arc<Shared>,
-    seams: Seams,
+    deps: JournalDeps,
     /// Bytes after which a new segment begins.
     roll_at: u64,
-    file: File,
+    file: Arc<File>,
     segment: Arc<Segment>,
     header: Header,
     /// Durable bytes of the file.
@@ -66,7 +65,7 @@ impl Appender {
     pub(super) fn new(
         dir: PathBuf,
         shared: Arc<Shared>,
-        seams: Seams,
+        deps: JournalDeps,
         roll_at: u64,
         found: Found,
     ) -> Option<Self> {
@@ -74,7 +73,7 @@ impl Appender {
         Some(Self {
             dir,
             shared,
-            seams,
+            deps,
             roll_at,
             segment: Arc::clone(&newest.segment),
             length: newest.length,
@@ -96,20 +95,25 @@ impl Appender {
         (self.next > self.segment.base).then_some(self.last)
     }
 
-    /// Writes one frame after the last durable one. Nothing is durable yet, and nothing else may
-    /// be written to this partition before [`Self::sync`].
-    pub(super) fn write(&mut self, records: Vec<Bytes>, time: Millis) -> Result<Written, LogError> {
+    /// Writes one frame after the last durable one, in pieces put together in `piece`. Nothing is
+    /// durable yet, and nothing else may be written to this partition before [`Self::synced`].
+    pub(super) fn write(
+        &mut self,
+        piece: &mut Vec<u8>,
+        records: Vec<Bytes>,
+        time: Millis,
+    ) -> Result<Written, LogError> {
         self.mend()?;
-        let marker = self.header.marker;
-        let frame = frame::encode(marker, self.next, time, &records).ok_or_else(|| {
+        let length = frame::length(&records).ok_or_else(|| {
             LogError::Refused("an append of more than 1 GiB; split it".to_owned())
         })?;
-        let length = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
         if self.length > HEADER && self.length.saturating_add(length) > self.roll_at {
             self.roll()?;
         }
-        let written =
-            (self.seams.before_write)().and_then(|()| self.file.write_all_at(&frame, self.length));
+        let (place, marker) = ((&*self.file, self.length), self.header.marker);
+        let written = (self.deps.before_write)()
+            .and_then(|()| frame::write(place, piece, marker, (self.next, time), &records));
         if let Err(error) = written {
             self.after = After::Torn;
             // If the cut fails as well, the next append begins with it.
@@ -123,9 +127,19 @@ impl Appender {
         })
     }
 
-    /// Makes a frame durable, shows it to readers, and returns its first offset.
-    pub(super) fn sync(&mut self, written: Written) -> Result<u64, LogError> {
-        if let Err(error) = (self.seams.before_sync)().and_then(|()| self.file.sync_data()) {
+    /// The file that the last frame was written to.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// Takes the answer of the frame's fsync: shows the frame to readers and returns its first
+    /// offset, or cuts it off again.
+    pub(super) fn synced(
+        &mut self,
+        written: Written,
+        answer: io::Result<()>,
+    ) -> Result<u64, LogError> {
+        if let Err(error) = answer {
             self.after = After::Distrusted;
             // Only what is surely cut off may be called not stored.
             self.mend()?;
@@ -156,7 +170,7 @@ impl Appender {
         }
         let cut = self.file.set_len(self.length);
         let cut = cut
-            .and_then(|()| (self.seams.before_sync)())
+            .and_then(|()| (self.deps.before_sync)())
             .and_then(|()| self.file.sync_all());
         cut.map_err(|error| io_error(&error))?;
         if self.after == After::Distrusted {
@@ -191,11 +205,11 @@ impl Appender {
             ..self.header
         };
         let segment = Segment::at(&self.dir, self.next);
-        let created = segment.create(&header, || (self.seams.before_sync)());
+        let created = segment.create(&header, || (self.deps.before_sync)());
         if created.is_err() {
             self.after = After::Distrusted;
         }
-        self.file = created.map_err(|error| self.shared.failed(&error))?;
+        self.file = Arc::new(created.map_err(|error| self.shared.failed(&error))?);
         self.segment = Arc::new(segment);
         (self.header, self.length) = (header, HEADER);
         if !empty {

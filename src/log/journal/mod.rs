@@ -1,4 +1,5 @@
-//! A log on local disk: one folder a partition, segment files, one writer thread.
+//! A log on local disk: one folder a partition, segment files, one thread that writes them and some
+//! that sync them.
 //!
 //! Guarantee (G1, G8): what is acknowledged was fsynced; what is read is durable; the disk used
 //! stays within the quota. A torn append is cut at open, damage before it is refused.
@@ -14,6 +15,7 @@ mod files;
 mod frame;
 mod recover;
 mod segment;
+mod syncers;
 mod trim;
 mod view;
 mod writer;
@@ -34,14 +36,16 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::appender::Appender;
 use self::files::{free_disk, io_error};
+use self::syncers::Syncers;
 use self::view::{Lookup, View};
 use self::writer::{Append, GiveBack, Job, Writer};
 use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
 use crate::dir_lock::DirLock;
 use crate::time::{SharedClock, SystemClock};
 
-/// Bytes of the newest records kept in memory, over all partitions.
-const TAIL: usize = 4 << 20;
+/// Bytes of the newest records kept in memory, over all partitions: some rounds, so that who keeps up
+/// reads no disk. As much again is kept at most of what was read from disk.
+const TAIL: usize = 8 << 20;
 /// KiB of appends that may wait for the writer; who comes then waits outside.
 const QUEUE_KIB: u32 = 32 << 10;
 
@@ -65,12 +69,13 @@ pub struct JournalSettings {
     pub segment: u64,
 }
 
-/// Something that runs on the writer thread and may block it or fail in the disk's place.
+/// Something that runs on the threads that write and sync, and may block them or fail in the disk's
+/// place.
 pub type Hook = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
-/// Seams for tests: the time, and a disk that stalls or fails.
+/// What a test may change: the time, and a disk that stalls or fails.
 #[derive(Clone)]
-pub struct Seams {
+pub struct JournalDeps {
     /// The time of appends and trims.
     pub clock: SharedClock,
     /// Called before each write of a frame.
@@ -80,7 +85,7 @@ pub struct Seams {
     pub before_sync: Hook,
 }
 
-impl Default for Seams {
+impl Default for JournalDeps {
     fn default() -> Self {
         let nothing: Hook = Arc::new(|| Ok(()));
         Self {
@@ -91,9 +96,9 @@ impl Default for Seams {
     }
 }
 
-impl fmt::Debug for Seams {
+impl fmt::Debug for JournalDeps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seams")
+        f.debug_struct("JournalDeps")
             .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
@@ -172,14 +177,14 @@ impl Journal {
     /// [`LogError::Refused`] if another process holds it, it has another partition count or a
     /// newer format; [`LogError::Damaged`] if acknowledged bytes are not as written.
     pub fn open(settings: JournalSettings) -> Result<Self, LogError> {
-        Self::open_with(settings, Seams::default())
+        Self::open_with(settings, JournalDeps::default())
     }
 
     /// As [`Self::open`], with a clock and a disk of the test's own.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_with(settings: JournalSettings, seams: Seams) -> Result<Self, LogError> {
+    pub fn open_with(settings: JournalSettings, deps: JournalDeps) -> Result<Self, LogError> {
         let JournalSettings {
             dir,
             partitions,
@@ -218,14 +223,17 @@ impl Journal {
         });
         let appenders = (0..partitions).zip(found).filter_map(|(partition, found)| {
             let dir = files::folder(&dir, partition);
-            Appender::new(dir, Arc::clone(&shared), seams.clone(), segment, found)
+            Appender::new(dir, Arc::clone(&shared), deps.clone(), segment, found)
         });
         let appenders = appenders.collect();
+        let before_sync = Arc::clone(&deps.before_sync);
         let writer = Writer {
             shared: Arc::clone(&shared),
-            seams,
+            deps,
             appenders,
             keep,
+            syncers: Syncers::new(partitions, before_sync).map_err(|error| io_error(&error))?,
+            piece: Vec::new(),
         };
         let (queue, jobs) = mpsc::channel();
         let thread = std::thread::Builder::new().name("journal".to_owned());
@@ -330,15 +338,15 @@ impl Log for Journal {
         from: u64,
         limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, LogError> {
-        let (segment, until) = match self.shared.view(partition)?.lookup(from, limit)? {
+        let (held, until) = match self.shared.view(partition)?.lookup(from, limit)? {
             Lookup::Found(records) => return Ok(records),
-            Lookup::OnDisk(segment, until) => (segment, until),
+            Lookup::OnDisk(held, until) => (held, until),
         };
         let shared = Arc::clone(&self.shared);
         let read = tokio::task::spawn_blocking(move || {
             shared
                 .view(partition)?
-                .read_disk(&segment, (from, until), limit)
+                .read_disk(&held, (from, until), limit)
         });
         read.await
             .map_err(|error| LogError::Io(error.to_string()))?

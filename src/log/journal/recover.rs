@@ -21,7 +21,7 @@ use crate::log::LogError;
 pub(super) struct Found {
     pub(super) segments: VecDeque<Held>,
     /// The newest segment's file.
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     /// What the newest segment's header says.
     pub(super) header: Header,
     /// Next offset.
@@ -41,7 +41,7 @@ pub(super) fn recover(dir: &Path, partition: u16, marker: Marker) -> Result<Foun
         .read(true)
         .write(true)
         .open(&newest.segment.path);
-    let file = file.map_err(|error| io_error(&error))?;
+    let file = Arc::new(file.map_err(|error| io_error(&error))?);
     let end = tail(&file, newest, marker)?;
     // What a killed process wrote may be read here and yet be in memory only: readers must see
     // nothing that a loss of power can take back.
@@ -111,12 +111,13 @@ fn bases(dir: &Path) -> io::Result<Vec<u64>> {
 }
 
 /// Walks the newest segment, cuts a torn tail and returns the next offset.
-fn tail(file: &File, newest: &mut Held, marker: Marker) -> Result<u64, LogError> {
+fn tail(file: &Arc<File>, newest: &mut Held, marker: Marker) -> Result<u64, LogError> {
     let segment = &newest.segment;
-    let mut frames = Frames::new(file, marker, HEADER).map_err(|error| io_error(&error))?;
+    let size = file.metadata().map_err(|error| io_error(&error))?.len();
+    let mut frames = Frames::new(Arc::clone(file), marker, HEADER, size);
     let mut next = segment.base;
     let mut good = HEADER;
-    while let Some(frame) = frames.next().map_err(|error| io_error(&error))? {
+    while let Some((frame, _)) = frames.next().map_err(|error| io_error(&error))? {
         if frame.first != next || frame.count == 0 {
             return Err(LogError::Damaged {
                 file: segment.name(),
@@ -128,7 +129,6 @@ fn tail(file: &File, newest: &mut Held, marker: Marker) -> Result<u64, LogError>
         newest.last = frame.time;
         good = good.saturating_add(frame.length);
     }
-    let size = frames.size();
     if good < size {
         if followed(file, good, size, marker).map_err(|error| io_error(&error))? {
             return Err(LogError::Damaged {

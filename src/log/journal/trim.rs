@@ -16,7 +16,7 @@ use crate::time::{Millis, as_millis};
 impl Writer {
     /// Deletes what lies below the floors and is old enough, oldest first.
     pub(super) fn trim(&mut self, floors: &[u64]) -> Result<(), LogError> {
-        let now = self.seams.clock.now();
+        let now = self.deps.clock.now();
         for (partition, floor) in (0_u16..).zip(floors) {
             self.give_back_newest(partition, *floor, now)?;
             while self.delete_passed(partition, *floor, now)? {}

@@ -11,13 +11,15 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::files::io_error;
-use super::frame::{Frames, Marker};
+use super::frame::{Frames, Marker, Records};
 use super::segment::Segment;
 use crate::log::{LogError, LogRecord, OffsetRange, ReadLimit};
 use crate::time::Millis;
 
 /// What a record in memory costs besides its bytes.
 const RECORD_COST: usize = 64;
+/// Readers behind the tail that find their place again.
+const CURSORS: usize = 4;
 
 /// A segment and how much of it is durable.
 #[derive(Debug, Clone)]
@@ -98,14 +100,38 @@ impl Room {
     }
 }
 
+/// Where a read of the disk ended: the next one goes on there, with the file open and the rest of
+/// what was read at hand.
+#[derive(Debug, Clone)]
+struct Cursor {
+    segment: Arc<Segment>,
+    frames: Frames,
+    /// What is left of the last frame, and its bytes.
+    records: Records,
+    frame: usize,
+    /// The offset after the last record given out.
+    next: u64,
+    /// The offset after the last frame.
+    until: u64,
+}
+
+impl Cursor {
+    /// Memory that it keeps from being freed.
+    fn bytes(&self) -> usize {
+        self.frames.held().saturating_add(self.frame)
+    }
+}
+
 /// A partition, as readers see it. The writer changes it.
 #[derive(Debug)]
 pub(super) struct View {
     partition: u16,
     marker: Marker,
-    /// Bytes of the tail at most.
+    /// Bytes of the tail at most, and of what cursors keep.
     room: usize,
     state: Mutex<State>,
+    /// Of the last readers that are behind the tail.
+    cursors: Mutex<VecDeque<Cursor>>,
     end: watch::Sender<u64>,
 }
 
@@ -114,8 +140,8 @@ pub(super) struct View {
 pub(super) enum Lookup {
     /// Answered from memory.
     Found(Vec<LogRecord>),
-    /// In this segment, which ends before the offset.
-    OnDisk(Arc<Segment>, u64),
+    /// In this segment, and its durable part ends before the offset.
+    OnDisk(Held, u64),
 }
 
 impl View {
@@ -136,6 +162,7 @@ impl View {
             marker,
             room,
             state,
+            cursors: Mutex::default(),
             end: watch::Sender::new(end),
         }
     }
@@ -196,55 +223,102 @@ impl View {
             .map_or(end, |next| next.segment.base);
         let held = after.checked_sub(1).and_then(|at| state.segments.get(at));
         Ok(held.map_or(Lookup::Found(Vec::new()), |held| {
-            Lookup::OnDisk(Arc::clone(&held.segment), until)
+            Lookup::OnDisk(held.clone(), until)
         }))
     }
 
     /// Records of one segment from `from` on. Blocks on the disk.
     pub(super) fn read_disk(
         &self,
-        segment: &Segment,
+        held: &Held,
         (from, until): (u64, u64),
         limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, LogError> {
-        let file = match File::open(&segment.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.gone(segment, from));
-            }
-            Err(error) => return Err(io_error(&error)),
-        };
-        let (mut next, position) = segment.near(from);
-        let mut frames =
-            Frames::new(&file, self.marker, position).map_err(|error| io_error(&error))?;
+        let mut cursor = self.cursor(held, from)?;
         let (mut records, mut room) = (Vec::new(), Room::new(limit));
-        while next < until {
-            let at = frames.position();
+        loop {
+            while let Some(bytes) = cursor.records.peek() {
+                if !room.takes(bytes) {
+                    self.keep(cursor);
+                    return Ok(records);
+                }
+                records.extend(cursor.records.next());
+                cursor.next = cursor.next.saturating_add(1);
+            }
+            if cursor.until >= until {
+                self.keep(cursor);
+                return Ok(records);
+            }
+            let at = cursor.frames.position();
             // What is durable must be there, whole and in order: anything else is damage.
-            let frame = frames.next().map_err(|error| io_error(&error))?;
-            let Some(frame) = frame.filter(|frame| frame.first == next && frame.count > 0) else {
+            let frame = cursor.frames.next().map_err(|error| io_error(&error))?;
+            let frame = frame.filter(|(head, _)| head.first == cursor.until && head.count > 0);
+            let Some((header, body)) = frame else {
                 // What is whole before it is read first; the next read meets the damage alone.
                 if !records.is_empty() {
                     return Ok(records);
                 }
                 return Err(LogError::Damaged {
-                    file: segment.name(),
+                    file: held.segment.name(),
                     at,
                 });
             };
-            segment.note(frame.first, at);
-            next = frame.end();
-            for (offset, record) in frame.records().filter(|(offset, _)| *offset >= from) {
-                if !room.takes(record.len()) {
-                    return Ok(records);
-                }
-                records.push(LogRecord {
-                    offset,
-                    bytes: Bytes::copy_from_slice(record),
-                });
-            }
+            held.segment.note(header.first, at);
+            cursor.until = header.end();
+            cursor.frame = usize::try_from(header.length).unwrap_or(usize::MAX);
+            cursor.records = body;
+            cursor.records.skip_to(from);
         }
-        Ok(records)
+    }
+
+    /// Where to read on at `from`: where another read ended, or after a walk from the last frame
+    /// before it that is known.
+    fn cursor(&self, held: &Held, from: u64) -> Result<Cursor, LogError> {
+        let here =
+            |cursor: &&Cursor| cursor.next == from && Arc::ptr_eq(&cursor.segment, &held.segment);
+        let known = self.cursors().iter().find(here).cloned();
+        if let Some(mut cursor) = known {
+            cursor.frames.grown(held.length);
+            return Ok(cursor);
+        }
+        let segment = &held.segment;
+        let file = match File::open(&segment.path) {
+            Ok(file) => Arc::new(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(self.gone(segment, from));
+            }
+            Err(error) => return Err(io_error(&error)),
+        };
+        let (until, position) = segment.near(from);
+        Ok(Cursor {
+            segment: Arc::clone(segment),
+            frames: Frames::new(file, self.marker, position, held.length),
+            records: Records::default(),
+            frame: 0,
+            next: from,
+            until,
+        })
+    }
+
+    /// Keeps a cursor for the next read, instead of the oldest ones if need be (G8).
+    fn keep(&self, mut cursor: Cursor) {
+        if cursor.records.peek().is_none() {
+            (cursor.records, cursor.frame) = (Records::default(), 0);
+        }
+        let mut cursors = self.cursors();
+        // Two readers at one place share the rest of what was read.
+        cursors.retain(|other| other.next != cursor.next);
+        cursors.push_back(cursor);
+        let mut bytes: usize = cursors.iter().map(Cursor::bytes).sum();
+        while (cursors.len() > CURSORS || bytes > self.room)
+            && let Some(oldest) = cursors.pop_front()
+        {
+            bytes = bytes.saturating_sub(oldest.bytes());
+        }
+    }
+
+    fn cursors(&self) -> MutexGuard<'_, VecDeque<Cursor>> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A file that is not there was trimmed while it was being read, or somebody took it away.
@@ -304,7 +378,14 @@ impl View {
 
     /// The oldest segment is to be deleted: readers no longer see it.
     pub(super) fn forget_oldest(&self) {
-        self.state().segments.pop_front();
+        let oldest = self.state().segments.pop_front();
+        let gone = |cursor: &Cursor| {
+            oldest
+                .as_ref()
+                .is_some_and(|held| Arc::ptr_eq(&held.segment, &cursor.segment))
+        };
+        // Else a file that is deleted would keep its disk.
+        self.cursors().retain(|cursor| !gone(cursor));
     }
 
     /// It could not be deleted.

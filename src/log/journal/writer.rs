@@ -1,9 +1,10 @@
 //! The journal's one writer thread: group commit, and trimming between commits.
 //!
 //! Guarantee (G1): an append is answered after its bytes are durable. Appends that wait while the
-//! disk is busy become one frame and one fsync of their partition.
+//! disk is busy become one round: a frame for each of their partitions, whose files are synced at
+//! the same time. One whose sync fails fails its own appends only.
 
-use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -14,12 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::appender::{Appender, Written};
 use super::frame::HEAD;
-use super::{Seams, Shared};
+use super::syncers::Syncers;
+use super::{JournalDeps, Shared};
 use crate::log::{LogError, Share};
 use crate::time::Millis;
 
-/// Bytes that one group commit collects: a frame is read as a whole, so not too many.
-const GROUP: u64 = 1 << 20;
+/// Bytes that one round collects: enough that a slow disk's fsyncs are few, and not too many, since
+/// a frame is read as a whole, and everybody in a round waits for all of its writes.
+const GROUP: u64 = 4 << 20;
+/// Bytes of the memory for pieces of frames that are kept between rounds.
+const KEPT: usize = 1 << 20;
 
 /// What is asked of the writer.
 #[derive(Debug)]
@@ -54,17 +59,25 @@ pub(super) struct Append {
     pub(super) reply: oneshot::Sender<Result<u64, LogError>>,
 }
 
-/// A frame and the appends that it holds, with their numbers of records.
-type InFlight = (u16, Vec<(Append, u64)>, Written);
+/// A frame of a round and the appends that it holds, with their numbers of records.
+#[derive(Debug)]
+struct InFlight {
+    partition: usize,
+    appends: Vec<(Append, u64)>,
+    written: Written,
+}
 
 /// What runs on the writer thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) seams: Seams,
+    pub(super) deps: JournalDeps,
     /// By partition.
     pub(super) appenders: Vec<Appender>,
     pub(super) keep: Duration,
+    pub(super) syncers: Syncers,
+    /// Where pieces of frames are put together.
+    pub(super) piece: Vec<u8>,
 }
 
 impl Writer {
@@ -102,30 +115,55 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Append>) {
-        let now = self.seams.clock.now();
+        let now = self.deps.clock.now();
         let mut in_flight = Vec::new();
-        for (partition, appends) in self.admit(group) {
-            in_flight.extend(self.write(partition, appends, now));
-        }
-        for (partition, appends, written) in in_flight {
-            let Some(appender) = self.appenders.get_mut(usize::from(partition)) else {
-                continue;
-            };
-            match appender.sync(written) {
-                Ok(mut offset) => {
-                    for (append, count) in appends {
-                        answer(append, Ok(offset));
-                        offset = offset.saturating_add(count);
-                    }
-                }
-                Err(error) => fail(appends.into_iter().map(|(append, _)| append), &error),
+        for (partition, appends) in self.admit(group).into_iter().enumerate() {
+            if !appends.is_empty() {
+                in_flight.extend(self.write(partition, appends, now).map(Some));
             }
+        }
+        self.piece.clear();
+        self.piece.shrink_to(KEPT);
+        let file = |it: &Option<InFlight>| {
+            let partition = it.as_ref().map_or(usize::MAX, |it| it.partition);
+            self.appenders.get(partition).map(Appender::file)
+        };
+        let files: Vec<_> = in_flight.iter().filter_map(file).collect();
+        for (number, synced) in self.syncers.sync(&files) {
+            if let Some(frame) = in_flight.get_mut(number).and_then(Option::take) {
+                self.synced(frame, synced);
+            }
+        }
+        for frame in in_flight.into_iter().flatten() {
+            let panicked = io::Error::other("a thread that syncs ended in a panic");
+            self.synced(frame, Err(panicked));
         }
     }
 
-    /// Answers what has no room, leaves out what nobody waits for, and sorts the rest.
-    fn admit(&self, group: Vec<Append>) -> BTreeMap<u16, Vec<Append>> {
-        let mut admitted: BTreeMap<u16, Vec<Append>> = BTreeMap::new();
+    fn synced(&mut self, frame: InFlight, answer_of_disk: io::Result<()>) {
+        let InFlight {
+            partition,
+            appends,
+            written,
+        } = frame;
+        let Some(appender) = self.appenders.get_mut(partition) else {
+            return;
+        };
+        match appender.synced(written, answer_of_disk) {
+            Ok(mut offset) => {
+                for (append, count) in appends {
+                    answer(append, Ok(offset));
+                    offset = offset.saturating_add(count);
+                }
+            }
+            Err(error) => fail(appends.into_iter().map(|(append, _)| append), &error),
+        }
+    }
+
+    /// Answers what has no room, leaves out what nobody waits for, and sorts the rest by partition.
+    fn admit(&self, group: Vec<Append>) -> Vec<Vec<Append>> {
+        let mut admitted: Vec<Vec<Append>> = Vec::new();
+        admitted.resize_with(self.appenders.len(), Vec::new);
         let mut used = self.shared.used.load(Ordering::Relaxed);
         let mut free = self.shared.free();
         let head = u64::try_from(HEAD).unwrap_or_default();
@@ -141,22 +179,32 @@ impl Writer {
                 continue;
             }
             (used, free) = (used_after, free_after);
-            admitted.entry(append.partition).or_default().push(append);
+            if let Some(same) = admitted.get_mut(usize::from(append.partition)) {
+                same.push(append);
+            }
         }
         admitted
     }
 
-    fn write(&mut self, partition: u16, appends: Vec<Append>, now: Millis) -> Option<InFlight> {
-        let appender = self.appenders.get_mut(usize::from(partition))?;
+    fn write(&mut self, partition: usize, appends: Vec<Append>, now: Millis) -> Option<InFlight> {
+        let appender = self.appenders.get_mut(partition)?;
         let mut records = Vec::new();
         let mut counted = Vec::with_capacity(appends.len());
         for mut append in appends {
             let count = u64::try_from(append.records.len()).unwrap_or(u64::MAX);
-            records.append(&mut append.records);
+            if records.is_empty() {
+                records = std::mem::take(&mut append.records);
+            } else {
+                records.append(&mut append.records);
+            }
             counted.push((append, count));
         }
-        match appender.write(records, now) {
-            Ok(written) => Some((partition, counted, written)),
+        match appender.write(&mut self.piece, records, now) {
+            Ok(written) => Some(InFlight {
+                partition,
+                appends: counted,
+                written,
+            }),
             Err(error) => {
                 fail(counted.into_iter().map(|(append, _)| append), &error);
                 None

@@ -22,22 +22,22 @@ const CHUNK: usize = 1 << 16;
 
 /// Where a test gets between the appender and its surroundings.
 #[derive(Clone)]
-pub struct Seams {
+pub struct FileDeps {
     /// Names files.
     pub clock: SharedClock,
     /// Called before each fsync of lines; an error counts as the fsync's.
     pub before_sync: Arc<dyn Fn() -> io::Result<()> + Send + Sync>,
 }
 
-impl fmt::Debug for Seams {
+impl fmt::Debug for FileDeps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seams")
+        f.debug_struct("FileDeps")
             .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
 }
 
-impl Seams {
+impl FileDeps {
     /// None.
     pub fn real(clock: SharedClock) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Seams {
 pub struct Appender {
     dir: PathBuf,
     roll: u64,
-    seams: Seams,
+    deps: FileDeps,
     open: Option<Open>,
     /// A file whose last append failed, and how long it was before.
     failed: Option<(u64, u64)>,
@@ -71,11 +71,11 @@ struct Open {
 impl Appender {
     /// Appends to `dir`, and begins a new file when one would become longer than `roll`. Opens
     /// nothing yet.
-    pub fn new(dir: &Path, roll: u64, seams: Seams) -> Self {
+    pub fn new(dir: &Path, roll: u64, deps: FileDeps) -> Self {
         Self {
             dir: dir.to_owned(),
             roll,
-            seams,
+            deps,
             open: None,
             failed: None,
         }
@@ -96,7 +96,7 @@ impl Appender {
         }
         let written = open.file.write_all_at(lines, open.length);
         let synced = written
-            .and_then(|()| (self.seams.before_sync)())
+            .and_then(|()| (self.deps.before_sync)())
             .and_then(|()| open.file.sync_data());
         if let Err(error) = synced {
             self.failed = Some((open.number, open.length));
@@ -153,7 +153,7 @@ impl Appender {
 
     /// Begins the file after `number`.
     fn next(&mut self, lock: DirLock, number: u64) -> Result<Open, Trouble> {
-        let now = u64::try_from(self.seams.clock.now()).unwrap_or_default();
+        let now = u64::try_from(self.deps.clock.now()).unwrap_or_default();
         let number = now.max(number.saturating_add(1));
         let mut options = File::options();
         options.read(true).write(true).create_new(true).mode(0o600);

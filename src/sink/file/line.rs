@@ -1,15 +1,14 @@
-//! A change as a line of JSON. Pure.
+//! A change as a line of JSON, its object copied as it came. Pure.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::event::SubjectState;
-use crate::sink::{Change, Delivery, SinkError};
+use crate::event::{Object, SubjectState, short_name};
+use crate::sink::{Change, SinkError, Write};
 use crate::time::Millis;
 
-/// One line, its members in this order.
+/// What a line says before its object, its members in this order.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+struct Head<'a> {
     id: &'a str,
     tenant: &'a str,
     subject: &'a str,
@@ -21,57 +20,88 @@ struct Line<'a> {
     observed: bool,
     state: &'static str,
     absorbed_by: Option<&'a str>,
-    object: Option<&'a Value>,
 }
 
-impl<'a> Line<'a> {
-    fn of(delivery: &'a Delivery, change: &'a Change) -> Self {
-        let object = match &change.state {
-            SubjectState::Alive(object) => Some(object),
-            SubjectState::Absorbed { .. }
-            | SubjectState::Removed
-            | SubjectState::Erased
-            | SubjectState::Gone => None,
-        };
-        let own_type = object.and_then(|object| object.object_type());
-        let absorbed_by = match &change.state {
-            SubjectState::Absorbed { by } => by.as_deref(),
-            SubjectState::Alive(_)
-            | SubjectState::Removed
-            | SubjectState::Erased
-            | SubjectState::Gone => None,
-        };
-        Self {
-            id: &change.id,
-            tenant: delivery.subject.tenant(),
-            subject: delivery.subject.uri(),
-            object_type: own_type.unwrap_or(&delivery.object_type),
-            kind: change.kind.word(),
-            version: change.version,
-            commit_time: change.commit_time,
-            received_time: change.received_time,
-            observed: change.observed,
-            state: change.state.word(),
-            absorbed_by,
-            object: object.map(|object| object.json()),
-        }
-    }
+/// The one member that a line needs of its object.
+#[derive(Debug, serde::Deserialize)]
+struct Typed<'a> {
+    #[serde(borrow, rename = "type")]
+    object_type: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// The lines of a delivery, each with its end; empty if it brings no change.
+/// Adds the lines of a write, each with its end; none if it brings no change.
 ///
 /// # Errors
-/// Rejected if a change cannot be written as JSON.
-pub(super) fn lines(delivery: &Delivery) -> Result<Vec<u8>, SinkError> {
-    let mut lines = Vec::new();
-    for change in &delivery.changes {
-        let written = serde_json::to_writer(&mut lines, &Line::of(delivery, change));
-        written.map_err(|_| SinkError::Rejected {
-            code: "no_json".to_owned(),
-            fields: Vec::new(),
-            action: "append",
-        })?;
-        lines.push(b'\n');
+/// Rejected if a change cannot be written as JSON; `lines` then holds what it held before.
+pub(super) fn add(lines: &mut Vec<u8>, write: &Write) -> Result<(), SinkError> {
+    let before = lines.len();
+    for change in &write.changes {
+        if line(lines, write, change).is_err() {
+            lines.truncate(before);
+            return Err(SinkError::Rejected {
+                code: "no_json".to_owned(),
+                fields: Vec::new(),
+                action: "append",
+            });
+        }
     }
-    Ok(lines)
+    Ok(())
+}
+
+fn line(lines: &mut Vec<u8>, write: &Write, change: &Change) -> serde_json::Result<()> {
+    let object = match &change.state {
+        SubjectState::Alive(object) => Some(object),
+        SubjectState::Absorbed { .. }
+        | SubjectState::Removed
+        | SubjectState::Erased
+        | SubjectState::Gone => None,
+    };
+    let absorbed_by = match &change.state {
+        SubjectState::Absorbed { by } => by.as_deref(),
+        SubjectState::Alive(_)
+        | SubjectState::Removed
+        | SubjectState::Erased
+        | SubjectState::Gone => None,
+    };
+    let own_type = object.filter(|_| write.object_type.is_empty());
+    let own_type = own_type.and_then(|object| type_of(object));
+    let head = Head {
+        id: &change.id,
+        tenant: write.subject.tenant(),
+        subject: write.subject.uri(),
+        object_type: own_type.as_deref().unwrap_or(&write.object_type),
+        kind: change.kind.word(),
+        version: change.version,
+        commit_time: change.commit_time,
+        received_time: change.received_time,
+        observed: change.observed,
+        state: change.state.word(),
+        absorbed_by,
+    };
+    serde_json::to_writer(&mut *lines, &head)?;
+    // The object takes the place of the closing brace.
+    lines.pop();
+    lines.extend_from_slice(b",\"object\":");
+    match object {
+        Some(object) => {
+            let start = lines.len();
+            lines.extend_from_slice(object.text());
+            // Between tokens a line's end is white space like any other.
+            let added = lines.get_mut(start..).unwrap_or_default();
+            for byte in added
+                .iter_mut()
+                .filter(|byte| matches!(byte, b'\n' | b'\r'))
+            {
+                *byte = b' ';
+            }
+        }
+        None => lines.extend_from_slice(b"null"),
+    }
+    lines.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+fn type_of(object: &Object) -> Option<String> {
+    let typed: Typed<'_> = serde_json::from_slice(object.text()).ok()?;
+    Some(short_name(&typed.object_type?).to_owned())
 }

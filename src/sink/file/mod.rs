@@ -19,24 +19,22 @@
 //! grows; the others never change again.
 
 mod appender;
+mod config;
 mod line;
 mod probe;
+mod rules;
 mod trouble;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 
-pub use appender::{Appender, Seams};
+pub use appender::{Appender, FileDeps};
+pub use config::{Dedupe, FileSink};
 pub use trouble::Trouble;
 
-use super::batch::{Batcher, SendRows, Shape};
-use super::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
-use crate::config::FileSink;
-use crate::event::{Kind, Subject};
-use crate::ingest::filter::Filter;
+use super::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write};
+use crate::event::{Filter, Kind, Subject};
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
@@ -45,60 +43,44 @@ use crate::time::SharedClock;
 pub struct File {
     name: String,
     dir: std::path::PathBuf,
-    window: Duration,
+    capabilities: Capabilities,
     filter: Filter,
-    batches: Batcher<Vec<u8>, Result<(), SinkError>>,
+    appender: Arc<Mutex<Appender>>,
+    metrics: Arc<Metrics>,
 }
 
 impl File {
     /// The sink called `name`. Opens its directory when there is something to write.
     pub fn new(name: &str, config: &FileSink, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
-        let appender = Appender::new(&config.dir, config.roll.get(), Seams::real(clock));
-        let sends = Sends {
-            sink: name.to_owned(),
-            appender: Arc::new(Mutex::new(appender)),
-            metrics,
-        };
-        let shape = Shape {
-            linger: config.linger.get(),
-            largest: config.batch.max(1),
-        };
+        let appender = Appender::new(&config.dir, config.roll.get(), FileDeps::real(clock));
         Self {
             name: name.to_owned(),
             dir: config.dir.clone(),
-            window: config.dedupe.window.get(),
+            // What was written late is a line of its own, and overwrites nothing.
+            capabilities: Capabilities {
+                dedupe: Some(config.dedupe.window.get()),
+                rows: config.batch.max(1),
+                batches: 1,
+                linger: config.linger.get(),
+                ..Capabilities::new(Mode::History)
+            },
             filter: Filter::new(Some(&config.object_types), Some(&config.event_types), true),
-            // One write at a time: lines are in the order in which they were handed in.
-            batches: Batcher::new(shape, Arc::new(Semaphore::new(1)), sends),
+            appender: Arc::new(Mutex::new(appender)),
+            metrics,
         }
     }
-}
 
-/// Appends batches, off the runtime's threads.
-#[derive(Debug)]
-struct Sends {
-    sink: String,
-    appender: Arc<Mutex<Appender>>,
-    metrics: Arc<Metrics>,
-}
-
-#[async_trait]
-impl SendRows<Vec<u8>, Result<(), SinkError>> for Sends {
-    async fn send(&self, lines: Vec<Vec<u8>>) -> Vec<Result<(), SinkError>> {
-        let count = lines.len();
-        self.metrics.batch(&self.sink, count);
+    /// Appends lines, off the runtime's threads.
+    async fn append(&self, lines: Vec<u8>) -> Result<(), SinkError> {
         let appender = Arc::clone(&self.appender);
         let work = move || {
             // A panic leaves the appender without an open file; it opens one again.
             let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
-            appender.append(&lines.concat())
+            appender.append(&lines)
         };
         let ended = tokio::task::spawn_blocking(work).await;
-        let result = ended
-            .map_err(|_| Trouble::Ended)
-            .flatten()
-            .map_err(SinkError::from);
-        vec![result; count]
+        let result = ended.map_err(|_| Trouble::Ended).flatten();
+        result.map_err(SinkError::from)
     }
 }
 
@@ -108,34 +90,36 @@ impl Sink for File {
         &self.name
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: Mode::History,
-            // What was written late is a line of its own, and overwrites nothing.
-            reassert_after: None,
-            dedupe: Some(self.window),
-            in_steps: false,
-        }
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
-    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
         kind == Kind::Erased
             || self.filter.passes_kind(kind, subject.is_relation())
                 && (object_type.is_empty() || self.filter.passes_type(object_type))
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
-        let lines = line::lines(delivery)?;
-        if !lines.is_empty() {
-            let key = delivery.subject.to_string();
-            let appended = self.batches.submit(key, lines).await;
-            appended.unwrap_or_else(|| Err(Trouble::Ended.into()))?;
-        }
-        Ok(Delivered {
-            effect: Effect::Delivered,
-            second_look: false,
-            read: None,
-        })
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        let mut lines = Vec::new();
+        let made: Vec<_> = batch
+            .iter()
+            .map(|write| line::add(&mut lines, write))
+            .collect();
+        let appended = if lines.is_empty() {
+            Ok(())
+        } else {
+            self.metrics.batch(&self.name, batch.len());
+            self.append(lines).await
+        };
+        let answers = made.into_iter().map(|made| {
+            made.and_then(|()| appended.clone()).map(|()| Ack {
+                effect: Effect::Delivered,
+                second_look: false,
+                read: None,
+            })
+        });
+        answers.collect()
     }
 
     async fn probe(&self) -> Vec<String> {

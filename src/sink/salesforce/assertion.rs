@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::content::same;
 use super::ids;
-use super::org::{Record, Sought, Values, Write};
+use super::org::{Record, RecordWrite, Sought, Values};
 use crate::event::Subject;
 use crate::time::Millis;
 
@@ -16,7 +16,7 @@ pub struct Assertion {
     /// What it is; `None`: removed, absorbed or gone, which is an empty snapshot.
     pub alive: Option<Snapshot>,
     /// The time the state stands for.
-    pub stands_for: Millis,
+    pub content_time: Millis,
     /// The newest time known of the entity.
     pub newest: Millis,
     /// Record ids that a reconcile names.
@@ -110,32 +110,36 @@ impl Assertion {
         candidates.min_by_key(|record| place(record)).copied()
     }
 
-    fn write(&self, id: Option<String>, action: &'static str) -> Write {
-        Write {
+    fn write(&self, id: Option<String>, action: &'static str) -> RecordWrite {
+        RecordWrite {
             id,
             ext: None,
             mark: self.subject.uri().to_owned(),
             home: None,
             archived: None,
-            guard: self.stands_for,
+            guard: self.content_time,
             content: Values::new(),
             action,
         }
     }
 
-    pub(super) fn free(&self, record: &Record) -> Write {
-        Write {
+    pub(super) fn free(&self, record: &Record) -> RecordWrite {
+        RecordWrite {
             ext: Some(None),
             ..self.write(Some(record.id.clone()), "free")
         }
     }
 
     /// The write that makes the chosen record right; `None` if it is, or if nobody lives.
-    pub(super) fn chosen_write(&self, chosen: Option<&Record>, guarded: bool) -> Option<Write> {
+    pub(super) fn chosen_write(
+        &self,
+        chosen: Option<&Record>,
+        guarded: bool,
+    ) -> Option<RecordWrite> {
         let snapshot = self.alive.as_ref()?;
         let entity = self.subject.uri();
         let action = if chosen.is_some() { "update" } else { "create" };
-        let write = Write {
+        let write = RecordWrite {
             ext: Some(Some(entity.to_owned())),
             archived: Some((false, None)),
             content: snapshot.content.clone(),
@@ -146,8 +150,8 @@ impl Assertion {
             return Some(write);
         };
         let content = emptied(write.content, record);
-        let write = Write { content, ..write };
-        let outdated = guarded && record.guard < self.stands_for;
+        let write = RecordWrite { content, ..write };
+        let outdated = guarded && record.guard < self.content_time;
         (outdated || differs(record, &write)).then_some(write)
     }
 
@@ -156,8 +160,8 @@ impl Assertion {
         record: &Record,
         into: Option<String>,
         blank: Option<&Values>,
-    ) -> Option<Write> {
-        let write = Write {
+    ) -> Option<RecordWrite> {
+        let write = RecordWrite {
             ext: Some(None),
             archived: Some((true, into)),
             content: emptied(blank.cloned().unwrap_or_default(), record),
@@ -178,7 +182,7 @@ fn emptied(mut content: Values, record: &Record) -> Values {
 }
 
 /// Whether a write would change anything but the guard.
-fn differs(record: &Record, write: &Write) -> bool {
+fn differs(record: &Record, write: &RecordWrite) -> bool {
     let Record {
         ext,
         mark,
@@ -217,7 +221,7 @@ mod tests {
         Assertion {
             subject: Subject::new("t", "entities/e"),
             alive: Some(Snapshot { named, content }),
-            stands_for: 10,
+            content_time: 10,
             newest: 10,
             targets: Vec::new(),
             hops: 0,

@@ -66,11 +66,10 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// The outcome of one row of a Collections answer.
-pub(crate) fn row(
-    answer: &Value,
-    table: &Table,
-    action: &'static str,
-) -> Result<Written, SinkError> {
+///
+/// # Errors
+/// What the row's code means for the record, or for the sink.
+pub fn row(answer: &Value, table: &Table, action: &'static str) -> Result<Written, SinkError> {
     if answer.get("success").and_then(Value::as_bool) == Some(true) {
         let id = answer
             .get("id")

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::config::FieldSource;
 use super::org::Values;
-use crate::config::FieldSource;
 use crate::event::Object;
 
 /// Content of the mapped `fields`. `known` lists the members of the object that are known, dotted
@@ -130,8 +130,8 @@ fn scalar(value: &Value) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::AttributeField;
     use super::*;
-    use crate::config::AttributeField;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Salesforce: one living record for each living golden record, the others archived into it.
 //!
-//! Guarantee (G9): the rules are `CRM.md`'s, and `tests/it/crm_oracle.rs` runs them against a model
-//! of everything that can go wrong. Under both guards a lane is asserted once more after an
+//! Guarantee (G9): the rules are those of `procedure`, and `tests/it/crm_oracle` runs them against a
+//! model of everything that can go wrong. Under both guards a lane is asserted once more after an
 //! ambiguous write and after anything archived: the guard refuses late writes only while one
 //! entity's lane keeps the record, and another's mark may have come between.
 //!
@@ -11,6 +11,7 @@
 
 mod assertion;
 mod codes;
+mod config;
 mod content;
 mod describe;
 pub mod ids;
@@ -19,6 +20,7 @@ mod plan;
 mod probe;
 mod procedure;
 mod rest;
+mod rules;
 mod schema;
 mod session;
 mod soql;
@@ -33,29 +35,28 @@ use async_trait::async_trait;
 
 pub use assertion::{Assertion, Snapshot};
 pub use codes::GUARD_MESSAGE;
-pub use org::{Org, Record, Sought, Table, Values, Write, Written};
+pub use config::{AttributeField, Declared, FieldSource, SalesforceObject, SalesforceSink};
+pub use org::{Org, Record, RecordWrite, Sought, Table, Values, Written};
 pub use plan::Mapping;
 pub use procedure::{HOPS, Tools};
 pub use schema::schema_text;
 
-pub(crate) use codes::row as answer;
-pub(crate) use rest::{record, row};
-pub(crate) use soql::plan as queries;
+pub use codes::row as answer;
+pub use rest::{record, row};
+pub use soql::plan as queries;
 
 use self::plan::tables;
 use self::rest::RestOrg;
 use self::wire::{SharedWire, Wire};
-use crate::config::{Declared, SalesforceSink};
-use crate::event::{Kind, Subject};
-use crate::ingest::filter::Filter;
+use crate::event::{Filter, Kind, Subject, SubjectState};
 use crate::reltio::Golden;
-use crate::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError, Tell};
+use crate::sink::{Ack, Capabilities, Current, Effect, Mode, Sink, SinkError, Tell, Write, each};
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
 /// What the sink works with besides its configuration.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub struct Deps {
     /// Reltio, for owners of records.
     pub golden: Arc<dyn Golden>,
     /// Other entities' lanes.
@@ -88,12 +89,12 @@ impl Salesforce {
     ///
     /// # Errors
     /// If the configuration cannot work: with the key and the remedy.
-    pub fn new(name: &str, config: &SalesforceSink, around: Surroundings) -> Result<Self, String> {
+    pub fn new(name: &str, config: &SalesforceSink, deps: Deps) -> Result<Self, String> {
         let at = |problem: String| format!("sinks.{name}.{problem}");
         let wire: SharedWire = Arc::new(Wire::new(config).map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
         let org = Arc::new(RestOrg::new(&wire, config, &tables));
-        let mut made = Self::over(org, name, config, around)?;
+        let mut made = Self::over(org, name, config, deps)?;
         made.wire = Some(wire);
         Ok(made)
     }
@@ -106,19 +107,19 @@ impl Salesforce {
         org: Arc<dyn Org>,
         name: &str,
         config: &SalesforceSink,
-        around: Surroundings,
+        deps: Deps,
     ) -> Result<Self, String> {
         let at = |problem: String| format!("sinks.{name}.{problem}");
         let tables = tables(&config.objects).map_err(at)?;
         let tools = Tools {
             org,
-            golden: around.golden,
-            tell: around.tell,
+            golden: deps.golden,
+            tell: deps.tell,
             source: config.crosswalk_source.clone(),
-            settle: around.settle,
+            settle: deps.settle,
             guarded: config.guard == Declared::Version,
-            clock: around.clock,
-            metrics: around.metrics,
+            clock: deps.clock,
+            metrics: deps.metrics,
         };
         Ok(Self {
             name: name.to_owned(),
@@ -150,27 +151,51 @@ impl Sink for Salesforce {
         &self.name
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: Mode::Latest,
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
             reassert_after: Some(self.longest_request),
-            dedupe: None,
             in_steps: true,
+            ..Capabilities::new(Mode::Latest)
         }
     }
 
-    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
         !subject.is_relation()
             && (object_type.is_empty() || self.mapping.objects.contains_key(object_type))
             && self.filter.passes_kind(kind, false)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        match &self.wire {
+            Some(wire) => probe::probe(wire, &self.mapping.objects, &self.tables).await,
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Salesforce {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         if delivery.subject.is_relation() {
-            return Ok(Delivered {
+            return Ok(Ack {
                 effect: Effect::Delivered,
                 second_look: false,
                 read: None,
+            });
+        }
+        if let Some(Current {
+            state: SubjectState::Alive(object),
+            ..
+        }) = &delivery.current
+            && !object.is_tree()
+        {
+            return Err(SinkError::Rejected {
+                code: "no_tree".to_owned(),
+                fields: Vec::new(),
+                action: "map",
             });
         }
         let archived = AtomicBool::new(false);
@@ -179,7 +204,7 @@ impl Sink for Salesforce {
         match result {
             Ok(delivered) => {
                 let owed = self.owes(&delivery.subject, false);
-                Ok(Delivered {
+                Ok(Ack {
                     second_look: archived || owed,
                     ..delivered
                 })
@@ -190,13 +215,6 @@ impl Sink for Salesforce {
                 }
                 Err(error)
             }
-        }
-    }
-
-    async fn probe(&self) -> Vec<String> {
-        match &self.wire {
-            Some(wire) => probe::probe(wire, &self.mapping.objects, &self.tables).await,
-            None => Vec::new(),
         }
     }
 }

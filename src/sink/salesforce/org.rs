@@ -8,11 +8,11 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::config::SalesforceObject;
+use super::config::SalesforceObject;
 use crate::sink::SinkError;
 use crate::time::Millis;
 
-/// An sObject with the fields that goldwire keeps its own accounts in (`CRM.md`).
+/// An sObject with the fields that goldwire keeps its own accounts in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Table {
     /// The sObject: `Contact`.
@@ -106,7 +106,7 @@ pub struct Record {
 
 /// A write of one record. What is `None` or absent is left as it is.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Write {
+pub struct RecordWrite {
     /// The record; `None` creates one.
     pub id: Option<String>,
     /// External id; `Some(None)` takes it off.
@@ -144,5 +144,5 @@ pub trait Org: Debug + Send + Sync {
     async fn find(&self, table: &Table, sought: Sought) -> Result<Vec<Record>, SinkError>;
 
     /// Writes one record.
-    async fn write(&self, table: &Table, write: Write) -> Result<Written, SinkError>;
+    async fn write(&self, table: &Table, write: RecordWrite) -> Result<Written, SinkError>;
 }

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::assertion::{Assertion, Snapshot};
+use super::config::SalesforceObject;
 use super::org::{Table, Values};
 use super::procedure::{Tools, sink_error};
 use super::{content, ids};
-use crate::config::SalesforceObject;
 use crate::event::{Crosswalk, Object, SubjectState};
 use crate::reltio::{Found, late_enough, settle_wait};
-use crate::sink::{Current, Delivered, Delivery, Effect, SinkError};
+use crate::sink::{Ack, Current, Effect, SinkError, Write};
 use crate::time::{Millis, as_millis};
 
 /// What a delivery's state is once everything needed of it is known.
 pub(super) struct Known {
     pub(super) state: SubjectState,
-    pub(super) stands_for: Millis,
+    pub(super) content_time: Millis,
     pub(super) fields: Option<Vec<String>>,
     /// The date of the answer, if Reltio was read for it.
     pub(super) read: Option<Millis>,
@@ -29,7 +29,7 @@ pub(super) struct Known {
 
 impl Known {
     /// A living entity whose type nothing tells: there is no saying what it becomes.
-    pub(super) fn is_untyped(&self, delivery: &Delivery) -> bool {
+    pub(super) fn is_untyped(&self, delivery: &Write) -> bool {
         let SubjectState::Alive(object) = &self.state else {
             return false;
         };
@@ -52,12 +52,8 @@ impl Mapping {
     ///
     /// # Errors
     /// As [`Sink::deliver`](crate::sink::Sink::deliver).
-    pub async fn assert(
-        &self,
-        delivery: &Delivery,
-        archived: &AtomicBool,
-    ) -> Result<Delivered, SinkError> {
-        let mut delivered = Delivered {
+    pub async fn assert(&self, delivery: &Write, archived: &AtomicBool) -> Result<Ack, SinkError> {
+        let mut delivered = Ack {
             effect: Effect::Delivered,
             second_look: false,
             read: None,
@@ -90,12 +86,12 @@ impl Mapping {
     /// about records, Reltio is read: no earlier than a read is sure to see the record's change.
     pub(super) async fn known(
         &self,
-        delivery: &Delivery,
+        delivery: &Write,
         current: &Current,
     ) -> Result<Known, SinkError> {
         let known = Known {
             state: current.state.clone(),
-            stands_for: current.stands_for,
+            content_time: current.content_time,
             fields: current.fields.clone(),
             read: None,
             erased: current.erased || current.state == SubjectState::Erased,
@@ -130,7 +126,7 @@ impl Mapping {
         Ok(Known {
             state,
             // Never below what the guard has seen, or it would refuse this as stale.
-            stands_for: answer.date.max(current.stands_for),
+            content_time: answer.date.max(current.content_time),
             fields: None,
             read: Some(answer.date),
             erased: current.erased,
@@ -139,7 +135,7 @@ impl Mapping {
 
     /// What is to be asserted, table by table: a living entity in the table of its type, a dead
     /// one in its type's, or in every one if nothing tells its type.
-    pub(super) fn assertions(&self, delivery: &Delivery, known: &Known) -> Vec<(Table, Assertion)> {
+    pub(super) fn assertions(&self, delivery: &Write, known: &Known) -> Vec<(Table, Assertion)> {
         let alive = match &known.state {
             SubjectState::Alive(object) => Some(Arc::clone(object)),
             SubjectState::Absorbed { .. }
@@ -163,7 +159,7 @@ impl Mapping {
         let assertion = |blank: Values| Assertion {
             subject: delivery.subject.clone(),
             alive: snapshot.clone(),
-            stands_for: known.stands_for,
+            content_time: known.content_time,
             newest: delivery.newest,
             targets: delivery.targets.clone(),
             hops: delivery.hops,

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::config::{FieldSource, SalesforceObject};
 use super::describe::{Field, describe};
 use super::org::Table;
 use super::wire::Wire;
-use crate::config::{FieldSource, SalesforceObject};
 
 /// Describes every table, and says what is wrong with it.
 pub(super) async fn probe(

@@ -1,4 +1,4 @@
-//! What a lane does at the CRM, in order (`CRM.md`): read, look up, free, tell, write, archive.
+//! What a lane does at the CRM, in order: read, look up, free, tell, write, archive.
 //!
 //! Guarantee (G9): what a record ends as follows from the living entity's present snapshot alone,
 //! whatever arrived in whatever order. Merge, unmerge and spawn have no code of their own. Every
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::assertion::Assertion;
 use super::ids;
-use super::org::{Org, Record, Table, Write, Written};
+use super::org::{Org, Record, RecordWrite, Table, Written};
 use crate::event::Subject;
 use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough, settle_wait};
-use crate::sink::{Delivered, Effect, SinkError, Tell};
+use crate::sink::{Ack, Effect, SinkError, Tell};
 use crate::time::{Millis, SharedClock, as_millis};
 
 /// A turn that finds the org changed under it is begun again so often, then left to the retry.
@@ -86,7 +86,7 @@ impl Tools {
         table: &Table,
         assertion: &Assertion,
         archived: &AtomicBool,
-    ) -> Result<Delivered, SinkError> {
+    ) -> Result<Ack, SinkError> {
         let mut last = String::new();
         for _ in 0..ROUNDS {
             let effect = match self.round(table, assertion, archived).await {
@@ -99,7 +99,7 @@ impl Tools {
                 Err(Cut::Failed(error)) => return Err(error),
             };
             let second_look = archived.load(Ordering::Relaxed);
-            return Ok(Delivered {
+            return Ok(Ack {
                 effect,
                 second_look,
                 read: None,
@@ -166,7 +166,7 @@ impl Tools {
         Ok(())
     }
 
-    async fn put(&self, table: &Table, write: Write) -> Result<String, Cut> {
+    async fn put(&self, table: &Table, write: RecordWrite) -> Result<String, Cut> {
         match self.org.write(table, write).await? {
             Written::Done(id) => Ok(id),
             Written::Stale => Err(Cut::Stale),

@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use super::codes::{self, Fault};
+use super::config::SalesforceSink;
 use super::describe::describe;
 use super::ids;
-use super::org::{Org, Record, Sought, Table, Write, Written};
+use super::org::{Org, Record, RecordWrite, Sought, Table, Written};
 use super::soql;
 use super::wire::{SharedWire, Wire};
-use crate::config::SalesforceSink;
 use crate::sink::SinkError;
 use crate::sink::batch::{Batcher, SendRows, Shape};
 use crate::time::Millis;
@@ -35,8 +35,8 @@ pub(super) struct RestOrg {
 #[derive(Debug)]
 struct Desk {
     reads: Batcher<Sought, Result<Vec<Record>, SinkError>>,
-    creates: Batcher<Write, Result<Written, SinkError>>,
-    updates: Batcher<Write, Result<Written, SinkError>>,
+    creates: Batcher<RecordWrite, Result<Written, SinkError>>,
+    updates: Batcher<RecordWrite, Result<Written, SinkError>>,
 }
 
 impl RestOrg {
@@ -89,7 +89,7 @@ impl Org for RestOrg {
         answer.unwrap_or_else(|| Err(unsent()))
     }
 
-    async fn write(&self, table: &Table, write: Write) -> Result<Written, SinkError> {
+    async fn write(&self, table: &Table, write: RecordWrite) -> Result<Written, SinkError> {
         let desk = self.desk(table)?;
         let answer = match write.id.clone() {
             Some(id) => desk.updates.submit(id, write).await,
@@ -144,8 +144,8 @@ impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
 }
 
 #[async_trait]
-impl SendRows<Write, Result<Written, SinkError>> for Sends {
-    async fn send(&self, rows: Vec<Write>) -> Vec<Result<Written, SinkError>> {
+impl SendRows<RecordWrite, Result<Written, SinkError>> for Sends {
+    async fn send(&self, rows: Vec<RecordWrite>) -> Vec<Result<Written, SinkError>> {
         let mut answers = Vec::with_capacity(rows.len());
         let mut parts = vec![rows.as_slice()];
         while let Some(part) = parts.pop() {
@@ -222,7 +222,7 @@ impl Sends {
 
     /// Where a row was refused access, the object's description tells whether any would be: then
     /// the sink halts. Else the record is to blame, as one is that is not shared.
-    async fn judge_access(&self, rows: &[Write], answers: &mut [Result<Written, SinkError>]) {
+    async fn judge_access(&self, rows: &[RecordWrite], answers: &mut [Result<Written, SinkError>]) {
         let refused = |answer: &Result<Written, SinkError>| match answer {
             Err(SinkError::Rejected { code, .. }) => codes::is_access(code),
             _ => false,
@@ -247,7 +247,7 @@ impl Sends {
         }
     }
 
-    async fn write(&self, rows: &[Write]) -> Result<Vec<Value>, Fault> {
+    async fn write(&self, rows: &[RecordWrite]) -> Result<Vec<Value>, Fault> {
         let records: Vec<Value> = rows.iter().map(|it| row(&self.table, it)).collect();
         let body = json!({ "allOrNone": false, "records": records });
         let method = match self.part {
@@ -268,7 +268,7 @@ impl Sends {
 }
 
 /// A write as a row of a request.
-pub(crate) fn row(table: &Table, write: &Write) -> Value {
+pub fn row(table: &Table, write: &RecordWrite) -> Value {
     let mut row = Map::from_iter(write.content.clone());
     row.insert("attributes".to_owned(), json!({ "type": table.sobject }));
     row.insert(table.mark.clone(), json!(write.mark));
@@ -290,7 +290,7 @@ pub(crate) fn row(table: &Table, write: &Write) -> Value {
 }
 
 /// A record as a query's answer prints it. `columns` are the mapped fields.
-pub(crate) fn record(table: &Table, columns: &BTreeSet<String>, row: &Value) -> Option<Record> {
+pub fn record(table: &Table, columns: &BTreeSet<String>, row: &Value) -> Option<Record> {
     let text = |field: &str| {
         row.get(field)
             .and_then(Value::as_str)

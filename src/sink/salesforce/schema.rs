@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::codes::GUARD_MESSAGE;
+use super::config::SalesforceSink;
 use super::org::Table;
-use crate::config::SalesforceSink;
 
 /// The custom fields and the validation rule that `config` needs, as text.
 pub fn schema_text(config: &SalesforceSink) -> String {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::codes;
-use crate::config::{SalesforceSink, Secret};
+use super::config::SalesforceSink;
+use crate::config::Secret;
 use crate::sink::SinkError;
 
 /// A token, and where its org answers.

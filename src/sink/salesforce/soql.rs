@@ -26,7 +26,7 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// Queries that together find everything sought. `columns` are the mapped fields.
-pub(crate) fn plan<'a>(
+pub fn plan<'a>(
     table: &Table,
     columns: impl Iterator<Item = &'a String>,
     sought: &[Sought],

@@ -12,8 +12,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::codes::{self, Fault};
+use super::config::SalesforceSink;
 use super::session::{Session, Token};
-use crate::config::SalesforceSink;
 use crate::sink::SinkError;
 
 /// The org's REST API.

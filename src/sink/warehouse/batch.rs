@@ -1,162 +1,88 @@
-//! Deliveries of many lanes, gathered into transactions; each is answered by itself (G7).
+//! A batch is one transaction on a connection of the pool; each write is answered by itself (G7).
 //!
-//! A writer owns its connection and is nobody's future: a lane that goes away does not cut a
-//! transaction short. What waits is bounded by one batch (G8).
+//! A batch that fails for what may be one record's sake is halved until that record is alone. What
+//! is open is bounded by the connections (G8). A batch that is cut short closes its connection, and
+//! the database takes back what was not committed.
 
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
 
 use super::connection::{Connection, Failed};
 use super::fault::{Fault, Phase};
-use super::row::{Key, Prepared};
+use super::row::Prepared;
 use super::schema;
 use super::statements::Statements;
 use super::target::Target;
 use super::write::write;
-use crate::sink::{Effect, SinkError};
-use crate::telemetry::Metrics;
+use crate::sink::{Effect, SinkError, UNANSWERED, Write};
 
-/// A transaction holds about this much JSON at most, or one delivery.
-const LARGEST: usize = 8 << 20;
+/// A batch whose transaction gave way to another writer is written so often before its rows hear
+/// of it. It waits for that writer's locks each time.
+const GIVES_WAY: u32 = 5;
 
-/// What the writers share.
+type Answer = Result<Effect, SinkError>;
+
+/// The connections, and how a batch is written through one of them.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) sink: String,
+pub(super) struct Pool {
     pub(super) target: Target,
-    pub(super) statements: Statements,
-    /// Deliveries in a transaction at most.
-    pub(super) batch: usize,
-    /// How long the first one waits for company.
-    pub(super) linger: Duration,
-    /// How many write at once.
-    pub(super) writers: u32,
-    pub(super) metrics: Arc<Metrics>,
+    statements: Statements,
+    permits: Semaphore,
+    idle: Mutex<Vec<Connection>>,
 }
 
-#[derive(Debug)]
-struct Job {
-    prepared: Prepared,
-    answer: oneshot::Sender<Result<Effect, SinkError>>,
-}
-
-/// The way to the writers. They start with the first delivery and end with this.
-#[derive(Debug)]
-pub(super) struct Writers {
-    shared: Arc<Shared>,
-    jobs: OnceLock<mpsc::Sender<Job>>,
-}
-
-impl Writers {
-    pub(super) fn new(shared: Shared) -> Self {
+impl Pool {
+    /// A pool of so many connections. Each is made when it is first needed.
+    pub(super) fn new(target: Target, connections: usize) -> Self {
         Self {
-            shared: Arc::new(shared),
-            jobs: OnceLock::new(),
+            statements: Statements::new(target.dialect()),
+            target,
+            permits: Semaphore::new(connections),
+            idle: Mutex::new(Vec::new()),
         }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        // A panic under this lock cannot leave the list half changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has `prepared` written; returns after its transaction is committed.
-    pub(super) async fn write(&self, prepared: Prepared) -> Result<Effect, SinkError> {
-        let (answer, answered) = oneshot::channel();
-        let jobs = self.jobs.get_or_init(|| start(&self.shared));
-        if jobs.send(Job { prepared, answer }).await.is_err() {
-            return Err(gone(false));
-        }
-        answered.await.unwrap_or_else(|_| Err(gone(true)))
-    }
-}
-
-/// The writers ended: the process stops.
-fn gone(ambiguous: bool) -> SinkError {
-    SinkError::Retryable {
-        code: "writer_gone".to_owned(),
-        ambiguous,
-        outage: true,
-    }
-}
-
-fn start(shared: &Arc<Shared>) -> mpsc::Sender<Job> {
-    let (sender, jobs) = mpsc::channel(shared.batch);
-    let intake = Arc::new(Mutex::new(Intake { jobs, held: None }));
-    for _ in 0..shared.writers {
-        let writer = Writer {
-            shared: Arc::clone(shared),
-            connection: None,
-        };
-        tokio::spawn(writer.run(Arc::clone(&intake)));
-    }
-    sender
-}
-
-/// Where batches are gathered, by one writer at a time while the others write.
-#[derive(Debug)]
-struct Intake {
-    jobs: mpsc::Receiver<Job>,
-    /// Taken, but no part of the batch it was taken for.
-    held: Option<Job>,
-}
-
-impl Intake {
-    /// The next batch, no subject twice; nothing when there will be no more.
-    async fn gather(&mut self, shared: &Shared) -> Option<Vec<Job>> {
-        let first = match self.held.take() {
-            Some(job) => job,
-            None => self.jobs.recv().await?,
-        };
-        let deadline = Instant::now() + shared.linger;
-        let mut bytes = first.prepared.bytes;
-        let mut subjects: HashSet<Key> = HashSet::from([first.prepared.key.clone()]);
-        let mut batch = vec![first];
-        while batch.len() < shared.batch {
-            let Ok(Some(job)) = timeout_at(deadline, self.jobs.recv()).await else {
-                break;
-            };
-            bytes = bytes.saturating_add(job.prepared.bytes);
-            if bytes > LARGEST || !subjects.insert(job.prepared.key.clone()) {
-                self.held = Some(job);
-                break;
+    /// Writes `batch`; an answer for each, in the same order, after its transaction is committed.
+    pub(super) async fn write(&self, batch: &[Write]) -> Vec<Answer> {
+        let mut answers: Vec<Answer> = vec![Err(UNANSWERED); batch.len()];
+        let mut say = |place: usize, answer: Answer| {
+            if let Some(slot) = answers.get_mut(place) {
+                *slot = answer;
             }
-            batch.push(job);
+        };
+        let mut rows = Vec::with_capacity(batch.len());
+        for (place, write) in batch.iter().enumerate() {
+            match Prepared::of(write, place) {
+                Ok(prepared) => rows.push(prepared),
+                Err(error) => say(place, Err(error)),
+            }
         }
-        Some(batch)
-    }
-}
-
-struct Writer {
-    shared: Arc<Shared>,
-    connection: Option<Connection>,
-}
-
-impl Writer {
-    async fn run(mut self, intake: Arc<Mutex<Intake>>) {
-        loop {
-            let batch = intake.lock().await.gather(&self.shared).await;
-            let Some(batch) = batch else { break };
-            self.shared.metrics.batch(&self.shared.sink, batch.len());
-            self.settle(batch).await;
+        // Nobody closes the semaphore.
+        let _permit = self.permits.acquire().await;
+        while !rows.is_empty() {
+            let (mut part, later) = once_each(rows);
+            // Every writer locks in this order.
+            part.sort_unstable_by_key(|prepared| prepared.key);
+            self.settle(part, &mut say).await;
+            rows = later;
         }
-        if let Some(connection) = self.connection {
-            connection.close().await;
-        }
+        answers
     }
 
-    /// Answers every job. A batch that fails for what may be one record's sake is halved until
-    /// that record is alone.
-    async fn settle(&mut self, batch: Vec<Job>) {
+    async fn settle(&self, batch: Vec<Prepared<'_>>, say: &mut impl FnMut(usize, Answer)) {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
-            match self.write(&part).await {
+            match self.transact(&part).await {
                 Ok(effects) => {
-                    for (job, effect) in part.into_iter().zip(effects) {
-                        answer(job, Ok(effect));
+                    for (prepared, effect) in part.iter().zip(effects) {
+                        say(prepared.place, Ok(effect));
                     }
                 }
                 Err(fault) if fault.of_a_record && part.len() > 1 => {
@@ -169,61 +95,72 @@ impl Writer {
                     if !fault.of_a_record {
                         part.extend(parts.drain(..).flatten());
                     }
-                    for job in part {
-                        answer(job, Err(fault.error.clone()));
+                    for prepared in part {
+                        say(prepared.place, Err(fault.error.clone()));
                     }
                 }
             }
         }
     }
 
-    async fn write(&mut self, part: &[Job]) -> Result<Vec<Effect>, Fault> {
-        let rows: Vec<&Prepared> = part.iter().map(|job| &job.prepared).collect();
+    /// One transaction, written again where that is no record's matter.
+    async fn transact(&self, part: &[Prepared<'_>]) -> Result<Vec<Effect>, Fault> {
+        let mut gave_way = 0;
         loop {
-            let (mut connection, kept) = match self.connection.take() {
-                Some(connection) => (connection, true),
-                None => (connect(&self.shared.target).await?, false),
+            let idle = self.idle().pop();
+            let kept = idle.is_some();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => self.connect().await?,
             };
-            let result = write(&mut connection, &self.shared.statements, &rows).await;
-            let broken = match result {
+            let broken = match write(&mut connection, &self.statements, part).await {
                 Ok(effects) => {
-                    self.connection = Some(connection);
+                    self.idle().push(connection);
                     return Ok(effects);
                 }
                 Err(broken) => broken,
             };
             let fault = Fault::of(&broken.failed, broken.phase);
-            if !fault.lost {
-                if connection.roll_back().await.is_ok() {
-                    self.connection = Some(connection);
+            if fault.lost {
+                drop(connection);
+                // A kept connection that died of idleness says nothing about the server now.
+                let idled = kept && broken.phase == Phase::Begin;
+                if !idled || matches!(broken.failed, Failed::Timeout) {
+                    return Err(fault);
                 }
-                return Err(fault);
+                continue;
             }
-            drop(connection);
-            // A kept connection that died of idleness says nothing about the server now.
-            let idled = kept && broken.phase == Phase::Begin;
-            if !idled || matches!(broken.failed, Failed::Timeout) {
+            if connection.roll_back().await.is_ok() {
+                self.idle().push(connection);
+            }
+            gave_way += 1;
+            if !fault.gave_way || gave_way >= GIVES_WAY {
                 return Err(fault);
             }
         }
     }
+
+    /// A connection whose tables are as this program knows them.
+    async fn connect(&self) -> Result<Connection, Fault> {
+        let ready = async {
+            let mut connection = Connection::open(&self.target).await?;
+            match schema::migrate(&mut connection).await? {
+                schema::VERSION => {
+                    connection.prepare().await?;
+                    Ok(connection)
+                }
+                newer => Err(Failed::Newer(newer)),
+            }
+        };
+        ready
+            .await
+            .map_err(|failed| Fault::of(&failed, Phase::Connect))
+    }
 }
 
-/// A connection whose tables are as this program knows them.
-async fn connect(target: &Target) -> Result<Connection, Fault> {
-    let ready = async {
-        let mut connection = Connection::open(target).await?;
-        match schema::migrate(&mut connection).await? {
-            schema::VERSION => Ok(connection),
-            newer => Err(Failed::Newer(newer)),
-        }
-    };
-    ready
-        .await
-        .map_err(|failed| Fault::of(&failed, Phase::Connect))
-}
-
-fn answer(job: Job, result: Result<Effect, SinkError>) {
-    // A lane that went away needs no answer: its record is read again.
-    drop(job.answer.send(result));
+/// The first write of each subject, and the rest in the order in which it came.
+fn once_each(rows: Vec<Prepared<'_>>) -> (Vec<Prepared<'_>>, Vec<Prepared<'_>>) {
+    let mut keys = HashSet::with_capacity(rows.len());
+    rows.into_iter()
+        .partition(|prepared| keys.insert(prepared.key))
 }

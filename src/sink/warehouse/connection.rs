@@ -3,6 +3,8 @@
 //! After a timeout, or when the transport failed, the connection is closed and never used again:
 //! nobody knows what the server still does on it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow};
@@ -13,7 +15,9 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::dialect::{Cell, Dialect, Statement, Type};
+use super::content::Unfit;
+use super::dialect::{Cell, Dialect, Row, Statement, Texts, Type};
+use super::staging::{self, Encoder, Staged};
 use super::target::{Options, Target};
 
 /// Why a call failed.
@@ -25,6 +29,14 @@ pub(super) enum Failed {
     Sql(sqlx::Error),
     /// The tables are of a newer goldwire.
     Newer(i64),
+    /// What a record holds cannot be written.
+    Unfit(Unfit),
+}
+
+impl From<Unfit> for Failed {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(unfit)
+    }
 }
 
 impl From<sqlx::Error> for Failed {
@@ -94,35 +106,88 @@ impl Connection {
         }
     }
 
-    /// Runs a statement over `rows`; what it returns, in no order.
-    pub(super) async fn run(
+    /// Makes ready what only this connection uses; after the tables are there.
+    pub(super) async fn prepare(&mut self) -> Result<(), Failed> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(()),
+            Dialect::Postgres => self.command(staging::TABLE.to_owned()).await,
+        }
+    }
+
+    /// Puts rows into PostgreSQL's staging table.
+    pub(super) async fn stage<'b, 'a: 'b>(
         &mut self,
-        statement: &Statement,
-        rows: &[Vec<Cell>],
-    ) -> Result<Vec<Vec<Cell>>, Failed> {
-        let mut answers = Vec::new();
-        let mut left = rows;
-        while !left.is_empty() {
-            let dialect = self.dialect();
-            let (piece, rest) = left.split_at(dialect.piece(left.len()));
-            let sql = AssertSqlSafe(dialect.text(statement, piece.len()));
-            match &mut self.link {
-                Link::Sqlite(link) => {
-                    let query = sqlx::query_with(sql, cells(piece)?);
-                    for row in within(self.limit, query.fetch_all(link)).await? {
-                        answers.push(sqlite_row(&row, statement.returns)?);
-                    }
+        rows: impl Iterator<Item = Staged<'b, 'a>>,
+    ) -> Result<(), Failed> {
+        let Link::Postgres(link) = &mut self.link else {
+            return Ok(());
+        };
+        let copied = async {
+            let mut copy = link.copy_in_raw(staging::COPY).await?;
+            let mut encoder = Encoder::new();
+            for row in rows {
+                if let Err(error) = encoder.row(&row) {
+                    copy.abort("").await?;
+                    return Err(sqlx::Error::Encode(error.into()));
                 }
-                Link::Postgres(link) => {
-                    let query = sqlx::query_with(sql, arrays(statement, piece)?);
-                    for row in within(self.limit, query.fetch_all(link)).await? {
-                        answers.push(postgres_row(&row, statement.returns)?);
-                    }
+                if let Some(chunk) = encoder.full() {
+                    copy.send(chunk).await?;
+                    encoder.sent();
                 }
             }
-            left = rest;
+            copy.send(encoder.end()).await?;
+            copy.finish().await
+        };
+        within(self.limit, copied).await.map(drop)
+    }
+
+    /// Runs a statement over the rows of the batch: those of the staging table where it reads
+    /// them from there, else those that `rows` gives. What it returns, in no order.
+    pub(super) async fn run<'a>(
+        &mut self,
+        statement: &Statement,
+        rows: impl FnOnce() -> Vec<Row<'a>>,
+    ) -> Result<Vec<Row<'static>>, Failed> {
+        match (&mut self.link, &statement.texts) {
+            (Link::Sqlite(link), Texts::Pieces(texts)) => {
+                let mut answers = Vec::new();
+                let rows = rows();
+                let mut left = rows.as_slice();
+                while let Some((size, text)) = texts.iter().find(|(size, _)| *size <= left.len()) {
+                    let (piece, rest) = left.split_at((*size).max(1));
+                    let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), cells(piece)?);
+                    for row in within(self.limit, query.fetch_all(&mut *link)).await? {
+                        answers.push(sqlite_row(&row, statement.returns)?);
+                    }
+                    left = rest;
+                }
+                Ok(answers)
+            }
+            (Link::Postgres(link), Texts::Arrays(text)) => {
+                let rows = rows();
+                if rows.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let arguments = arrays(statement, &rows)?;
+                let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments);
+                let answers = within(self.limit, query.fetch_all(link)).await?;
+                answers
+                    .iter()
+                    .map(|row| Ok(postgres_row(row, statement.returns)?))
+                    .collect()
+            }
+            (Link::Postgres(link), Texts::Staged(text)) => {
+                let query = sqlx::query(AssertSqlSafe(Arc::clone(text)));
+                let answers = within(self.limit, query.fetch_all(link)).await?;
+                answers
+                    .iter()
+                    .map(|row| Ok(postgres_row(row, statement.returns)?))
+                    .collect()
+            }
+            // A connection's statements are of its own dialect.
+            (Link::Sqlite(_), Texts::Arrays(_) | Texts::Staged(_))
+            | (Link::Postgres(_), Texts::Pieces(_)) => Ok(Vec::new()),
         }
-        Ok(answers)
     }
 
     /// Takes back what the open transaction did.
@@ -152,11 +217,11 @@ async fn within<T>(
     }
 }
 
-fn cells(rows: &[Vec<Cell>]) -> Result<SqliteArguments, sqlx::Error> {
+fn cells(rows: &[Row<'_>]) -> Result<SqliteArguments, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
     for cell in rows.iter().flatten() {
         match cell {
-            Cell::Text(text) => arguments.add(text.clone()),
+            Cell::Text(text) => arguments.add(text.as_deref()),
             Cell::Int(int) => arguments.add(*int),
             Cell::Flag(flag) => arguments.add(*flag),
         }
@@ -165,17 +230,12 @@ fn cells(rows: &[Vec<Cell>]) -> Result<SqliteArguments, sqlx::Error> {
     Ok(arguments)
 }
 
-fn arrays(statement: &Statement, rows: &[Vec<Cell>]) -> Result<PgArguments, sqlx::Error> {
+fn arrays(statement: &Statement, rows: &[Row<'_>]) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
     for (index, (_, kind)) in statement.columns.iter().enumerate() {
         let column = || rows.iter().filter_map(|row| row.get(index));
         match kind {
-            Type::Text | Type::Json => {
-                let texts: Vec<Option<&str>> = column()
-                    .map(|cell| cell.text().map(AsRef::as_ref))
-                    .collect();
-                arguments.add(texts)
-            }
+            Type::Text => arguments.add(column().map(Cell::text).collect::<Vec<_>>()),
             Type::Int => arguments.add(column().map(Cell::int).collect::<Vec<_>>()),
             Type::Flag => {
                 let flags: Vec<bool> = column().map(|cell| *cell == Cell::Flag(true)).collect();
@@ -187,24 +247,24 @@ fn arrays(statement: &Statement, rows: &[Vec<Cell>]) -> Result<PgArguments, sqlx
     Ok(arguments)
 }
 
-fn sqlite_row(row: &SqliteRow, types: &[Type]) -> Result<Vec<Cell>, sqlx::Error> {
+fn sqlite_row(row: &SqliteRow, types: &[Type]) -> Result<Row<'static>, sqlx::Error> {
     let cell = |(index, kind): (usize, &Type)| match kind {
-        Type::Text | Type::Json => row.try_get_unchecked(index).map(text_cell),
+        Type::Text => row.try_get_unchecked(index).map(text_cell),
         Type::Int => row.try_get_unchecked(index).map(Cell::Int),
         Type::Flag => row.try_get_unchecked(index).map(Cell::Flag),
     };
     types.iter().enumerate().map(cell).collect()
 }
 
-fn postgres_row(row: &PgRow, types: &[Type]) -> Result<Vec<Cell>, sqlx::Error> {
+fn postgres_row(row: &PgRow, types: &[Type]) -> Result<Row<'static>, sqlx::Error> {
     let cell = |(index, kind): (usize, &Type)| match kind {
-        Type::Text | Type::Json => row.try_get(index).map(text_cell),
+        Type::Text => row.try_get(index).map(text_cell),
         Type::Int => row.try_get(index).map(Cell::Int),
         Type::Flag => row.try_get(index).map(Cell::Flag),
     };
     types.iter().enumerate().map(cell).collect()
 }
 
-fn text_cell(text: Option<String>) -> Cell {
-    Cell::Text(text.map(Into::into))
+fn text_cell(text: Option<String>) -> Cell<'static> {
+    Cell::Text(text.map(Cow::Owned))
 }

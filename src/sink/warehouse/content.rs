@@ -1,202 +1,231 @@
-//! A snapshot as it goes into the tables.
+//! A snapshot as it goes into the tables: its JSON text, untouched.
 //!
-//! Nothing is lost in silence: PostgreSQL holds no U+0000 in text or `jsonb`, so where a snapshot
-//! has one, `object` shows U+FFFD in its place and `object_exact` keeps the JSON as it was, in
-//! both databases alike.
+//! Nothing is lost in silence: PostgreSQL holds neither U+0000 nor half of a surrogate pair in
+//! `jsonb`, so where a snapshot has one, `object` shows U+FFFD in its place and `object_exact`
+//! keeps the JSON as it was, in both databases alike. Numbers keep every digit: no tree is built.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::event::Object;
+use super::scan::{levels, shown};
+use crate::event::{Object, short_name};
+use crate::sink::SinkError;
+
+/// Levels of a snapshot at most: what a tree of it can have, for whoever needs one.
+const DEEPEST: usize = 127;
+
+/// Why a snapshot cannot be kept. A code, and nothing of the snapshot (G10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unfit(pub(super) &'static str);
+
+impl From<Unfit> for SinkError {
+    fn from(unfit: Unfit) -> Self {
+        Self::Rejected {
+            code: unfit.0.to_owned(),
+            fields: vec!["object".to_owned()],
+            action: "append",
+        }
+    }
+}
 
 /// What the tables keep of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct Content<'a> {
     /// JSON that either database takes.
-    pub(super) object: Option<Arc<str>>,
+    pub(super) object: Option<Cow<'a, str>>,
     /// The JSON as it was, where `object` differs from it.
-    pub(super) exact: Option<Arc<str>>,
-    pub(super) label: Option<Arc<str>>,
+    pub(super) exact: Option<Cow<'a, str>>,
+    pub(super) label: Option<Cow<'a, str>>,
+    pub(super) object_type: Option<Cow<'a, str>>,
     /// Ends of a relation.
-    pub(super) start: Option<Arc<str>>,
-    pub(super) end: Option<Arc<str>>,
+    pub(super) start: Option<Cow<'a, str>>,
+    pub(super) end: Option<Cow<'a, str>>,
 }
 
-impl Content {
-    /// How much room it takes, roughly.
-    pub(super) fn bytes(&self) -> usize {
-        let length = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
-        length(&self.object) + length(&self.exact)
-    }
-
+impl<'a> Content<'a> {
     /// The content of `object`.
-    pub(super) fn of(object: &Object) -> Self {
-        Self::of_json(object.json())
+    pub(super) fn of(object: &'a Object) -> Result<Self, Unfit> {
+        let text = std::str::from_utf8(object.text()).map_err(|_| Unfit("not_utf8"))?;
+        Self::of_text(Cow::Borrowed(text))
     }
 
-    fn of_json(json: &Value) -> Self {
-        let text = json.to_string();
-        // The escape may also be an escaped backslash before `u0000`: only the tree can tell.
-        let shown = text.contains("\\u0000").then(|| shown(json));
-        let (object, exact) = match shown {
-            Some(shown) if shown != *json => (shown.to_string(), Some(text)),
-            Some(_) | None => (text, None),
+    /// The content of a snapshot whose JSON is `text`.
+    pub(super) fn of_text(text: Cow<'a, str>) -> Result<Self, Unfit> {
+        if levels(&text) > DEEPEST {
+            return Err(Unfit("too_deep"));
+        }
+        let content = match (shown(&text), text) {
+            (Some(shown), text) => Self {
+                exact: Some(text),
+                ..Content::of_shown(&shown).into_owned()
+            },
+            (None, Cow::Borrowed(text)) => Self::of_shown(text),
+            (None, Cow::Owned(text)) => Content::of_shown(&text).into_owned(),
+        };
+        Ok(content)
+    }
+
+    fn of_shown(text: &'a str) -> Self {
+        let content = match serde_json::from_str::<Head<'a>>(text) {
+            Ok(head) => Self {
+                label: head.label.and_then(string),
+                object_type: head.object_type.and_then(string).map(short),
+                start: head.start.and_then(end),
+                end: head.end.and_then(end),
+                ..Self::default()
+            },
+            // A member that is there twice: the last one counts, as in a tree.
+            Err(_) => Self::of_tree(&serde_json::from_str(text).unwrap_or_default()),
         };
         Self {
-            object: Some(object.into()),
-            exact: exact.map(Into::into),
-            label: json.get("label").and_then(Value::as_str).map(plain),
-            start: end(json, "startObject"),
-            end: end(json, "endObject"),
+            object: Some(Cow::Borrowed(text)),
+            ..content
+        }
+    }
+
+    fn of_tree(tree: &Value) -> Self {
+        let text = |value: Option<&Value>| Some(Cow::Owned(value?.as_str()?.to_owned()));
+        let end = |member: &str| {
+            let end = tree.get(member)?;
+            text(end.get("objectURI").or_else(|| end.get("objectUri")))
+        };
+        Self {
+            label: text(tree.get("label")),
+            object_type: text(tree.get("type")).map(short),
+            start: end("startObject"),
+            end: end("endObject"),
+            ..Self::default()
+        }
+    }
+
+    fn into_owned(self) -> Content<'static> {
+        let owned = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Content {
+            object: owned(self.object),
+            exact: owned(self.exact),
+            label: owned(self.label),
+            object_type: owned(self.object_type),
+            start: owned(self.start),
+            end: owned(self.end),
         }
     }
 }
 
-/// The entity at an end of a relation; both spellings are in use.
-fn end(json: &Value, member: &str) -> Option<Arc<str>> {
-    let end = json.get(member)?;
-    let uri = end.get("objectURI").or_else(|| end.get("objectUri"))?;
-    uri.as_str().map(plain)
+/// The members that have columns of their own.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    label: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    object_type: Option<&'a RawValue>,
+    #[serde(borrow, rename = "startObject")]
+    start: Option<&'a RawValue>,
+    #[serde(borrow, rename = "endObject")]
+    end: Option<&'a RawValue>,
+}
+
+/// An end of a relation; both spellings are in use.
+#[derive(Deserialize)]
+struct End<'a> {
+    #[serde(borrow, rename = "objectURI")]
+    upper: Option<&'a RawValue>,
+    #[serde(borrow, rename = "objectUri")]
+    lower: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A member's text; nothing if it is something else.
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text: Text<'_> = serde_json::from_str(raw.get()).ok()?;
+    Some(text.0)
+}
+
+/// The entity at an end of a relation.
+fn end(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let end: End<'_> = serde_json::from_str(raw.get()).ok()?;
+    string(end.upper.or(end.lower)?)
+}
+
+fn short(path: Cow<'_, str>) -> Cow<'_, str> {
+    match path {
+        Cow::Borrowed(path) => Cow::Borrowed(short_name(path)),
+        Cow::Owned(path) => Cow::Owned(short_name(&path).to_owned()),
+    }
 }
 
 /// Text that either database takes.
-pub(super) fn plain(text: &str) -> Arc<str> {
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
-        text.replace('\0', "\u{fffd}").into()
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
     } else {
-        text.into()
-    }
-}
-
-fn shown(json: &Value) -> Value {
-    match json {
-        Value::String(text) => Value::String(plain(text).as_ref().to_owned()),
-        Value::Array(items) => items.iter().map(shown).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (plain(name).as_ref().to_owned(), shown(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => json.clone(),
-    }
-}
-
-/// A snapshot of which only some members are known.
-#[derive(Debug, Clone)]
-pub(super) struct Partial {
-    /// The members, `attributes` or `attributes.FirstName`: listed and absent means empty.
-    pub(super) fields: Vec<String>,
-    pub(super) object: Arc<Object>,
-}
-
-impl Partial {
-    /// The content after the known members replaced those of `before`, a snapshot's JSON.
-    pub(super) fn over(&self, before: Option<&str>) -> Content {
-        let before = before.and_then(|text| serde_json::from_str(text).ok());
-        let mut members = match before {
-            Some(Value::Object(members)) => members,
-            Some(_) | None => Map::new(),
-        };
-        let Value::Object(known) = self.object.json() else {
-            return Content::of_json(&Value::Object(members));
-        };
-        for path in &self.fields {
-            lay(&mut members, known, path);
-        }
-        for (name, value) in known {
-            // What is there is known, listed or not; a member listed in parts was laid above.
-            let in_parts = self
-                .fields
-                .iter()
-                .any(|path| path.split_once('.').is_some_and(|(head, _)| head == name));
-            if !in_parts {
-                members.insert(name.clone(), value.clone());
-            }
-        }
-        Content::of_json(&Value::Object(members))
-    }
-}
-
-/// Makes `path` in `to` what it is in `from`; takes it out if it is not there.
-fn lay(to: &mut Map<String, Value>, from: &Map<String, Value>, path: &str) {
-    let Some((head, rest)) = path.split_once('.') else {
-        match from.get(path) {
-            Some(value) => to.insert(path.to_owned(), value.clone()),
-            None => to.remove(path),
-        };
-        return;
-    };
-    let empty = Map::new();
-    let inner = from.get(head).and_then(Value::as_object);
-    if inner.is_none() && !to.contains_key(head) {
-        return;
-    }
-    let target = to.entry(head).or_insert_with(|| Value::Object(Map::new()));
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    if let Value::Object(target) = target {
-        lay(target, inner.unwrap_or(&empty), rest);
+        Cow::Borrowed(text)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn object(json: &Value) -> Object {
-        Object::parse(json.to_string().as_bytes()).unwrap()
-    }
-
-    fn laid(fields: &[&str], known: &Value, before: &Value) -> Value {
-        let partial = Partial {
-            fields: fields.iter().map(|&field| field.to_owned()).collect(),
-            object: object(known).into(),
-        };
-        let content = partial.over(Some(&before.to_string()));
-        serde_json::from_str(&content.object.unwrap()).unwrap()
+    fn content(json: &str) -> Content<'_> {
+        Content::of_text(Cow::Borrowed(json)).unwrap()
     }
 
     #[test]
-    fn a_nul_is_shown_as_a_mark_and_the_exact_json_is_kept() {
-        let with = json!({"label": "a\0b", "attributes": {"x\0": ["\0", 1]}});
-        let content = Content::of(&object(&with));
-        assert!(!content.object.as_deref().unwrap().contains("u0000"));
-        assert_eq!(content.label.as_deref(), Some("a\u{fffd}b"));
-        let exact: Value = serde_json::from_str(content.exact.as_deref().unwrap()).unwrap();
-        assert_eq!(exact, with);
-    }
-
-    #[test]
-    fn a_written_out_escape_is_not_a_nul() {
-        let content = Content::of(&object(&json!({"label": "a\\u0000b"})));
+    fn the_text_is_borrowed_as_it_came() {
+        let json = r#" {"b": 1.10, "a": 12345678901234567890.123456789, "e": 1E2, "label": "x"} "#;
+        let content = content(json);
+        assert!(matches!(content.object, Some(Cow::Borrowed(text)) if text == json));
         assert_eq!(content.exact, None);
-        assert_eq!(content.label.as_deref(), Some("a\\u0000b"));
+        assert_eq!(content.label.as_deref(), Some("x"));
     }
 
     #[test]
-    fn listed_members_are_replaced_and_others_stay() {
-        let before = json!({"label": "old", "attributes": {"A": 1}, "crosswalks": [1]});
-        let known = json!({"uri": "u", "attributes": {"B": 2}});
+    fn what_no_jsonb_holds_is_shown_as_a_mark_and_the_exact_json_is_kept() {
+        let json =
+            r#"{"label":"a\u0000b","type":"t/Individual","attributes":{"x\ud800":["\u0000",1.0]}}"#;
+        let content = content(json);
         assert_eq!(
-            laid(&["attributes", "label"], &known, &before),
-            json!({"uri": "u", "attributes": {"B": 2}, "crosswalks": [1]})
+            content.object.as_deref(),
+            Some(
+                r#"{"label":"a\ufffdb","type":"t/Individual","attributes":{"x\ufffd":["\ufffd",1.0]}}"#
+            )
+        );
+        assert_eq!(content.exact.as_deref(), Some(json));
+        assert_eq!(content.label.as_deref(), Some("a\u{fffd}b"));
+        assert_eq!(content.object_type.as_deref(), Some("Individual"));
+    }
+
+    #[test]
+    fn of_a_member_that_is_there_twice_the_last_counts() {
+        let twice = content(r#"{"label": "a", "label": "b", "type": 7}"#);
+        assert_eq!(twice.label.as_deref(), Some("b"));
+        assert_eq!(twice.object_type, None);
+    }
+
+    #[test]
+    fn a_relation_names_its_ends_in_either_spelling() {
+        let json = r#"{"startObject": {"objectURI": "entities/a"}, "endObject": {"objectUri": "entities/b"}}"#;
+        let ends = content(json);
+        assert_eq!(ends.start.as_deref(), Some("entities/a"));
+        assert_eq!(ends.end.as_deref(), Some("entities/b"));
+        assert_eq!(
+            content(r#"{"startObject": "a", "label": null}"#).start,
+            None
         );
     }
 
     #[test]
-    fn a_member_listed_in_parts_is_replaced_in_parts() {
-        let before = json!({"attributes": {"A": 1, "B": 1, "C": 1}});
-        let known = json!({"attributes": {"A": 2}});
-        assert_eq!(
-            laid(&["attributes.A", "attributes.B"], &known, &before),
-            json!({"attributes": {"A": 2, "C": 1}})
-        );
-        assert_eq!(
-            laid(&["attributes.A"], &json!({"uri": "u"}), &before),
-            json!({"uri": "u", "attributes": {"B": 1, "C": 1}})
-        );
+    fn what_no_tree_could_hold_is_refused() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let json = |levels: usize| Cow::Owned(format!("{{\"a\":{}}}", nested(levels - 1)));
+        assert!(Content::of_text(json(127)).is_ok());
+        assert!(serde_json::from_str::<Value>(&json(127)).is_ok());
+        assert_eq!(Content::of_text(json(128)), Err(Unfit("too_deep")));
     }
 }

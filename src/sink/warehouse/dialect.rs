@@ -1,7 +1,10 @@
-//! The two kinds of SQL, and how many rows become one statement in each.
+//! The two kinds of SQL, and how the rows of a batch reach a statement in each.
 //!
-//! Everything else is one text for both: rows come in as a common table expression `incoming`.
+//! Everything else is one text for both: rows come in as a common table expression `incoming`. In
+//! SQLite they are bound, some dozens at a time. In PostgreSQL they are read from the staging table,
+//! or, where they are few, come as one array for each column.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,21 +35,30 @@ pub(super) enum Type {
     Text,
     Int,
     Flag,
-    Json,
 }
 
 /// A cell on its way in or out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell {
-    Text(Option<Arc<str>>),
+pub(super) enum Cell<'a> {
+    Text(Option<Cow<'a, str>>),
     Int(Option<i64>),
     Flag(bool),
 }
 
-impl Cell {
-    pub(super) fn text(&self) -> Option<&Arc<str>> {
+impl<'a> Cell<'a> {
+    /// A text that is there.
+    pub(super) fn of(text: &'a str) -> Self {
+        Self::Text(Some(Cow::Borrowed(text)))
+    }
+
+    /// A text that may be there.
+    pub(super) fn maybe(text: Option<&'a Cow<'_, str>>) -> Self {
+        Self::Text(text.map(|text| Cow::Borrowed(text.as_ref())))
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => text.as_ref(),
+            Self::Text(text) => text.as_deref(),
             Self::Int(_) | Self::Flag(_) => None,
         }
     }
@@ -59,42 +71,83 @@ impl Cell {
     }
 }
 
+/// A row of [`Cell`]s.
+pub(super) type Row<'a> = Vec<Cell<'a>>;
+
 /// A statement over many rows at once.
 #[derive(Debug)]
 pub(super) struct Statement {
     pub(super) columns: Vec<(&'static str, Type)>,
     /// Types of the columns that come back; empty if none do.
     pub(super) returns: &'static [Type],
-    /// What follows `WITH incoming(…) AS (…)`.
-    pub(super) body: String,
+    pub(super) texts: Texts,
 }
 
-impl Dialect {
-    /// The statement's text for `rows` rows. PostgreSQL takes any number as arrays.
-    pub(super) fn text(self, statement: &Statement, rows: usize) -> String {
-        let names: Vec<&str> = statement.columns.iter().map(|(name, _)| *name).collect();
-        let source = match self {
-            Self::Sqlite => {
-                let row = format!("({})", vec!["?"; names.len()].join(","));
-                format!("VALUES {}", vec![row; rows].join(","))
-            }
-            Self::Postgres => arrays(&statement.columns),
-        };
-        format!(
-            "WITH incoming({}) AS ({source}){}",
-            names.join(", "),
-            statement.body
-        )
-    }
+/// The texts of a statement.
+#[derive(Debug)]
+pub(super) enum Texts {
+    /// For so many bound rows, largest first.
+    Pieces(Vec<(usize, Arc<str>)>),
+    /// For any number of rows, as arrays.
+    Arrays(Arc<str>),
+    /// For the rows of the staging table.
+    Staged(Arc<str>),
+}
 
-    /// How `rows` rows are cut into statements, largest piece first.
-    pub(super) fn piece(self, rows: usize) -> usize {
-        match self {
-            Self::Sqlite => PIECES.into_iter().find(|piece| *piece <= rows).unwrap_or(1),
-            Self::Postgres => rows,
+impl Statement {
+    /// A statement over rows that are bound. `body` follows `WITH incoming(…) AS (…)`.
+    pub(super) fn bound(
+        dialect: Dialect,
+        columns: Vec<(&'static str, Type)>,
+        returns: &'static [Type],
+        body: &str,
+    ) -> Self {
+        let texts = match dialect {
+            Dialect::Sqlite => Texts::Pieces(pieces(&columns, body)),
+            Dialect::Postgres => Texts::Arrays(with(&columns, &arrays(&columns), body)),
+        };
+        Self {
+            columns,
+            returns,
+            texts,
         }
     }
 
+    /// The same, but PostgreSQL reads the rows from its staging table, as `staged` tells.
+    pub(super) fn staged(
+        dialect: Dialect,
+        columns: Vec<(&'static str, Type)>,
+        returns: &'static [Type],
+        staged: &str,
+        body: &str,
+    ) -> Self {
+        let texts = match dialect {
+            Dialect::Sqlite => Texts::Pieces(pieces(&columns, body)),
+            Dialect::Postgres => Texts::Staged(with(&columns, staged, body)),
+        };
+        Self {
+            columns,
+            returns,
+            texts,
+        }
+    }
+}
+
+fn with(columns: &[(&'static str, Type)], source: &str, body: &str) -> Arc<str> {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    format!("WITH incoming({}) AS ({source}){body}", names.join(", ")).into()
+}
+
+fn pieces(columns: &[(&'static str, Type)], body: &str) -> Vec<(usize, Arc<str>)> {
+    let row = format!("({})", vec!["?"; columns.len()].join(","));
+    let piece = |rows| {
+        let source = format!("VALUES {}", vec![row.as_str(); rows].join(","));
+        (rows, with(columns, &source, body))
+    };
+    PIECES.map(piece).to_vec()
+}
+
+impl Dialect {
     /// The database's own time, ms.
     pub(super) fn now(self) -> &'static str {
         match self {
@@ -111,6 +164,23 @@ impl Dialect {
         }
     }
 
+    /// Where a row stands in its table, while no other writer changes it.
+    pub(super) fn row_id(self) -> &'static str {
+        match self {
+            Self::Sqlite => "rowid",
+            Self::Postgres => "ctid",
+        }
+    }
+
+    /// How a table of large rows that are changed again and again is kept: PostgreSQL leaves room
+    /// for the next state of a row beside it, and needs no new entry in the index then.
+    pub(super) fn changing(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " WITH (fillfactor = 70)",
+        }
+    }
+
     /// Begins a transaction that may write. SQLite takes its one lock at once, so that waiting for
     /// it happens before anything was read.
     pub(super) fn begin(self) -> &'static str {
@@ -119,76 +189,65 @@ impl Dialect {
             Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         }
     }
-
-    /// What keeps rows that were read from being changed by another writer.
-    pub(super) fn for_update(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => " FOR UPDATE OF g",
-        }
-    }
 }
 
-/// One array per column: the statement's text is the same for any number of rows.
+/// One array for each column: the statement's text is the same for any number of rows.
 fn arrays(columns: &[(&'static str, Type)]) -> String {
-    let mut out = Vec::new();
-    let mut arrays = Vec::new();
-    let mut names = Vec::new();
-    for (index, (_, kind)) in columns.iter().enumerate() {
-        let position = index + 1;
-        names.push(format!("u{position}"));
+    let array = |(index, (_, kind)): (usize, &(&str, Type))| {
         let array = match kind {
-            Type::Text | Type::Json => "text",
+            Type::Text => "text",
             Type::Int => "bigint",
             Type::Flag => "boolean",
         };
-        arrays.push(format!("${position}::{array}[]"));
-        out.push(match kind {
-            Type::Json => format!("u{position}::jsonb"),
-            Type::Text | Type::Int | Type::Flag => format!("u{position}"),
-        });
-    }
-    format!(
-        "SELECT {} FROM unnest({}) AS u({})",
-        out.join(", "),
-        arrays.join(", "),
-        names.join(", ")
-    )
+        format!("${}::{array}[]", index + 1)
+    };
+    let arrays: Vec<String> = columns.iter().enumerate().map(array).collect();
+    format!("SELECT * FROM unnest({})", arrays.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn statement() -> Statement {
-        Statement {
-            columns: vec![("a", Type::Text), ("b", Type::Json)],
-            returns: &[],
-            body: " SELECT a, b FROM incoming".to_owned(),
-        }
+    const COLUMNS: [(&str, Type); 2] = [("a", Type::Text), ("b", Type::Int)];
+    const BODY: &str = " SELECT a, b FROM incoming";
+
+    fn bound(dialect: Dialect) -> Texts {
+        Statement::bound(dialect, COLUMNS.to_vec(), &[], BODY).texts
     }
 
     #[test]
-    fn rows_are_written_out_for_sqlite_and_are_arrays_for_postgres() {
+    fn rows_are_written_out_for_sqlite() {
+        let Texts::Pieces(pieces) = bound(Dialect::Sqlite) else {
+            panic!("not pieces");
+        };
+        let sizes: Vec<usize> = pieces.iter().map(|(rows, _)| *rows).collect();
+        assert_eq!(sizes, PIECES);
         assert_eq!(
-            Dialect::Sqlite.text(&statement(), 2),
-            "WITH incoming(a, b) AS (VALUES (?,?),(?,?)) SELECT a, b FROM incoming"
-        );
-        assert_eq!(
-            Dialect::Postgres.text(&statement(), 2),
-            "WITH incoming(a, b) AS (SELECT u1, u2::jsonb FROM unnest($1::text[], $2::text[]) \
-             AS u(u1, u2)) SELECT a, b FROM incoming"
+            &*pieces[2].1,
+            "WITH incoming(a, b) AS (VALUES (?,?)) SELECT a, b FROM incoming"
         );
     }
 
     #[test]
-    fn pieces_add_up_to_any_number_of_rows() {
-        for rows in 1..600 {
-            let mut left = rows;
-            while left > 0 {
-                left -= Dialect::Sqlite.piece(left);
-            }
-            assert_eq!(Dialect::Postgres.piece(rows), rows);
-        }
+    fn rows_are_arrays_or_staged_for_postgres() {
+        let Texts::Arrays(text) = bound(Dialect::Postgres) else {
+            panic!("not arrays");
+        };
+        assert_eq!(
+            &*text,
+            "WITH incoming(a, b) AS (SELECT * FROM unnest($1::text[], $2::bigint[])) \
+             SELECT a, b FROM incoming"
+        );
+        let staged = "SELECT x, y FROM s";
+        let staged =
+            Statement::staged(Dialect::Postgres, COLUMNS.to_vec(), &[], staged, BODY).texts;
+        let Texts::Staged(text) = staged else {
+            panic!("not staged");
+        };
+        assert_eq!(
+            &*text,
+            "WITH incoming(a, b) AS (SELECT x, y FROM s) SELECT a, b FROM incoming"
+        );
     }
 }

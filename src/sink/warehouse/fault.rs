@@ -15,6 +15,9 @@ use crate::sink::SinkError;
 /// How long to wait for a person to make room.
 const FULL: Duration = Duration::from_mins(1);
 
+/// How long the sink pauses after a transaction gave way again and again.
+const CONTENDED: Duration = Duration::from_secs(1);
+
 /// Where in a transaction an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -36,6 +39,8 @@ pub(super) struct Fault {
     pub(super) of_a_record: bool,
     /// The connection is of no use any more.
     pub(super) lost: bool,
+    /// The transaction gave way to another writer, and may begin again at once.
+    pub(super) gave_way: bool,
 }
 
 impl Fault {
@@ -45,6 +50,7 @@ impl Fault {
         match failed {
             Failed::Timeout => Self::away("statement_timeout", ambiguous),
             Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
+            Failed::Unfit(unfit) => Self::record(unfit.0, vec!["object".to_owned()]),
             Failed::Sql(sqlx::Error::Database(error)) => Self::of_database(error.as_ref(), phase),
             Failed::Sql(sqlx::Error::Io(_)) => Self::cut("connection", phase),
             Failed::Sql(sqlx::Error::Tls(_)) => Self::systemic(
@@ -78,7 +84,7 @@ impl Fault {
         let ambiguous = phase == Phase::Commit;
         let class = code.get(..2).unwrap_or_default();
         match (class, code) {
-            (_, "40001" | "40P01" | "55P03") => Self::busy(code),
+            (_, "40001" | "40P01" | "55P03") => Self::gave_way(code),
             (_, "57014") => Self::server(code, false),
             ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => {
                 Self::cut(code, phase)
@@ -142,27 +148,30 @@ impl Fault {
             },
             of_a_record: false,
             lost: false,
+            gave_way: false,
         }
     }
 
-    /// Two writers met; this one gives way.
-    fn busy(code: &str) -> Self {
+    /// Another program locks the same rows. Says nothing about any record, so no record's budget
+    /// is spent; and at a commit, too, nothing was written.
+    fn gave_way(code: &str) -> Self {
         Self {
+            gave_way: true,
+            ..Self::throttled(code, CONTENDED)
+        }
+    }
+
+    /// Spends the record's budget, and no other's.
+    fn unknown(code: &str) -> Self {
+        Self {
+            of_a_record: true,
             error: SinkError::Retryable {
                 code: code.to_owned(),
                 ambiguous: false,
                 outage: false,
             },
-            of_a_record: false,
             lost: false,
-        }
-    }
-
-    /// Spends the record's budget, and nobody else's.
-    fn unknown(code: &str) -> Self {
-        Self {
-            of_a_record: true,
-            ..Self::busy(code)
+            gave_way: false,
         }
     }
 
@@ -174,6 +183,7 @@ impl Fault {
             },
             of_a_record: false,
             lost: false,
+            gave_way: false,
         }
     }
 
@@ -189,6 +199,7 @@ impl Fault {
             },
             of_a_record: false,
             lost: true,
+            gave_way: false,
         }
     }
 
@@ -201,6 +212,7 @@ impl Fault {
             },
             of_a_record: true,
             lost: false,
+            gave_way: false,
         }
     }
 }
@@ -226,8 +238,9 @@ mod tests {
             ("57P01", "outage"),
             ("57014", "outage"),
             ("53300", "outage"),
-            ("40001", "retry"),
-            ("40P01", "retry"),
+            ("40001", "pause"),
+            ("40P01", "pause"),
+            ("55P03", "pause"),
             ("XX000", "retry"),
             ("53100", "pause"),
             ("53200", "pause"),

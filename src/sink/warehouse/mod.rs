@@ -1,11 +1,12 @@
 //! The warehouse: golden records, their history, merges and relations as tables for analysts, in
 //! SQLite (embedded) or PostgreSQL.
 //!
-//! Guarantees: older content never replaces newer, since the `WHERE` of the statement that would
-//! is the guard (G4). Every distinct change is one row, whatever copies of it arrive and in
+//! Guarantees: older content never replaces newer, since the statement that would compares the times
+//! under the row's lock (G4). Every distinct change is one row, whatever copies of it arrive and in
 //! whatever order (G5); intervals, the current flag and merges are computed in the transaction
 //! that brings the rows, and end the same for every order of arrival. An acknowledgement follows
-//! the commit (G3), and each delivery of a transaction has an outcome of its own (G7).
+//! the commit (G3), and each write of a transaction has an outcome of its own (G7). A snapshot's
+//! JSON text goes into its column as it came, every digit of its numbers with it.
 //!
 //! # Tables
 //!
@@ -19,19 +20,26 @@
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is
 //! in the history. State `unknown`: only older changes came so far. An erasure (GDPR) takes the
 //! content out of every row up to its time, also of those that arrive after it; SQLite overwrites
-//! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000, which PostgreSQL
-//! cannot, `object` has U+FFFD instead and `object_exact` the JSON as it was. A partial snapshot is
-//! laid over the current row; its history row holds what it brought.
+//! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000 or
+//! half of a surrogate pair, which PostgreSQL cannot, `object` has U+FFFD instead and `object_exact`
+//! the JSON as it was. A partial snapshot is laid over the current row; its history row holds what
+//! it brought.
 
 mod batch;
+mod cells;
+mod config;
 mod connection;
 mod content;
 mod dialect;
 mod fault;
+mod partial;
 mod probe;
 mod remedy;
 mod row;
+mod rules;
+mod scan;
 mod schema;
+mod staging;
 mod statements;
 mod target;
 mod write;
@@ -41,17 +49,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use config::WarehouseSink;
 pub use dialect::Dialect;
 pub use schema::schema_text;
 
-use self::batch::{Shared, Writers};
-use self::row::Prepared;
-use self::statements::Statements;
+use self::batch::Pool;
 use self::target::Target;
-use super::{Declaration, Delivered, Delivery, Mode, Sink, SinkError};
-use crate::config::WarehouseSink;
-use crate::event::{Kind, Subject};
-use crate::ingest::filter::Filter;
+use super::{Ack, Capabilities, Mode, Sink, SinkError, Write};
+use crate::event::{Filter, Kind, Subject};
 use crate::telemetry::Metrics;
 
 /// Whether `url` names a database that this sink can write to. Connects to nothing.
@@ -71,11 +76,17 @@ pub struct WarehouseError {
     why: &'static str,
 }
 
+/// Bytes of payload in a transaction at most, save for one write.
+const LARGEST: usize = 8 << 20;
+
 /// The warehouse sink.
 #[derive(Debug)]
 pub struct Warehouse {
-    writers: Writers,
+    name: String,
+    pool: Pool,
+    capabilities: Capabilities,
     filter: Filter,
+    metrics: Arc<Metrics>,
 }
 
 impl Warehouse {
@@ -100,64 +111,60 @@ impl Warehouse {
         }
         let target =
             Target::parse(config.url.reveal(), limit).map_err(|why| refused("url", why))?;
-        let dialect = target.dialect();
-        let shared = Shared {
-            sink: name.to_owned(),
-            target,
-            statements: Statements::new(dialect),
-            batch: config.batch.max(1),
-            linger: config.linger.get(),
-            writers: match dialect {
-                Dialect::Sqlite => 1,
-                Dialect::Postgres => config.connections.max(1),
-            },
-            metrics,
+        let connections = match target.dialect() {
+            Dialect::Sqlite => 1,
+            Dialect::Postgres => usize::try_from(config.connections).unwrap_or(1).max(1),
         };
         Ok(Self {
-            writers: Writers::new(shared),
+            name: name.to_owned(),
+            pool: Pool::new(target, connections),
+            // Guard `version`: a write that lands late is refused where it is compared.
+            capabilities: Capabilities {
+                rows: config.batch.max(1),
+                bytes: LARGEST,
+                batches: connections,
+                linger: config.linger.get(),
+                ..Capabilities::new(Mode::History)
+            },
             filter: Filter::new(Some(&config.object_types), Some(&config.event_types), true),
+            metrics,
         })
     }
 
     /// Which SQL its database speaks.
     pub fn dialect(&self) -> Dialect {
-        self.writers.shared().target.dialect()
+        self.pool.target.dialect()
     }
 }
 
 #[async_trait]
 impl Sink for Warehouse {
     fn name(&self) -> &str {
-        &self.writers.shared().sink
+        &self.name
     }
 
-    fn declares(&self) -> Declaration {
-        Declaration {
-            mode: Mode::History,
-            // Guard `version`: a write that lands late is refused by its own WHERE.
-            reassert_after: None,
-            dedupe: None,
-            in_steps: false,
-        }
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
-    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
         kind == Kind::Erased
             || self.filter.passes_kind(kind, subject.is_relation())
                 && (object_type.is_empty() || self.filter.passes_type(object_type))
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
-        let prepared = Prepared::of(delivery)?;
-        let effect = self.writers.write(prepared).await?;
-        Ok(Delivered {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        self.metrics.batch(&self.name, batch.len());
+        let ack = |effect| Ack {
             effect,
             second_look: false,
             read: None,
-        })
+        };
+        let answers = self.pool.write(batch).await;
+        answers.into_iter().map(|answer| answer.map(ack)).collect()
     }
 
     async fn probe(&self) -> Vec<String> {
-        probe::probe(&self.writers.shared().target).await
+        probe::probe(&self.pool.target).await
     }
 }

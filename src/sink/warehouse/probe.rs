@@ -56,6 +56,8 @@ const READ_ONLY: &str = "SELECT count(*) WHERE current_setting('transaction_read
 const TOO_OLD: &str =
     "SELECT count(*) WHERE CAST(current_setting('server_version_num') AS integer) < 120000";
 const MAY_CREATE: &str = "SELECT count(*) WHERE has_schema_privilege(current_schema(), 'CREATE')";
+const MAY_STAGE: &str =
+    "SELECT count(*) WHERE has_database_privilege(current_database(), 'TEMPORARY')";
 const MISSING_RIGHTS: &str = "SELECT count(*) FROM
  (VALUES ('golden_records'), ('relations'), ('golden_record_history'), ('merges')) AS t(name),
  (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(name)
@@ -82,6 +84,13 @@ async fn rights(
 ) -> Result<(), Failed> {
     if connection.number(TOO_OLD).await? > 0 {
         sentences.push("the server is older than PostgreSQL 12; upgrade it".to_owned());
+    }
+    if connection.number(MAY_STAGE).await? == 0 {
+        sentences.push(
+            "the user must not make temporary tables, by which a batch reaches the server; grant \
+             TEMPORARY on the database"
+                .to_owned(),
+        );
     }
     if connection.number(READ_ONLY).await? > 0 {
         sentences.push("the server takes no writes; let the URL lead to the primary".to_owned());

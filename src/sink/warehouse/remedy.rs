@@ -8,8 +8,9 @@ pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
         (_, "3D000") => "the database does not exist; create it or correct `url`",
         (_, "3F000") => "the user's search_path names no schema; create it or set search_path",
         (_, "42501") => {
-            "the user lacks rights; grant USAGE and CREATE on the schema, or make the tables with \
-             `goldwire schema warehouse` and grant SELECT, INSERT and UPDATE on them"
+            "the user lacks rights; grant TEMPORARY on the database, and USAGE and CREATE on the \
+             schema, or make the tables with `goldwire schema warehouse` and grant SELECT, INSERT \
+             and UPDATE on them"
         }
         (_, "42P07") => {
             "a table of that name exists and is not goldwire's; give goldwire a schema of its own"

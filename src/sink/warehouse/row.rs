@@ -1,71 +1,76 @@
-//! A delivery as rows, before any database is asked. Pure.
+//! A write as rows, before any database is asked. Pure; it borrows all text from the write.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::content::{Content, Partial, plain};
-use super::dialect::Cell;
+use super::content::{Content, plain};
+use super::partial::Partial;
 use crate::event::SubjectState;
-use crate::sink::{Change, Current, Delivery, SinkError};
+use crate::sink::{Change, Current, SinkError, Write};
 use crate::time::Millis;
 
 /// Tenant and URI.
-pub(super) type Key = (Arc<str>, Arc<str>);
+pub(super) type Key<'a> = (&'a str, &'a str);
 
-/// Everything that a delivery wants written.
+/// Everything that a write wants written.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) key: Key,
+pub(super) struct Prepared<'a> {
+    /// Its place in the batch that was handed in.
+    pub(super) place: usize,
+    pub(super) key: Key<'a>,
     pub(super) is_relation: bool,
-    pub(super) object_type: Arc<str>,
-    pub(super) current: Option<CurrentRow>,
-    /// Whether the delivery itself brought a current state.
+    pub(super) object_type: Cow<'a, str>,
+    pub(super) current: Option<CurrentRow<'a>>,
+    /// Whether the write itself brought a current state.
     pub(super) asserts: bool,
-    pub(super) changes: Vec<ChangeRow>,
+    /// In the order of their clocks.
+    pub(super) changes: Vec<ChangeRow<'a>>,
     /// Newest time at which the subject is known to have lived; 0 if it is not.
     pub(super) alive_at: Millis,
     /// Newest time at which it is known to have been erased; 0 if it is not.
     pub(super) erased_at: Millis,
     /// Winner → earliest and newest time at which the subject is known to have been absorbed by it.
-    pub(super) absorbed: BTreeMap<Arc<str>, (Millis, Millis)>,
-    pub(super) bytes: usize,
+    pub(super) absorbed: BTreeMap<Cow<'a, str>, (Millis, Millis)>,
 }
 
 /// A row of `golden_records` or `relations`.
 #[derive(Debug)]
-pub(super) struct CurrentRow {
+pub(super) struct CurrentRow<'a> {
     pub(super) state: &'static str,
-    pub(super) absorbed_by: Option<Arc<str>>,
+    pub(super) absorbed_by: Option<Cow<'a, str>>,
     pub(super) version: Option<i64>,
     pub(super) commit_time: Option<Millis>,
-    pub(super) stands_for: Millis,
-    pub(super) content: Content,
-    /// Set if `content` is to be laid over what the table holds.
-    pub(super) partial: Option<Partial>,
+    pub(super) content_time: Millis,
+    /// Of a partial snapshot only what it brought: it is laid over what the table holds.
+    pub(super) content: Content<'a>,
+    pub(super) partial: Option<Partial<'a>>,
 }
 
 /// A row of `golden_record_history`.
 #[derive(Debug)]
-pub(super) struct ChangeRow {
-    pub(super) event_id: Arc<str>,
+pub(super) struct ChangeRow<'a> {
+    pub(super) event_id: Cow<'a, str>,
     pub(super) kind: &'static str,
-    pub(super) object_type: Arc<str>,
+    pub(super) object_type: Cow<'a, str>,
     pub(super) state: &'static str,
-    pub(super) absorbed_by: Option<Arc<str>>,
+    pub(super) absorbed_by: Option<Cow<'a, str>>,
     pub(super) version: i64,
     pub(super) commit_time: Millis,
     pub(super) received_time: Millis,
     pub(super) observed: bool,
-    pub(super) content: Content,
+    /// Nothing: the content that the current row brings.
+    pub(super) content: Option<Content<'a>>,
+    /// Commit time of the next change in this write.
+    pub(super) next_at: Option<Millis>,
 }
 
-impl Prepared {
-    /// The rows of `delivery`.
+impl<'a> Prepared<'a> {
+    /// The rows of `write`.
     ///
     /// # Errors
-    /// Rejected if the subject's name cannot be a key.
-    pub(super) fn of(delivery: &Delivery) -> Result<Self, SinkError> {
-        let subject = &delivery.subject;
+    /// Rejected if the subject's name cannot be a key, or a snapshot not be kept.
+    pub(super) fn of(write: &'a Write, place: usize) -> Result<Self, SinkError> {
+        let subject = &write.subject;
         if subject.uri().contains('\0') {
             return Err(SinkError::Rejected {
                 code: "nul_in_key".to_owned(),
@@ -73,38 +78,34 @@ impl Prepared {
                 action: "append",
             });
         }
-        let object_type = plain(&delivery.object_type);
-        let current = current_row(delivery);
-        let mut changes: Vec<ChangeRow> = Vec::new();
-        for change in &delivery.changes {
-            let content = same_content(delivery, current.as_ref(), change);
-            let content = content.unwrap_or_else(|| content_of(&change.state));
-            keep(&mut changes, ChangeRow::of(change, &object_type, content));
-        }
-        let bytes = current.iter().map(|row| row.content.bytes());
-        let bytes =
-            bytes.sum::<usize>() + changes.iter().map(|row| row.content.bytes()).sum::<usize>();
+        let object_type = plain(&write.object_type);
+        let current = current_row(write)?;
         let mut prepared = Self {
-            key: (plain(subject.tenant()), plain(subject.uri())),
+            place,
+            key: (subject.tenant(), subject.uri()),
             is_relation: subject.is_relation(),
+            changes: change_rows(write, current.as_ref(), &object_type)?,
             object_type,
             current,
-            asserts: delivery.current.is_some(),
-            changes,
+            asserts: write.current.is_some(),
             alive_at: 0,
             erased_at: 0,
             absorbed: BTreeMap::new(),
-            bytes,
         };
-        for (state, time) in observations(delivery) {
+        for (state, time) in observations(write) {
             prepared.note(state, time);
         }
         Ok(prepared)
     }
 
+    /// Its current state, if that has to be laid over what the table holds.
+    pub(super) fn partial(&self) -> Option<Partial<'a>> {
+        self.current.as_ref()?.partial
+    }
+
     /// Books what is true of the subject at `time` whatever else is: these never depend on the
-    /// order in which deliveries come.
-    fn note(&mut self, state: &SubjectState, time: Millis) {
+    /// order in which writes come.
+    fn note(&mut self, state: &'a SubjectState, time: Millis) {
         match state {
             SubjectState::Alive(_) => self.alive_at = self.alive_at.max(time),
             SubjectState::Erased => self.erased_at = self.erased_at.max(time),
@@ -117,85 +118,136 @@ impl Prepared {
     }
 }
 
-/// Every state that the delivery tells, with its time.
-fn observations(delivery: &Delivery) -> impl Iterator<Item = (&SubjectState, Millis)> {
-    let current = delivery.current.iter();
-    let current = current.map(|current| (&current.state, current.stands_for));
-    let changes = delivery.changes.iter();
+/// Every state that the write tells, with its time.
+fn observations(write: &Write) -> impl Iterator<Item = (&SubjectState, Millis)> {
+    let current = write.current.iter();
+    let current = current.map(|current| (&current.state, current.content_time));
+    let changes = write.changes.iter();
     current.chain(changes.map(|change| (&change.state, change.commit_time)))
 }
 
-/// The newest of what the delivery says the subject is now, and its erasures: those count
-/// whatever the fence made of them.
-fn current_row(delivery: &Delivery) -> Option<CurrentRow> {
-    let current = delivery.current.as_ref();
-    let erasures = delivery.changes.iter();
+/// The newest of what the write says the subject is now, and its erasures: those count whatever
+/// the fence made of them.
+fn current_row(write: &Write) -> Result<Option<CurrentRow<'_>>, SinkError> {
+    let current = write.current.as_ref();
+    let erasures = write.changes.iter();
     let erasures = erasures.filter(|change| change.state == SubjectState::Erased);
     let erasure = erasures.max_by_key(|change| (change.commit_time, change.version));
     match (current, erasure) {
         (current, Some(erasure))
-            if current.is_none_or(|row| row.stands_for <= erasure.commit_time) =>
+            if current.is_none_or(|row| row.content_time <= erasure.commit_time) =>
         {
-            Some(CurrentRow {
+            Ok(Some(CurrentRow {
                 state: "erased",
-                absorbed_by: None,
                 version: Some(erasure.version),
                 commit_time: Some(erasure.commit_time),
-                stands_for: erasure.commit_time,
-                content: Content::default(),
-                partial: None,
-            })
+                content_time: erasure.commit_time,
+                ..CurrentRow::unknown()
+            }))
         }
-        (Some(current), _) => Some(CurrentRow::of(current, &delivery.changes)),
-        (None, _) => None,
+        (Some(current), _) => CurrentRow::of(current, &write.changes).map(Some),
+        (None, _) => Ok(None),
     }
 }
 
-impl CurrentRow {
-    fn of(current: &Current, changes: &[Change]) -> Self {
+impl<'a> CurrentRow<'a> {
+    /// Of a write that does not say what the subject is now.
+    pub(super) fn unknown() -> Self {
+        Self {
+            state: "unknown",
+            absorbed_by: None,
+            version: None,
+            commit_time: None,
+            content_time: 0,
+            content: Content::default(),
+            partial: None,
+        }
+    }
+
+    fn of(current: &'a Current, changes: &[Change]) -> Result<Self, SinkError> {
         let brought = changes
             .iter()
             .filter(|change| Some(change.version) == current.version);
         let partial = match (&current.state, &current.fields) {
-            (SubjectState::Alive(object), Some(fields)) => Some(Partial {
-                fields: fields.clone(),
-                object: Arc::clone(object),
-            }),
+            (SubjectState::Alive(object), Some(fields)) => Some(Partial { fields, object }),
             (_, _) => None,
         };
-        Self {
+        Ok(Self {
             state: current.state.word(),
             absorbed_by: winner(&current.state),
             version: current.version,
             commit_time: brought.map(|change| change.commit_time).max(),
-            stands_for: current.stands_for,
-            content: content_of(&current.state),
+            content_time: current.content_time,
+            content: content_of(&current.state)?,
             partial,
-        }
+        })
     }
 }
 
-impl ChangeRow {
-    fn of(change: &Change, object_type: &Arc<str>, content: Content) -> Self {
-        let own_type = match &change.state {
-            SubjectState::Alive(object) => object.object_type().map(plain),
-            SubjectState::Absorbed { .. }
-            | SubjectState::Removed
-            | SubjectState::Erased
-            | SubjectState::Gone => None,
-        };
-        Self {
-            event_id: plain(&change.id),
-            kind: change.kind.word(),
-            object_type: own_type.unwrap_or_else(|| Arc::clone(object_type)),
-            state: change.state.word(),
-            absorbed_by: winner(&change.state),
-            version: change.version,
-            commit_time: change.commit_time,
-            received_time: change.received_time,
-            observed: change.observed,
-            content,
+/// One row for each pair of clocks, in their order.
+fn change_rows<'a>(
+    write: &'a Write,
+    current: Option<&CurrentRow<'a>>,
+    object_type: &Cow<'a, str>,
+) -> Result<Vec<ChangeRow<'a>>, SinkError> {
+    let mut rows: Vec<ChangeRow<'a>> = Vec::with_capacity(write.changes.len());
+    for change in &write.changes {
+        keep(&mut rows, change_row(write, current, change, object_type)?);
+    }
+    rows.sort_by_key(ChangeRow::clocks);
+    let mut next_at = None;
+    for row in rows.iter_mut().rev() {
+        row.next_at = next_at.replace(row.commit_time);
+    }
+    Ok(rows)
+}
+
+fn change_row<'a>(
+    write: &'a Write,
+    current: Option<&CurrentRow<'a>>,
+    change: &'a Change,
+    object_type: &Cow<'a, str>,
+) -> Result<ChangeRow<'a>, SinkError> {
+    let shared = current.filter(|row| brings(write, row, change));
+    let content = match shared {
+        Some(_) => None,
+        None => Some(content_of(&change.state)?),
+    };
+    let own_type = match (&content, shared) {
+        (Some(content), _) => content.object_type.clone(),
+        (None, Some(row)) => row.content.object_type.clone(),
+        (None, None) => None,
+    };
+    Ok(ChangeRow {
+        event_id: plain(&change.id),
+        kind: change.kind.word(),
+        object_type: own_type.unwrap_or_else(|| object_type.clone()),
+        state: change.state.word(),
+        absorbed_by: winner(&change.state),
+        version: change.version,
+        commit_time: change.commit_time,
+        received_time: change.received_time,
+        observed: change.observed,
+        content,
+        next_at: None,
+    })
+}
+
+/// Whether the current row brings the very content of `change`: mostly so, and it is not written
+/// out twice then.
+fn brings(write: &Write, row: &CurrentRow<'_>, change: &Change) -> bool {
+    let current = write.current.as_ref().map(|current| &current.state);
+    match (current, &change.state) {
+        (Some(SubjectState::Alive(now)), SubjectState::Alive(then)) => {
+            row.state == "alive" && row.partial.is_none() && now.text() == then.text()
         }
+        (_, _) => false,
+    }
+}
+
+impl<'a> ChangeRow<'a> {
+    fn clocks(&self) -> (Millis, i64) {
+        (self.commit_time, self.version)
     }
 
     /// Of two rows with the same clocks the lower stays: a payload before what was read, then
@@ -203,13 +255,20 @@ impl ChangeRow {
     fn rank(&self) -> (bool, Millis, &str) {
         (self.observed, self.received_time, &self.event_id)
     }
+
+    /// Its content, where the current row is `current`.
+    pub(super) fn content<'b>(
+        &'b self,
+        current: Option<&'b CurrentRow<'a>>,
+    ) -> Option<&'b Content<'a>> {
+        self.content
+            .as_ref()
+            .or_else(|| current.map(|row| &row.content))
+    }
 }
 
-fn keep(rows: &mut Vec<ChangeRow>, row: ChangeRow) {
-    let clocks = (row.commit_time, row.version);
-    let known = rows
-        .iter_mut()
-        .find(|known| (known.commit_time, known.version) == clocks);
+fn keep<'a>(rows: &mut Vec<ChangeRow<'a>>, row: ChangeRow<'a>) {
+    let known = rows.iter_mut().find(|known| known.clocks() == row.clocks());
     match known {
         Some(known) if row.rank() < known.rank() => *known = row,
         Some(_) => {}
@@ -217,25 +276,17 @@ fn keep(rows: &mut Vec<ChangeRow>, row: ChangeRow) {
     }
 }
 
-/// The current row's content, where the change brought the same: mostly so, and it is not written
-/// out twice then.
-fn same_content(delivery: &Delivery, row: Option<&CurrentRow>, change: &Change) -> Option<Content> {
-    let state = &delivery.current.as_ref()?.state;
-    let same = *state == change.state && row?.state == state.word();
-    same.then(|| row.map(|row| row.content.clone())).flatten()
-}
-
-fn content_of(state: &SubjectState) -> Content {
+fn content_of(state: &SubjectState) -> Result<Content<'_>, SinkError> {
     match state {
-        SubjectState::Alive(object) => Content::of(object),
+        SubjectState::Alive(object) => Ok(Content::of(object)?),
         SubjectState::Absorbed { .. }
         | SubjectState::Removed
         | SubjectState::Erased
-        | SubjectState::Gone => Content::default(),
+        | SubjectState::Gone => Ok(Content::default()),
     }
 }
 
-fn winner(state: &SubjectState) -> Option<Arc<str>> {
+fn winner(state: &SubjectState) -> Option<Cow<'_, str>> {
     match state {
         SubjectState::Absorbed { by } => by.as_deref().map(plain),
         SubjectState::Alive(_)
@@ -243,14 +294,4 @@ fn winner(state: &SubjectState) -> Option<Arc<str>> {
         | SubjectState::Erased
         | SubjectState::Gone => None,
     }
-}
-
-/// A text that is there.
-pub(super) fn text(text: &Arc<str>) -> Cell {
-    Cell::Text(Some(Arc::clone(text)))
-}
-
-/// A word of ours.
-pub(super) fn word(word: &'static str) -> Cell {
-    Cell::Text(Some(word.into()))
 }

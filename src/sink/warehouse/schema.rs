@@ -4,7 +4,7 @@
 //! are left alone, with a sentence.
 
 use super::connection::{Connection, Failed};
-use super::dialect::{Dialect, Type};
+use super::dialect::Dialect;
 
 /// The version of the tables that this program reads and writes.
 pub(super) const VERSION: i64 = 1;
@@ -28,7 +28,7 @@ pub fn schema_text(dialect: Dialect) -> String {
 
 /// Version 1: everything.
 fn migration(dialect: Dialect) -> String {
-    let json = dialect.json();
+    let (json, changing) = (dialect.json(), dialect.changing());
     let current = |more: &str| {
         format!(
             "  tenant text NOT NULL,
@@ -40,8 +40,8 @@ fn migration(dialect: Dialect) -> String {
   commit_time bigint,
   stands_for bigint NOT NULL,      -- guard: ms that the content stands for, never falls
   label text,
-  object {json},                    -- the snapshot; U+0000 is shown as U+FFFD
-  object_exact text,               -- the snapshot's JSON, only where it holds U+0000
+  object {json},                    -- the snapshot; what no jsonb holds is shown as U+FFFD
+  object_exact text,               -- the snapshot's JSON, only where `object` shows marks
 {more}  alive_at bigint NOT NULL,        -- newest ms at which it was known to live, 0 never
   erased_at bigint NOT NULL,       -- content up to here is gone for good (GDPR), 0 never
   updated_at bigint NOT NULL,      -- written, ms
@@ -54,9 +54,9 @@ fn migration(dialect: Dialect) -> String {
     format!(
         "CREATE TABLE goldwire_schema (version bigint PRIMARY KEY, applied_at bigint NOT NULL);
 CREATE TABLE golden_records (
-{records});
+{records}){changing};
 CREATE TABLE relations (
-{relations});
+{relations}){changing};
 CREATE TABLE golden_record_history (
   tenant text NOT NULL,
   subject text NOT NULL,
@@ -150,8 +150,3 @@ pub(super) fn newer(found: i64) -> String {
          goldwire, or give this one a database of its own"
     )
 }
-
-/// What comes back from `golden_records` and `relations`.
-pub(super) const MARKS: &[Type] = &[Type::Text, Type::Text, Type::Int];
-/// What is read back before a partial snapshot is laid over it.
-pub(super) const CONTENT: &[Type] = &[Type::Text, Type::Text, Type::Text];

@@ -1,17 +1,19 @@
-//! One transaction for many deliveries.
+//! One transaction for one batch.
 //!
-//! Guarantee: all of it is committed or none, and the rows of one subject are locked by its row in
-//! `golden_records` or `relations` before its history is touched, so that two writers never
-//! compute the same subject's intervals at once.
+//! Guarantee: all of it is committed or none. The first statement locks the rows of all subjects in
+//! `golden_records`, sorted by key, and makes those that are missing; then the same in `relations`.
+//! A subject's history and merges are touched only under that lock. So two writers never compute
+//! the same subject's intervals at once, and never wait for each other in a circle.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
+use super::cells::{change_cells, clock_cells, current_cells, key_cells};
 use super::connection::{Connection, Failed};
 use super::content::Content;
-use super::dialect::{Cell, Statement};
+use super::dialect::{Cell, Dialect, Row};
 use super::fault::Phase;
-use super::row::{ChangeRow, CurrentRow, Key, Prepared, text, word};
+use super::row::{CurrentRow, Key, Prepared};
+use super::staging;
 use super::statements::{Current, Statements};
 use crate::sink::Effect;
 use crate::time::Millis;
@@ -27,240 +29,244 @@ fn at(phase: Phase) -> impl Fn(Failed) -> Broken {
     move |failed| Broken { phase, failed }
 }
 
-/// Writes `batch`, no subject twice, and commits it. One effect for each, in the same order.
+/// Writes `batch`, sorted by key and no subject twice, and commits it. One effect for each, in the
+/// same order.
 pub(super) async fn write(
     connection: &mut Connection,
     statements: &Statements,
-    batch: &[&Prepared],
+    batch: &[Prepared<'_>],
 ) -> Result<Vec<Effect>, Broken> {
     let begin = connection.dialect().begin().to_owned();
     connection.command(begin).await.map_err(at(Phase::Begin))?;
     let mut writing = Writing {
         connection,
-        erased: HashMap::new(),
-        written: HashSet::new(),
+        statements,
+        batch,
+        merged: HashMap::new(),
+        marks: HashMap::new(),
     };
-    let done = writing.everything(statements, batch).await;
-    done.map_err(at(Phase::Work))?;
-    let Writing {
-        connection,
-        written,
-        ..
-    } = writing;
+    writing.everything().await.map_err(at(Phase::Work))?;
+    let effects = batch.iter().map(|prepared| writing.effect(prepared));
+    let effects = effects.collect();
     let commit = connection.command("COMMIT".to_owned()).await;
     commit.map_err(at(Phase::Commit))?;
-    let effect = |prepared: &&Prepared| {
-        let refused = prepared.asserts && !written.contains(&prepared.key);
-        if refused && prepared.changes.is_empty() {
+    Ok(effects)
+}
+
+struct Writing<'w, 'a> {
+    connection: &'w mut Connection,
+    statements: &'w Statements,
+    batch: &'w [Prepared<'a>],
+    /// Partial snapshots, laid over what the tables held.
+    merged: HashMap<Key<'a>, Content<'static>>,
+    /// What the current rows say after the write, where it matters.
+    marks: HashMap<Key<'a>, Mark>,
+}
+
+/// What a current row says after a write.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Content up to here is gone for good.
+    erased_at: Millis,
+    content_time: Millis,
+}
+
+impl Mark {
+    /// Whether the table took `row`: else it holds what is newer, or an erasure that covers it.
+    fn took(self, row: &CurrentRow<'_>) -> bool {
+        row.content_time >= self.content_time
+            && (row.state != "alive" || row.content_time > self.erased_at)
+    }
+}
+
+impl<'a> Writing<'_, 'a> {
+    async fn everything(&mut self) -> Result<(), Failed> {
+        let statements = self.statements;
+        let tables = [&statements.records, &statements.relations];
+        if self.batch.iter().any(|row| row.partial().is_some()) {
+            // What is read must not change before it is written, and a lock on these rows alone
+            // would be a second pass over the tables.
+            for table in tables {
+                self.lock(table).await?;
+            }
+            for table in tables {
+                self.overlay(table).await?;
+            }
+        }
+        if self.connection.dialect() == Dialect::Postgres {
+            let (batch, merged) = (self.batch, &self.merged);
+            let unknown = CurrentRow::unknown();
+            let rows = batch
+                .iter()
+                .flat_map(|prepared| staging::rows(prepared, merged.get(&prepared.key), &unknown));
+            self.connection.stage(rows).await?;
+        }
+        for table in tables {
+            self.tell(table).await?;
+        }
+        self.history().await?;
+        self.merges().await
+    }
+
+    /// The writes that are about `table`.
+    fn of(&self, table: &Current) -> impl Iterator<Item = &'_ Prepared<'a>> + use<'_, 'a> {
+        let of_relations = table.of_relations;
+        let all = self.batch.iter();
+        all.filter(move |prepared| prepared.is_relation == of_relations)
+    }
+
+    /// Locks all rows of the batch in `table`; in SQLite the transaction itself is the lock.
+    async fn lock(&mut self, table: &Current) -> Result<(), Failed> {
+        if self.connection.dialect() == Dialect::Sqlite {
+            return Ok(());
+        }
+        let numbered = self.of(table).zip(0..);
+        let keys = numbered.map(|(prepared, n)| {
+            let (tenant, subject) = prepared.key;
+            vec![Cell::Int(Some(n)), Cell::of(tenant), Cell::of(subject)]
+        });
+        let keys: Vec<Row<'a>> = keys.collect();
+        self.connection.run(&table.lock, || keys).await.map(drop)
+    }
+
+    /// Lays partial snapshots over what the table holds.
+    async fn overlay(&mut self, table: &Current) -> Result<(), Failed> {
+        let batch = self.batch;
+        let partials = || {
+            let mine = batch
+                .iter()
+                .filter(|row| row.is_relation == table.of_relations);
+            mine.filter_map(|row| Some((row.key, row.partial()?)))
+        };
+        let keys = || partials().map(|(key, _)| key_cells(key)).collect();
+        let answers = self.connection.run(&table.content, keys).await?;
+        let before: HashMap<Key<'_>, &str> = answers.iter().filter_map(found).collect();
+        for (key, partial) in partials() {
+            let content = partial.over(before.get(&key).copied())?;
+            self.merged.insert(key, content);
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, table: &Current) -> Result<(), Failed> {
+        if self.of(table).next().is_none() {
+            return Ok(());
+        }
+        let (batch, merged) = (self.batch, &self.merged);
+        let of_relations = table.of_relations;
+        let told = || {
+            let told = batch.iter().filter(|row| row.is_relation == of_relations);
+            told.map(|row| current_cells(row, merged.get(&row.key), of_relations))
+                .collect()
+        };
+        let answers = self.connection.run(&table.tell, told).await?;
+        // Hardly any row has to be looked at again.
+        let asserted = batch
+            .iter()
+            .any(|row| row.asserts && row.changes.is_empty());
+        let seen: HashMap<Key<'_>, Mark> = answers
+            .iter()
+            .filter_map(mark)
+            .filter(|(_, mark)| asserted || mark.erased_at > 0)
+            .collect();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        for prepared in batch.iter().filter(|row| row.is_relation == of_relations) {
+            if let Some(mark) = seen.get(&prepared.key) {
+                self.marks.insert(prepared.key, *mark);
+            }
+        }
+        Ok(())
+    }
+
+    /// Content of the subject up to here is gone for good.
+    fn erased_at(&self, prepared: &Prepared<'a>) -> Millis {
+        let mark = self.marks.get(&prepared.key);
+        mark.map_or(0, |mark| mark.erased_at)
+    }
+
+    async fn history(&mut self) -> Result<(), Failed> {
+        let (batch, statements) = (self.batch, &self.statements.history);
+        let erased = |of: &Prepared<'a>| {
+            let mut cells = key_cells(of.key);
+            cells.push(Cell::Int(Some(self.erased_at(of))));
+            cells
+        };
+        let late = batch.iter().filter(|of| self.erased_at(of) > 0);
+        let late: Vec<Row<'a>> = late.map(erased).collect();
+        let erasures = batch.iter().filter(|of| of.erased_at > 0);
+        let erasures: Vec<Row<'a>> = erasures.map(erased).collect();
+        if let Some(blank) = &statements.blank_staged {
+            self.connection.run(blank, || late).await?;
+        }
+        let clocks = || batch.iter().flat_map(clock_cells).collect();
+        self.connection.run(&statements.close, clocks).await?;
+        let marks = &self.marks;
+        let erased = |row: &Prepared<'a>| marks.get(&row.key).map_or(0, |mark| mark.erased_at);
+        let rows = || {
+            let rows = batch.iter();
+            rows.flat_map(|row| change_cells(row, erased(row)))
+                .collect()
+        };
+        self.connection.run(&statements.append, rows).await?;
+        self.connection.run(&statements.blank, || erasures).await?;
+        Ok(())
+    }
+
+    async fn merges(&mut self) -> Result<(), Failed> {
+        let (batch, statements) = (self.batch, &self.statements.merges);
+        let entities = || batch.iter().filter(|prepared| !prepared.is_relation);
+        let mut absorbed = Vec::new();
+        for prepared in entities() {
+            for (winner, (first, last)) in &prepared.absorbed {
+                let mut row = key_cells(prepared.key);
+                row.extend([
+                    Cell::of(winner),
+                    Cell::Int(Some(*first)),
+                    Cell::Int(Some(*last)),
+                ]);
+                absorbed.push(row);
+            }
+        }
+        self.connection.run(&statements.note, || absorbed).await?;
+        let keys = || entities().map(|prepared| key_cells(prepared.key)).collect();
+        let losers = self.connection.run(&statements.losers, keys).await?;
+        self.connection.run(&statements.decide, || losers).await?;
+        Ok(())
+    }
+
+    fn effect(&self, prepared: &Prepared<'a>) -> Effect {
+        let mark = self.marks.get(&prepared.key);
+        let refused = match (&prepared.current, mark) {
+            (Some(row), Some(mark)) => !mark.took(row),
+            (_, _) => false,
+        };
+        if refused && prepared.asserts && prepared.changes.is_empty() {
             Effect::Stale
         } else {
             Effect::Delivered
         }
-    };
-    Ok(batch.iter().map(effect).collect())
-}
-
-struct Writing<'a> {
-    connection: &'a mut Connection,
-    /// Content up to here is gone for good.
-    erased: HashMap<Key, Millis>,
-    /// Subjects whose current row was written; the others are older than it.
-    written: HashSet<Key>,
-}
-
-impl Writing<'_> {
-    async fn everything(
-        &mut self,
-        statements: &Statements,
-        batch: &[&Prepared],
-    ) -> Result<(), Failed> {
-        let (relations, records): (Vec<&Prepared>, Vec<&Prepared>) =
-            batch.iter().partition(|prepared| prepared.is_relation);
-        self.current(&statements.records, &records).await?;
-        self.current(&statements.relations, &relations).await?;
-        self.history(statements, batch).await?;
-        self.merges(statements, &records).await
     }
+}
 
-    async fn current(&mut self, table: &Current, batch: &[&Prepared]) -> Result<(), Failed> {
-        let before = self.before(&table.content, batch).await?;
-        let ends = table
-            .assert
-            .columns
-            .iter()
-            .any(|(name, _)| *name == "start_entity");
-        let mut rows = Vec::new();
-        for prepared in batch {
-            let Some(row) = &prepared.current else {
-                continue;
+fn found<'r>(row: &'r Row<'_>) -> Option<(Key<'r>, &'r str)> {
+    match row.as_slice() {
+        [tenant, subject, object] => Some(((tenant.text()?, subject.text()?), object.text()?)),
+        _ => None,
+    }
+}
+
+fn mark<'r>(row: &'r Row<'_>) -> Option<(Key<'r>, Mark)> {
+    match row.as_slice() {
+        [tenant, subject, erased_at, content_time] => {
+            let (erased_at, content_time) = (erased_at.int()?, content_time.int()?);
+            let mark = Mark {
+                erased_at,
+                content_time,
             };
-            let merged = row
-                .partial
-                .as_ref()
-                .map(|partial| partial.over(before.get(&prepared.key).map(String::as_str)));
-            let content = merged.as_ref().unwrap_or(&row.content);
-            rows.push(current_cells(prepared, row, content, ends));
-        }
-        for (key, erased_at) in marks(self.connection.run(&table.assert, &rows).await?) {
-            self.written.insert(key.clone());
-            self.erased.insert(key, erased_at);
-        }
-        let rest = batch
-            .iter()
-            .filter(|prepared| !self.written.contains(&prepared.key));
-        let rows: Vec<_> = rest.map(|prepared| fact_cells(prepared)).collect();
-        self.erased
-            .extend(marks(self.connection.run(&table.facts, &rows).await?));
-        Ok(())
-    }
-
-    /// The JSON that partial snapshots are laid over.
-    async fn before(
-        &mut self,
-        statement: &Statement,
-        batch: &[&Prepared],
-    ) -> Result<HashMap<Key, String>, Failed> {
-        let partial = batch.iter().filter(|prepared| {
-            let current = prepared.current.as_ref();
-            current.is_some_and(|row| row.partial.is_some())
-        });
-        let rows: Vec<_> = partial.map(|prepared| key_cells(&prepared.key)).collect();
-        let answers = self.connection.run(statement, &rows).await?;
-        let before = answers.iter().filter_map(|row| match row.as_slice() {
-            [tenant, subject, object] => {
-                let key = (Arc::clone(tenant.text()?), Arc::clone(subject.text()?));
-                Some((key, object.text()?.as_ref().to_owned()))
-            }
-            _ => None,
-        });
-        Ok(before.collect())
-    }
-
-    async fn history(
-        &mut self,
-        statements: &Statements,
-        batch: &[&Prepared],
-    ) -> Result<(), Failed> {
-        let mut rows = Vec::new();
-        let mut keys = Vec::new();
-        let mut blank = Vec::new();
-        for prepared in batch {
-            let erased_at = self.erased.get(&prepared.key).copied().unwrap_or_default();
-            for change in &prepared.changes {
-                rows.push(change_cells(prepared, change, erased_at));
-                let mut key = key_cells(&prepared.key);
-                key.extend([
-                    Cell::Int(Some(change.commit_time)),
-                    Cell::Int(Some(change.version)),
-                ]);
-                keys.push(key);
-            }
-            if prepared.erased_at > 0 {
-                let mut key = key_cells(&prepared.key);
-                key.push(Cell::Int(Some(erased_at)));
-                blank.push(key);
-            }
-        }
-        self.connection.run(&statements.append, &rows).await?;
-        self.connection.run(&statements.blank, &blank).await?;
-        self.connection.run(&statements.intervals, &keys).await?;
-        Ok(())
-    }
-
-    async fn merges(&mut self, statements: &Statements, batch: &[&Prepared]) -> Result<(), Failed> {
-        let mut rows = Vec::new();
-        for prepared in batch {
-            for (winner, (first, last)) in &prepared.absorbed {
-                let mut row = key_cells(&prepared.key);
-                row.extend([
-                    text(winner),
-                    Cell::Int(Some(*first)),
-                    Cell::Int(Some(*last)),
-                ]);
-                rows.push(row);
-            }
-        }
-        let keys: Vec<_> = batch
-            .iter()
-            .map(|prepared| key_cells(&prepared.key))
-            .collect();
-        self.connection.run(&statements.absorbed, &rows).await?;
-        self.connection.run(&statements.merges, &keys).await?;
-        Ok(())
-    }
-}
-
-/// What the current tables say after a write: who, and when it was erased.
-fn marks(answers: Vec<Vec<Cell>>) -> impl Iterator<Item = (Key, Millis)> {
-    answers.into_iter().filter_map(|row| match row.as_slice() {
-        [tenant, subject, erased_at] => {
-            let key = (Arc::clone(tenant.text()?), Arc::clone(subject.text()?));
-            Some((key, erased_at.int()?))
+            Some(((tenant.text()?, subject.text()?), mark))
         }
         _ => None,
-    })
-}
-
-fn key_cells(key: &Key) -> Vec<Cell> {
-    vec![text(&key.0), text(&key.1)]
-}
-
-fn fact_cells(prepared: &Prepared) -> Vec<Cell> {
-    let mut cells = key_cells(&prepared.key);
-    cells.extend([
-        text(&prepared.object_type),
-        Cell::Int(Some(prepared.alive_at)),
-        Cell::Int(Some(prepared.erased_at)),
-    ]);
-    cells
-}
-
-fn current_cells(
-    prepared: &Prepared,
-    row: &CurrentRow,
-    content: &Content,
-    ends: bool,
-) -> Vec<Cell> {
-    let mut cells = fact_cells(prepared);
-    cells.extend([
-        word(row.state),
-        Cell::Text(row.absorbed_by.clone()),
-        Cell::Int(row.version),
-        Cell::Int(row.commit_time),
-        Cell::Int(Some(row.stands_for)),
-        Cell::Text(content.label.clone()),
-        Cell::Text(content.object.clone()),
-        Cell::Text(content.exact.clone()),
-    ]);
-    if ends {
-        cells.extend([
-            Cell::Text(content.start.clone()),
-            Cell::Text(content.end.clone()),
-        ]);
     }
-    cells
-}
-
-fn change_cells(prepared: &Prepared, change: &ChangeRow, erased_at: Millis) -> Vec<Cell> {
-    let nothing = Content::default();
-    let content = if erased_at > 0 && change.commit_time <= erased_at {
-        &nothing
-    } else {
-        &change.content
-    };
-    let mut cells = key_cells(&prepared.key);
-    cells.extend([
-        Cell::Int(Some(change.commit_time)),
-        Cell::Int(Some(change.version)),
-        text(&change.event_id),
-        word(change.kind),
-        text(&change.object_type),
-        word(change.state),
-        Cell::Text(change.absorbed_by.clone()),
-        Cell::Text(content.object.clone()),
-        Cell::Text(content.exact.clone()),
-        Cell::Flag(change.observed),
-        Cell::Int(Some(change.received_time)),
-    ]);
-    cells
 }

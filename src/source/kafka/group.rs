@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use super::commits::Answer;
 use super::positions::{self, Begin, Trouble};
 use super::reader::Reader;
-use crate::ledger::StoreError;
+use crate::backoff::Backoff;
 use crate::source::SourceEvent;
+use crate::store::StoreError;
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -28,7 +29,7 @@ const COMMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Arriving {
     partitions: Vec<i32>,
-    wait: Duration,
+    backoff: Backoff,
     step: Step,
 }
 
@@ -57,7 +58,7 @@ impl Reader {
         let step = Step::Ask(Instant::now());
         self.arriving = Some(Arriving {
             partitions,
-            wait: FIRST_WAIT,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT, &self.name),
             step,
         });
     }
@@ -144,7 +145,7 @@ impl Reader {
             Ok(Ok(())) => self.begin(again, &begins),
             Ok(Err(error)) => {
                 tracing::warn!(
-                    source = self.name,
+                    source = &*self.name,
                     "where to begin could not be committed: {error}"
                 );
                 Some(again)
@@ -195,7 +196,7 @@ impl Reader {
     }
 
     fn without_marks(&self, arriving: Arriving, error: &StoreError) -> Arriving {
-        tracing::error!(source = self.name, "{error}; will be tried again");
+        tracing::error!(source = &*self.name, "{error}; will be tried again");
         arriving.again()
     }
 
@@ -254,7 +255,7 @@ impl Reader {
         }
         if waits {
             tracing::warn!(
-                source = self.name,
+                source = &*self.name,
                 "partitions were given back before they were drained"
             );
             self.shared.tell(SourceEvent::Lost {
@@ -303,18 +304,14 @@ impl Reader {
     fn log_failure(&self, what: &str, result: KafkaResult<()>) {
         if let Err(error) = result {
             let code = error.rdkafka_error_code();
-            tracing::error!(source = self.name, ?code, "could not {what} partitions");
+            tracing::error!(source = &*self.name, ?code, "could not {what} partitions");
         }
     }
 }
 
 impl Arriving {
-    fn again(self) -> Self {
-        let step = Step::Ask(Instant::now() + self.wait);
-        Self {
-            step,
-            wait: self.wait.saturating_mul(2).min(LONGEST_WAIT),
-            ..self
-        }
+    fn again(mut self) -> Self {
+        self.step = Step::Ask(Instant::now() + self.backoff.next());
+        self
     }
 }

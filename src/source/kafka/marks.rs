@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::positions::Begin;
-use crate::ledger::{Batch, Store, StoreError, keys};
+use crate::store::{Batch, Store, StoreError, keys};
 
 /// Where the group began when it was last assigned, by partition: that it had an offset there.
 pub(super) type Known = BTreeMap<i32, i64>;

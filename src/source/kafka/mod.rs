@@ -34,7 +34,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub use settings::{KafkaSettings, StartAt, Unfit};
+pub use settings::{KafkaSettings, StartAt};
 
 use self::commits::Commits;
 use self::complaint::Complaints;
@@ -42,9 +42,10 @@ use self::context::Heard;
 use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::shared::Shared;
-use super::{Source, SourceError, SourceEvent};
+use super::{Committing, Room, Source, SourceError, SourceEvent};
 use crate::config;
-use crate::ledger::Store;
+use crate::kafka::Unfit;
+use crate::store::Store;
 use crate::time::SharedClock;
 
 /// A commit without an answer by then is tried again with the next one.
@@ -99,7 +100,8 @@ impl KafkaSource {
         let group = settings.group.clone();
         let marks = Marks::new(store, name, &group, &settings.topic);
         let reader = Reader {
-            name: name.to_owned(),
+            name: name.into(),
+            topic: settings.topic.as_str().into(),
             settings,
             drain,
             clock,
@@ -190,33 +192,35 @@ impl Source for KafkaSource {
         &self.name
     }
 
-    async fn next(&mut self, room: bool) -> SourceEvent {
+    async fn next(&mut self, room: Room) -> SourceEvent {
         self.shared.next(room).await
     }
 
-    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
+    fn commit(&mut self, positions: &[(i32, u64)]) -> Committing {
         let signed = |(of, position): &(i32, u64)| Some((*of, i64::try_from(*position).ok()?));
         let signed: Vec<(i32, i64)> = positions.iter().filter_map(signed).collect();
         if signed.is_empty() {
-            return Ok(());
+            return Box::pin(std::future::ready(Ok(())));
         }
         let (reply, answer) = oneshot::channel();
-        let gone = || SourceError::Fenced("the reader of the topic has ended".to_owned());
-        self.commands
-            .send(Command::Commit {
-                positions: signed,
-                reply,
-            })
-            .map_err(|_| gone())?;
+        let asked = self.commands.send(Command::Commit {
+            positions: signed,
+            reply,
+        });
         self.shared.wake();
-        let answered = tokio::time::timeout(COMMIT, answer).await.map_err(|_| {
-            SourceError::Retryable(format!("no answer within {} s", COMMIT.as_secs()))
-        })?;
-        answered.map_err(|_| gone())??;
-        for (partition, position) in positions {
-            self.shared.committed(*partition, *position);
-        }
-        Ok(())
+        let (shared, positions) = (Arc::clone(&self.shared), positions.to_vec());
+        Box::pin(async move {
+            let gone = || SourceError::Fenced("the reader of the topic has ended".to_owned());
+            asked.map_err(|_| gone())?;
+            let answered = tokio::time::timeout(COMMIT, answer).await.map_err(|_| {
+                SourceError::Retryable(format!("no answer within {} s", COMMIT.as_secs()))
+            })?;
+            answered.map_err(|_| gone())??;
+            for (partition, position) in positions {
+                shared.committed(partition, position);
+            }
+            Ok(())
+        })
     }
 
     fn lag(&self) -> Vec<(i32, u64)> {

@@ -16,11 +16,15 @@ use super::settings::KafkaSettings;
 pub(super) const QUEUED: &str = "queued.max.messages.kbytes";
 /// Bytes of one partition in one fetch; a larger record comes alone.
 const FETCH: &str = "fetch.message.max.bytes";
+/// How long a partition whose queue was full is not fetched, ms.
+const BACKOFF: &str = "fetch.queue.backoff.ms";
+/// librdkafka's own second is as much as a queue of megabytes lasts at ten thousand records.
+const SHORT_BACKOFF: &str = "10";
 
 const KIB: u64 = 1024;
 /// librdkafka's own default; more is not faster.
 const LARGEST_FETCH: u64 = 1024 * KIB;
-const LARGEST_QUEUE: u64 = 4096 * KIB;
+const LARGEST_QUEUE: u64 = 2048 * KIB;
 const LEAST: u64 = 16 * KIB;
 /// Taken for the number of partitions while no broker tells.
 const ASSUMED: u64 = 64;
@@ -53,6 +57,9 @@ impl Share {
         }
         if aliases.iter().all(|name| client.get(name).is_none()) {
             client.set(FETCH, self.fetch.to_string());
+        }
+        if client.get(BACKOFF).is_none() {
+            client.set(BACKOFF, SHORT_BACKOFF);
         }
     }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
+use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -20,14 +22,17 @@ use super::context::{Heard, Said};
 use super::group::{Arriving, Leaving};
 use super::marks::Marks;
 use super::positions::left_behind;
-use super::record::record;
+use super::record::{self, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
-use crate::source::{SourceError, SourceEvent};
+use crate::source::{Room, SourceError, SourceEvent};
 use crate::time::SharedClock;
 
-/// Records taken from one partition before the next has its turn.
-const TURN: usize = 100;
+/// What is taken from one partition, as one batch, before the next has its turn.
+const TURN: Room = Room {
+    records: 1000,
+    bytes: 2 << 20,
+};
 const IDLE: Duration = Duration::from_millis(100);
 /// While a drain or an assignment is under way.
 const BUSY: Duration = Duration::from_millis(10);
@@ -49,7 +54,8 @@ pub(super) enum Command {
 
 /// The thread's own.
 pub(super) struct Reader {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
+    pub(super) topic: Arc<str>,
     pub(super) settings: KafkaSettings,
     pub(super) drain: Duration,
     pub(super) clock: SharedClock,
@@ -113,8 +119,8 @@ impl Reader {
             match consumer.poll(Duration::ZERO) {
                 // Read before its partition had a queue of its own.
                 Some(Ok(message)) => {
-                    self.shared
-                        .push(record(&self.name, &message, self.clock.now()));
+                    let of = self.records_of(message.partition());
+                    self.shared.push(record::batch(&of, &[message]));
                 }
                 Some(Err(error)) => self.failed(None, &error),
                 None if consumer.context().anything() => {}
@@ -137,32 +143,38 @@ impl Reader {
         }
     }
 
-    /// Reads what there is room for; false if there was nothing to do.
+    /// Reads what there is room for, a batch from each partition; false if there was nothing to do.
     fn read(&mut self) -> bool {
-        if self.halted || self.leaving.is_some() || !self.shared.has_room() {
+        if self.halted || self.leaving.is_some() {
             return false;
         }
         let (mut any, mut failed) = (false, Vec::new());
         for (partition, queue) in &self.queues {
-            for _ in 0..TURN {
-                match queue.poll(Duration::ZERO) {
-                    Some(Ok(message)) => {
-                        self.shared
-                            .push(record(&self.name, &message, self.clock.now()));
-                        any = true;
-                    }
-                    Some(Err(error)) => failed.push((*partition, error)),
-                    None => break,
-                }
-                if !self.shared.has_room() {
-                    break;
-                }
+            let room = self.shared.room().min(TURN);
+            if room.is_none() {
+                break;
             }
+            let (messages, error) = poll(queue, room);
+            if !messages.is_empty() {
+                any = true;
+                let of = self.records_of(*partition);
+                self.shared.push(record::batch(&of, &messages));
+            }
+            failed.extend(error.map(|error| (*partition, error)));
         }
         for (partition, error) in failed {
             self.failed(Some(partition), &error);
         }
         any
+    }
+
+    fn records_of(&self, partition: i32) -> Of {
+        Of {
+            source: Arc::clone(&self.name),
+            topic: Arc::clone(&self.topic),
+            partition,
+            now: self.clock.now(),
+        }
     }
 
     fn failed(&mut self, partition: Option<i32>, error: &KafkaError) {
@@ -221,4 +233,23 @@ impl Reader {
         self.queues.clear();
         drop(self.consumer);
     }
+}
+
+/// What a partition has ready, and the error that came after it.
+fn poll(
+    queue: &PartitionQueue<Heard>,
+    room: Room,
+) -> (Vec<BorrowedMessage<'_>>, Option<KafkaError>) {
+    let (mut messages, mut bytes) = (Vec::new(), 0_usize);
+    while messages.len() < room.records && bytes < room.bytes {
+        match queue.poll(Duration::ZERO) {
+            Some(Ok(message)) => {
+                bytes = bytes.saturating_add(message.payload_len());
+                messages.push(message);
+            }
+            Some(Err(error)) => return (messages, Some(error)),
+            None => break,
+        }
+    }
+    (messages, None)
 }

@@ -1,43 +1,74 @@
-//! From a Kafka message to a record as received.
+//! From Kafka messages to records as received.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _};
 
-use crate::decode::reads_header;
-use crate::event::{Origin, SourceRecord};
+use crate::event::{Header, Packer, Received};
+use crate::source::Batch;
 use crate::time::Millis;
 
-/// The record of `message`, stamped `now`. A tombstone has an empty body.
-pub(super) fn record(source: &str, message: &BorrowedMessage<'_>, now: Millis) -> SourceRecord {
-    SourceRecord {
-        source: source.to_owned(),
-        received_time: now,
-        headers: headers(message),
-        origin: Some(Origin {
-            source: source.to_owned(),
-            topic: message.topic().to_owned(),
-            partition: message.partition(),
-            offset: message.offset(),
-            ..Origin::default()
-        }),
-        body: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-        ..SourceRecord::default()
+/// What all records of a batch have in common.
+#[derive(Debug)]
+pub(super) struct Of {
+    pub(super) source: Arc<str>,
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    pub(super) now: Millis,
+}
+
+/// The records of `messages`. Headers and bodies are copied, once, into one piece of memory: what
+/// librdkafka read ahead is free again. A tombstone has an empty body.
+pub(super) fn batch(of: &Of, messages: &[BorrowedMessage<'_>]) -> Batch {
+    let headers: Vec<_> = messages.iter().map(headers).collect();
+    let text = headers.iter().flatten().flatten().map(|value| value.len());
+    let bodies = messages.iter().map(BorrowedMessage::payload_len);
+    let mut packer = Packer::new(text.chain(bodies).sum());
+    let records = messages.iter().zip(&headers).map(|(message, values)| {
+        let known = |header| values.get(place(header)).copied().flatten();
+        let (headers, body) = packer.pack(known, message.payload().unwrap_or_default());
+        Received {
+            source: Arc::clone(&of.source),
+            topic: Arc::clone(&of.topic),
+            partition: of.partition,
+            offset: u64::try_from(message.offset()).unwrap_or_default(),
+            message_id: String::new(),
+            received_time: of.now,
+            headers,
+            body,
+            round: 0,
+        }
+    });
+    Batch {
+        partition: of.partition,
+        records: records.collect(),
     }
 }
 
-/// Of several headers with one name the last counts, as with Kafka's `lastHeader`.
-fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, String> {
+type Values<'m> = [Option<&'m str>; Header::ALL.len()];
+
+/// The values of the headers that decoding reads. Of several with one name the last counts, as with
+/// Kafka's `lastHeader`.
+fn headers<'m>(message: &'m BorrowedMessage<'_>) -> Values<'m> {
+    let mut values = [None; Header::ALL.len()];
     let all = message
         .headers()
         .into_iter()
-        .flat_map(|headers| headers.iter());
-    let text = all.filter_map(|header| {
-        let name = header.key.to_ascii_lowercase();
-        let value = std::str::from_utf8(header.value?).ok()?;
-        reads_header(&name).then(|| (name, value.to_owned()))
-    });
-    text.collect()
+        .flat_map(BorrowedHeaders::iter);
+    for header in all {
+        let text = header.value.and_then(|value| str::from_utf8(value).ok());
+        let place = Header::named(header.key).and_then(|of| values.get_mut(place(of)));
+        if let (Some(place), Some(text)) = (place, text) {
+            *place = Some(text);
+        }
+    }
+    values
+}
+
+fn place(header: Header) -> usize {
+    Header::ALL
+        .iter()
+        .position(|of| *of == header)
+        .unwrap_or_default()
 }

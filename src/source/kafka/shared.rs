@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::event::SourceRecord;
-use crate::source::SourceEvent;
+use crate::source::{Batch, Room, SourceEvent};
 
-/// Records that wait for the task at most, and their bytes.
-const RECORDS: usize = 1000;
-const BYTES: usize = 8 << 20;
+/// What waits for the task at most, save for the last batch.
+const ROOM: Room = Room {
+    records: 4000,
+    bytes: 8 << 20,
+};
 
 /// The queue, the ends of the partitions, and who is to be woken.
 #[derive(Debug, Default)]
@@ -28,7 +29,8 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<SourceEvent>,
-    records: VecDeque<SourceRecord>,
+    batches: VecDeque<Batch>,
+    records: usize,
     bytes: usize,
     full: bool,
     /// No broker is connected.
@@ -49,8 +51,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// The next event; a record only if there is room for one.
-    pub(super) async fn next(&self, room: bool) -> SourceEvent {
+    /// The next event; records only as far as there is room.
+    pub(super) async fn next(&self, room: Room) -> SourceEvent {
         loop {
             // Made before the look, so that what comes between look and wait is not missed.
             let changed = self.changed.notified();
@@ -61,22 +63,27 @@ impl Shared {
         }
     }
 
-    fn take(&self, room: bool) -> Option<SourceEvent> {
+    fn take(&self, room: Room) -> Option<SourceEvent> {
         let mut state = lock(&self.state);
         if let Some(event) = state.events.pop_front() {
             return Some(event);
         }
-        if !room {
+        if room.is_none() {
             return None;
         }
-        let record = state.records.pop_front()?;
-        state.bytes = state.bytes.saturating_sub(record.body.len());
-        if state.full && state.records.len() < RECORDS / 2 && state.bytes < BYTES / 2 {
+        let held = state.batches.front_mut()?;
+        let batch = held.split(room);
+        if held.records.is_empty() {
+            state.batches.pop_front();
+        }
+        state.records = state.records.saturating_sub(batch.records.len());
+        state.bytes = state.bytes.saturating_sub(batch.bytes());
+        if state.full && state.records < ROOM.records / 2 && state.bytes < ROOM.bytes / 2 {
             state.full = false;
             drop(state);
             self.wake();
         }
-        Some(SourceEvent::Record(Box::new(record)))
+        Some(SourceEvent::Batch(batch))
     }
 
     /// An event for the task.
@@ -85,36 +92,40 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// A record for the task.
-    pub(super) fn push(&self, record: SourceRecord) {
+    /// Records for the task: one look at the queue for all of them.
+    pub(super) fn push(&self, batch: Batch) {
+        let Some(last) = batch.records.back() else {
+            return;
+        };
+        let (end, bytes) = (last.offset.saturating_add(1), batch.bytes());
         let mut state = lock(&self.state);
-        if let Some(origin) = &record.origin {
-            let next = u64::try_from(origin.offset.saturating_add(1)).unwrap_or_default();
-            state.saw_end(origin.partition, next);
-        }
-        state.bytes = state.bytes.saturating_add(record.body.len());
-        state.records.push_back(record);
+        state.saw_end(batch.partition, end);
+        state.records = state.records.saturating_add(batch.records.len());
+        state.bytes = state.bytes.saturating_add(bytes);
+        state.batches.push_back(batch);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// Whether another record may be pushed; if not, the thread is woken when one may.
-    pub(super) fn has_room(&self) -> bool {
+    /// How much more may be pushed; if nothing, the thread is woken when something may.
+    pub(super) fn room(&self) -> Room {
         let mut state = lock(&self.state);
-        let room = state.records.len() < RECORDS && state.bytes < BYTES;
-        state.full = !room;
+        let room = Room {
+            records: ROOM.records.saturating_sub(state.records),
+            bytes: ROOM.bytes.saturating_sub(state.bytes),
+        };
+        state.full = room.is_none();
         room
     }
 
     /// Drops the records of partitions that are no longer ours: whoever owns them reads them.
     pub(super) fn forget(&self, partitions: &BTreeSet<i32>) {
         let mut state = lock(&self.state);
-        let of =
-            |record: &SourceRecord| record.origin.as_ref().map_or(-1, |origin| origin.partition);
         state
-            .records
-            .retain(|record| !partitions.contains(&of(record)));
-        state.bytes = state.records.iter().map(|record| record.body.len()).sum();
+            .batches
+            .retain(|batch| !partitions.contains(&batch.partition));
+        state.records = state.batches.iter().map(|batch| batch.records.len()).sum();
+        state.bytes = state.batches.iter().map(Batch::bytes).sum();
         state
             .standing
             .retain(|partition, _| !partitions.contains(partition));

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use goldwire::config::CompletenessConfig;
-use goldwire::decode::{DecodeError, DecodeSettings, MAX_SUBJECTS, decode as events_of};
-use goldwire::decode::{lacks_survivor, needs_hydration};
+use goldwire::decode::{
+    DecodeError, DecodeSettings, Events, MAX_SUBJECTS, decode_into, lacks_survivor, needs_hydration,
+};
 use goldwire::event::{
-    Completeness, Content, EventRecord, Holds, Kind, SourceRecord, State, event_id,
+    Completeness, Content, EventRecord, Holds, Kind, Received, SourceRecord, State, event_id,
 };
 use prost::Message as _;
 
@@ -48,6 +49,24 @@ pub(crate) fn settings(completeness: CompletenessConfig) -> DecodeSettings {
     }
 }
 
+/// Leaves something in every place of a record that decoding fills.
+const FULL: &str = r#"{"type":"MERGE","sourceObjectUri":"entities/w","uris":["entities/l","entities/m"],"objectVersion":7,"commitTime":1800000000000,"messageId":"m","traceparent":"t","object":{"uri":"entities/w","type":"configuration/entityTypes/HCP"}}"#;
+
+/// The events of a record, in what held those of another before.
+fn events_of(
+    record: &SourceRecord,
+    settings: &DecodeSettings,
+) -> Result<Vec<EventRecord>, DecodeError> {
+    let mut full = record.clone();
+    full.headers.clear();
+    full.body = Bytes::from_static(FULL.as_bytes());
+    let mut events = Events::default();
+    decode_into(&full.into(), settings, &mut events).expect("an event");
+    assert_eq!(events.records().len(), 3);
+    decode_into(&Received::from(record.clone()), settings, &mut events)?;
+    Ok(events.take())
+}
+
 /// The events of a record, after all that must be true of them was looked at.
 pub(crate) fn checked(
     record: &SourceRecord,
@@ -55,7 +74,8 @@ pub(crate) fn checked(
 ) -> Result<Vec<EventRecord>, DecodeError> {
     let settings = settings(completeness);
     let decoded = events_of(record, &settings);
-    assert_eq!(events_of(record, &settings), decoded, "decoded twice");
+    let fresh = goldwire::decode::decode(&record.clone().into(), &settings);
+    assert_eq!(fresh, decoded, "decoded twice");
     match &decoded {
         Ok(events) => {
             assert!(!events.is_empty() && events.len() <= MAX_SUBJECTS + 1);
@@ -137,6 +157,10 @@ fn check_payload(event: &EventRecord, body: &Bytes) {
     );
     let text = str::from_utf8(&event.payload).expect("a payload is text");
     assert!(text.trim_ascii_start().starts_with('{'));
+    let (at, length) = (event.object_at, event.object_length);
+    let place = [at, at + length].map(|place| usize::try_from(place).expect("small"));
+    let object = text.get(place[0]..place[1]).expect("within the payload");
+    assert_eq!(event.state() == State::Alive, object.starts_with('{'));
     // A snapshot may be JSON that no tree can hold: then it has no state, and is read.
     let state = event.subject_state();
     assert!(state.is_none_or(|state| state.tag() == event.state()));

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use goldwire::demo::fake_reltio::{FakeReltio, FakeReltioSettings, Fault};
-use goldwire::demo::tenant::World;
-use goldwire::time::SystemClock;
+use loadtest::fake_reltio::{FakeReltio, FakeReltioSettings, Fault};
+use loadtest::tenant::World;
+use loadtest::time::SystemClock;
 
 use super::program::{Ran, dir_with, goldwire};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use goldwire::dead_letter::{Filter, LetterName, LetterView, Work};
 use goldwire::event::{EventRecord, SourceRecord, Subject};
-use goldwire::ledger::{Batch, Store as _, keys};
 use goldwire::log::partition_of;
+use goldwire::store::{Batch, Store as _, keys};
 use prost::Message as _;
 
 use super::fixture::{Fixture, NOW, fixture, letter, records, undecodable, write};
@@ -19,9 +19,10 @@ async fn open(fixture: &Fixture) -> Vec<String> {
     let letters = fixture
         .redrive
         .letters
-        .list(&Filter::default(), 1000)
+        .page(&Filter::default(), None, 1000)
         .await
-        .unwrap();
+        .unwrap()
+        .letters;
     letters
         .iter()
         .map(|letter| LetterName::of(letter).to_string())
@@ -94,7 +95,8 @@ async fn letters_are_found_by_every_part_of_a_filter() {
         ),
     ];
     for (filter, ids) in cases {
-        let letters = fixture.redrive.letters.list(&filter, 1000).await.unwrap();
+        let page = fixture.redrive.letters.page(&filter, None, 1000);
+        let letters = page.await.unwrap().letters;
         let found: String = letters.iter().map(|letter| letter.id.as_str()).collect();
         assert_eq!(found, ids, "{filter:?}");
     }

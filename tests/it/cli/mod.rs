@@ -4,6 +4,7 @@ mod admin;
 mod connect;
 mod fixture;
 mod letters;
+mod many_letters;
 mod offline;
 pub(crate) mod program;
 mod running;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use goldwire::config::{self, Config};
 use goldwire::dead_letter::DeadLetter;
-use goldwire::instance::Files;
+use goldwire::runtime::Files;
 use tempfile::TempDir;
 
 use super::fixture::{letter, records, undecodable, write};

@@ -89,7 +89,7 @@ fn three_mistakes_are_three_lines_and_64() {
 }
 
 #[test]
-fn with_three_mistakes_no_port_is_bound_and_no_directory_made() {
+fn with_four_mistakes_no_port_is_bound_and_no_directory_made() {
     // Both ports are taken: whoever tried to bind one would end with 69.
     let taken = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (webhook, admin) = (taken(), taken());
@@ -103,10 +103,11 @@ fn with_three_mistakes_no_port_is_bound_and_no_directory_made() {
     let dir = dir_with(&text);
     let ran = goldwire(dir.path(), &["run"]);
     let lines: Vec<&str> = ran.err.lines().collect();
-    assert_eq!((ran.code, lines.len()), (64, 3), "{}", ran.err);
-    assert!(lines[0].starts_with("sources.topic.kafka.properties[\"sasl.mechanics\"]: "));
-    assert!(lines[1].starts_with("webhook.deadline: "));
-    assert!(lines[2].starts_with("webhook.tls.key_file: "));
+    assert_eq!((ran.code, lines.len()), (64, 4), "{}", ran.err);
+    assert!(lines[0].starts_with("sinks.golden.kafka.properties[\"sasl.mechanics\"]: "));
+    assert!(lines[1].starts_with("sources.topic.kafka.properties[\"sasl.mechanics\"]: "));
+    assert!(lines[2].starts_with("webhook.deadline: "));
+    assert!(lines[3].starts_with("webhook.tls.key_file: "));
     assert!(!dir.path().join("data").exists());
 }
 
@@ -228,11 +229,14 @@ fn the_topology_says_what_flows_where() {
          -> ingest, group goldwire-ingest, dead letters ingest -> log events\n\
          log inbox (journal, 1 partition, quota 1.0 GiB)\n\
          log events (journal, 8 partitions, quota 10.0 GiB)\n  \
+         -> sink by_type (kafka)\n     \
+         group goldwire.by_type, mode latest, guard none, on full stall, dead letters by_type\n  \
          -> sink crm (salesforce)\n     \
          group goldwire.crm, mode latest, guard version, on full stall, dead letters crm\n  \
          -> sink events (file)\n     \
-         group goldwire.events, mode history, guard none, ids kept for 7days, on full stall, \
-         dead letters events\n  \
+         group goldwire.events, mode history, guard none, ids kept for 7days, on full stall, dead letters events\n  \
+         -> sink golden (kafka)\n     \
+         group goldwire.golden, mode latest, guard none, on full stall, dead letters golden\n  \
          -> sink lake (warehouse)\n     \
          group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n"
     );
@@ -255,6 +259,37 @@ fn the_schema_is_json_and_accepts_the_full_example() {
 }
 
 #[test]
+fn the_schema_of_a_target_is_printed_for_the_sinks_that_have_one() {
+    let dir = dir_with(crate::config::FULL);
+    let ran = |words: &[&str]| goldwire(dir.path(), &[&["schema"], words].concat());
+    let crm = ran(&["salesforce", "crm"]);
+    assert_eq!((crm.code, crm.err.as_str()), (0, ""));
+    assert!(crm.out.contains("Reltio_Guard__c"), "{}", crm.out);
+    let lake = ran(&["warehouse", "lake"]);
+    assert_eq!((lake.code, lake.err.as_str()), (0, ""));
+    assert!(lake.out.contains("golden_record_history"), "{}", lake.out);
+    for (words, why) in [
+        (
+            vec!["salesforce", "lake"],
+            "sinks.lake is of kind `warehouse`, not `salesforce`",
+        ),
+        (
+            vec!["salesforce", "nobody"],
+            "there is no sink \"nobody\"; the configuration has: ",
+        ),
+        (
+            vec!["kafka", "golden"],
+            "a sink of kind `kafka` asks nothing of its target beforehand",
+        ),
+        (vec!["salesforce"], "<NAME>"),
+    ] {
+        let wrong = ran(&words);
+        assert_eq!((wrong.code, wrong.out.as_str()), (64, ""), "{words:?}");
+        assert!(wrong.err.contains(why), "{words:?}: {}", wrong.err);
+    }
+}
+
+#[test]
 fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
     let dir = tempfile::tempdir().unwrap();
     for command in [
@@ -271,8 +306,6 @@ fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
         "webhook",
         "webhook sign",
         "schema",
-        "schema salesforce",
-        "schema warehouse",
     ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let ran = goldwire(dir.path(), &words);

@@ -109,6 +109,29 @@ async fn many_letters_are_redriven_in_parts_and_reported_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_comes_in_pages_and_says_where_the_next_one_begins() {
+    let letters: Vec<_> = (0..1205)
+        .map(|n| letter("crm", &format!("{n:04}"), "rejected"))
+        .collect();
+    let fixture = fixture(&letters);
+    let handle = serve(&fixture, Some("t0ken"), true).await;
+    let dir = config(handle.address());
+    let listed = run(&dir, &["dlq", "list", "--max", "1201"]).await;
+    let lines: Vec<&str> = listed.out.lines().collect();
+    assert_eq!(lines.len(), 1203, "{}", listed.err);
+    for (number, line) in lines[..1201].iter().enumerate() {
+        assert!(line.starts_with(&format!("crm/{number:04}:0 ")), "{line}");
+    }
+    assert_eq!(
+        lines[1201..],
+        ["more: --after crm/1200:0", "open: crm 1205"]
+    );
+    let rest = run(&dir, &["dlq", "list", "--after", "crm/1200:0"]).await;
+    assert_eq!(rest.out.lines().count(), 5, "{}", rest.out);
+    assert!(rest.out.starts_with("crm/1201:0 "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_token_is_told_and_nobody_at_home_is_69() {
     let fixture = fixture(&[]);
     let handle = serve(&fixture, Some("another"), true).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use goldwire::ledger::{Batch, Store, StoreError};
+use goldwire::store::{Batch, Store, StoreError};
 
 #[derive(Debug, Default)]
 pub(crate) struct TestStore {

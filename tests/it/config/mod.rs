@@ -2,6 +2,7 @@
 
 mod every_key;
 mod files;
+mod kafka_sink;
 mod rules;
 
 pub(crate) use files::certificate;

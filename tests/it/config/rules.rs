@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{parse, problems, with, without};
 
 #[track_caller]
-fn refused(tree: &Value, path: &str, remedy: &str) {
+pub(super) fn refused(tree: &Value, path: &str, remedy: &str) {
     let found = problems(tree);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(

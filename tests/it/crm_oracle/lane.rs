@@ -6,18 +6,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use goldwire::config::{FieldSource, SalesforceObject};
+use goldwire::engine::fence::{Freshness, Told, fence};
 use goldwire::event::{Clocks, Holds, Subject, SubjectState};
-use goldwire::ledger::Register;
+use goldwire::sink::salesforce::{FieldSource, SalesforceObject};
 use goldwire::sink::salesforce::{Mapping, Record, Table, Tools};
-use goldwire::sink::{Current, Delivery, SinkError};
-use goldwire::task::fence::{Fenced, fence};
+use goldwire::sink::{Current, SinkError, Write};
+use goldwire::store::Register;
 use goldwire::time::Millis;
 use rand::RngExt;
 
 use super::side::Side;
 use super::truth::{self, Kind, MARGIN, SETTLE, SKEW, Says, State};
 use super::world::{LONGEST, Without, World, ms};
+
+/// The state as a register keeps it.
+fn tag(state: &State) -> i32 {
+    if state.named().is_some() {
+        goldwire::event::State::Alive.into()
+    } else {
+        goldwire::event::State::Removed.into()
+    }
+}
 
 /// The longest halt of a lane that is assumed, ms.
 const PAUSE: Millis = 10_000;
@@ -162,19 +171,32 @@ impl Lane {
         let register = held.as_ref().map(|held| held.register.clone());
         let asks = matches!(record.says, Says::Asks);
         let fenced = if asks {
-            Fenced::Ask
+            Freshness::Ask
         } else {
-            fence(register.as_ref(), clocks, Holds::Everything, SKEW)
+            let dead = matches!(&record.says, Says::State(state) if state.named().is_none());
+            let holds = Holds::Everything;
+            fence(
+                register.as_ref(),
+                Told {
+                    clocks,
+                    holds,
+                    dead,
+                },
+                SKEW,
+            )
         };
         let mut after = register.unwrap_or_default();
         match (fenced, &record.says) {
-            (Fenced::Apply, Says::State(state)) => {
-                let stands_for = record.read.or(record.commit_time).unwrap();
-                after.since = after.since.max(record.read.map_or(0, |read| read + MARGIN));
+            (Freshness::Apply, Says::State(state)) => {
+                let content_time = record.read.or(record.commit_time).unwrap();
+                after.maybe_seen_until = after
+                    .maybe_seen_until
+                    .max(record.read.map_or(0, |read| read + MARGIN));
                 let register = Register {
                     version: record.version,
                     commit_time: record.commit_time,
-                    stands_for,
+                    content_time,
+                    state: tag(state),
                     ..after
                 };
                 *held = Some(Held {
@@ -184,15 +206,16 @@ impl Lane {
                 });
                 true
             }
-            (Fenced::Ask, _) => {
+            (Freshness::Ask, _) => {
                 let known = record.commit_time.unwrap_or(record.at);
-                let due = known.max(newest).max(after.since) + SETTLE;
+                let due = known.max(newest).max(after.maybe_seen_until) + SETTLE;
                 tokio::time::sleep(ms(due - self.world.now())).await;
                 let seen = self.world.lagging();
                 let state = self.world.reltio().at(&self.entity, seen);
                 let read = self.world.now() + self.world.lock().rng.random_range(0..200);
-                after.since = after.since.max(read + MARGIN);
-                after.stands_for = read;
+                after.maybe_seen_until = after.maybe_seen_until.max(read + MARGIN);
+                after.content_time = read;
+                after.state = tag(&state);
                 if let Some((version, time)) = clocks.both()
                     && after.commit_time.is_none_or(|known| time > known)
                 {
@@ -228,7 +251,7 @@ impl Lane {
         };
         Current {
             state,
-            stands_for: held.register.stands_for,
+            content_time: held.register.content_time,
             version: held.register.version,
             fields: held.partial.then(|| vec!["attributes".to_owned()]),
             erased: false,
@@ -236,7 +259,7 @@ impl Lane {
     }
 
     async fn apply(&mut self, held: &mut Held, newest: Millis, record: Option<&truth::Record>) {
-        let delivery = Delivery {
+        let delivery = Write {
             subject: Subject::new("t", &self.entity),
             object_type: "Individual".to_owned(),
             current: Some(self.current(held)),
@@ -246,6 +269,7 @@ impl Lane {
                 .map(|record| record.targets.clone())
                 .unwrap_or_default(),
             hops: record.map_or(0, |record| record.hops),
+            record: None,
         };
         let archived = AtomicBool::new(false);
         loop {
@@ -253,8 +277,8 @@ impl Lane {
                 Ok(delivered) => {
                     if let Some(date) = delivered.read {
                         let register = &mut held.register;
-                        register.since = register.since.max(date + MARGIN);
-                        register.stands_for = register.stands_for.max(date);
+                        register.maybe_seen_until = register.maybe_seen_until.max(date + MARGIN);
+                        register.content_time = register.content_time.max(date);
                     }
                     break;
                 }

@@ -1,6 +1,5 @@
-//! The CRM rules against a model of everything that can go wrong, ported from the design's
-//! `model/crm.py`. From an entity's JSON to the answer of the demonstration's own org, all code is
-//! the product's.
+//! The CRM rules against a model of everything that can go wrong. From an entity's JSON to the answer
+//! of the fake org, all code is the product's.
 //!
 //! Random histories of changes, merges in chains, unmerges, removals and re-creations; records
 //! reordered, doubled and hydrated; writes lost, or landing late; lanes that die between any two
@@ -8,6 +7,7 @@
 //! Each rule is then taken out, which must be seen: a check that cannot fail proves nothing.
 
 mod lane;
+pub(crate) mod org;
 mod side;
 mod truth;
 mod words;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use goldwire::event::Subject;
 use goldwire::reltio::{Answer, Found, Golden, ReltioError};
-use goldwire::sink::salesforce::{Org, Record, Sought, Table, Write, Written};
+use goldwire::sink::salesforce::{Org, Record, RecordWrite, Sought, Table, Written};
 use goldwire::sink::{SinkError, Tell};
 use goldwire::time::Millis;
 use rand::RngExt;
@@ -61,7 +61,7 @@ impl Org for Side {
         Ok(self.world.find(&sought))
     }
 
-    async fn write(&self, _: &Table, write: Write) -> Result<Written, SinkError> {
+    async fn write(&self, _: &Table, write: RecordWrite) -> Result<Written, SinkError> {
         if self.world.is_without(Without::FreeFirst) && write.action == "free" {
             return Ok(Written::Done(write.id.unwrap_or_default()));
         }

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use goldwire::demo::fake_salesforce::{FakeObject, Field, Kind};
 use goldwire::sink::SinkError;
-use goldwire::sink::salesforce::{Record, Sought, Table, Values, Write, Written};
+use goldwire::sink::salesforce::{Record, RecordWrite, Sought, Values, Written};
 use goldwire::telemetry::{self, Metrics};
 use goldwire::time::{Millis, SharedClock, TokioClock};
 use rand::seq::IndexedRandom;
@@ -15,6 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::Notify;
 
+use super::org::Contacts;
 use super::truth::{self, Reltio};
 
 /// The CRM's longest request, ms.
@@ -50,8 +50,8 @@ impl Without {
 #[derive(Debug)]
 pub(crate) struct Mutable {
     pub(crate) rng: ChaCha8Rng,
-    /// The contacts, at the demonstration's own org.
-    pub(crate) org: FakeObject,
+    /// The contacts, at the fake org.
+    pub(crate) org: Contacts,
     pub(crate) went_back: usize,
     /// Things that will still happen by themselves: arrivals, late writes.
     pub(crate) coming: usize,
@@ -86,11 +86,11 @@ impl World {
         let reltio = Reltio::new(&mut rng);
         let names = || (0..truth::MOST).map(|n| format!("entities/e{n}"));
         let bells = || names().map(|e| (e, Notify::new())).collect();
-        let mut org = contacts();
-        org.guard = guarded;
+        let mut org = Contacts::new();
+        org.fake.guard = guarded;
         // A crosswalk may name a contact that is no more.
         for id in reltio.dates.keys().filter(|_| rng.random_bool(0.92)) {
-            org.add_as(id, &[]);
+            org.fake.add_as(id, &[]);
         }
         let (metrics, registry) = telemetry::instruments().unwrap();
         Arc::new(Self {
@@ -179,7 +179,7 @@ impl World {
         tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await;
     }
 
-    async fn may_crash(&self, e: &str, sending: Option<(&Arc<Self>, &Write)>) {
+    async fn may_crash(&self, e: &str, sending: Option<(&Arc<Self>, &RecordWrite)>) {
         let lands = {
             let mut mutable = self.lock();
             if mutable.crashes == 0 || !mutable.rng.random_bool(0.01) {
@@ -196,7 +196,7 @@ impl World {
         std::future::pending::<()>().await;
     }
 
-    fn land(self: &Arc<Self>, late: Millis, write: Write) {
+    fn land(self: &Arc<Self>, late: Millis, write: RecordWrite) {
         self.lock().coming += 1;
         let world = Arc::clone(self);
         tokio::spawn(async move {
@@ -228,7 +228,7 @@ impl World {
     pub(crate) async fn request(
         self: &Arc<Self>,
         e: &str,
-        write: &Write,
+        write: &RecordWrite,
     ) -> Result<Written, SinkError> {
         self.pause(e).await;
         self.may_crash(e, Some((self, write))).await;
@@ -259,7 +259,7 @@ impl World {
     }
 
     /// What the org does with a write, and what the sink takes its answer for.
-    fn write(&self, write: &Write) -> Result<Written, SinkError> {
+    fn write(&self, write: &RecordWrite) -> Result<Written, SinkError> {
         let mutable = &mut *self.lock();
         let held = mutable.org.find(&Sought {
             entity: String::new(),
@@ -274,7 +274,7 @@ impl World {
             .home
             .clone()
             .filter(|_| !self.is_without(Without::Home));
-        let written = mutable.org.write(&Write {
+        let written = mutable.org.write(&RecordWrite {
             home,
             ..write.clone()
         })?;
@@ -333,23 +333,4 @@ impl World {
         }
         self.lock().coming -= 1;
     }
-}
-
-/// The object of contacts as the sink's schema says, and two fields of content.
-fn contacts() -> FakeObject {
-    let name = |text: &str| text.to_owned();
-    let table = Table {
-        sobject: name("Contact"),
-        ext: name("ext"),
-        mark: name("mark"),
-        home: name("home"),
-        archived: name("archived"),
-        merged_into: name("into"),
-        guard: name("guard"),
-    };
-    let content = [
-        ("of", Field::of(Kind::Text(80))),
-        ("index", Field::of(Kind::Number)),
-    ];
-    FakeObject::new(table, "003", &content)
 }

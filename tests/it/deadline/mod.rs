@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use goldwire::config::{self, Config};
-use goldwire::instance::{Files, Instance, Parts, Surroundings, parts};
-use goldwire::ledger::{SledStore, Store};
-use goldwire::log::journal::{Journal, JournalSettings, Seams};
+use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log, Share};
+use goldwire::runtime::{Deps, Files, Instance, Parts, parts};
+use goldwire::store::{SledStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{SharedClock, SystemClock};
 use goldwire::webhook;
@@ -88,8 +88,8 @@ delivery: {{ retry: {{ first: 10ms, longest: 50ms }} }}
 }
 
 /// The files of `config`, with this disk beneath the inbox.
-fn files(config: &Config, inbox: Seams) -> Files {
-    let journal = |name: &str, quota: u64, seams: Seams| -> Arc<dyn Log> {
+fn files(config: &Config, inbox: JournalDeps) -> Files {
+    let journal = |name: &str, quota: u64, deps: JournalDeps| -> Arc<dyn Log> {
         let settings = JournalSettings {
             dir: config.data_dir.join(name),
             partitions: 1,
@@ -98,21 +98,21 @@ fn files(config: &Config, inbox: Seams) -> Files {
             keep: config.log.keep.get(),
             segment: config.log.segment.get(),
         };
-        Arc::new(Journal::open_with(settings, seams).unwrap())
+        Arc::new(Journal::open_with(settings, deps).unwrap())
     };
     std::fs::create_dir_all(&config.data_dir).unwrap();
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.data_dir.join("store")).unwrap());
     Files {
         store,
         inbox: journal("inbox", INBOX, inbox),
-        log: journal("log", LOG, Seams::default()),
+        log: journal("log", LOG, JournalDeps::default()),
     }
 }
 
 /// What `goldwire run` starts, over these files.
 async fn start(config: &Config, files: Files) -> (Instance, webhook::Handle) {
     let (clock, metrics): (SharedClock, _) = (Arc::new(SystemClock), Arc::new(Metrics::noop()));
-    let with = Surroundings {
+    let with = Deps {
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         seed: 1,
@@ -172,11 +172,11 @@ async fn g1_g6_g8_a_thousand_clients_are_answered_in_time_and_no_200_is_lost_wha
             Ok(())
         })
     };
-    let seams = Seams {
+    let deps = JournalDeps {
         before_sync: hook,
-        ..Seams::default()
+        ..JournalDeps::default()
     };
-    let files = files(&config, seams);
+    let files = files(&config, deps);
     let (inbox, log) = (Arc::clone(&files.inbox), Arc::clone(&files.log));
     let (instance, listener) = start(&config, files).await;
     let mut clients = Clients::new(listener.address(), &trusted);
@@ -188,10 +188,7 @@ async fn g1_g6_g8_a_thousand_clients_are_answered_in_time_and_no_200_is_lost_wha
     let healthy = clients.storm("healthy", CLIENTS).await;
     assert!(count(&healthy, 200) > CLIENTS / 2);
     all.extend(healthy);
-    until(drained, async || {
-        instance.is_caught_up().await && is_empty()
-    })
-    .await;
+    until(drained, async || instance.is_caught_up() && is_empty()).await;
 
     stall.set(true);
     let stalled = clients.storm("stalled", CLIENTS).await;
@@ -207,36 +204,30 @@ async fn g1_g6_g8_a_thousand_clients_are_answered_in_time_and_no_200_is_lost_wha
         taken == 1
     })
     .await;
-    until(drained, async || {
-        instance.is_caught_up().await && is_empty()
-    })
-    .await;
+    until(drained, async || instance.is_caught_up() && is_empty()).await;
 
     // Somebody else has the warehouse locked.
     let mut other = connect(dir.path()).await;
     let lock = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other);
     lock.await.unwrap();
+    // Some thousands of requests fill both; how long each storm takes is the machine's matter.
     let mut round = 0;
-    until(
-        "log and inbox are at their quotas, and nobody is taken",
-        async || {
-            let answers = clients.storm(&format!("full{round}"), CLIENTS).await;
-            round += 1;
-            let refused = count(&answers, 503);
-            assert_eq!(refused + count(&answers, 200), CLIENTS);
-            all.extend(answers);
-            let full = |log: &Arc<dyn Log>| log.admits(Share::Intake).is_err();
-            refused == CLIENTS && full(&inbox) && full(&log)
-        },
-    )
-    .await;
+    loop {
+        let answers = clients.storm(&format!("full{round}"), CLIENTS).await;
+        let refused = count(&answers, 503);
+        assert_eq!(refused + count(&answers, 200), CLIENTS);
+        all.extend(answers);
+        let full = |log: &Arc<dyn Log>| log.admits(Share::Intake).is_err();
+        if refused == CLIENTS && full(&inbox) && full(&log) {
+            break;
+        }
+        round += 1;
+        assert!(round < 60, "log or inbox do not come to their quotas");
+    }
 
     let release = sqlx::raw_sql("ROLLBACK").execute(&mut other);
     release.await.unwrap();
-    until(drained, async || {
-        instance.is_caught_up().await && is_empty()
-    })
-    .await;
+    until(drained, async || instance.is_caught_up() && is_empty()).await;
     let released = clients.storm("released", CLIENTS).await;
     assert!(count(&released, 200) > CLIENTS / 2);
     all.extend(released);

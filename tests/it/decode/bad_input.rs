@@ -1,9 +1,9 @@
 //! Bytes that are no event: each ends with its code, without a panic, without their content.
 
-use goldwire::decode::{DecodeError, MAX_DEPTH, decode, reads_header};
+use goldwire::decode::{DecodeError, MAX_DEPTH, reads_header};
 
 use super::carrier::{Carrier, zip};
-use super::{code, decoded, record, settings};
+use super::{code, decode, decoded, record, settings};
 
 fn code_of(body: impl Into<Vec<u8>>) -> &'static str {
     decode(&record(&[], body), &settings()).unwrap_err().code()

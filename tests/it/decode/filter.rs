@@ -1,7 +1,7 @@
 //! Which events are taken.
 
+use goldwire::event::Filter;
 use goldwire::event::{EventRecord, Kind};
-use goldwire::ingest::filter::Filter;
 
 const KINDS: [Kind; 9] = [
     Kind::Other,

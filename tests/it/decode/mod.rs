@@ -8,8 +8,8 @@ mod subjects;
 mod variants;
 
 use goldwire::config::CompletenessConfig;
-use goldwire::decode::{DecodeError, DecodeSettings, decode};
-use goldwire::event::{EventRecord, SourceRecord};
+use goldwire::decode::{DecodeError, DecodeSettings};
+use goldwire::event::{EventRecord, Received, SourceRecord};
 
 use carrier::Carrier;
 
@@ -22,6 +22,14 @@ fn settings() -> DecodeSettings {
         completeness: CompletenessConfig::Whole,
         max_bytes: 1 << 20,
     }
+}
+
+/// Decodes a record as the inbox keeps it.
+fn decode(
+    record: &SourceRecord,
+    settings: &DecodeSettings,
+) -> Result<Vec<EventRecord>, DecodeError> {
+    goldwire::decode::decode(&Received::from(record.clone()), settings)
 }
 
 /// A record with these headers.

@@ -1,13 +1,13 @@
 //! Decoding and filters under arbitrary input.
 
-use goldwire::decode::{MAX_SUBJECTS, decode};
+use goldwire::decode::MAX_SUBJECTS;
+use goldwire::event::Filter;
 use goldwire::event::{Kind, State};
-use goldwire::ingest::filter::Filter;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::carrier::Carrier;
-use super::{record, settings};
+use super::{decode, record, settings};
 
 const EVENTS: [&str; 5] = [
     r#"{"type":"ENTITY_CHANGED","object":{"uri":"entities/hcp1","type":"configuration/entityTypes/HCP","attributes":{"Name":[{"value":"\u00e9\ud83d\ude00","ov":true}]}},"ovChanged":true}"#,

@@ -1,12 +1,10 @@
 //! Which record stops the process, after several unclean stops; and what is not suspected.
 
-use std::time::Duration;
+use goldwire::engine::gate::SinkStatus;
+use goldwire::sink::Mode;
+use goldwire::store::keys;
 
-use goldwire::ledger::keys;
-use goldwire::sink::{Mode, SinkError};
-use goldwire::task::gate::SinkStatus;
-
-use super::delivery::person_at;
+use super::delivery::{person_at, unreachable};
 use super::rig::Rig;
 use super::scripted::Scripted;
 
@@ -22,15 +20,7 @@ async fn a_record_that_stops_the_process_takes_no_other_into_dead_letters() {
     for mode in [Mode::Latest, Mode::History] {
         let rig = Rig::new();
         let mut running = rig.sink(Scripted::new("crm", mode, None));
-        running.sink.answers(|delivery| {
-            (delivery.subject.uri() == A).then(|| {
-                // Stands for a process that dies in the middle of the send.
-                Err(SinkError::Throttled {
-                    code: "dies".to_owned(),
-                    pause: Duration::from_hours(24),
-                })
-            })
-        });
+        running.sink.kills(Some(A));
         for before in 0..3 {
             person_at(&rig, &format!("entities/{before}"), 1);
         }
@@ -61,7 +51,7 @@ async fn a_record_that_stops_the_process_takes_no_other_into_dead_letters() {
 
         // At a sink of the newest state its letter is closed by a newer version like any other's,
         // and no note of it stays.
-        running.sink.answers(|_| None);
+        running.sink.kills(None);
         person_at(&rig, A, 2);
         rig.caught_up(&running).await;
         let closed = mode == Mode::Latest;
@@ -88,4 +78,50 @@ async fn unclean_stops_with_nothing_to_do_make_nothing_suspect() {
     }
     rig.caught_up(&running).await;
     assert_eq!(notes(&rig), 0, "records were tried one at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_with_restarts_in_it_blames_no_record() {
+    for pause in [30, 400, 2500, 9000] {
+        let rig = Rig::new();
+        let mut running = rig.latest("crm");
+        running.sink.answers(|_| Some(Err(unreachable())));
+        for subject in 0..300 {
+            person_at(&rig, &format!("entities/{subject}"), 1);
+        }
+        for start in 0..9 {
+            rig.pass(pause).await;
+            running = rig.restart(running, start % 3 == 2).await;
+        }
+        running.sink.answers(|_| None);
+        rig.caught_up(&running).await;
+        assert!(rig.letters("crm").is_empty(), "{pause} ms");
+        assert_eq!(running.sink.holds("entities/299").unwrap(), "v1");
+        rig.pass(1000).await;
+        assert_eq!(notes(&rig), 0);
+    }
+}
+
+/// What was in flight elsewhere in the process when it died is tried alone there, and cleared.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_stops_the_process_takes_none_of_another_sink_with_it() {
+    let rig = Rig::new();
+    let (mut crm, mut lake) = (rig.latest("crm"), rig.latest("lake"));
+    crm.sink.kills(Some(A));
+    for subject in 0..20 {
+        person_at(&rig, &format!("entities/{subject}"), 1);
+    }
+    person_at(&rig, A, 1);
+    let mut starts = 0;
+    while rig.letters("crm").is_empty() {
+        rig.pass(40).await;
+        [crm, lake] = rig.dies([crm, lake]).await;
+        starts += 1;
+        assert!(starts < 40, "it is not found out");
+    }
+    rig.caught_up(&crm).await;
+    rig.caught_up(&lake).await;
+    assert_eq!(rig.letters("crm").len(), 1);
+    assert!(rig.letters("lake").is_empty());
+    assert_eq!(lake.sink.holds(A).unwrap(), "v1");
 }

@@ -66,7 +66,7 @@ async fn g4_a_host_behind_reltio_never_lowers_the_guard() {
     let (guard, refused) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
     let (seen, counted) = (Arc::clone(&guard), Arc::clone(&refused));
     running.sink.answers(move |delivery| {
-        let value = delivery.current.as_ref()?.stands_for;
+        let value = delivery.current.as_ref()?.content_time;
         let mut guard = seen.lock().unwrap();
         *counted.lock().unwrap() += u32::from(value < *guard);
         *guard = value.max(*guard);

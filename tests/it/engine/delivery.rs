@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use goldwire::event::EventRecord;
-use goldwire::ledger::{Register, keys};
 use goldwire::log::partition_of;
-use goldwire::sink::{Delivered, Delivery, Effect, Mode, SinkError};
+use goldwire::sink::{Ack, Effect, Mode, SinkError, Write};
+use goldwire::store::{Register, keys};
 use prost::Message as _;
 
 use super::rig::{Rig, START, at};
@@ -172,7 +172,7 @@ async fn g6_a_sink_that_never_answers_delays_itself_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn g6_a_sink_that_cannot_be_reached_delays_itself_alone() {
-    delays_itself_alone(|stuck| stuck.answers(|_: &Delivery| Some(Err(unreachable())))).await;
+    delays_itself_alone(|stuck| stuck.answers(|_: &Write| Some(Err(unreachable())))).await;
 }
 
 async fn delays_itself_alone(breaks: impl Fn(&Scripted)) {
@@ -254,10 +254,11 @@ async fn g4_after_an_ambiguous_answer_the_newest_state_is_asserted_once_more() {
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
     // The write that timed out lands now, over the newer one.
     running.sink.lands(A, "v1");
+    let status = running.status.borrow().clone();
     assert_eq!(
-        running.status.borrow().position,
-        0,
-        "G2: not settled, not committed"
+        (status.position, status.reassertions),
+        (2, 1),
+        "committed, and to be asserted once more"
     );
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
@@ -286,7 +287,7 @@ async fn g4_a_host_s_clock_that_is_set_forward_shortens_no_wait_after_an_ambiguo
     rig.pass(300_000).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
     running.sink.lands(A, "v1");
-    assert_eq!(running.status.borrow().position, 0, "it may still land");
+    assert_eq!(running.status.borrow().reassertions, 1, "it may still land");
     rig.caught_up(&running).await;
     assert_eq!(running.sink.holds(A).unwrap(), "v2");
 }
@@ -312,15 +313,7 @@ async fn g4_a_crash_leaves_what_was_in_flight_unsettled() {
 async fn a_record_that_always_stops_the_process_ends_in_dead_letters() {
     let rig = Rig::new();
     let mut running = rig.latest("crm");
-    running.sink.answers(|delivery| {
-        (delivery.subject.uri() == A).then(|| {
-            // Stands for a process that dies in the middle of the send.
-            Err(SinkError::Throttled {
-                code: "dies".to_owned(),
-                pause: Duration::from_hours(24),
-            })
-        })
-    });
+    running.sink.kills(Some(A));
     person_at(&rig, A, 1);
     person_at(&rig, "entities/b", 1);
     for _ in 0..12 {
@@ -368,7 +361,7 @@ async fn g4_a_refusal_by_the_guard_is_stale_and_no_error() {
     let rig = Rig::new();
     let running = rig.latest("crm");
     running.sink.answers(|_| {
-        Some(Ok(Delivered {
+        Some(Ok(Ack {
             effect: Effect::Stale,
             second_look: false,
             read: None,
@@ -389,14 +382,14 @@ async fn g4_a_change_from_before_a_read_that_the_sink_made_itself_is_asked_and_n
     running.sink.answers(move |delivery| {
         let (first, current) = (guard == 0, delivery.current.as_ref()?);
         let read = first.then_some(START + 60_000);
-        let stale = current.stands_for < guard;
-        guard = guard.max(read.unwrap_or(current.stands_for));
+        let stale = current.content_time < guard;
+        guard = guard.max(read.unwrap_or(current.content_time));
         let effect = if stale {
             Effect::Stale
         } else {
             Effect::Delivered
         };
-        Some(Ok(Delivered {
+        Some(Ok(Ack {
             effect,
             second_look: false,
             read,
@@ -411,7 +404,7 @@ async fn g4_a_change_from_before_a_read_that_the_sink_made_itself_is_asked_and_n
     assert_eq!(rig.tenant.reads(), 1, "asked");
     let key = keys::register("crm", 0, &goldwire::event::Subject::new("acme", A));
     let register = Register::decode(rig.store.get(&key).unwrap().unwrap().as_slice()).unwrap();
-    assert!(register.stands_for >= START + 60_000, "{register:?}");
+    assert!(register.content_time >= START + 60_000, "{register:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use goldwire::ledger::keys;
 use goldwire::sink::{Mode, SinkError};
+use goldwire::store::keys;
 
 use super::rig::{Rig, at};
 use super::scripted::Scripted;
@@ -27,12 +27,12 @@ async fn g6_a_detached_sink_is_marked_as_gapped_and_goes_on_after_the_gap() {
         })
     });
     let uri = |subject: u32| format!("entities/{subject}");
-    for subject in 0..2000 {
+    for subject in 0..5000 {
         rig.changed(at(1, 0), &person(&uri(subject), "Ann"));
     }
     rig.pass(10_000).await;
-    assert!(rig.log.range(0).end == 2000 && running.status.borrow().position == 0);
-    rig.log.trim(&[1500]).await.unwrap();
+    assert!(rig.log.range(0).end == 5000 && running.status.borrow().position == 0);
+    rig.log.trim(&[4500]).await.unwrap();
     rig.flaky_store.broken.store(true, Ordering::Relaxed);
     down.store(false, Ordering::Relaxed);
     rig.pass(30_000).await;
@@ -40,10 +40,10 @@ async fn g6_a_detached_sink_is_marked_as_gapped_and_goes_on_after_the_gap() {
     rig.caught_up(&running).await;
 
     let gap = rig.store.get(&keys::gap("app.lake", 0)).unwrap();
-    assert_eq!(gap, Some(b"1500".to_vec()), "the group is marked");
-    assert_eq!(running.status.borrow().gap, Some(1500), "and shows it");
+    assert_eq!(gap, Some(b"4500".to_vec()), "the group is marked");
+    assert_eq!(running.status.borrow().gap, Some(4500), "and shows it");
     let held = |subject| running.sink.holds(&uri(subject)).is_some();
     assert!(held(0), "what was read before the gap is delivered");
-    assert!(!held(1400), "what lay in the gap is lost, and said to be");
-    assert!(held(1500) && held(1999));
+    assert!(!held(4400), "what lay in the gap is lost, and said to be");
+    assert!(held(4500) && held(4999));
 }

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goldwire::event::{EventRecord, Kind, State};
-use goldwire::instance::{Files, Instance, Surroundings};
-use goldwire::ledger::{MemoryStore, keys};
+use goldwire::event::{ChangeId, EventRecord, Kind, State, Subject};
+use goldwire::runtime::{Deps, Files, Instance};
+use goldwire::store::ids::{self, Noted};
+use goldwire::store::{Batch, MemoryStore, keys};
 use goldwire::time::Millis;
 use prost::Message as _;
 
-use super::instance::{config, files, parts, to_store, with};
+use super::runtime::{config, files, parts, to_store, with};
 use super::scripted::Scripted;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// A change of one subject, received now.
-async fn receive(files: &Files, with: &Surroundings, uri: &str, version: i64) {
+async fn receive(files: &Files, with: &Deps, uri: &str, version: i64) {
     let now = with.clock.now();
     let record = EventRecord {
         id: format!("{uri}@{version}"),
@@ -32,7 +33,7 @@ async fn receive(files: &Files, with: &Surroundings, uri: &str, version: i64) {
     files.log.append(0, vec![bytes]).await.unwrap();
 }
 
-fn start(files: &Files, with: &Surroundings, sink: &Arc<Scripted>) -> Instance {
+fn start(files: &Files, with: &Deps, sink: &Arc<Scripted>) -> Instance {
     let parts = parts(files, Arc::clone(sink), to_store());
     Instance::assemble(&config("1s"), with, parts).unwrap()
 }
@@ -63,6 +64,26 @@ async fn g8_an_id_is_removed_when_its_window_is_over_and_no_other_is() {
     receive(&files, &with, "entities/a", 2).await;
     pass(60_000).await;
     assert_eq!((sink.lines().len(), stored(&files)), (2, [0, 0]));
+    instance.stop().await;
+}
+
+/// A round once removed four thousand, however many came.
+#[tokio::test(start_paused = true)]
+async fn g8_all_that_is_due_goes_in_one_round() {
+    let (files, with) = (files(Arc::new(MemoryStore::new())), with());
+    let mut batch = Batch::default();
+    for version in 0..20_500 {
+        let id = ChangeId::of(&Subject::new("acme", "entities/a"), version, version);
+        let noted = Noted {
+            time: with.clock.now() - 3_600_000,
+            observed: false,
+        };
+        ids::put(&mut batch, "crm", 0, (id, noted));
+    }
+    files.store.commit(batch).unwrap();
+    let instance = start(&files, &with, &Arc::new(Scripted::appending("crm", WINDOW)));
+    pass(500).await;
+    assert_eq!(stored(&files), [0, 0]);
     instance.stop().await;
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use goldwire::event::{SourceRecord, Subject};
-use goldwire::instance::tell::LogTell;
-use goldwire::ledger::{MemoryStore, Store};
 use goldwire::log::{Log, MemoryLog};
+use goldwire::runtime::tell::LogTell;
 use goldwire::sink::{Mode, Tell as _};
-use goldwire::source::{InboxSource, Source as _, SourceEvent};
+use goldwire::source::{InboxSource, Room, Source as _, SourceEvent};
+use goldwire::store::{MemoryStore, Store};
 use prost::Message as _;
 use serde_json::json;
 
@@ -20,6 +20,11 @@ use super::flaky::{FlakyLog, QUOTA};
 use super::rig::{Rig, at};
 use super::scripted::Scripted;
 use super::tenant::person;
+
+const ROOM: Room = Room {
+    records: 100,
+    bytes: 1 << 20,
+};
 
 const A: &str = "entities/a";
 
@@ -149,8 +154,8 @@ async fn g8_a_read_of_the_inbox_that_hangs_is_not_begun_again_in_every_round() {
     let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&inbox);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let mut source = InboxSource::new(log, store, "app.inbox").unwrap();
-    source.next(true).await;
-    for room in [true, false, true, true] {
+    source.next(ROOM).await;
+    for room in [ROOM, Room::NONE, ROOM, ROOM] {
         let next = tokio::time::timeout(Duration::from_secs(1), source.next(room)).await;
         assert!(next.is_err(), "{next:?}");
     }
@@ -165,10 +170,10 @@ async fn g2_the_inbox_does_not_go_on_after_what_it_cannot_read() {
     inbox.append(0, records).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let mut source = InboxSource::new(inbox, store, "app.inbox").unwrap();
-    let assigned = source.next(true).await;
+    let assigned = source.next(ROOM).await;
     assert!(matches!(assigned, SourceEvent::Assigned { .. }));
-    assert!(matches!(source.next(true).await, SourceEvent::Halted(_)));
-    let next = tokio::time::timeout(Duration::from_mins(1), source.next(true)).await;
+    assert!(matches!(source.next(ROOM).await, SourceEvent::Halted(_)));
+    let next = tokio::time::timeout(Duration::from_mins(1), source.next(ROOM)).await;
     assert!(next.is_err(), "{next:?}");
 }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::ledger::{Batch, MemoryStore, Pair, Store, StoreError};
+use goldwire::engine::checkpoint::{
+    Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, Wanted,
+};
 use goldwire::log::{
     Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
 };
-use goldwire::task::commit::{Commit, CommitBatch, StoreCommit};
+use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError};
 use goldwire::time::{Clock, Millis, TokioClock};
 
 pub(super) const QUOTA: u64 = 1000;
@@ -152,13 +154,33 @@ impl Store for FlakyStore {
 /// Commits that wait so many milliseconds before they are made.
 #[derive(Debug)]
 pub(super) struct SlowCommit {
-    pub(super) inner: StoreCommit,
+    pub(super) inner: StoreCheckpoint,
     pub(super) wait: Arc<AtomicU64>,
 }
 
 #[async_trait]
-impl Commit for SlowCommit {
-    async fn commit(&self, batch: CommitBatch) -> Result<(), StoreError> {
+impl Checkpoint for SlowCommit {
+    fn open(&self) -> Result<Opened, StoreError> {
+        self.inner.open()
+    }
+
+    async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError> {
+        self.inner.lookup(wanted).await
+    }
+
+    async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError> {
+        self.inner.note(notes).await
+    }
+
+    async fn forget(&self, offsets: Vec<u64>) -> Result<(), StoreError> {
+        self.inner.forget(offsets).await
+    }
+
+    async fn mark_gap(&self, start: u64) -> Result<(), StoreError> {
+        self.inner.mark_gap(start).await
+    }
+
+    async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         let wait = Duration::from_millis(self.wait.load(Ordering::Relaxed));
         tokio::time::sleep(wait).await;
         self.inner.commit(batch).await

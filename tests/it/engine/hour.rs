@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::config::{Config, OnFull};
 use goldwire::event::SourceRecord;
-use goldwire::instance::{Files, Instance, Parts, Surroundings};
-use goldwire::ledger::MemoryStore;
 use goldwire::log::{
     Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
 };
+use goldwire::runtime::{Deps, Files, Instance, Parts};
 use goldwire::sink::{Mode, Sink};
+use goldwire::store::MemoryStore;
 use goldwire::telemetry::Metrics;
 use goldwire::time::TokioClock;
 use prost::Message as _;
@@ -179,7 +179,7 @@ impl Outage {
         };
         let sinks = ["away", "good"].map(|name| Arc::new(Scripted::new(name, Mode::Latest, None)));
         sinks[0].answers(|_| Some(Err(unreachable())));
-        let with = Surroundings {
+        let with = Deps {
             clock: Arc::new(TokioClock::starting_at(START)),
             metrics: Arc::new(Metrics::noop()),
             seed: 7,
@@ -251,11 +251,11 @@ async fn g8_an_hour_without_a_sink_stays_within_bounds_and_everything_taken_in_a
     for _ in 0..HOUR {
         tokio::time::sleep(Duration::from_secs(1)).await;
         outage.is_within_bounds();
-        if outage.instance.is_caught_up().await {
+        if outage.instance.is_caught_up() {
             break;
         }
     }
-    assert!(outage.instance.is_caught_up().await);
+    assert!(outage.instance.is_caught_up());
     for sink in &outage.sinks {
         for (subject, version) in &outage.taken {
             let held = sink.holds(&format!("entities/{subject}"));

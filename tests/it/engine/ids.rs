@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use goldwire::event::{ChangeId, EventRecord, Subject};
-use goldwire::ledger::{ids, keys};
 use goldwire::sink::SinkError;
+use goldwire::store::{ids, keys};
 use prost::Message as _;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use goldwire::sink::{Delivered, Effect, Mode, SinkError};
+use goldwire::sink::{Ack, Effect, Mode, SinkError};
 
 use super::delivery::{person_at, rejected};
 use super::rig::{Rig, SETTLE, at, unversioned};
@@ -97,7 +97,7 @@ async fn g4_what_a_target_may_have_taken_before_a_crash_gives_way_to_no_older_ve
     }
 }
 
-/// What the first life read and delivered is not in the ledger: a second read that is made at once
+/// What the first life read and delivered is not in the store: a second read that is made at once
 /// may be answered by a replica that is further behind.
 #[tokio::test(start_paused = true)]
 async fn g4_after_a_crash_reltio_is_read_no_earlier_than_settle_after_the_start() {
@@ -126,7 +126,7 @@ async fn second_looks_that_always_want_another_have_an_end() {
     let longest = Duration::from_mins(10);
     let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
     running.sink.answers(|_| {
-        Some(Ok(Delivered {
+        Some(Ok(Ack {
             effect: Effect::Delivered,
             second_look: true,
             read: None,
@@ -134,6 +134,6 @@ async fn second_looks_that_always_want_another_have_an_end() {
     });
     person_at(&rig, A, 1);
     rig.pass(1_200_000).await;
-    assert_eq!(running.status.borrow().position, 0, "it looks again");
+    assert_eq!(running.status.borrow().reassertions, 1, "it looks again");
     rig.caught_up(&running).await;
 }

@@ -1,5 +1,5 @@
 //! The engine from a source's record to a sink's state, under paused time: ingest, log, task,
-//! fence, ledger, dead letters. Sources, sinks and Reltio are scripted; everything between is the
+//! fence, store, dead letters. Sources, sinks and Reltio are scripted; everything between is the
 //! program's own.
 
 mod careful;
@@ -11,14 +11,17 @@ mod files;
 mod flaky;
 mod hour;
 mod ids;
-mod instance;
 mod landed;
 mod letters;
 mod memory;
 mod outage;
+mod outside;
 mod parts;
 mod poison;
 mod rig;
+mod runtime;
 mod scripted;
 mod semantics;
+mod table;
 mod tenant;
+mod unflushed;

@@ -1,8 +1,8 @@
 //! A record whose write kills the connection each time: it delays its own lane, holds no breaker
 //! open, and ends in dead letters. `careful` has the one that kills the process.
 
-use goldwire::sink::{Delivery, Mode, SinkError};
-use goldwire::task::gate::SinkStatus;
+use goldwire::engine::gate::SinkStatus;
+use goldwire::sink::{Mode, SinkError, Write};
 
 use super::delivery::person_at;
 use super::rig::{Rig, Running};
@@ -21,7 +21,7 @@ fn broken() -> SinkError {
     }
 }
 
-fn is_poison(delivery: &Delivery) -> bool {
+fn is_poison(delivery: &Write) -> bool {
     delivery.subject.uri() == POISON
 }
 

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use goldwire::config::{CompletenessConfig, Retry};
 use goldwire::decode::DecodeSettings;
+use goldwire::engine::checkpoint::StoreCheckpoint;
+use goldwire::engine::deliverer::Deliverer;
+use goldwire::engine::gate::Gate;
+use goldwire::engine::retry::RetryPolicy;
+use goldwire::engine::{ClockRules, Context, Isolation, SinkTask, TaskSettings, TaskStatus};
+use goldwire::event::Filter;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Origin, SourceRecord};
-use goldwire::ingest::filter::Filter;
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
-use goldwire::ledger::{Store, keys};
 use goldwire::log::Log;
 use goldwire::reltio::Golden;
 use goldwire::sink::Mode;
-use goldwire::task::attempt::Courier;
-use goldwire::task::commit::StoreCommit;
-use goldwire::task::gate::Gate;
-use goldwire::task::retry::RetryPolicy;
-use goldwire::task::{ClockRules, Context, SinkTask, TaskSettings, TaskStatus};
+use goldwire::store::{Store, keys};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock};
 use prost::Message as _;
@@ -58,6 +58,7 @@ pub(super) struct Rig {
     pub(super) flaky_log: Arc<FlakyLog>,
     /// How long commits of the sinks wait, ms.
     pub(super) slow_commits: Arc<AtomicU64>,
+    isolation: Arc<Isolation>,
     /// Whether the sinks' tasks may read Reltio.
     pub(super) has_api: bool,
     feed: mpsc::UnboundedSender<SourceRecord>,
@@ -95,7 +96,7 @@ impl Rig {
             records,
             announced: false,
             read: 0,
-            committed: 0,
+            committed: Arc::default(),
             commit,
         };
         let settings = IngestSettings {
@@ -111,6 +112,7 @@ impl Rig {
             clock,
             host_clock,
             slow_commits: Arc::default(),
+            isolation: Arc::default(),
             tenant,
             store,
             log,
@@ -149,7 +151,7 @@ impl Rig {
         };
         let gate = Arc::new(Gate::new(&name));
         let context = Context {
-            courier: Courier {
+            deliverer: Deliverer {
                 sink: Arc::clone(&sink) as Arc<dyn goldwire::sink::Sink>,
                 gate: Arc::clone(&gate),
                 retry: RetryPolicy::new(&retry),
@@ -163,11 +165,12 @@ impl Rig {
             store: Arc::clone(&self.store),
             log: Arc::clone(&self.log),
             rules: ClockRules::new(SETTLE, SKEW),
+            isolation: Arc::clone(&self.isolation),
         };
         let group = format!("app.{name}");
         let committer = Arc::new(SlowCommit {
             wait: Arc::clone(&self.slow_commits),
-            inner: StoreCommit {
+            inner: StoreCheckpoint {
                 store: Arc::clone(&self.store),
                 sink: name,
                 group: group.clone(),
@@ -182,7 +185,7 @@ impl Rig {
             drain_timeout: Duration::from_secs(5),
             detach,
         };
-        let task = SinkTask::new(context, &group, 0, settings, committer).unwrap();
+        let task = SinkTask::new(context, 0, settings, committer).unwrap();
         let (status, stop) = (task.status(), CancellationToken::new());
         let stopped = stop.clone();
         let task = tokio::spawn(async move { task.run(stopped).await.unwrap() });
@@ -205,6 +208,20 @@ impl Rig {
             assert!(running.task.await.is_err(), "the task ended by itself");
         }
         self.run(running.sink)
+    }
+
+    /// The process dies: all of them at one moment, and then all start again.
+    pub(super) async fn dies<const N: usize>(&self, running: [Running; N]) -> [Running; N] {
+        for one in &running {
+            one.task.abort();
+        }
+        let ended = running.map(async |one| {
+            assert!(one.task.await.is_err(), "the task ended by itself");
+            one.sink
+        });
+        let sinks = futures::future::join_all(ended).await;
+        let mut sinks = sinks.into_iter();
+        std::array::from_fn(|_| self.run(sinks.next().unwrap()))
     }
 
     /// Sends an event of the given type; the clocks that are there go into its headers.
@@ -276,7 +293,8 @@ impl Rig {
                 ingest.done == u64::try_from(*self.sent.lock().unwrap()).unwrap()
             };
             let status = running.status.borrow().clone();
-            if taken && status.position == self.log.range(0).end && status.in_flight == 0 {
+            let settled = status.in_flight == 0 && status.reassertions == 0;
+            if taken && status.position == self.log.range(0).end && settled {
                 return;
             }
         }
@@ -295,10 +313,15 @@ impl Rig {
     pub(super) fn letters(&self, sink: &str) -> Vec<DeadLetter> {
         let prefix = keys::dead_letters_of(Some(sink));
         let pairs = self.store.scan(&prefix, None, 1000).unwrap();
-        pairs
-            .iter()
-            .map(|(_, value)| DeadLetter::decode(value.as_slice()).unwrap())
-            .collect()
+        let whole = |(_, head): &(Vec<u8>, Vec<u8>)| {
+            let mut letter = DeadLetter::decode(head.as_slice()).unwrap();
+            let key = keys::dead_letter_record(&letter.sink, &letter.id, letter.round);
+            letter
+                .merge(&*self.store.get(&key).unwrap().unwrap())
+                .unwrap();
+            letter
+        };
+        pairs.iter().map(whole).collect()
     }
 }
 

@@ -1,27 +1,31 @@
 //! A sink that does as it is told and remembers what it was told, and a source that is fed.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Kind, SourceRecord, Subject, SubjectState};
-use goldwire::sink::{Declaration, Delivered, Delivery, Effect, Mode, Sink, SinkError};
-use goldwire::source::{Source, SourceError, SourceEvent};
+use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
+use goldwire::source::{Batch, Committing, Room, Source, SourceEvent};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 /// What the sink answers; `None` lets it take the delivery.
-pub(super) type Answers = Box<dyn FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send>;
+pub(super) type Answers = Box<dyn FnMut(&Write) -> Option<Result<Ack, SinkError>> + Send>;
 
 pub(super) struct Scripted {
     name: String,
-    declares: Declaration,
+    capabilities: Capabilities,
     answers: Mutex<Answers>,
     wants: Mutex<Box<dyn Fn(Kind) -> bool + Send>>,
     hangs: AtomicBool,
-    seen: Mutex<Vec<Delivery>>,
+    /// How long each write takes.
+    takes: Mutex<Duration>,
+    /// A subject whose write never ends.
+    kills: Mutex<Option<String>>,
+    seen: Mutex<Vec<Write>>,
     current: Mutex<BTreeMap<String, String>>,
     attributes: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
     rows: Mutex<BTreeMap<(String, i64, i64), Kind>>,
@@ -39,15 +43,15 @@ impl Scripted {
     pub(super) fn new(name: &str, mode: Mode, reassert_after: Option<Duration>) -> Self {
         Self {
             name: name.to_owned(),
-            declares: Declaration {
-                mode,
+            capabilities: Capabilities {
                 reassert_after,
-                dedupe: None,
-                in_steps: false,
+                ..Capabilities::new(mode)
             },
             answers: Mutex::new(Box::new(|_| None)),
             wants: Mutex::new(Box::new(|_| true)),
             hangs: AtomicBool::new(false),
+            takes: Mutex::default(),
+            kills: Mutex::default(),
             seen: Mutex::default(),
             current: Mutex::default(),
             attributes: Mutex::default(),
@@ -59,15 +63,25 @@ impl Scripted {
     /// A sink that appends, and whose ids are kept for `window`.
     pub(super) fn appending(name: &str, window: Duration) -> Self {
         let mut appending = Self::new(name, Mode::History, None);
-        appending.declares.dedupe = Some(window);
+        appending.capabilities.dedupe = Some(window);
         appending
     }
 
     pub(super) fn answers(
         &self,
-        answers: impl FnMut(&Delivery) -> Option<Result<Delivered, SinkError>> + Send + 'static,
+        answers: impl FnMut(&Write) -> Option<Result<Ack, SinkError>> + Send + 'static,
     ) {
         *self.answers.lock().unwrap() = Box::new(answers);
+    }
+
+    /// From now on each write takes so long.
+    pub(super) fn takes(&self, takes: Duration) {
+        *self.takes.lock().unwrap() = takes;
+    }
+
+    /// Writes of this subject never end: stands for a process that dies in the middle of them.
+    pub(super) fn kills(&self, uri: Option<&str>) {
+        *self.kills.lock().unwrap() = uri.map(ToOwned::to_owned);
     }
 
     /// From now on it accepts deliveries and never answers.
@@ -97,7 +111,7 @@ impl Scripted {
     }
 
     /// The newest delivery of a subject.
-    pub(super) fn last(&self, uri: &str) -> Delivery {
+    pub(super) fn last(&self, uri: &str) -> Write {
         let seen = self.seen.lock().unwrap();
         let mut of_subject = seen.iter().filter(|one| one.subject.uri() == uri);
         of_subject.next_back().unwrap().clone()
@@ -122,7 +136,7 @@ impl Scripted {
             .count()
     }
 
-    fn take(&self, delivery: &Delivery) {
+    fn take(&self, delivery: &Write) {
         let uri = delivery.subject.uri().to_owned();
         if let Some(current) = &delivery.current {
             self.current
@@ -176,18 +190,33 @@ impl Sink for Scripted {
         &self.name
     }
 
-    fn declares(&self) -> Declaration {
-        self.declares
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
-    fn wants(&self, _: &Subject, _: &str, kind: Kind) -> bool {
+    fn accepts(&self, _: &Subject, _: &str, kind: Kind) -> bool {
         (self.wants.lock().unwrap())(kind)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Scripted {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         self.seen.lock().unwrap().push(delivery.clone());
-        if self.hangs.load(Ordering::Relaxed) {
+        let kills = self.kills.lock().unwrap().as_deref() == Some(delivery.subject.uri());
+        if kills || self.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
+        }
+        let takes = *self.takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
         }
         let scripted = (self.answers.lock().unwrap())(delivery);
         if let Some(Err(error)) = scripted {
@@ -196,16 +225,12 @@ impl Sink for Scripted {
         self.take(delivery);
         Ok(match scripted {
             Some(Ok(delivered)) => delivered,
-            _ => Delivered {
+            _ => Ack {
                 effect: Effect::Delivered,
                 second_look: false,
                 read: None,
             },
         })
-    }
-
-    async fn probe(&self) -> Vec<String> {
-        Vec::new()
     }
 }
 
@@ -215,7 +240,7 @@ pub(super) struct Fed {
     pub(super) records: mpsc::UnboundedReceiver<SourceRecord>,
     pub(super) announced: bool,
     pub(super) read: u64,
-    pub(super) committed: u64,
+    pub(super) committed: Arc<AtomicU64>,
     pub(super) commit: Duration,
 }
 
@@ -225,28 +250,44 @@ impl Source for Fed {
         "fed"
     }
 
-    async fn next(&mut self, room: bool) -> SourceEvent {
+    async fn next(&mut self, room: Room) -> SourceEvent {
         if !self.announced {
             self.announced = true;
             return SourceEvent::Assigned {
                 partitions: vec![0],
             };
         }
-        if room && let Some(record) = self.records.recv().await {
-            self.read += 1;
-            return SourceEvent::Record(Box::new(record));
+        if room.is_none() {
+            return std::future::pending().await;
         }
-        std::future::pending().await
+        let Some(first) = self.records.recv().await else {
+            return std::future::pending().await;
+        };
+        let mut batch = Batch::default();
+        batch.records.push_back(first.into());
+        while batch.records.len() < room.records
+            && batch.bytes() < room.bytes
+            && let Ok(record) = self.records.try_recv()
+        {
+            batch.records.push_back(record.into());
+        }
+        self.read += u64::try_from(batch.records.len()).unwrap();
+        SourceEvent::Batch(batch)
     }
 
-    async fn commit(&mut self, positions: &[(i32, u64)]) -> Result<(), SourceError> {
-        tokio::time::sleep(self.commit).await;
-        self.committed = positions[0].1;
-        Ok(())
+    fn commit(&mut self, positions: &[(i32, u64)]) -> Committing {
+        let (wait, position) = (self.commit, positions[0].1);
+        let committed = Arc::clone(&self.committed);
+        Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            committed.store(position, Ordering::Relaxed);
+            Ok(())
+        })
     }
 
     fn lag(&self) -> Vec<(i32, u64)> {
         let waiting = u64::try_from(self.records.len()).unwrap();
-        vec![(0, self.read.saturating_sub(self.committed) + waiting)]
+        let committed = self.committed.load(Ordering::Relaxed);
+        vec![(0, self.read.saturating_sub(committed) + waiting)]
     }
 }

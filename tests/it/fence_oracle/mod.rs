@@ -1,21 +1,22 @@
-//! The program's fence and lane against a model of one subject's world: the design's
-//! `model/fence.py`, with the program's own rules in the place of the model's.
+//! The program's fence and lane against a model of one subject's world.
 //!
 //! Random histories: changes, removals, re-creations whose versions restart or go on, tenant
 //! restores that run versions backwards, commit times skewed between nodes, reads that lag,
-//! hydrated records, missing clocks, changes told in parts, duplicates, reordering, a host's clock
+//! hydrated records, missing clocks, changes told in parts, changes told of what is dead, duplicates, reordering, a host's clock
 //! that is wrong. Two checks: the sink ends at the truth (G9), and its content never goes back in
 //! true time (G4). Each rule is then taken out, by hiding from the program what it looks at, which
 //! must be seen: a check that cannot fail proves nothing.
 
 mod world;
 
-use goldwire::event::{EventRecord, SubjectState};
-use goldwire::ledger::Register;
+use std::sync::Arc;
+
+use goldwire::engine::ClockRules;
+use goldwire::engine::fence::Freshness;
+use goldwire::engine::lane::{Asked, Lane, Pending, answered, applied};
+use goldwire::event::{EventRecord, State, SubjectState};
 use goldwire::reltio::{Answer, Found};
-use goldwire::task::ClockRules;
-use goldwire::task::fence::Fenced;
-use goldwire::task::lane::{Asked, Lane, Pending, answered, applied};
+use goldwire::store::Register;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -44,6 +45,10 @@ struct Rules {
     date: bool,
     /// A record that tells other fields than the one applied is no duplicate, and not stale.
     parts: bool,
+    /// What is dead lives again only by a read.
+    dead: bool,
+    /// A death that is older than what lives is asked.
+    late_death: bool,
 }
 
 const ALL: Rules = Rules {
@@ -55,6 +60,8 @@ const ALL: Rules = Rules {
     settle_read: true,
     date: true,
     parts: true,
+    dead: true,
+    late_death: true,
 };
 
 /// The sink and its lane. Times are true times, but for what the program itself compares.
@@ -67,6 +74,8 @@ struct Sink<'a> {
     lane: Lane,
     /// What the target holds of each field: the index of the change that it is from.
     content: [i64; 2],
+    /// The content is what a change of a dead subject told.
+    ghost: bool,
     went_back: bool,
 }
 
@@ -101,6 +110,11 @@ impl Sink<'_> {
         }
     }
 
+    /// Whether what a read found lives.
+    fn lives(&self, index: i64) -> bool {
+        usize::try_from(index).is_ok_and(|index| self.past[index].alive)
+    }
+
     fn take(&mut self, rng: &mut impl Rng, arrival: Arrival) {
         self.now = self.now.max(arrival.at);
         let (mut index, mut record) = (i64::try_from(arrival.index).unwrap(), arrival.record);
@@ -110,34 +124,38 @@ impl Sink<'_> {
             let (found, date) = self.read_late(rng, settled);
             index = found;
             record.read_time = Some(date);
+            let lives = self.lives(found);
+            record.set_state(if lives { State::Alive } else { State::Gone });
         }
         let before = self.content;
         match self.fenced(&record) {
-            Fenced::Duplicate | Fenced::Stale => {}
-            Fenced::Apply => {
-                let gone = SubjectState::Gone;
-                let after = applied(self.lane.register.as_ref(), &record, &gone, self.clocks);
+            Freshness::Duplicate | Freshness::Stale => {}
+            Freshness::Apply => {
+                let register = self.lane.register.as_ref();
+                let state = state_of(record.state() == State::Alive);
+                let after = applied(register, &(&record).into(), &state, self.clocks);
                 self.lane.register = Some(after);
+                self.ghost = !arrival.hydrate && self.past[arrival.index].echo;
                 for (content, field) in self.content.iter_mut().zip(FIELDS) {
                     if record.fields.is_empty() || record.fields[0] == field {
                         *content = index;
                     }
                 }
             }
-            Fenced::Ask | Fenced::StaleInPart => self.ask(rng, record),
+            Freshness::Ask | Freshness::StaleInPart => self.ask(rng, record),
         }
         let pairs = self.content.iter().zip(before);
         self.went_back |= pairs.into_iter().any(|(now, before)| *now < before);
     }
 
     /// The program's fence; what a rule that is taken out looks at is made to say nothing.
-    fn fenced(&self, record: &EventRecord) -> Fenced {
+    fn fenced(&self, record: &EventRecord) -> Freshness {
         let mut record = record.clone();
         let mut seen = Lane::default();
         seen.register.clone_from(&self.lane.register);
         if let Some(register) = &mut seen.register {
             if !self.rules.since {
-                register.since = 0;
+                register.maybe_seen_until = 0;
             }
             if !self.rules.two_clocks {
                 follow_the_version(&mut record, register);
@@ -145,10 +163,16 @@ impl Sink<'_> {
             if !self.rules.parts {
                 register.lacks = 0;
             }
+            if !self.rules.dead {
+                register.set_state(State::Alive);
+            }
+        }
+        if !self.rules.late_death {
+            record.set_state(State::Alive);
         }
         let skew = if self.rules.skew { SKEW } else { 0 };
         seen.fence(
-            &record,
+            &record.into(),
             ClockRules {
                 skew,
                 ..self.clocks
@@ -173,7 +197,7 @@ impl Sink<'_> {
         let register = self.lane.register.clone();
         if let Some(seen) = &mut self.lane.register {
             seen.newest *= i64::from(self.rules.settle_newest);
-            seen.since *= i64::from(self.rules.settle_read);
+            seen.maybe_seen_until *= i64::from(self.rules.settle_read);
         }
         let timed = Pending::new(0, self.timed(&record));
         self.lane.queue.push_back(timed);
@@ -187,10 +211,19 @@ impl Sink<'_> {
         );
         let (index, date) = self.read_late(rng, due);
         let records = [Pending::new(0, record)];
-        let gone = SubjectState::Gone;
-        let after = answered(register.as_ref(), &records, &gone, date, self.clocks);
+        let state = state_of(self.lives(index));
+        let after = answered(register.as_ref(), &records, &state, date, self.clocks);
         self.lane.register = Some(after);
         self.content = [index; 2];
+        self.ghost = false;
+    }
+}
+
+fn state_of(alive: bool) -> SubjectState {
+    if alive {
+        SubjectState::Alive(Arc::default())
+    } else {
+        SubjectState::Gone
     }
 }
 
@@ -222,6 +255,7 @@ fn run(seed: u64, rules: Rules, world: World) -> (bool, bool) {
         now: 0,
         lane: Lane::default(),
         content: [-2; 2],
+        ghost: false,
         went_back: false,
     };
     for record in records {
@@ -230,7 +264,7 @@ fn run(seed: u64, rules: Rules, world: World) -> (bool, bool) {
     let same = |index: i64| usize::try_from(index).ok().map(|index| past[index].same);
     let truth = Some(past[past.len() - 1].same);
     let wrong = sink.content.iter().any(|index| same(*index) != truth);
-    (wrong, sink.went_back)
+    (wrong || sink.ghost, sink.went_back)
 }
 
 /// How many of `histories` ended wrong, and in how many the content went back.
@@ -326,6 +360,8 @@ fn each_rule_taken_out_is_seen() {
         ("settle_read", Rules { settle_read: false, ..all }, USUAL),
         ("date", Rules { date: false, ..all }, World { host_ahead: 4000, ..USUAL }),
         ("parts", Rules { parts: false, ..all }, IN_PARTS),
+        ("dead", Rules { dead: false, ..all }, USUAL),
+        ("late_death", Rules { late_death: false, ..all }, USUAL),
     ];
     for (name, rules, world) in mutations {
         let mut ends = (0..20_000).map(|seed| run(seed, rules, world));

@@ -26,14 +26,20 @@ pub(super) const USUAL: World = World {
     host_ahead: 0,
 };
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what can be true of a change, each by itself"
+)]
 #[derive(Clone, Copy)]
 pub(super) struct Happened {
     restore: bool,
     removed: bool,
+    /// A change that is told of what is dead: its payload says that it lives.
+    pub(super) echo: bool,
     pub(super) at: i64,
     version: i64,
     commit_time: i64,
-    alive: bool,
+    pub(super) alive: bool,
     /// Names the content, so that a restore can bring an old one back.
     pub(super) same: usize,
 }
@@ -68,8 +74,12 @@ pub(super) fn history(rng: &mut impl Rng, restart: bool, restores: bool) -> Vec<
             });
             at += 5000;
         }
+        let last = past.last().copied().filter(|last| !alive && !last.restore);
+        let echo = last.filter(|_| rng.random_bool(0.25));
         let mut removed = false;
-        if alive {
+        if echo.is_some() {
+            version += 1;
+        } else if alive {
             removed = rng.random_bool(0.12);
             alive = !removed;
             version += 1;
@@ -78,10 +88,11 @@ pub(super) fn history(rng: &mut impl Rng, restart: bool, restores: bool) -> Vec<
             version = if restart { 1 } else { version + 1 };
         }
         let commit_time = at + rng.random_range(0..=SKEW);
-        let same = past.len();
+        let same = echo.map_or(past.len(), |last| last.same);
         past.push(Happened {
             restore: false,
             removed,
+            echo: echo.is_some(),
             at,
             version,
             commit_time,

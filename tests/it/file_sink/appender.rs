@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use goldwire::sink::file::{Appender, Seams, Trouble};
+use goldwire::sink::file::{Appender, FileDeps, Trouble};
 use goldwire::time::{Clock, Millis, SystemClock};
 
 use super::{files, text};
 
 fn appender(dir: &Path, roll: u64) -> Appender {
-    Appender::new(dir, roll, Seams::real(Arc::new(SystemClock)))
+    Appender::new(dir, roll, FileDeps::real(Arc::new(SystemClock)))
 }
 
 fn mode(path: &Path) -> u32 {
@@ -87,18 +87,12 @@ impl Clock for SetClock {
 fn g3_a_clock_that_is_set_back_does_not_turn_the_order_round() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(SetClock(AtomicI64::new(5000)));
-    let seams = || Seams::real(Arc::<SetClock>::clone(&clock));
-    Appender::new(dir.path(), 1, seams())
-        .append(b"1\n")
-        .unwrap();
+    let deps = || FileDeps::real(Arc::<SetClock>::clone(&clock));
+    Appender::new(dir.path(), 1, deps()).append(b"1\n").unwrap();
     clock.0.store(10, Ordering::Relaxed);
-    Appender::new(dir.path(), 1, seams())
-        .append(b"2\n")
-        .unwrap();
+    Appender::new(dir.path(), 1, deps()).append(b"2\n").unwrap();
     clock.0.store(9000, Ordering::Relaxed);
-    Appender::new(dir.path(), 1, seams())
-        .append(b"3\n")
-        .unwrap();
+    Appender::new(dir.path(), 1, deps()).append(b"3\n").unwrap();
     assert_eq!(text(dir.path()), "1\n2\n3\n");
     let names = files(dir.path());
     let names: Vec<_> = names.iter().map(|path| path.file_stem().unwrap()).collect();
@@ -110,15 +104,15 @@ fn g3_what_a_failed_fsync_left_behind_is_cut_and_the_file_is_not_trusted_again()
     let dir = tempfile::tempdir().unwrap();
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);
-    let seams = Seams {
+    let deps = FileDeps {
         before_sync: Arc::new(move || {
             let fails = failing.load(Ordering::Relaxed);
             let full = || io::ErrorKind::StorageFull.into();
             if fails { Err(full()) } else { Ok(()) }
         }),
-        ..Seams::real(Arc::new(SystemClock))
+        ..FileDeps::real(Arc::new(SystemClock))
     };
-    let mut appender = Appender::new(dir.path(), 1 << 20, seams);
+    let mut appender = Appender::new(dir.path(), 1 << 20, deps);
     appender.append(b"one\n").unwrap();
     fails.store(true, Ordering::Relaxed);
     for _ in 0..3 {

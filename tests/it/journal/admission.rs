@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures::future::join_all;
-use goldwire::log::journal::{Journal, JournalSettings, Seams};
+use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log as _, LogError, Share};
 
 use super::{kilobyte, settings};
@@ -19,19 +19,19 @@ async fn g6_thousands_of_appends_at_once_keep_to_the_quota_and_it_holds_no_sink_
     let dir = tempfile::tempdir().unwrap();
     let (leave, may_leave) = mpsc::channel::<()>();
     let may_leave = Mutex::new(may_leave);
-    let seams = Seams {
+    let deps = JournalDeps {
         // Until the sender is dropped, so that all of them are under way together.
         before_write: Arc::new(move || {
             may_leave.lock().unwrap().recv().ok();
             Ok(())
         }),
-        ..Seams::default()
+        ..JournalDeps::default()
     };
     let settings = JournalSettings {
         quota: QUOTA,
         ..settings(dir.path(), 1)
     };
-    let log = Journal::open_with(settings, seams).unwrap();
+    let log = Journal::open_with(settings, deps).unwrap();
     let appends = join_all((0..5000).map(|number| log.append(0, vec![kilobyte(number)])));
     let (answers, ()) = tokio::join!(appends, async { drop(leave) });
     let taken = answers.iter().filter(|answer| answer.is_ok()).count();

@@ -1,10 +1,11 @@
 //! Group commit: one fsync for those who wait together, and nothing before it.
 
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{FutureExt as _, poll};
-use goldwire::log::journal::{Journal, Seams};
+use goldwire::log::journal::{Journal, JournalDeps};
 use goldwire::log::{Log as _, OffsetRange};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -17,7 +18,7 @@ struct Stalled {
 }
 
 impl Stalled {
-    fn new() -> (Self, Seams) {
+    fn new() -> (Self, JournalDeps) {
         let (arrive, arrived) = tokio::sync::mpsc::unbounded_channel();
         let (leave, may_leave) = mpsc::channel();
         let may_leave = Mutex::new(may_leave);
@@ -29,9 +30,9 @@ impl Stalled {
         });
         (
             Self { arrived, leave },
-            Seams {
+            JournalDeps {
                 before_sync,
-                ..Seams::default()
+                ..JournalDeps::default()
             },
         )
     }
@@ -40,8 +41,8 @@ impl Stalled {
 #[tokio::test]
 async fn g1_nothing_is_acknowledged_or_read_before_its_fsync() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut disk, seams) = Stalled::new();
-    let log = Journal::open_with(settings(dir.path(), 1), seams).unwrap();
+    let (mut disk, deps) = Stalled::new();
+    let log = Journal::open_with(settings(dir.path(), 1), deps).unwrap();
     let mut append = log.append(0, vec![record("a")]);
     assert!(poll!(&mut append).is_pending());
     disk.arrived.recv().await.unwrap();
@@ -57,8 +58,8 @@ async fn g1_nothing_is_acknowledged_or_read_before_its_fsync() {
 #[tokio::test]
 async fn appends_that_wait_together_share_an_fsync() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut disk, seams) = Stalled::new();
-    let log = Journal::open_with(settings(dir.path(), 2), seams).unwrap();
+    let (mut disk, deps) = Stalled::new();
+    let log = Journal::open_with(settings(dir.path(), 2), deps).unwrap();
     let mut first = log.append(0, vec![record("first")]);
     assert!(poll!(&mut first).is_pending());
     disk.arrived.recv().await.unwrap();
@@ -80,11 +81,36 @@ async fn appends_that_wait_together_share_an_fsync() {
     assert_eq!(read_on(&log, 0, 0).await.unwrap().len(), 101);
 }
 
+/// A disk whose fsyncs take long was once waited for as often as a round has partitions.
+#[tokio::test]
+async fn all_partitions_of_a_round_are_fsynced_at_the_same_time() {
+    const PARTITIONS: u16 = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let (mut disk, deps) = Stalled::new();
+    let log = Journal::open_with(settings(dir.path(), PARTITIONS), deps).unwrap();
+    let mut first = log.append(0, vec![record("first")]);
+    assert!(poll!(&mut first).is_pending());
+    disk.arrived.recv().await.unwrap();
+    let append = |partition| log.append(partition, vec![record("one of a round")]);
+    let mut round = join_all((0..PARTITIONS).map(append));
+    assert!(poll!(&mut round).is_pending());
+    disk.leave.send(()).unwrap();
+    first.await.unwrap();
+    for number in 0..PARTITIONS {
+        // Only a test that fails waits so long.
+        let arrived = tokio::time::timeout(Duration::from_secs(20), disk.arrived.recv()).await;
+        assert_eq!(arrived, Ok(Some(())), "{number} came, and nobody has left");
+    }
+    assert!(poll!(&mut round).is_pending());
+    drop(disk.leave);
+    assert!(round.await.iter().all(Result::is_ok));
+}
+
 #[tokio::test]
 async fn a_caller_that_gives_up_breaks_nothing_and_leaves_nothing_queued() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut disk, seams) = Stalled::new();
-    let log = Journal::open_with(settings(dir.path(), 1), seams).unwrap();
+    let (mut disk, deps) = Stalled::new();
+    let log = Journal::open_with(settings(dir.path(), 1), deps).unwrap();
     let mut written = log.append(0, vec![record("written, and given up")]);
     assert!(poll!(&mut written).is_pending());
     disk.arrived.recv().await.unwrap();
@@ -108,8 +134,8 @@ async fn a_caller_that_gives_up_breaks_nothing_and_leaves_nothing_queued() {
 async fn g8_what_waits_for_a_stalled_disk_is_bounded() {
     const CALLERS: usize = 100;
     let dir = tempfile::tempdir().unwrap();
-    let (mut disk, seams) = Stalled::new();
-    let log = Journal::open_with(settings(dir.path(), 1), seams).unwrap();
+    let (mut disk, deps) = Stalled::new();
+    let log = Journal::open_with(settings(dir.path(), 1), deps).unwrap();
     let body = bytes::Bytes::from(vec![7; 1 << 20]);
     let mut appends: Vec<_> = (0..CALLERS)
         .map(|_| Box::pin(log.append(0, vec![body.clone()])))

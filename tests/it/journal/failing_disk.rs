@@ -4,7 +4,8 @@ use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use goldwire::log::journal::{Hook, Journal, JournalSettings, Seams};
+use futures::future::join_all;
+use goldwire::log::journal::{Hook, Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log as _, LogError};
 
 use super::{HEADER, fill, kilobyte, length, open, read_on, record, segments, settings};
@@ -33,13 +34,13 @@ impl Failures {
 
 fn failing_sync(dir: &Path) -> (Failures, Journal) {
     let failures = Failures::default();
-    let seams = Seams {
+    let deps = JournalDeps {
         before_sync: failures.hook(),
-        ..Seams::default()
+        ..JournalDeps::default()
     };
     (
         failures,
-        Journal::open_with(settings(dir, 1), seams).unwrap(),
+        Journal::open_with(settings(dir, 1), deps).unwrap(),
     )
 }
 
@@ -59,11 +60,11 @@ async fn a_full_disk_refuses_as_full_and_is_gone_on_with_when_there_is_space() {
             std::fs::write(&file, bytes).unwrap();
         })
     });
-    let seams = Seams {
+    let deps = JournalDeps {
         before_write,
-        ..Seams::default()
+        ..JournalDeps::default()
     };
-    let log = Journal::open_with(settings(dir.path(), 1), seams).unwrap();
+    let log = Journal::open_with(settings(dir.path(), 1), deps).unwrap();
     fill(&log, 1).await;
     let (used, whole) = (log.usage().0, length(&segments(dir.path(), 0)[0]));
     for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
@@ -115,6 +116,35 @@ async fn after_a_failed_fsync_the_frame_is_cut_and_another_file_is_used() {
             .all(|record| record.bytes == kilobyte(record.offset))
     );
     assert_eq!(read.len(), 2);
+}
+
+/// The files of a round are synced at the same time, and each has an answer of its own.
+#[tokio::test]
+async fn g1_a_failed_fsync_fails_the_appends_of_its_partition_alone() {
+    const PARTITIONS: u16 = 4;
+    let dir = tempfile::tempdir().unwrap();
+    let failures = Failures::default();
+    let deps = JournalDeps {
+        before_sync: failures.hook(),
+        ..JournalDeps::default()
+    };
+    let log = Journal::open_with(settings(dir.path(), PARTITIONS), deps).unwrap();
+    failures.set(&[ErrorKind::Other]);
+    let append = |partition| log.append(partition, vec![kilobyte(0)]);
+    let answers = join_all((0..PARTITIONS).map(append)).await;
+    let failed = |answer: &Result<u64, LogError>| matches!(answer, Err(LogError::Io(_)));
+    assert_eq!(answers.iter().filter(|answer| failed(answer)).count(), 1);
+    for (partition, answer) in (0..).zip(&answers) {
+        let end = log.range(partition).end;
+        assert_eq!(end == 1, answer.is_ok(), "{partition}: {answer:?}");
+        assert_eq!(append(partition).await.unwrap(), end);
+    }
+    drop(log);
+    let log = open(dir.path(), PARTITIONS);
+    for (partition, answer) in (0..).zip(&answers) {
+        let read = read_on(&log, partition, 0).await.unwrap();
+        assert_eq!(read.len(), 1 + usize::from(answer.is_ok()), "{partition}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod commit;
 mod contract;
 mod crash;
 mod failing_disk;
+mod reading;
 mod recovery;
 mod refusal;
 mod retention;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use goldwire::log::journal::{Journal, JournalSettings, Seams};
+use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log as _, LogError, OffsetRange};
 use goldwire::time::{Clock, Millis};
 
@@ -28,11 +28,11 @@ fn keeping(dir: &std::path::Path, quota: u64) -> (Arc<ByHand>, Journal) {
         quota,
         ..settings(dir, 1)
     };
-    let seams = Seams {
+    let deps = JournalDeps {
         clock: Arc::<ByHand>::clone(&clock),
-        ..Seams::default()
+        ..JournalDeps::default()
     };
-    (clock, Journal::open_with(settings, seams).unwrap())
+    (clock, Journal::open_with(settings, deps).unwrap())
 }
 
 #[tokio::test]

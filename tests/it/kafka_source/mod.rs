@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goldwire::config::KafkaSource as Config;
-use goldwire::event::SourceRecord;
-use goldwire::ledger::{MemoryStore, Store};
+use goldwire::event::{Header, Received};
 use goldwire::source::kafka::KafkaSource;
-use goldwire::source::{Source, SourceError, SourceEvent};
+use goldwire::source::{Room, Source, SourceError, SourceEvent};
+use goldwire::store::{MemoryStore, Store};
 use goldwire::time::SystemClock;
 use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::{Value, json};
@@ -20,6 +20,11 @@ use tokio::sync::oneshot;
 
 /// No wait in these tests is longer.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// Room for one record at a time.
+const ONE: Room = Room {
+    records: 1,
+    bytes: 1,
+};
 /// Long enough for the reader to have done what it must not do.
 const MOMENT: Duration = Duration::from_millis(300);
 const DRAIN: Duration = Duration::from_secs(5);
@@ -79,15 +84,15 @@ fn produce(cluster: &Cluster, partition: i32, bodies: impl IntoIterator<Item = S
         .unwrap();
     for body in bodies {
         let headers = OwnedHeaders::new()
-            .insert(Header {
+            .insert(KafkaHeader {
                 key: "tenantId",
                 value: Some("acme"),
             })
-            .insert(Header {
+            .insert(KafkaHeader {
                 key: "X-Secret",
                 value: Some("not read by decoding"),
             })
-            .insert(Header {
+            .insert(KafkaHeader {
                 key: "objectVersion",
                 value: Some("7"),
             });
@@ -107,7 +112,7 @@ fn numbered(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
 }
 
 async fn next(source: &mut KafkaSource) -> SourceEvent {
-    tokio::time::timeout(DEADLINE, source.next(true))
+    tokio::time::timeout(DEADLINE, source.next(ONE))
         .await
         .expect("an event in time")
 }
@@ -129,12 +134,13 @@ async fn revoked(source: &mut KafkaSource) -> (usize, oneshot::Sender<()>) {
     (partitions.len(), done)
 }
 
-async fn record(source: &mut KafkaSource) -> SourceRecord {
+async fn record(source: &mut KafkaSource) -> Received {
     let event = next(source).await;
-    let SourceEvent::Record(record) = event else {
+    let SourceEvent::Batch(mut batch) = event else {
         panic!("a record, not {event:?}");
     };
-    *record
+    assert_eq!(batch.records.len(), 1);
+    batch.records.pop_front().unwrap()
 }
 
 async fn bodies(source: &mut KafkaSource, count: usize) -> Vec<String> {
@@ -162,7 +168,7 @@ async fn is_fenced(source: &mut KafkaSource, partition: i32) {
 }
 
 async fn nothing_yet(source: &mut KafkaSource) {
-    let early = tokio::time::timeout(MOMENT, source.next(true)).await;
+    let early = tokio::time::timeout(MOMENT, source.next(ONE)).await;
     assert!(early.is_err(), "nothing before the drain, but {early:?}");
 }
 
@@ -180,19 +186,46 @@ async fn every_record_is_read_once_in_order_with_the_headers_that_decoding_reads
     assert_eq!(source.group(), "g");
     assert_eq!(assigned(&mut source).await, [0]);
     let first = record(&mut source).await;
-    let mut names: Vec<_> = first.headers.keys().cloned().collect();
-    names.sort_unstable();
-    assert_eq!(names, ["objectversion", "tenantid"]);
-    let origin = first.origin.unwrap();
-    assert_eq!(
-        (origin.source.as_str(), origin.topic.as_str(), origin.offset),
-        ("reltio", TOPIC, 0)
-    );
+    let headers: Vec<_> = first.headers.iter().collect();
+    assert_eq!(headers, [(Header::Tenant, "acme"), (Header::Version, "7")]);
+    let (source_name, topic) = (first.source.as_ref(), first.topic.as_ref());
+    assert_eq!((source_name, topic, first.offset), ("reltio", TOPIC, 0));
     assert!(first.received_time > 0);
     assert_eq!(
         bodies(&mut source, 2999).await,
         numbered(1..3000).collect::<Vec<_>>()
     );
+    end(source).await;
+}
+
+#[tokio::test]
+async fn what_is_there_comes_in_batches_of_one_partition_as_far_as_there_is_room() {
+    let cluster = cluster(2);
+    for partition in 0..2 {
+        produce(&cluster, partition, numbered(0..2000));
+    }
+    let mut source = connect(&cluster, "g", Some("earliest"));
+    assigned(&mut source).await;
+    let room = Room {
+        records: 300,
+        bytes: 1 << 20,
+    };
+    let (mut read, mut batches) = ([0_u64; 2], 0);
+    while read != [2000, 2000] {
+        let event = tokio::time::timeout(DEADLINE, source.next(room)).await;
+        let SourceEvent::Batch(batch) = event.unwrap() else {
+            panic!("a batch");
+        };
+        assert!((1..=room.records).contains(&batch.records.len()));
+        let read = &mut read[usize::try_from(batch.partition).unwrap()];
+        for record in batch.records {
+            assert_eq!((record.partition, record.offset), (batch.partition, *read));
+            assert_eq!(record.body, format!("event {read}"));
+            *read += 1;
+        }
+        batches += 1;
+    }
+    assert!(batches < 400, "{batches} batches for 4000 records");
     end(source).await;
 }
 
@@ -227,7 +260,7 @@ async fn a_group_without_offsets_and_without_start_halts_with_a_sentence() {
     for part in ["`newcomer`", TOPIC, "partition 0", "`start`"] {
         assert!(sentence.contains(part), "{sentence}");
     }
-    let after = tokio::time::timeout(MOMENT, source.next(true)).await;
+    let after = tokio::time::timeout(MOMENT, source.next(ONE)).await;
     assert!(after.is_err(), "nothing follows, but {after:?}");
     end(source).await;
 }
@@ -271,7 +304,7 @@ async fn g8_without_room_no_record_is_returned_and_none_is_lost() {
     let mut source = connect(&cluster, "g", Some("earliest"));
     assigned(&mut source).await;
     produce(&cluster, 0, numbered(0..5000));
-    let without_room = tokio::time::timeout(MOMENT, source.next(false)).await;
+    let without_room = tokio::time::timeout(MOMENT, source.next(Room::NONE)).await;
     assert!(without_room.is_err(), "no record, but {without_room:?}");
     assert_eq!(
         bodies(&mut source, 5000).await,
@@ -321,7 +354,7 @@ async fn g2_with_kip_848_too_a_partition_goes_to_another_member_only_after_it_wa
 async fn a_topic_that_is_made_later_is_read() {
     let cluster = cluster(0);
     let mut source = connect_by("classic", &cluster, "g", Some("earliest"));
-    let missing = tokio::time::timeout(MOMENT, source.next(true)).await;
+    let missing = tokio::time::timeout(MOMENT, source.next(ONE)).await;
     assert!(missing.is_err(), "waits, and is not halted: {missing:?}");
     cluster.create_topic(TOPIC, 1, 1).unwrap();
     produce(&cluster, 0, numbered(0..3));
@@ -341,7 +374,7 @@ async fn a_broker_that_was_away_is_read_on_when_it_is_back() {
     assigned(&mut source).await;
     bodies(&mut source, 2).await;
     cluster.broker_down(-1).unwrap();
-    let away = tokio::time::timeout(MOMENT, source.next(true)).await;
+    let away = tokio::time::timeout(MOMENT, source.next(ONE)).await;
     assert!(away.is_err(), "waits, and is not halted: {away:?}");
     cluster.broker_up(-1).unwrap();
     produce(&cluster, 0, numbered(2..4));
@@ -354,7 +387,7 @@ async fn no_broker_at_all_is_no_error_and_no_hang() {
     let config = json!({ "bootstrap_servers": "127.0.0.1:1", "topic": "t", "group": "g" });
     let config: Config = serde_json::from_value(config).unwrap();
     let mut source = open(&config, &store(), DRAIN).unwrap();
-    let event = tokio::time::timeout(MOMENT, source.next(true)).await;
+    let event = tokio::time::timeout(MOMENT, source.next(ONE)).await;
     assert!(event.is_err(), "waits, and is not halted: {event:?}");
     assert!(matches!(
         source.commit(&[(0, 1)]).await,

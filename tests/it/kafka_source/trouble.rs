@@ -78,7 +78,7 @@ async fn g2_latest_never_begins_at_the_end_where_the_group_had_offsets() {
     end(source).await;
     // The store knows the group, under another number than the partition that is assigned now.
     let known = store.scan(b"o/", None, 9).unwrap();
-    let mut batch = goldwire::ledger::Batch::default();
+    let mut batch = goldwire::store::Batch::default();
     for (key, value) in known {
         let mut other = key.clone();
         *other.last_mut().unwrap() = 7;
@@ -209,7 +209,7 @@ async fn a_client_that_cannot_go_on_halts_and_names_what_may_be_in_its_way() {
         match next(&mut source).await {
             SourceEvent::Halted(sentence) => break sentence,
             SourceEvent::Revoked { .. } | SourceEvent::Lost { .. } => {}
-            event @ (SourceEvent::Assigned { .. } | SourceEvent::Record(_)) => {
+            event @ (SourceEvent::Assigned { .. } | SourceEvent::Batch(_)) => {
                 panic!("halted, not {event:?}")
             }
         }

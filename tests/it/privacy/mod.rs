@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use goldwire::config::Config;
-use goldwire::dead_letter::{Filter, LetterView, Letters, headers};
-use goldwire::instance::Files;
+use goldwire::dead_letter::{Filter, LARGEST_PAGE, LetterView, Letters, headers};
+use goldwire::runtime::Files;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -315,7 +315,8 @@ async fn g10_nothing_personal_and_no_secret_is_told() {
     let config = config(dir.path());
     told.push(("the configuration".to_owned(), format!("{config:?}")));
     let letters = Letters::new(Files::open(&config).unwrap().store);
-    for letter in letters.list(&Filter::default(), 10_000).await.unwrap() {
+    let page = letters.page(&Filter::default(), None, LARGEST_PAGE).await;
+    for letter in page.unwrap().letters {
         let text = format!("{:?}\n{:?}", headers(&letter), LetterView::from(&letter));
         told.push((format!("the headers of {}", letter.id), text));
     }

@@ -61,7 +61,7 @@ fn folder() -> TempDir {
     folder_with("sqlite:lake.db")
 }
 
-/// As [`folder`], with the ledger in this engine.
+/// As [`folder`], with the store in this engine.
 fn folder_on(store: &str) -> TempDir {
     let dir = folder();
     let path = dir.path().join("goldwire.yaml");

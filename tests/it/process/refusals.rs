@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use goldwire::instance::Files;
-use goldwire::ledger::{Batch, SledStore, Store as _, keys};
+use goldwire::runtime::Files;
+use goldwire::store::{Batch, SledStore, Store as _, keys};
 
 use super::running::{Running, Started};
 use super::sender::Sender;

@@ -3,6 +3,10 @@
 //! `proto/goldwire/v1/baseline.txt` is the schema as it was released. What was added since passes;
 //! whatever else differs is refused. `cargo test --test it renew_the_baseline -- --ignored` takes
 //! additions into the baseline: before each release, and never over a breaking change.
+//!
+//! `proto/goldwire/v1/messages.rs` is what the proto files come to in Rust, so that who builds
+//! goldwire need not build their compiler. `cargo test --test it renew_the_messages -- --ignored`
+//! writes it after a change of the proto files.
 
 mod mutated;
 mod schema;
@@ -25,10 +29,43 @@ fn compiled() -> FileDescriptorSet {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
     let dir = std::fs::read_dir(format!("{root}/goldwire/v1")).unwrap();
     let files = dir.map(|entry| entry.unwrap().path());
-    let files: Vec<_> = files
+    let mut files: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|end| end == "proto"))
         .collect();
+    files.sort();
     protox::compile(files, [root]).unwrap()
+}
+
+fn messages() -> PathBuf {
+    PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proto/goldwire/v1/messages.rs"
+    ))
+}
+
+/// The proto files as Rust.
+fn generated() -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = prost_build::Config::new();
+    config.bytes(["."]).out_dir(dir.path());
+    config.compile_fds(compiled()).unwrap();
+    std::fs::read_to_string(dir.path().join("goldwire.v1.rs")).unwrap()
+}
+
+#[test]
+fn the_messages_in_rust_are_what_the_proto_files_say() {
+    let held = std::fs::read_to_string(messages()).unwrap();
+    assert!(
+        held == generated(),
+        "proto/goldwire/v1/messages.rs is not of these proto files: \
+         cargo test --test it renew_the_messages -- --ignored"
+    );
+}
+
+#[test]
+#[ignore = "writes the messages"]
+fn renew_the_messages() {
+    std::fs::write(messages(), generated()).unwrap();
 }
 
 #[test]

@@ -78,9 +78,9 @@ fn what_was_removed_is_missed() {
         |files| {
             message(files, "Register")
                 .field
-                .retain(|field| field.name() != "since");
+                .retain(|field| field.name() != "maybe_seen_until");
         },
-        "`int64 since` = 3 is gone",
+        "`int64 maybe_seen_until` = 3 is gone",
     );
     refused(
         |files| states(files).value.truncate(5),
@@ -129,20 +129,23 @@ fn what_moved_to_another_number_is_refused() {
 
 #[test]
 fn another_type_or_label_is_refused() {
-    let retype =
-        |of| move |files: &mut FileDescriptorSet| field(files, "Register", "since").set_type(of);
+    let retype = |of| {
+        move |files: &mut FileDescriptorSet| {
+            field(files, "Register", "maybe_seen_until").set_type(of);
+        }
+    };
     refused(
         retype(Type::Sint64),
-        "`int64 since` = 3 became `sint64 since`",
+        "`int64 maybe_seen_until` = 3 became `sint64 maybe_seen_until`",
     );
-    refused(retype(Type::Fixed64), "became `fixed64 since`");
+    refused(retype(Type::Fixed64), "became `fixed64 maybe_seen_until`");
     refused(
         |files| field(files, "Register", "letters").set_label(Label::Optional),
         "became `string letters`",
     );
     refused(
-        |files| field(files, "Register", "since").set_label(Label::Repeated),
-        "became `repeated int64 since`",
+        |files| field(files, "Register", "maybe_seen_until").set_label(Label::Repeated),
+        "became `repeated int64 maybe_seen_until`",
     );
     refused(
         |files| field(files, "Register", "version").proto3_optional = None,

@@ -1,7 +1,7 @@
 //! What the client makes of Reltio's answers.
 
-use goldwire::demo::fake_reltio::{FakeReltioSettings, Fault};
 use goldwire::reltio::{Found, Golden, ReltioError};
+use loadtest::fake_reltio::{FakeReltioSettings, Fault};
 
 use super::{START, Stage, client_with, stage};
 

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use goldwire::config::ReltioApi;
-use goldwire::demo::fake_reltio::{FakeReltio, FakeReltioSettings, Fault};
-use goldwire::demo::tenant::{EntityType, World};
 use goldwire::reltio::{Client, Found, Golden, ReltioError};
 use goldwire::time::{Clock, Millis};
+use loadtest::fake_reltio::{FakeReltio, FakeReltioSettings, Fault};
+use loadtest::tenant::{EntityType, World};
 use serde_json::json;
 
 const START: Millis = 1_767_225_600_123;
@@ -34,6 +34,12 @@ impl HandClock {
 }
 
 impl Clock for HandClock {
+    fn now(&self) -> Millis {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl loadtest::time::Clock for HandClock {
     fn now(&self) -> Millis {
         self.0.load(Ordering::SeqCst)
     }
@@ -220,7 +226,7 @@ async fn back_pressure_and_silence_are_tried_again() {
 #[tokio::test]
 async fn what_reltio_says_not_to_retry_is_not_retried() {
     let stage = stage().await;
-    for code in [400, 413, 500, 507] {
+    for code in [400, 413, 507] {
         stage.fake.fail_next(status(code, None));
         let error = stage.client().read(&stage.ada).await.unwrap_err();
         assert!(
@@ -231,7 +237,28 @@ async fn what_reltio_says_not_to_retry_is_not_retried() {
     stage.fake.fail_next(status(403, None));
     let error = stage.client().read(&stage.ada).await.unwrap_err();
     assert!(matches!(error, ReltioError::Refused { .. }), "{error}");
-    assert_eq!(stage.fake.counts().requests, 5);
+    assert_eq!(stage.fake.counts().requests, 4);
+}
+
+/// A 500 of a moment was once a dead letter at once.
+#[tokio::test]
+async fn a_500_is_tried_a_few_times_before_it_is_the_subjects_own() {
+    let stage = stage().await;
+    for _ in 0..2 {
+        stage.fake.fail_next(status(500, None));
+    }
+    let answer = stage.client().read(&stage.ada).await.unwrap();
+    assert!(matches!(answer.found, Found::Alive(_)));
+    assert_eq!(stage.fake.counts().requests, 3);
+    for _ in 0..3 {
+        stage.fake.fail_next(status(500, None));
+    }
+    let error = stage.client().read(&stage.ada).await.unwrap_err();
+    assert!(
+        matches!(&error, ReltioError::Rejected { code } if code == "500"),
+        "{error}"
+    );
+    assert_eq!(stage.fake.counts().requests, 6);
 }
 
 #[tokio::test]

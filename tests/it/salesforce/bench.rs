@@ -5,17 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goldwire::config::SalesforceSink;
-use goldwire::demo::fake_salesforce::{
-    FakeObject, FakeRecord, FakeSalesforce, Field, Kind, Settings,
-};
 use goldwire::event::{Object, Subject, SubjectState};
 use goldwire::reltio::{Answer, Found, Golden, ReltioError};
-use goldwire::sink::salesforce::{Salesforce, Surroundings, Table};
-use goldwire::sink::{Current, Delivered, Delivery, Sink as _, SinkError, Tell};
+use goldwire::sink::salesforce::{Deps, Salesforce, SalesforceSink, Table};
+use goldwire::sink::{Ack, Current, Sink as _, SinkError, Tell, Write};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SystemClock};
+use loadtest::fake_salesforce::{FakeObject, FakeRecord, FakeSalesforce, Field, Kind, Settings};
 use serde_json::{Value, json};
+
+use super::super::crm_oracle::org::fake_table;
 
 /// Reltio: who lives with which crosswalks, and who survived whom. And what was told.
 #[derive(Debug, Default)]
@@ -103,7 +102,8 @@ pub(crate) fn contact() -> FakeObject {
         ..Field::of(Kind::Text(80))
     };
     let mapped = [("FirstName", Field::of(Kind::Text(40))), ("LastName", last)];
-    FakeObject::new(Table::of(&config.objects["Individual"]), "003", &mapped)
+    let table = fake_table(&Table::of(&config.objects["Individual"]));
+    FakeObject::new(table, "003", &mapped)
 }
 
 pub(crate) async fn bench() -> Bench {
@@ -120,8 +120,8 @@ pub(crate) async fn bench_with(settings: Settings, change: impl FnOnce(&mut Valu
     Bench { org, tenant, sink }
 }
 
-pub(crate) fn around(tenant: &Arc<Tenant>) -> Surroundings {
-    Surroundings {
+pub(crate) fn around(tenant: &Arc<Tenant>) -> Deps {
+    Deps {
         golden: Arc::<Tenant>::clone(tenant),
         tell: Arc::<Tenant>::clone(tenant),
         settle: Duration::ZERO,
@@ -148,21 +148,22 @@ pub(crate) fn golden(entity: &str, first: &str, contacts: &[&str]) -> Value {
     })
 }
 
-pub(crate) fn delivery(entity: &str, state: SubjectState, stands_for: Millis) -> Delivery {
-    Delivery {
+pub(crate) fn delivery(entity: &str, state: SubjectState, content_time: Millis) -> Write {
+    Write {
         subject: Subject::new("t", entity),
         object_type: "Individual".to_owned(),
         current: Some(Current {
             state,
-            stands_for,
+            content_time,
             version: Some(1),
             fields: None,
             erased: false,
         }),
         changes: Vec::new(),
-        newest: stands_for,
+        newest: content_time,
         targets: Vec::new(),
         hops: 0,
+        record: None,
     }
 }
 
@@ -174,14 +175,16 @@ pub(crate) fn alive(json: &Value) -> SubjectState {
 
 impl Bench {
     /// Reltio has this record, and its newest state is delivered.
-    pub(crate) async fn lives(&self, json: &Value, at: Millis) -> Result<Delivered, SinkError> {
+    pub(crate) async fn lives(&self, json: &Value, at: Millis) -> Result<Ack, SinkError> {
         let entity = json["uri"].as_str().unwrap();
         self.tenant
             .living
             .lock()
             .unwrap()
             .insert(entity.to_owned(), json.clone());
-        self.sink.deliver(&delivery(entity, alive(json), at)).await
+        self.sink
+            .write_one(&delivery(entity, alive(json), at))
+            .await
     }
 
     /// Reltio has it no more, and that is delivered.
@@ -190,7 +193,7 @@ impl Bench {
         entity: &str,
         state: SubjectState,
         at: Millis,
-    ) -> Result<Delivered, SinkError> {
+    ) -> Result<Ack, SinkError> {
         self.tenant.living.lock().unwrap().remove(entity);
         if let SubjectState::Absorbed { by: Some(by) } = &state {
             self.tenant
@@ -199,7 +202,7 @@ impl Bench {
                 .unwrap()
                 .insert(entity.to_owned(), by.clone());
         }
-        self.sink.deliver(&delivery(entity, state, at)).await
+        self.sink.write_one(&delivery(entity, state, at)).await
     }
 
     /// Delivers what was told to other lanes, as their lanes would, until nobody tells any more.
@@ -212,12 +215,12 @@ impl Bench {
             for (entity, hops, targets) in told {
                 let json = self.tenant.living.lock().unwrap().get(&entity).cloned();
                 let state = json.as_ref().map_or(SubjectState::Gone, alive);
-                let told = Delivery {
+                let told = Write {
                     targets,
                     hops,
                     ..delivery(&entity, state, at)
                 };
-                self.sink.deliver(&told).await.unwrap();
+                self.sink.write_one(&told).await.unwrap();
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use goldwire::demo::fake_salesforce::{Faults, Field, Kind, Once, Settings};
 use goldwire::event::SubjectState;
 use goldwire::sink::{Effect, Sink as _, SinkError};
+use loadtest::fake_salesforce::{Faults, Field, Kind, Once, Settings};
 use serde_json::json;
 
 use super::bench::{Bench, alive, bench, bench_with, contact, delivery, golden, text};
@@ -15,7 +15,7 @@ async fn many(bench: &Bench, from: usize, to: usize) -> Vec<Result<Effect, SinkE
         let delivery = delivery(&entity, alive(&golden(&entity, &format!("N{n}"), &[])), 1);
         bench
             .sink
-            .deliver(&delivery)
+            .write_one(&delivery)
             .await
             .map(|delivered| delivered.effect)
     });
@@ -61,7 +61,7 @@ async fn g7_a_row_that_fails_does_not_take_its_neighbours_along() {
         alive(&golden("entities/x", &"x".repeat(41), &[])),
         1,
     );
-    let (fine, refused) = futures::join!(many(&bench, 0, 20), bench.sink.deliver(&long));
+    let (fine, refused) = futures::join!(many(&bench, 0, 20), bench.sink.write_one(&long));
     assert!(fine.iter().all(Result::is_ok));
     let Err(SinkError::Rejected {
         code,
@@ -84,7 +84,7 @@ async fn g7_a_row_that_breaks_the_whole_request_is_found_and_refused_alone() {
     let mut json = golden("entities/x", "x", &[]);
     json["attributes"]["FirstName"] = json!([{ "value": 5, "ov": true }]);
     let broken = delivery("entities/x", alive(&json), 1);
-    let (fine, refused) = futures::join!(many(&bench, 0, 20), bench.sink.deliver(&broken));
+    let (fine, refused) = futures::join!(many(&bench, 0, 20), bench.sink.write_one(&broken));
     assert!(fine.iter().all(Result::is_ok), "{fine:?}");
     assert!(
         matches!(refused, Err(SinkError::Rejected { code, .. }) if code == "JSON_PARSER_ERROR")
@@ -264,9 +264,9 @@ async fn a_record_that_is_not_shared_is_refused_alone_and_halts_nobody() {
         .change("Contact", |object| object.read_only.insert(private.clone()));
     let of = |entity: &str, id: &str| delivery(entity, alive(&golden(entity, "Ada", &[id])), 1);
     let (one, other) = (of("entities/a", &private), of("entities/b", &shared));
-    let (refused, fine) = futures::join!(bench.sink.deliver(&one), bench.sink.deliver(&other));
+    let (refused, fine) = futures::join!(bench.sink.write_one(&one), bench.sink.write_one(&other));
     assert!(fine.is_ok(), "{fine:?}");
-    let refused_alone = bench.sink.deliver(&one).await;
+    let refused_alone = bench.sink.write_one(&one).await;
     for refused in [refused, refused_alone] {
         assert!(
             matches!(&refused, Err(SinkError::Rejected { code, action: "update", .. })
@@ -277,9 +277,9 @@ async fn a_record_that_is_not_shared_is_refused_alone_and_halts_nobody() {
     bench
         .org
         .change("Contact", |object| object.writable = false);
-    let halted = bench.sink.deliver(&other).await;
+    let halted = bench.sink.write_one(&other).await;
     assert!(halted.is_ok(), "nothing is to be written: {halted:?}");
-    let halted = bench.sink.deliver(&of("entities/c", &shared)).await;
+    let halted = bench.sink.write_one(&of("entities/c", &shared)).await;
     assert!(
         matches!(halted, Err(SinkError::Systemic { .. })),
         "{halted:?}"

@@ -4,9 +4,9 @@ mod bench;
 mod faults;
 mod probe;
 
-use goldwire::demo::fake_salesforce::{Field, Kind, Settings};
 use goldwire::event::{self, Subject, SubjectState};
-use goldwire::sink::{Delivery, Effect, Sink as _};
+use goldwire::sink::{Effect, Sink as _, Write};
+use loadtest::fake_salesforce::{Field, Kind, Settings};
 use serde_json::json;
 
 use self::bench::{alive, archived, bench, bench_with, delivery, golden, text};
@@ -138,7 +138,7 @@ async fn a_removed_record_s_contact_is_archived_and_keeps_its_content_until_it_i
     assert_eq!(text(&contact, "FirstName"), Some("Ada"));
     let mut erased = delivery("entities/a", SubjectState::Erased, 3);
     erased.object_type = String::new();
-    bench.sink.deliver(&erased).await.unwrap();
+    bench.sink.write_one(&erased).await.unwrap();
     let contact = bench.contacts().remove(0);
     assert_eq!(
         (text(&contact, "FirstName"), text(&contact, "LastName")),
@@ -164,7 +164,7 @@ async fn an_erasure_that_comes_after_a_new_life_blanks_what_nobody_owns() {
 
     let mut late = delivery("entities/a", alive(&again), 5);
     late.current.as_mut().unwrap().erased = true;
-    bench.sink.deliver(&late).await.unwrap();
+    bench.sink.write_one(&late).await.unwrap();
     let contact = bench.contact(&id);
     assert!(archived(&contact) && text(&contact, "FirstName").is_none());
     let contacts = bench.contacts();
@@ -184,7 +184,7 @@ async fn what_a_partial_snapshot_does_not_tell_is_kept() {
         .to_vec();
     let mut partial = delivery("entities/a", alive(&json), 1);
     partial.current.as_mut().unwrap().fields = Some(fields);
-    bench.sink.deliver(&partial).await.unwrap();
+    bench.sink.write_one(&partial).await.unwrap();
     let contact = bench.contact(&id);
     assert_eq!(
         (text(&contact, "FirstName"), text(&contact, "LastName")),
@@ -211,7 +211,7 @@ async fn where_crosswalks_are_not_told_reltio_is_read() {
         .insert("entities/a".into(), whole);
     let mut partial = delivery("entities/a", alive(&golden("entities/a", "Old", &[])), 1);
     partial.current.as_mut().unwrap().fields = Some(vec!["attributes".to_owned()]);
-    bench.sink.deliver(&partial).await.unwrap();
+    bench.sink.write_one(&partial).await.unwrap();
     assert_eq!(bench.contacts().len(), 1);
     assert_eq!(text(&bench.contact(&id), "FirstName"), Some("Ada"));
 }
@@ -226,7 +226,7 @@ async fn where_a_whole_snapshot_has_no_crosswalks_member_reltio_is_read_and_that
     let told = bench.lives(&whole, 1).await.unwrap();
     let read = bench
         .sink
-        .deliver(&delivery("entities/a", alive(&bare), 2))
+        .write_one(&delivery("entities/a", alive(&bare), 2))
         .await
         .unwrap();
     assert_eq!(bench.contacts().len(), 1, "no second contact");
@@ -340,11 +340,11 @@ async fn types_that_are_not_mapped_and_relations_leave_the_org_alone() {
     let mut json = golden("entities/o", "Acme", &[]);
     json["type"] = json!("configuration/entityTypes/Organization");
     bench.lives(&json, 1).await.unwrap();
-    let relation = Delivery {
+    let relation = Write {
         subject: Subject::new("t", "relations/r"),
         ..delivery("x", alive(&json), 1)
     };
-    bench.sink.deliver(&relation).await.unwrap();
+    bench.sink.write_one(&relation).await.unwrap();
     assert_eq!(bench.org.requests(), 0);
     let (entity, relation) = (
         Subject::new("t", "entities/a"),
@@ -353,15 +353,15 @@ async fn types_that_are_not_mapped_and_relations_leave_the_org_alone() {
     assert!(
         bench
             .sink
-            .wants(&entity, "Individual", event::Kind::Changed)
+            .accepts(&entity, "Individual", event::Kind::Changed)
     );
-    assert!(bench.sink.wants(&entity, "", event::Kind::Merged));
+    assert!(bench.sink.accepts(&entity, "", event::Kind::Merged));
     assert!(
         !bench
             .sink
-            .wants(&entity, "Organization", event::Kind::Changed)
+            .accepts(&entity, "Organization", event::Kind::Changed)
     );
-    assert!(!bench.sink.wants(&relation, "", event::Kind::Changed));
+    assert!(!bench.sink.accepts(&relation, "", event::Kind::Changed));
 }
 
 #[tokio::test]
@@ -370,7 +370,7 @@ async fn two_lanes_that_write_one_contact_do_not_meet_in_one_request() {
     let id = bench.add("User");
     let of = |entity: &str| delivery(entity, alive(&golden(entity, "Ada", &[&id])), 1);
     let (a, b) = (of("entities/a"), of("entities/b"));
-    let (one, other) = futures::join!(bench.sink.deliver(&a), bench.sink.deliver(&b));
+    let (one, other) = futures::join!(bench.sink.write_one(&a), bench.sink.write_one(&b));
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
     let writes: Vec<usize> = bench
         .org

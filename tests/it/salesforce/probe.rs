@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use goldwire::config::SalesforceSink;
-use goldwire::demo::fake_salesforce::{Field, Kind, Settings};
 use goldwire::sink::Sink as _;
 use goldwire::sink::salesforce::Salesforce;
+use goldwire::sink::salesforce::SalesforceSink;
+use loadtest::fake_salesforce::{Field, Kind, Settings};
 use serde_json::{Value, json};
 
 use super::bench::{Tenant, around, bench, bench_with, config, contact};

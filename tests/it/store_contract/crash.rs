@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use goldwire::ledger::{Batch, Store};
+use goldwire::store::{Batch, Store};
 
 use super::Engine;
 use crate::killed::{child_dir, run_and_kill, say};

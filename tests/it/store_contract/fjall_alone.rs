@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use goldwire::ledger::{Batch, FjallStore, Store as _, StoreError};
+use goldwire::store::{Batch, FjallStore, Store as _, StoreError};
 
 use super::puts;
 

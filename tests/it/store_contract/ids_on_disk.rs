@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use goldwire::event::{ChangeId, Subject};
-use goldwire::ledger::ids::{self, Noted};
-use goldwire::ledger::{Batch, SledStore, Store as _, keys};
+use goldwire::store::ids::{self, Noted};
+use goldwire::store::{Batch, SledStore, Store as _, keys};
 
 /// Ids of one window. `docs/reliability.md` has the figures of more of them.
 const IDS: i64 = 5000;
@@ -44,8 +44,8 @@ fn g8_the_space_of_ids_that_expired_is_used_again() {
             store.commit(batch).unwrap();
             // One window is there at any time: as many go as come.
             let until = (window - 1) * IDS + (page + 1) * 1000;
-            let gone = ids::expire(&store, "events", 0, until, 2).unwrap();
-            assert_eq!(gone, if window == 0 { 0 } else { 1000 });
+            let gone = ids::expire(&store, ("events", 0), until, None, 2).unwrap();
+            assert_eq!(gone.ids, if window == 0 { 0 } else { 1000 });
         }
         sizes.push(on_disk(dir.path()));
     }

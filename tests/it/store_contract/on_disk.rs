@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use goldwire::ledger::{Batch, SledStore, Store as _, StoreError, keys};
+use goldwire::store::{Batch, SledStore, Store as _, StoreError, keys};
 use tokio::time::Instant;
 
 use super::{ENGINES, Engine, puts};
@@ -77,12 +77,12 @@ fn another_format_is_refused_and_an_unreadable_one_is_corrupt() {
     for engine in ENGINES {
         let dir = tempfile::tempdir().unwrap();
         let store = engine.open(dir.path()).unwrap();
-        assert_eq!(store.get(keys::FORMAT).unwrap(), Some(b"1".to_vec()));
-        store.commit(puts(&[(format, "2")])).unwrap();
+        assert_eq!(store.get(keys::FORMAT).unwrap(), Some(b"2".to_vec()));
+        store.commit(puts(&[(format, "3")])).unwrap();
         drop(store);
         let why = refused(engine, dir.path());
         assert!(
-            why.contains("format 2") && why.contains("run the version"),
+            why.contains("format 3") && why.contains("run the version"),
             "{why}"
         );
 
@@ -92,6 +92,23 @@ fn another_format_is_refused_and_an_unreadable_one_is_corrupt() {
             matches!(&corrupt, StoreError::Corrupt { key, .. } if key == format),
             "{corrupt}"
         );
+    }
+}
+
+#[test]
+fn an_older_format_is_read_as_it_is_and_marked_so_that_its_program_refuses_it() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = engine.open(dir.path()).unwrap();
+        let format = str::from_utf8(keys::FORMAT).unwrap();
+        store.commit(puts(&[(format, "1"), ("a", "kept")])).unwrap();
+        drop(store);
+        let store = engine.open(dir.path()).unwrap();
+        assert_eq!(store.get(b"a").unwrap(), Some(b"kept".to_vec()));
+        assert_eq!(store.get(keys::FORMAT).unwrap(), Some(b"2".to_vec()));
+        store.commit(puts(&[(format, "0")])).unwrap();
+        drop(store);
+        assert!(refused(engine, dir.path()).contains("format 0"));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use goldwire::demo::fake_reltio::{FakeReltio, FakeReltioSettings};
-use goldwire::demo::tenant::ObjectState;
 use goldwire::reltio::{Found, Golden};
+use loadtest::fake_reltio::{FakeReltio, FakeReltioSettings};
+use loadtest::tenant::ObjectState;
 
 use super::super::reltio_client::{HandClock, client_with};
 use super::{script, settings};

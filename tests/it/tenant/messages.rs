@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use goldwire::demo::tenant::{Carrier, Emission, Meaning, Payload, SELECTED_FIELDS};
 use goldwire::event::Object;
+use loadtest::tenant::{Carrier, Emission, Meaning, Payload, SELECTED_FIELDS};
 
 use super::{changes, opened, script, settings};
 

@@ -9,11 +9,11 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use goldwire::demo::tenant::{
+use goldwire::event::Object;
+use loadtest::tenant::{
     Emission, End, EntityType, EventType, Meaning, ObjectState, SALESFORCE_SOURCE, Simulator,
     SimulatorSettings, World,
 };
-use goldwire::event::Object;
 use serde_json::Value;
 
 fn settings() -> SimulatorSettings {
@@ -130,7 +130,7 @@ fn the_truth_is_what_the_history_ends_with() {
             }
             End::Absorbed { by, survivor } => {
                 assert_eq!(*last, ObjectState::Absorbed { by: by.clone() });
-                let active = |merge: &&goldwire::demo::tenant::Merge| {
+                let active = |merge: &&loadtest::tenant::Merge| {
                     merge.active && merge.loser == uri && merge.winner == *by
                 };
                 assert_eq!(truth.merges.iter().filter(active).count(), 1, "{uri}");
@@ -258,7 +258,7 @@ fn a_merge_is_three_events_of_two_changes() {
                 .collect::<Vec<_>>()
         };
         let winner = of(&merge.winner);
-        assert!(winner.ends_with(&[EventType::Changed.kind(), EventType::Merged.kind()]));
-        assert!(of(&merge.loser).contains(&EventType::LostMerge.kind()));
+        assert!(winner.ends_with(&[EventType::Changed, EventType::Merged]));
+        assert!(of(&merge.loser).contains(&EventType::LostMerge));
     }
 }

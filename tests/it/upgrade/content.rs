@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{EventRecord, SourceRecord};
-use goldwire::instance::Files;
-use goldwire::ledger::{Cursor, Register};
 use goldwire::log::{Log, ReadLimit};
+use goldwire::runtime::Files;
+use goldwire::store::{Cursor, Register};
 use prost::Message;
 
 /// Prints a value of one kind.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use goldwire::dead_letter::{Filter, Letters};
-use goldwire::instance::Files;
-use goldwire::ledger::FORMAT_VERSION;
+use goldwire::runtime::Files;
+use goldwire::store::FORMAT_VERSION;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tempfile::TempDir;
 
@@ -37,9 +37,10 @@ fn copy(engine: &str) -> TempDir {
 /// Open letters as `sink reason subject round`.
 async fn letters(files: &Files) -> BTreeSet<String> {
     let letters = Letters::new(Arc::clone(&files.store))
-        .list(&Filter::default(), 100)
+        .page(&Filter::default(), None, 100)
         .await
-        .unwrap();
+        .unwrap()
+        .letters;
     let line = |letter: &goldwire::dead_letter::DeadLetter| {
         let parts = [
             &*letter.sink,

@@ -9,9 +9,9 @@ use goldwire::config::{self, Config};
 use goldwire::dead_letter::{Filter, Letters, Redrive, Work};
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Kind, Origin, SourceRecord, State, Subject};
-use goldwire::instance::{Files, Instance, Surroundings, WrapSink};
-use goldwire::ledger::{Batch, Cursor, Register, keys};
-use goldwire::sink::{Declaration, Delivered, Delivery, Sink, SinkError};
+use goldwire::runtime::{Deps, Files, Instance, WrapSink};
+use goldwire::sink::{Ack, Capabilities, Sink, SinkError, Write, each};
+use goldwire::store::{Batch, Cursor, Register, keys};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SystemClock};
 use prost::Message as _;
@@ -43,7 +43,7 @@ pub(super) fn config(engine: &str, dir: &Path) -> Config {
 
 /// Runs an instance until everything has its outcome, and stops it in order.
 pub(super) async fn run_until_caught_up(config: &Config, wrap: Option<WrapSink>) {
-    let with = Surroundings {
+    let with = Deps {
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::noop()),
         seed: 7,
@@ -51,7 +51,7 @@ pub(super) async fn run_until_caught_up(config: &Config, wrap: Option<WrapSink>)
     };
     let instance = Instance::start(config, &with).await.unwrap();
     let caught_up = async {
-        while !instance.is_caught_up().await {
+        while !instance.is_caught_up() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -109,10 +109,10 @@ fn of_another_sink() -> Batch {
     let register = Register {
         version: Some(7),
         commit_time: Some(START),
-        since: START + 1,
+        maybe_seen_until: START + 1,
         state: State::Absorbed.into(),
         absorbed_by: "entities/bob".to_owned(),
-        stands_for: START + 2,
+        content_time: START + 2,
         newest: START + 3,
         lacks: 2,
         letters: vec![format!("0123:2@{START}")],
@@ -243,15 +243,25 @@ impl Sink for Picky {
         self.0.name()
     }
 
-    fn declares(&self) -> Declaration {
-        self.0.declares()
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
     }
 
-    fn wants(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
-        self.0.wants(subject, object_type, kind)
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        self.0.accepts(subject, object_type, kind)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Delivered, SinkError> {
+    async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        each(batch, |write| self.one(write)).await
+    }
+
+    async fn probe(&self) -> Vec<String> {
+        self.0.probe().await
+    }
+}
+
+impl Picky {
+    async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         match delivery.subject.uri() {
             "entities/rejected" => Err(SinkError::Rejected {
                 code: "TOO_LONG".to_owned(),
@@ -263,11 +273,7 @@ impl Sink for Picky {
                 ambiguous: false,
                 outage: false,
             }),
-            _ => self.0.deliver(delivery).await,
+            _ => self.0.write_one(delivery).await,
         }
-    }
-
-    async fn probe(&self) -> Vec<String> {
-        self.0.probe().await
     }
 }

@@ -1,25 +1,31 @@
 //! What the tables say of single subjects.
 
-use goldwire::event::SubjectState;
+use std::sync::Arc;
+
+use goldwire::event::{Object, SubjectState};
+use goldwire::sink::warehouse::Dialect;
 use goldwire::sink::{Current, Effect, Sink as _};
 use serde_json::{Value, json};
 
-use super::place::{Place, deliver};
+use super::place::{Place, deliver, deliver_all};
 use super::{absorbed, change, current, delivery, event, late, person, read, snapshot};
 
 pub(super) async fn older_is_refused(place: Place) {
     let warehouse = place.open();
     deliver(&warehouse, &[event("entities/a", 5, 500, person("new"))]).await;
     let old = read("entities/a", 400, person("old"));
-    assert_eq!(warehouse.deliver(&old).await.unwrap().effect, Effect::Stale);
+    assert_eq!(
+        warehouse.write_one(&old).await.unwrap().effect,
+        Effect::Stale
+    );
     let row = event("entities/a", 4, 450, person("older"));
     assert_eq!(
-        warehouse.deliver(&row).await.unwrap().effect,
+        warehouse.write_one(&row).await.unwrap().effect,
         Effect::Delivered
     );
     let equal = read("entities/a", 500, person("new"));
     assert_eq!(
-        warehouse.deliver(&equal).await.unwrap().effect,
+        warehouse.write_one(&equal).await.unwrap().effect,
         Effect::Delivered
     );
     assert_eq!(place.one("label", "golden_records").await, "new");
@@ -203,7 +209,7 @@ pub(super) async fn a_nul_is_kept_and_harms_no_query(place: Place) {
     let exact = place.one("object_exact", "golden_record_history").await;
     assert_eq!(serde_json::from_str::<Value>(&exact).unwrap(), odd);
     let key = event("entities/a\0b", 1, 1, person("x"));
-    let error = warehouse.deliver(&key).await.unwrap_err();
+    let error = warehouse.write_one(&key).await.unwrap_err();
     assert!(error.to_string().contains("nul_in_key"), "{error}");
 }
 
@@ -235,4 +241,50 @@ pub(super) async fn a_type_and_a_life_known_only_from_late_rows_are_kept(place: 
     );
     deliver(&warehouse, &[now]).await;
     assert_eq!(place.rows(&["label"], "golden_records_live").await, [["x"]]);
+}
+
+/// The text reaches its column as it came; half of a surrogate pair is shown as a mark.
+pub(super) async fn every_digit_is_kept(place: Place) {
+    let warehouse = place.open();
+    let alive = |text: &str| {
+        let object = Object::parse(text.as_bytes()).unwrap();
+        SubjectState::Alive(Arc::new(object))
+    };
+    let text = r#"{"label": "x", "n": 12345678901234567890.123456789012345670, "big": 1e400}"#;
+    let odd = r#"{"label":"x","s":"\ud800"}"#;
+    deliver(
+        &warehouse,
+        &[
+            event("entities/a", 1, 1, alive(text)),
+            event("entities/b", 1, 1, alive(odd)),
+        ],
+    )
+    .await;
+    for table in ["golden_records", "golden_record_history"] {
+        let of = |subject| format!("{table} WHERE subject = 'entities/{subject}'");
+        let (column, wanted) = match place.dialect {
+            Dialect::Sqlite => ("object", text),
+            Dialect::Postgres => ("object ->> 'n'", "12345678901234567890.123456789012345670"),
+        };
+        assert_eq!(place.one(column, &of("a")).await, wanted);
+        assert_eq!(place.one("object_exact", &of("a")).await, "~");
+        assert_eq!(place.one("object ->> 's'", &of("b")).await, "\u{fffd}");
+        assert_eq!(place.one("object_exact", &of("b")).await, odd);
+    }
+}
+
+/// What no tree could hold is refused by name, and takes no other record with it.
+pub(super) async fn too_deep_is_refused_alone(place: Place) {
+    let warehouse = place.open();
+    let text = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    let deep = SubjectState::Alive(Arc::new(Object::parse(text.as_bytes()).unwrap()));
+    let batch = [
+        event("entities/a", 1, 1, person("x")),
+        event("entities/b", 1, 1, deep),
+    ];
+    let mut answers = deliver_all(&warehouse, &batch).await.into_iter();
+    assert_eq!(answers.next().unwrap().unwrap(), Effect::Delivered);
+    let error = answers.next().unwrap().unwrap_err();
+    assert!(error.to_string().contains("too_deep"), "{error}");
+    assert_eq!(place.one("subject", "golden_records").await, "entities/a");
 }

@@ -1,7 +1,7 @@
 //! What fails, for whom, and what is said about it.
 
 use goldwire::sink::warehouse::{Dialect, Warehouse, schema_text};
-use goldwire::sink::{Delivery, Effect, Sink as _, SinkError};
+use goldwire::sink::{Effect, Sink as _, SinkError, Write};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use super::orders::exact_intervals;
@@ -78,7 +78,7 @@ pub(super) async fn newer_tables(place: Place) {
         .await;
     let warehouse = place.open();
     let answer = warehouse
-        .deliver(&event("entities/b", 1, 1, person("x")))
+        .write_one(&event("entities/b", 1, 1, person("x")))
         .await;
     let error = answer.unwrap_err();
     assert!(matches!(error, SinkError::Systemic { .. }), "{error}");
@@ -115,7 +115,7 @@ pub(super) async fn a_missing_table(place: Place) {
         .execute("ALTER TABLE golden_record_history RENAME TO elsewhere")
         .await;
     let answer = warehouse
-        .deliver(&event("entities/a", 2, 2, person("y")))
+        .write_one(&event("entities/a", 2, 2, person("y")))
         .await;
     let error = answer.unwrap_err();
     assert!(matches!(error, SinkError::Systemic { .. }), "{error}");
@@ -159,9 +159,9 @@ pub(super) async fn a_subject_twice(place: Place) {
 
 /// As the engine does: what may be tried again is. SQLite refuses a second process that turns on
 /// its journal in the same moment.
-async fn deliver_in_the_end(warehouse: &Warehouse, deliveries: &[Delivery]) {
+async fn deliver_in_the_end(warehouse: &Warehouse, deliveries: &[Write]) {
     let sent = deliveries.iter().map(|delivery| async {
-        while let Err(error) = warehouse.deliver(delivery).await {
+        while let Err(error) = warehouse.write_one(delivery).await {
             assert!(matches!(error, SinkError::Retryable { .. }), "{error}");
         }
     });
@@ -197,7 +197,7 @@ pub(super) async fn two_writers(place: Place) {
 }
 
 pub(super) async fn a_locked_database(mut place: Place) {
-    place.statement_timeout = "200ms";
+    place.statement_timeout = "2s";
     let warehouse = place.open();
     deliver(&warehouse, &[event("entities/a", 1, 1, person("x"))]).await;
     let next = event("entities/a", 2, 2, person("y"));
@@ -208,7 +208,7 @@ pub(super) async fn a_locked_database(mut place: Place) {
                 .execute(&mut link)
                 .await
                 .unwrap();
-            let error = warehouse.deliver(&next).await.unwrap_err();
+            let error = warehouse.write_one(&next).await.unwrap_err();
             link.close().await.unwrap();
             error
         }
@@ -216,7 +216,7 @@ pub(super) async fn a_locked_database(mut place: Place) {
             let mut link = PgConnection::connect(&place.url).await.unwrap();
             let lock = "BEGIN; LOCK TABLE golden_records IN ACCESS EXCLUSIVE MODE";
             sqlx::raw_sql(lock).execute(&mut link).await.unwrap();
-            let error = warehouse.deliver(&next).await.unwrap_err();
+            let error = warehouse.write_one(&next).await.unwrap_err();
             link.close().await.unwrap();
             error
         }

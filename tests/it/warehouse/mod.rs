@@ -1,20 +1,20 @@
 //! The warehouse sink against real databases: SQLite always, PostgreSQL where
 //! `GOLDWIRE_TEST_POSTGRES` holds the URL of a database in which schemas may be made.
 
+mod contention;
 mod facts;
 mod failures;
 mod merges;
 mod orders;
 mod place;
 mod postgres;
-mod rate;
 mod start;
 mod suite;
 
 use std::sync::Arc;
 
 use goldwire::event::{Kind, Object, Subject, SubjectState};
-use goldwire::sink::{Change, Current, Delivery};
+use goldwire::sink::{Change, Current, Write};
 use serde_json::{Value, json};
 
 fn subject(name: &str) -> Subject {
@@ -52,18 +52,18 @@ fn change(version: i64, commit_time: i64, state: SubjectState) -> Change {
     }
 }
 
-fn current(version: Option<i64>, stands_for: i64, state: SubjectState) -> Current {
+fn current(version: Option<i64>, content_time: i64, state: SubjectState) -> Current {
     Current {
         state,
-        stands_for,
+        content_time,
         version,
         fields: None,
         erased: false,
     }
 }
 
-fn delivery(name: &str, current: Option<Current>, changes: Vec<Change>) -> Delivery {
-    Delivery {
+fn delivery(name: &str, current: Option<Current>, changes: Vec<Change>) -> Write {
+    Write {
         subject: subject(name),
         object_type: if name.starts_with("relations/") {
             "Spouse"
@@ -76,21 +76,22 @@ fn delivery(name: &str, current: Option<Current>, changes: Vec<Change>) -> Deliv
         newest: 0,
         targets: Vec::new(),
         hops: 0,
+        record: None,
     }
 }
 
 /// An event with both clocks whose state is the newest.
-fn event(name: &str, version: i64, time: i64, state: SubjectState) -> Delivery {
+fn event(name: &str, version: i64, time: i64, state: SubjectState) -> Write {
     let now = current(Some(version), time, state.clone());
     delivery(name, Some(now), vec![change(version, time, state)])
 }
 
 /// A change that is older than what the engine knows.
-fn late(name: &str, version: i64, time: i64, state: SubjectState) -> Delivery {
+fn late(name: &str, version: i64, time: i64, state: SubjectState) -> Write {
     delivery(name, None, vec![change(version, time, state)])
 }
 
 /// An answer of Reltio.
-fn read(name: &str, time: i64, state: SubjectState) -> Delivery {
+fn read(name: &str, time: i64, state: SubjectState) -> Write {
     delivery(name, Some(current(None, time, state)), Vec::new())
 }

@@ -1,7 +1,7 @@
 //! G5, G9: the tables are a function of what arrived, not of how.
 
 use goldwire::event::SubjectState;
-use goldwire::sink::Delivery;
+use goldwire::sink::Write;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -39,7 +39,7 @@ fn state(fact: &Fact, time: i64, word: &str) -> SubjectState {
     }
 }
 
-fn deliveries(facts: &[Fact]) -> Vec<Delivery> {
+fn deliveries(facts: &[Fact]) -> Vec<Write> {
     let mut all = Vec::new();
     for (index, fact) in facts.iter().enumerate() {
         let names = ["entities/0", "entities/1", "entities/2", "relations/3"];
@@ -85,12 +85,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-async fn tables(
-    place: &Place,
-    all: &[Delivery],
-    order: &[usize],
-    cuts: &[bool],
-) -> Vec<Vec<String>> {
+async fn tables(place: &Place, all: &[Write], order: &[usize], cuts: &[bool]) -> Vec<Vec<String>> {
     let warehouse = place.open();
     let mut batch = Vec::new();
     for (at, &index) in order.iter().enumerate() {
@@ -129,7 +124,7 @@ pub(super) async fn exact_intervals(place: &Place) {
 }
 
 /// What the merges must be, computed from the facts themselves.
-fn wanted_merges(all: &[Delivery]) -> Vec<Vec<String>> {
+fn wanted_merges(all: &[Write]) -> Vec<Vec<String>> {
     let mut wanted = Vec::new();
     for loser in ["entities/0", "entities/1", "entities/2"] {
         let mine = all
@@ -140,7 +135,7 @@ fn wanted_merges(all: &[Delivery]) -> Vec<Vec<String>> {
                 let now = delivery
                     .current
                     .iter()
-                    .map(|row| (row.stands_for, row.state.clone()));
+                    .map(|row| (row.content_time, row.state.clone()));
                 let rows = delivery
                     .changes
                     .iter()

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use goldwire::config::{Secret, WarehouseSink};
+use goldwire::config::Secret;
+use goldwire::sink::warehouse::WarehouseSink;
 use goldwire::sink::warehouse::{Dialect, Warehouse};
-use goldwire::sink::{Delivery, Effect, Sink as _, SinkError};
+use goldwire::sink::{Effect, Sink as _, SinkError, Write};
 use goldwire::telemetry::Metrics;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tempfile::TempDir;
@@ -28,19 +29,29 @@ impl Place {
     }
 
     /// A schema of its own in the database that the environment names.
-    #[expect(clippy::disallowed_methods, reason = "a test's only configuration")]
     pub(super) async fn postgres() -> Self {
-        let base = std::env::var("GOLDWIRE_TEST_POSTGRES").expect("GOLDWIRE_TEST_POSTGRES is set");
+        let base = base_url();
         let schema = format!("t{}", uuid::Uuid::new_v4().simple());
-        let mut connection = PgConnection::connect(&base).await.unwrap();
-        let sql = format!("CREATE SCHEMA {schema}");
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        execute_at(&base, format!("CREATE SCHEMA {schema}")).await;
         let sign = if base.contains('?') { '&' } else { '?' };
+        Self::postgres_at(format!("{base}{sign}options[search_path]={schema}"))
+    }
+
+    /// A database of its own on the server that the environment names.
+    pub(super) async fn postgres_database() -> Self {
+        let base = base_url();
+        let database = format!("t{}", uuid::Uuid::new_v4().simple());
+        execute_at(&base, format!("CREATE DATABASE {database}")).await;
+        let (server, rest) = base.rsplit_once('/').unwrap();
+        let parameters = rest
+            .split_once('?')
+            .map_or("", |(_, parameters)| parameters);
+        Self::postgres_at(format!("{server}/{database}?{parameters}"))
+    }
+
+    fn postgres_at(url: String) -> Self {
         Self {
-            url: format!("{base}{sign}options[search_path]={schema}"),
+            url,
             dialect: Dialect::Postgres,
             statement_timeout: "30s",
             _dir: None,
@@ -177,24 +188,36 @@ impl Place {
     }
 }
 
-/// Delivers at once; what became of each.
+#[expect(clippy::disallowed_methods, reason = "a test's only configuration")]
+fn base_url() -> String {
+    std::env::var("GOLDWIRE_TEST_POSTGRES").expect("GOLDWIRE_TEST_POSTGRES is set")
+}
+
+async fn execute_at(url: &str, sql: String) {
+    let mut link = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut link)
+        .await
+        .unwrap();
+    link.close().await.unwrap();
+}
+
+/// Writes as one batch; what became of each.
 pub(super) async fn deliver_all(
     warehouse: &Warehouse,
-    deliveries: &[Delivery],
+    deliveries: &[Write],
 ) -> Vec<Result<Effect, SinkError>> {
-    let sent = deliveries
-        .iter()
-        .map(|delivery| warehouse.deliver(delivery));
-    let answers = futures::future::join_all(sent).await;
+    let answers = warehouse.write(deliveries).await;
+    assert_eq!(answers.len(), deliveries.len(), "G7: an answer for each");
     answers
         .into_iter()
-        .map(|answer| answer.map(|delivered| delivered.effect))
+        .map(|answer| answer.map(|ack| ack.effect))
         .collect()
 }
 
 /// Delivers one after the other, all with success.
-pub(super) async fn deliver(warehouse: &Warehouse, deliveries: &[Delivery]) {
+pub(super) async fn deliver(warehouse: &Warehouse, deliveries: &[Write]) {
     for delivery in deliveries {
-        warehouse.deliver(delivery).await.unwrap();
+        warehouse.write_one(delivery).await.unwrap();
     }
 }

@@ -23,6 +23,8 @@ on_postgres! {
     postgres_a_partial_snapshot_replaces_what_it_knows =>
         facts::a_partial_snapshot_replaces_what_it_knows;
     postgres_relations_have_a_table_of_their_own => facts::relations_have_a_table_of_their_own;
+    postgres_every_digit_is_kept => facts::every_digit_is_kept;
+    postgres_what_is_too_deep_is_refused_alone => facts::too_deep_is_refused_alone;
     postgres_a_nul_is_kept_and_harms_no_query => facts::a_nul_is_kept_and_harms_no_query;
     postgres_late_rows_tell_type_and_life =>
         facts::a_type_and_a_life_known_only_from_late_rows_are_kept;

@@ -32,7 +32,7 @@ async fn g6_a_server_that_accepts_and_never_answers_is_an_outage_within_the_time
         }
     });
     let delivery = event("entities/a", 1, 1, person("x"));
-    let error = warehouse.deliver(&delivery).await.unwrap_err();
+    let error = warehouse.write_one(&delivery).await.unwrap_err();
     let SinkError::Retryable {
         code,
         ambiguous: false,
@@ -55,7 +55,7 @@ async fn a_database_that_is_away_is_no_error_at_the_start() {
     drop(listener);
     let warehouse = postgres_at(format!("postgres://me:hunter2@127.0.0.1:{port}/db"));
     let error = warehouse
-        .deliver(&event("entities/a", 1, 1, person("x")))
+        .write_one(&event("entities/a", 1, 1, person("x")))
         .await
         .unwrap_err();
     assert!(
@@ -74,7 +74,7 @@ async fn a_folder_that_is_not_there_is_told_by_the_probe_and_halts_a_delivery() 
     let sentences = warehouse.probe().await;
     assert!(sentences[0].contains("does not exist"), "{sentences:?}");
     let error = warehouse
-        .deliver(&event("entities/a", 1, 1, person("x")))
+        .write_one(&event("entities/a", 1, 1, person("x")))
         .await
         .unwrap_err();
     assert!(matches!(error, SinkError::Systemic { .. }), "{error:?}");
@@ -88,10 +88,10 @@ async fn types_and_kinds_are_wanted_in_either_vocabulary() {
     config.object_types = vec!["Indiv*".to_owned()];
     let warehouse = Warehouse::open("w", &config, Arc::new(Metrics::noop())).unwrap();
     let (entity, relation) = (subject("entities/a"), subject("relations/r"));
-    assert!(warehouse.wants(&entity, "Individual", Kind::Absorbed));
-    assert!(warehouse.wants(&entity, "", Kind::Changed));
-    assert!(warehouse.wants(&relation, "", Kind::Changed));
-    assert!(!warehouse.wants(&entity, "Individual", Kind::Created));
-    assert!(!warehouse.wants(&entity, "Organization", Kind::Changed));
-    assert!(warehouse.wants(&entity, "Organization", Kind::Erased));
+    assert!(warehouse.accepts(&entity, "Individual", Kind::Absorbed));
+    assert!(warehouse.accepts(&entity, "", Kind::Changed));
+    assert!(warehouse.accepts(&relation, "", Kind::Changed));
+    assert!(!warehouse.accepts(&entity, "Individual", Kind::Created));
+    assert!(!warehouse.accepts(&entity, "Organization", Kind::Changed));
+    assert!(warehouse.accepts(&entity, "Organization", Kind::Erased));
 }

@@ -21,6 +21,8 @@ on_sqlite! {
     a_life_after_an_erasure_has_content => facts::a_life_after_an_erasure_has_content;
     a_partial_snapshot_replaces_what_it_knows => facts::a_partial_snapshot_replaces_what_it_knows;
     relations_have_a_table_of_their_own => facts::relations_have_a_table_of_their_own;
+    every_digit_is_kept => facts::every_digit_is_kept;
+    what_is_too_deep_is_refused_alone => facts::too_deep_is_refused_alone;
     a_nul_is_kept_and_harms_no_query => facts::a_nul_is_kept_and_harms_no_query;
     late_rows_tell_type_and_life =>
         facts::a_type_and_a_life_known_only_from_late_rows_are_kept;

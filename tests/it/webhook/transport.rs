@@ -1,13 +1,12 @@
 //! How bytes get there: TLS, clear text by name only, and the way out.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use goldwire::config::{Secret, SignatureScheme, Tls};
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::bench::{Bench, NOW, RELTIO_SECRET, client, listener, reltio, signed, source, until};
+use crate::logged::Logged;
 
 #[tokio::test]
 async fn clear_text_is_refused_unless_it_is_asked_for_by_name() {
@@ -162,37 +161,10 @@ async fn a_stop_ends_at_its_deadline_whatever_hangs() {
     assert!(late.await.unwrap().is_err());
 }
 
-#[derive(Debug, Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Page {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// G10, with everything logged that there is to log.
 #[tokio::test]
 async fn no_body_secret_signature_or_address_is_logged() {
-    let page = Page::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(page.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let logged = Logged::down_to(tracing::Level::TRACE);
     let mut source = reltio();
     source.bearer = Some(Secret::new("the-bearer-token"));
     let bench = Bench::with(source).await;
@@ -211,7 +183,7 @@ async fn no_body_secret_signature_or_address_is_logged() {
         .full
         .store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(forwarded("the-bearer-token").await.unwrap().status(), 503);
-    let logged = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    let logged = logged.text();
     assert!(
         logged.contains("insecure_plain_http") && logged.contains("answered 503"),
         "{logged}"

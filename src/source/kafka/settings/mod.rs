@@ -3,18 +3,16 @@
 //! Guarantee (G2): no property can move a position behind goldwire's back: what commits, stores or
 //! resets offsets is goldwire's own, and refused as a property.
 
-mod unfit;
-
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
 
 use super::queue::QUEUED;
 use crate::config::{KafkaSource, Secret, Subscription};
+use crate::kafka::{self, Properties, Unfit};
 use crate::time::Millis;
-
-pub use unfit::Unfit;
 
 /// Properties that goldwire sets itself, and what to use instead.
 const OWNED: [(&str, &str); 7] = [
@@ -76,7 +74,7 @@ pub struct KafkaSettings {
     /// Bytes that librdkafka holds ahead, over all partitions.
     pub queue: u64,
     /// Properties of librdkafka besides those that goldwire owns.
-    pub properties: BTreeMap<String, Secret>,
+    pub properties: Properties,
 }
 
 impl KafkaSettings {
@@ -87,7 +85,7 @@ impl KafkaSettings {
     pub fn resolve(config: &KafkaSource, tenant: &str) -> Result<Self, Vec<Unfit>> {
         let mut problems = Vec::new();
         let mut properties = config.properties.clone();
-        check_owned(&properties, &mut problems);
+        kafka::check_owned(&OWNED, &properties, &mut problems);
         let (bootstrap, topic, group) = match &config.subscription {
             Some(subscription) => {
                 check_subscription(config, subscription, &mut problems);
@@ -110,8 +108,8 @@ impl KafkaSettings {
             ),
         };
         check_queue(&properties, &mut problems);
-        check_credentials(&properties, &mut problems);
-        unfit::check_each(&properties, &mut problems);
+        kafka::check_credentials(&properties, &mut problems);
+        kafka::check_each(&properties, &mut problems);
         let start = config.start.as_ref().and_then(|start| {
             StartAt::parse(&start.0)
                 .map_err(|problem| problems.push(problem))
@@ -162,16 +160,22 @@ impl KafkaSettings {
         client
     }
 
-    /// `text` without the value of any property, for what librdkafka says about a property.
-    pub(super) fn redact(&self, text: &str) -> String {
-        let long = self
-            .properties
-            .values()
-            .map(Secret::reveal)
-            .filter(|value| value.len() > 3);
-        long.fold(text.to_owned(), |text, value| {
-            text.replace(value, "<value>")
-        })
+    /// Makes a client that knows no broker, and drops it: whether the properties go together, and
+    /// the files that they name can be read.
+    ///
+    /// # Errors
+    /// What librdkafka says, without a property's value.
+    pub fn try_out(&self) -> Result<(), String> {
+        let mut client = self.client();
+        // Without a broker nothing is connected, and without a group nothing is left.
+        client.remove("bootstrap.servers").remove("group.id");
+        let made: Result<BaseConsumer, _> = client.create();
+        made.map(drop).map_err(|error| self.complaint(&error))
+    }
+
+    /// Why librdkafka makes no client.
+    pub fn complaint(&self, error: &KafkaError) -> String {
+        kafka::complaint(&self.properties, error)
     }
 }
 
@@ -205,15 +209,6 @@ fn required(key: &str, value: Option<&String>, problems: &mut Vec<Unfit>) -> Str
     }
 }
 
-fn check_owned(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>) {
-    for (key, remedy) in OWNED {
-        if properties.contains_key(key) {
-            let why = format!("goldwire sets this itself: {remedy}");
-            problems.push(Unfit::property(key, why));
-        }
-    }
-}
-
 fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Vec<Unfit>) {
     let direct = [
         (
@@ -239,11 +234,7 @@ fn check_subscription(config: &KafkaSource, of: &Subscription, problems: &mut Ve
     }
 }
 
-fn add_security(
-    of: &Subscription,
-    properties: &mut BTreeMap<String, Secret>,
-    problems: &mut Vec<Unfit>,
-) {
+fn add_security(of: &Subscription, properties: &mut Properties, problems: &mut Vec<Unfit>) {
     let kafka = &of.kafka_config;
     let pairs = [
         (
@@ -267,7 +258,7 @@ fn add_security(
     }
 }
 
-fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>) {
+fn check_queue(properties: &Properties, problems: &mut Vec<Unfit>) {
     let Some(value) = properties.get(QUEUED) else {
         return;
     };
@@ -279,26 +270,6 @@ fn check_queue(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>)
         let why =
             format!("at most {LARGEST_QUEUE} kB for each partition, so that memory is bounded");
         problems.push(Unfit::property(QUEUED, why));
-    }
-}
-
-fn check_credentials(properties: &BTreeMap<String, Secret>, problems: &mut Vec<Unfit>) {
-    let value = |key: &str| {
-        properties
-            .get(key)
-            .map_or_else(String::new, |value| value.reveal().to_uppercase())
-    };
-    if !value("security.protocol").starts_with("SASL_") {
-        return;
-    }
-    let mechanism = value("sasl.mechanism") + &value("sasl.mechanisms");
-    if mechanism != "PLAIN" && !mechanism.starts_with("SCRAM-") {
-        return;
-    }
-    for key in ["sasl.username", "sasl.password"] {
-        if !properties.contains_key(key) {
-            problems.push(Unfit::property(key, "missing; add it: SASL needs it"));
-        }
     }
 }
 

@@ -1,0 +1,264 @@
+//! A Salesforce org on loopback, for the demonstration and for tests: what a client can tell apart,
+//! it does as the real one.
+//!
+//! Tokens that expire, Collections of up to 200 rows with an answer each, unique external ids, the
+//! guard as a validation rule, field checks, records that are not shared, queries in pages, API usage
+//! in a header; and on demand what goes wrong: row locks, 503, queries that take too long, answers
+//! lost before, after or long before the write, outages, slowness.
+
+mod admit;
+mod field;
+mod ids;
+mod org;
+mod routes;
+mod soql;
+mod table;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use field::{Field, Kind};
+pub use org::{FakeObject, FakeRecord, Refused};
+pub use table::Table;
+
+/// How often what goes wrong, from 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// A row of a write is locked by another transaction.
+    pub row_lock: f64,
+    /// A request is answered 503 and not executed.
+    pub unavailable: f64,
+    /// A write is executed, and the connection breaks before its answer is there.
+    pub lost_answer: f64,
+    /// Every request takes at least this long.
+    pub slow: Duration,
+    /// Queries that compare with more values than this take too long; 0: none does.
+    pub largest_query: usize,
+    /// Writes of more rows than this take too long; 0: none does.
+    pub largest_write: usize,
+}
+
+/// Something that goes wrong once, with the next request it fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Once {
+    /// Every row of the next write is locked.
+    LockRows,
+    /// The next write is executed, its answer lost.
+    LoseAnswer,
+    /// The answer to the next write is lost, and it is executed only by
+    /// [`FakeSalesforce::land`]: a write that lands after the client gave up.
+    LandLate,
+    /// The next query takes too long, whatever its size.
+    QueryTimeout,
+    /// The next write is refused: 403 `REQUEST_LIMIT_EXCEEDED`.
+    RequestLimit,
+    /// The next request is answered 503.
+    Unavailable,
+}
+
+/// A request of rows that was executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// `POST`, `PATCH`, or `QUERY`.
+    pub method: &'static str,
+    /// Rows sent, or found.
+    pub rows: usize,
+}
+
+/// What the org is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// OAuth client id.
+    pub client_id: String,
+    /// OAuth client secret.
+    pub client_secret: String,
+    /// How long a token lives.
+    pub token_life: Duration,
+    /// Records of one page of a query's answer.
+    pub page: usize,
+    /// Seed of what goes wrong.
+    pub seed: u64,
+    /// The objects.
+    pub objects: Vec<FakeObject>,
+}
+
+impl Settings {
+    /// An org with these objects, and the client `fake` with the secret `fake-secret`.
+    pub fn of(objects: Vec<FakeObject>) -> Self {
+        Self {
+            client_id: "fake".to_owned(),
+            client_secret: "fake-secret".to_owned(),
+            token_life: Duration::from_hours(1),
+            page: 2000,
+            seed: 1,
+            objects,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    settings: Settings,
+    objects: BTreeMap<String, FakeObject>,
+    tokens: BTreeMap<String, tokio::time::Instant>,
+    tokens_granted: usize,
+    cursors: BTreeMap<String, Vec<Value>>,
+    usage: usize,
+    seen: Vec<Seen>,
+    faults: Faults,
+    once: VecDeque<Once>,
+    late: Vec<routes::Late>,
+    outage: bool,
+    rng: ChaCha8Rng,
+}
+
+#[derive(Debug, Clone)]
+struct Shared {
+    state: Arc<Mutex<State>>,
+    address: SocketAddr,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The org, until it is stopped or the runtime ends.
+#[derive(Debug)]
+pub struct FakeSalesforce {
+    shared: Shared,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+impl FakeSalesforce {
+    /// Starts an org on a free port of loopback.
+    ///
+    /// # Errors
+    /// If no port can be bound.
+    pub async fn start(settings: Settings) -> std::io::Result<Self> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let named = |object: &FakeObject| (object.table.sobject.clone(), object.clone());
+        let state = State {
+            objects: settings.objects.iter().map(named).collect(),
+            rng: ChaCha8Rng::seed_from_u64(settings.seed),
+            settings,
+            tokens: BTreeMap::new(),
+            tokens_granted: 0,
+            cursors: BTreeMap::new(),
+            usage: 0,
+            seen: Vec::new(),
+            faults: Faults::default(),
+            once: VecDeque::new(),
+            late: Vec::new(),
+            outage: false,
+        };
+        let shared = Shared {
+            state: Arc::new(Mutex::new(state)),
+            address,
+        };
+        let stop = CancellationToken::new();
+        let app = routes::app(shared.clone());
+        let stopped = stop.clone().cancelled_owned();
+        let server = tokio::spawn(async move {
+            let served = axum::serve(listener, app)
+                .with_graceful_shutdown(stopped)
+                .await;
+            if let Err(error) = served {
+                tracing::error!("the fake org stopped: {error}");
+            }
+        });
+        Ok(Self {
+            shared,
+            stop,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Its login URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.shared.address)
+    }
+
+    /// All records of an object, by id.
+    pub fn records(&self, sobject: &str) -> Vec<FakeRecord> {
+        let state = self.shared.lock();
+        let records = state
+            .objects
+            .get(sobject)
+            .map(|object| object.records.values().cloned());
+        records.into_iter().flatten().collect()
+    }
+
+    /// Changes an object behind the sink's back.
+    pub fn change<T>(&self, sobject: &str, change: impl FnOnce(&mut FakeObject) -> T) -> Option<T> {
+        self.shared.lock().objects.get_mut(sobject).map(change)
+    }
+
+    /// Requests so far that counted against the API limit.
+    pub fn requests(&self) -> usize {
+        self.shared.lock().usage
+    }
+
+    /// Queries and writes executed so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.lock().seen.clone()
+    }
+
+    /// Tokens granted so far.
+    pub fn tokens_granted(&self) -> usize {
+        self.shared.lock().tokens_granted
+    }
+
+    /// Expires every token now.
+    pub fn expire_tokens(&self) {
+        self.shared.lock().tokens.clear();
+    }
+
+    /// From now on this goes wrong.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.lock().faults = faults;
+    }
+
+    /// This goes wrong once.
+    pub fn inject(&self, once: Once) {
+        self.shared.lock().once.push_back(once);
+    }
+
+    /// Executes the writes that are still on their way; tells how many there were.
+    pub fn land(&self) -> usize {
+        let mut state = self.shared.lock();
+        let late = std::mem::take(&mut state.late);
+        for write in &late {
+            write.land(&mut state);
+        }
+        late.len()
+    }
+
+    /// While on, everything is answered 503.
+    pub fn set_outage(&self, outage: bool) {
+        self.shared.lock().outage = outage;
+    }
+
+    /// Stops it, after the requests under way.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // Connections that clients keep open do not hold it up.
+        drop(tokio::time::timeout(Duration::from_secs(1), self.server).await);
+    }
+}

@@ -1,0 +1,86 @@
+//! What the sinks hold in the end, against what is true of the tenant, subject by subject.
+//!
+//! The sinks are read with clients of their own, not through goldwire.
+
+mod salesforce;
+mod warehouse;
+
+pub use salesforce::compare as salesforce;
+pub use warehouse::compare as warehouse;
+
+use std::collections::BTreeSet;
+
+use crate::tenant::Truth;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The sink.
+    pub sink: &'static str,
+    /// Whom it is about.
+    pub subject: String,
+    /// What is expected, and what was found.
+    pub what: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}: {}", self.sink, self.subject, self.what)
+    }
+}
+
+/// What a comparison came to.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// Things looked at.
+    pub compared: usize,
+    /// Those that differ.
+    pub differences: Vec<Difference>,
+}
+
+impl Comparison {
+    fn look(&mut self, sink: &'static str, subject: &str, problem: Option<String>) {
+        self.compared += 1;
+        if let Some(what) = problem {
+            let subject = subject.to_owned();
+            self.differences.push(Difference {
+                sink,
+                subject,
+                what,
+            });
+        }
+    }
+}
+
+/// The dead letters: every message that nobody can decode, once, and nothing else.
+pub fn letters(found: &[(String, usize)], malformed: usize) -> Comparison {
+    let mut comparison = Comparison::default();
+    let (ingest, others): (Vec<_>, Vec<_>) = found
+        .iter()
+        .partition(|(name, _)| name.starts_with("ingest, un"));
+    let kept: usize = ingest.iter().map(|(_, letters)| letters).sum();
+    let wrong = (kept != malformed).then(|| format!("should be {malformed}, are {kept}"));
+    comparison.look("ingest", "undecodable messages", wrong);
+    for (name, letters) in others {
+        comparison.look(
+            "dead letters",
+            name,
+            Some(format!("{letters} that should not be there")),
+        );
+    }
+    comparison
+}
+
+/// Everybody who ever took `loser` over, directly or by taking over its winner.
+fn ever_by(truth: &Truth, loser: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut next = vec![loser.to_owned()];
+    while let Some(uri) = next.pop() {
+        for merge in truth.merges.iter().filter(|merge| merge.loser == uri) {
+            if found.insert(merge.winner.clone()) {
+                next.push(merge.winner.clone());
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,232 @@
+//! One event as Reltio streams it: its metadata in headers, a whole object in its body.
+//!
+//! Every part follows from the entity's number and the version, so that a copy is equal to the
+//! byte, and so is what a judge expects.
+
+use std::fmt::{self, Write as _};
+
+/// 2025-01-01T00:00:00Z in ms.
+const BEGIN: u64 = 1_735_689_600_000;
+const DAY: u64 = 86_400_000;
+/// Between two versions of an entity, ms: more than clocks may be skewed.
+const STEP: u64 = 60_000;
+/// One even version of so many is a removal; the version after it creates the entity again.
+const REMOVALS: u64 = 64;
+
+pub(super) const TENANT: &str = "acme";
+
+const FIRST: [&str; 8] = [
+    "Ada", "Grace", "Edsger", "Barbara", "Zoë", "José", "李", "Tony",
+];
+const LAST: [&str; 8] = [
+    "Lovelace",
+    "Hopper",
+    "Dijkstra",
+    "Liskov",
+    "O'Neil",
+    "Muñoz",
+    "van der Berg",
+    "Hoare",
+];
+const STREET: [&str; 4] = [
+    "Main Street",
+    "Rue de l'Église",
+    "Hauptstraße",
+    "Elm \\\"Old\\\" Road",
+];
+const CITY: [&str; 4] = ["Springfield", "Montréal", "Zürich", "São Paulo"];
+
+/// A version of an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Event {
+    pub(super) entity: u32,
+    pub(super) version: u32,
+}
+
+/// The URI of an entity.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uri(pub(super) u32);
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entities/{:07x}", self.0)
+    }
+}
+
+impl Uri {
+    /// The entity that a URI names, if it is one of these.
+    pub(super) fn entity(text: &str) -> Option<u32> {
+        let number = text.strip_prefix("entities/")?;
+        (number.len() == 7).then(|| u32::from_str_radix(number, 16).ok())?
+    }
+}
+
+impl Event {
+    /// The entity's URI.
+    pub(super) fn uri(self) -> Uri {
+        Uri(self.entity)
+    }
+
+    /// Whether this version is a removal.
+    pub(super) fn is_removal(self) -> bool {
+        self.version > 1 && self.version.is_multiple_of(2) && self.mixed(1).is_multiple_of(REMOVALS)
+    }
+
+    /// Reltio's name of what happened.
+    pub(super) fn event_type(self) -> &'static str {
+        let before = Self {
+            version: self.version - 1,
+            ..self
+        };
+        if self.is_removal() {
+            "ENTITY_REMOVED"
+        } else if self.version == 1 || before.is_removal() {
+            "ENTITY_CREATED"
+        } else {
+            "ENTITY_CHANGED"
+        }
+    }
+
+    /// Reltio's commit time, ms. Grows with the version by half a minute at least.
+    pub(super) fn commit_time(self) -> u64 {
+        let first = Self { version: 0, ..self };
+        BEGIN + first.mixed(2) % DAY + u64::from(self.version) * STEP + self.mixed(2) % (STEP / 2)
+    }
+
+    /// A number that looks like chance.
+    fn mixed(self, salt: u64) -> u64 {
+        let mut mixed = (u64::from(self.entity) << 32 | u64::from(self.version))
+            .wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn one_of(self, salt: u64, words: &[&'static str]) -> &'static str {
+        let count = u64::try_from(words.len()).unwrap_or(1);
+        let at = usize::try_from(self.mixed(salt) % count).unwrap_or_default();
+        words.get(at).copied().unwrap_or_default()
+    }
+
+    /// Appends the event's JSON.
+    pub(super) fn write_body(self, out: &mut String) {
+        out.push_str("{\"type\":\"");
+        out.push_str(self.event_type());
+        out.push_str("\",\"object\":");
+        if self.is_removal() {
+            let uri = self.uri();
+            // Writing to a string does not fail.
+            write!(
+                out,
+                "{{\"uri\":\"{uri}\",\"type\":\"configuration/entityTypes/Individual\"}}}}"
+            )
+            .ok();
+            return;
+        }
+        self.write_object(out);
+        out.push_str(",\"ovChanged\":true}");
+    }
+
+    /// Appends the object's JSON, which is what a sink has to pass on to the byte: the numbers have
+    /// more digits than a floating-point number keeps.
+    pub(super) fn write_object(self, out: &mut String) {
+        let (uri, updated, rating) = (self.uri(), self.commit_time(), self.mixed(9));
+        let created = Self { version: 1, ..self }.commit_time();
+        write!(
+            out,
+            "{{\"uri\":\"{uri}\",\"type\":\"configuration/entityTypes/Individual\",\
+             \"createdBy\":\"loader\",\"createdTime\":{created},\"updatedBy\":\"steward\",\
+             \"updatedTime\":{updated},\"attributes\":{{"
+        )
+        .ok();
+        let (first, last) = (self.one_of(3, &FIRST), self.one_of(4, &LAST));
+        self.write_attribute(out, "FirstName", format_args!("{first}"));
+        self.write_attribute(out, "LastName", format_args!("{last}"));
+        let street = self.one_of(5, &STREET);
+        self.write_attribute(
+            out,
+            "AddressLine1",
+            format_args!("{} {street}", rating % 999),
+        );
+        self.write_attribute(out, "City", format_args!("{}", self.one_of(6, &CITY)));
+        self.write_attribute(out, "Email", format_args!("p{}@example.com", self.entity));
+        self.write_attribute(
+            out,
+            "Phone",
+            format_args!("+1555{:07}", rating % 10_000_000),
+        );
+        self.write_attribute(out, "Seq", format_args!("{uri}@{}", self.version));
+        out.pop();
+        write!(
+            out,
+            "}},\"crosswalks\":[{{\"uri\":\"{uri}/crosswalks/1\",\
+             \"type\":\"configuration/sources/CRM\",\"value\":\"C-{}\",\
+             \"updateDate\":\"2025-01-01T00:00:00Z\"}}],\"label\":\"{first} {last}\",\
+             \"consolidatedRating\":4.{rating:020}}}",
+            self.entity
+        )
+        .ok();
+    }
+
+    fn write_attribute(self, out: &mut String, name: &str, value: fmt::Arguments<'_>) {
+        let uri = self.uri();
+        write!(
+            out,
+            "\"{name}\":[{{\"type\":\"configuration/entityTypes/Individual/attributes/{name}\",\
+             \"ov\":true,\"value\":\"{value}\",\"uri\":\"{uri}/attributes/{name}/1\"}}],"
+        )
+        .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn events() -> impl Iterator<Item = Event> {
+        (0..300).flat_map(|entity| (1..20).map(move |version| Event { entity, version }))
+    }
+
+    #[test]
+    fn bodies_are_json_of_about_1600_bytes_and_hold_the_object_to_the_byte() {
+        for event in events().filter(|event| !event.is_removal()) {
+            let (mut body, mut object) = (String::new(), String::new());
+            event.write_body(&mut body);
+            event.write_object(&mut object);
+            assert!((1_450..1_750).contains(&body.len()), "{}", body.len());
+            assert!(body.contains(&object));
+            let tree: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(tree["object"]["uri"], event.uri().to_string());
+        }
+    }
+
+    #[test]
+    fn commit_times_grow_with_versions_and_removals_are_followed_by_creations() {
+        let mut removals = 0;
+        for event in events() {
+            let next = Event {
+                version: event.version + 1,
+                ..event
+            };
+            assert!(next.commit_time() >= event.commit_time() + STEP / 2);
+            if event.is_removal() {
+                removals += 1;
+                assert_eq!(next.event_type(), "ENTITY_CREATED");
+                assert_eq!(event.event_type(), "ENTITY_REMOVED");
+            }
+        }
+        assert!(removals > 10, "{removals} removals");
+    }
+
+    #[test]
+    fn a_uri_names_its_entity() {
+        let uri = Uri(0x1f).to_string();
+        assert_eq!(
+            (uri.as_str(), Uri::entity(&uri)),
+            ("entities/000001f", Some(0x1f))
+        );
+        assert_eq!(Uri::entity("relations/000001f"), None);
+    }
+}

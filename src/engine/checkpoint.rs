@@ -1,0 +1,316 @@
+//! All of a task's durable knowledge: where it stands, what its sink has, what has to be asserted
+//! once more, what was being sent.
+//!
+//! Guarantee (G3): a commit is one atomic batch. What was acknowledged since the last one is not in
+//! it, so that it never says more than the sink did.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use foldhash::fast::RandomState;
+use prost::Message as _;
+
+use super::subject_letters::split_letter;
+use crate::dead_letter;
+use crate::event::{ChangeId, Record, Subject};
+use crate::store::ids::{self, Noted};
+use crate::store::{
+    Batch, Cursor, Pair, Register, Store, StoreError, keys, store_blocking, store_patiently,
+};
+
+/// Pairs read in one go.
+const PAGE: usize = 1000;
+
+/// Whether a subject's newest state has to be asserted once more.
+#[derive(Debug, Clone)]
+pub enum Reasserts {
+    /// It has, by reading Reltio.
+    ByRead,
+    /// It has, by this record: Reltio cannot be read.
+    By(Box<Record>),
+    /// It has not, any more.
+    Settled,
+}
+
+/// What becomes durable together.
+#[derive(Debug, Clone, Default)]
+pub struct CommitBatch {
+    /// New registers.
+    pub registers: Vec<(Subject, Register)>,
+    /// Changes that a sink without unique keys has.
+    pub ids: Vec<(ChangeId, Noted)>,
+    /// Subjects that have to be asserted once more, or not any more.
+    pub reassertions: Vec<(Subject, Reasserts)>,
+    /// Offsets whose notes are not needed any more.
+    pub forgotten: Vec<u64>,
+    /// Names of dead letters that are closed, as in [`Register::letters`].
+    pub closed: Vec<String>,
+    /// Where the task stands.
+    pub cursor: Cursor,
+}
+
+/// What is known when a partition is taken up.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Where the group stands, if it was here before.
+    pub cursor: Option<Cursor>,
+    /// Where it went on after records that had left the log.
+    pub gap: Option<u64>,
+    /// What was being sent, by offset, and how often alone.
+    pub notes: BTreeMap<u64, u32>,
+    /// What has to be asserted once more.
+    pub reassertions: Vec<Waiting>,
+}
+
+/// A subject that has to be asserted once more.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Who.
+    pub subject: Subject,
+    /// What the sink has of it.
+    pub register: Option<Register>,
+    /// The record that asserts it, where Reltio cannot be read.
+    pub record: Option<Record>,
+}
+
+/// What is to be looked up, each once.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Subjects, sorted.
+    pub subjects: Vec<Subject>,
+    /// Changes of a sink without unique keys, sorted.
+    pub changes: Vec<ChangeId>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// What the sink has of the subjects.
+    pub registers: HashMap<Subject, Register, RandomState>,
+    /// The changes that it has.
+    pub changes: HashMap<ChangeId, Noted>,
+}
+
+/// Why a commit was not made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// It may be made later.
+    #[error("{0}")]
+    Retry(#[from] StoreError),
+    /// The partition is another's by now: what is in flight is dropped, and nothing of it is
+    /// committed.
+    #[error("the partition was taken over before the commit: {0}")]
+    Fenced(String),
+}
+
+/// Where the durable knowledge of one task is kept. With the journal it is the store; with Kafka a
+/// changelog and a transaction.
+#[async_trait]
+pub trait Checkpoint: Debug + Send + Sync {
+    /// Takes the partition up. Blocks on the disk.
+    ///
+    /// # Errors
+    /// If what is kept cannot be read.
+    fn open(&self) -> Result<Opened, StoreError>;
+
+    /// What is kept of these; a disk that fails for a while is waited for.
+    async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError>;
+
+    /// Makes the batch durable, all of it or nothing.
+    async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError>;
+
+    /// Notes durably that the records at these offsets are about to be sent, and how often each was
+    /// alone in flight when the process died.
+    async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError>;
+
+    /// Forgets, durably, that they were about to be sent.
+    async fn forget(&self, offsets: Vec<u64>) -> Result<(), StoreError>;
+
+    /// Marks the group as gapped: it goes on at `start`.
+    async fn mark_gap(&self, start: u64) -> Result<(), StoreError>;
+}
+
+/// The knowledge of one sink's task in one partition, in a [`Store`].
+#[derive(Debug, Clone)]
+pub struct StoreCheckpoint {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The sink.
+    pub sink: String,
+    /// The sink's consumer group.
+    pub group: String,
+    /// The partition.
+    pub partition: u16,
+}
+
+impl StoreCheckpoint {
+    fn note_key(&self, offset: u64) -> Vec<u8> {
+        keys::attempts(&self.sink, self.partition, offset)
+    }
+
+    fn cursor(&self) -> Result<Option<Cursor>, StoreError> {
+        let key = keys::cursor(&self.group, self.partition);
+        let Some(value) = self.store.get(&key)? else {
+            return Ok(None);
+        };
+        let cursor = Cursor::decode(value.as_slice());
+        cursor.map(Some).map_err(|error| StoreError::Corrupt {
+            key: format!("cursor of {} in partition {}", self.group, self.partition),
+            why: error.to_string(),
+        })
+    }
+
+    fn gap(&self) -> Result<Option<u64>, StoreError> {
+        let value = self.store.get(&keys::gap(&self.group, self.partition))?;
+        let text = value.and_then(|value| String::from_utf8(value).ok());
+        Ok(text.map(|text| text.parse().unwrap_or_default()))
+    }
+
+    fn notes(&self) -> Result<BTreeMap<u64, u32>, StoreError> {
+        let mut notes = BTreeMap::new();
+        let prefix = keys::attempts_of(&self.sink, self.partition);
+        for (key, value) in self.all(&prefix)? {
+            let offset = key.last_chunk().map_or(0, |it| u64::from_be_bytes(*it));
+            let text = std::str::from_utf8(&value).unwrap_or_default();
+            notes.insert(offset, text.parse().unwrap_or_default());
+        }
+        Ok(notes)
+    }
+
+    fn reassertions(&self) -> Result<Vec<Waiting>, StoreError> {
+        let prefix = keys::reassertions_of(&self.sink, self.partition);
+        let mut waiting = Vec::new();
+        for (key, value) in self.all(&prefix)? {
+            let subject = Subject::of_bytes(key.get(prefix.len()..).unwrap_or_default());
+            let record = Record::decode(value.into()).ok();
+            waiting.push(Waiting {
+                register: register(self, self.store.as_ref(), &subject)?,
+                record: record.filter(|record| !record.id().is_empty()),
+                subject,
+            });
+        }
+        Ok(waiting)
+    }
+
+    fn all(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
+        let (mut pairs, mut after) = (Vec::new(), None::<Vec<u8>>);
+        loop {
+            let page = self.store.scan(prefix, after.as_deref(), PAGE)?;
+            let whole = page.len() == PAGE;
+            after = page.last().map(|(key, _)| key.clone());
+            pairs.extend(page);
+            if !whole {
+                return Ok(pairs);
+            }
+        }
+    }
+
+    fn changes(&self, batch: CommitBatch) -> Batch {
+        let mut changes = Batch::default();
+        for (subject, register) in &batch.registers {
+            let key = keys::register(&self.sink, self.partition, subject);
+            changes.put(key, register.encode_to_vec());
+        }
+        for (id, noted) in batch.ids {
+            ids::put(&mut changes, &self.sink, self.partition, (id, noted));
+        }
+        for (subject, reassertion) in batch.reassertions {
+            let key = keys::reassertion(&self.sink, self.partition, &subject);
+            match reassertion {
+                Reasserts::ByRead => changes.put(key, Vec::new()),
+                Reasserts::By(record) => changes.put(key, record.bytes().to_vec()),
+                Reasserts::Settled => changes.remove(key),
+            }
+        }
+        for offset in batch.forgotten {
+            changes.remove(self.note_key(offset));
+        }
+        for letter in &batch.closed {
+            if let Some((id, round, _)) = split_letter(letter) {
+                dead_letter::close(&mut changes, &self.sink, id, round);
+            }
+        }
+        let cursor = keys::cursor(&self.group, self.partition);
+        changes.put(cursor, batch.cursor.encode_to_vec());
+        changes
+    }
+}
+
+fn register(
+    of: &StoreCheckpoint,
+    store: &dyn Store,
+    subject: &Subject,
+) -> Result<Option<Register>, StoreError> {
+    let key = keys::register(&of.sink, of.partition, subject);
+    let Some(value) = store.get(&key)? else {
+        return Ok(None);
+    };
+    let register = Register::decode(value.as_slice());
+    register.map(Some).map_err(|error| StoreError::Corrupt {
+        key: format!("a register of {} in partition {}", of.sink, of.partition),
+        why: error.to_string(),
+    })
+}
+
+#[async_trait]
+impl Checkpoint for StoreCheckpoint {
+    fn open(&self) -> Result<Opened, StoreError> {
+        Ok(Opened {
+            cursor: self.cursor()?,
+            gap: self.gap()?,
+            notes: self.notes()?,
+            reassertions: self.reassertions()?,
+        })
+    }
+
+    async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError> {
+        let of = self.clone();
+        let look = move |store: &dyn Store| {
+            let mut known = Known::default();
+            known.registers.reserve(wanted.subjects.len());
+            for subject in &wanted.subjects {
+                if let Some(register) = register(&of, store, subject)? {
+                    known.registers.insert(subject.clone(), register);
+                }
+            }
+            for id in &wanted.changes {
+                if let Some(noted) = ids::get(store, &of.sink, of.partition, id)? {
+                    known.changes.insert(*id, noted);
+                }
+            }
+            Ok(known)
+        };
+        store_patiently(&self.store, look).await
+    }
+
+    async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
+        let of = self.clone();
+        let commit = move |store: &dyn Store| store.commit(of.changes(batch));
+        Ok(store_blocking(&self.store, commit).await?)
+    }
+
+    async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for (offset, deaths) in notes {
+            batch.put(self.note_key(offset), deaths.to_string().into_bytes());
+        }
+        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
+    }
+
+    async fn forget(&self, offsets: Vec<u64>) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for offset in offsets {
+            batch.remove(self.note_key(offset));
+        }
+        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
+    }
+
+    async fn mark_gap(&self, start: u64) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        let key = keys::gap(&self.group, self.partition);
+        batch.put(key, start.to_string().into_bytes());
+        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
+    }
+}

@@ -1,0 +1,54 @@
+//! The dead letters of refused writes.
+//!
+//! Guarantee (G2): a refused record has its outcome when its letter is durable.
+
+use super::task::Context;
+use super::work::{Refusal, Tries, Work};
+use crate::dead_letter::DeadLetter;
+use crate::event::Record;
+use crate::log::Share;
+
+/// Makes the letters of these writes durable.
+pub(crate) async fn write(context: &Context, refused: &[(Work, Refusal)]) {
+    let sink = context.deliverer.sink.name();
+    let letters: Vec<DeadLetter> = refused
+        .iter()
+        .flat_map(|(work, refusal)| {
+            let records = work.records.iter();
+            records.map(|pending| letter(sink, &pending.record, refusal, &work.tries))
+        })
+        .collect();
+    if !letters.is_empty() {
+        crate::dead_letter::write(&context.store, (&context.log, Share::Sinks), &letters).await;
+    }
+}
+
+fn letter(sink: &str, record: &Record, refusal: &Refusal, tries: &Tries) -> DeadLetter {
+    let origin = record.to_message().origin.unwrap_or_default();
+    DeadLetter {
+        id: record.id().to_owned(),
+        sink: sink.to_owned(),
+        round: record.round(),
+        source: origin.source,
+        topic: origin.topic,
+        partition: origin.partition,
+        offset: origin.offset,
+        tenant: record.tenant().to_owned(),
+        subject: record.subject().to_owned(),
+        object_type: record.object_type().to_owned(),
+        kind: record.kind().into(),
+        version: record.version(),
+        commit_time: record.commit_time(),
+        stage: "deliver".to_owned(),
+        action: refusal.action.clone(),
+        reason: refusal.reason.to_owned(),
+        code: refusal.code.clone(),
+        fields: refusal.fields.clone(),
+        attempts: tries.attempts,
+        first_time: tries.first_time,
+        last_time: tries.last_time,
+        processor: env!("CARGO_PKG_VERSION").to_owned(),
+        original: record.bytes().clone(),
+        ..DeadLetter::default()
+    }
+}

@@ -1,0 +1,46 @@
+//! The engine: read → look up → fence → write → commit, a batch at a time.
+//!
+//! Guarantee (G2, G3): sink acknowledged → registers and position durable, together. Nothing
+//! is remembered as done before the sink said so, and no position passes a record without an
+//! outcome.
+
+pub mod breaker;
+pub mod checkpoint;
+mod commits;
+mod completion;
+mod decide;
+pub mod deliverer;
+mod early;
+pub mod fence;
+pub mod gate;
+mod in_flight;
+mod input;
+mod isolation;
+pub mod lane;
+mod letters;
+mod lookup;
+mod outbox;
+mod outcome;
+mod progress;
+mod read_budget;
+mod reading;
+mod reassertion;
+mod restore;
+pub mod retry;
+mod rows;
+mod scheduler;
+mod sending;
+mod status;
+mod subject_letters;
+mod task;
+pub mod tracker;
+mod uncommitted;
+mod work;
+
+pub use isolation::Isolation;
+pub use lane::ClockRules;
+pub use outcome::Outcome;
+pub(crate) use read_budget::{Answered, ReadBudget};
+pub(crate) use reading::{read_label, state_of};
+pub use status::{TaskEnd, TaskStatus};
+pub use task::{Context, SinkTask, TaskError, TaskSettings};

@@ -1,0 +1,10 @@
+//! What every client of a Kafka broker shares: properties as they were configured, and what is wrong
+//! with them.
+
+mod address;
+mod properties;
+
+pub use address::is_loopback;
+pub use properties::{
+    Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,
+};

@@ -1,0 +1,125 @@
+//! Ids of changes expire, at sinks without unique keys.
+//!
+//! Guarantee (G5, G8): a copy is known if it is received within the window after its change was
+//! delivered. So the time by which ids expire stands still while something that was received then
+//! has not passed the sink: neither an outage of the sink nor one of ingest shortens the window.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tokio::time::MissedTickBehavior;
+
+use super::SinkView;
+use super::parts::Files;
+
+use crate::event::{EventRecord, SourceRecord};
+use crate::log::{Log, ReadLimit};
+use crate::source::Acknowledged;
+use crate::store::ids::{self, Expired};
+use crate::store::store_blocking;
+use crate::time::{Millis, SharedClock, as_millis};
+
+const RHYTHM: Duration = Duration::from_secs(1);
+/// Pages of ids removed in one call of the store: a fraction of a second, between which commits of
+/// the tasks, a stop and whatever else waits get their turn.
+const PAGES: usize = 4;
+/// Rounds after which ids are looked for from the oldest on again: one may have been noted with an
+/// earlier time than those that expired.
+const FROM_START: u32 = 300;
+/// A record is read to see when it was received.
+const ONE: ReadLimit = ReadLimit {
+    records: 1,
+    bytes: 1,
+};
+
+/// Expires the ids of one instance's sinks, beside everything else: it takes as long as it takes.
+#[derive(Debug)]
+pub(super) struct Expiry {
+    pub(super) files: Files,
+    pub(super) sinks: Vec<SinkView>,
+    /// The inbox's position.
+    pub(super) inbox: Acknowledged,
+    pub(super) clock: SharedClock,
+}
+
+impl Expiry {
+    /// Removes what is due, all of it, every second.
+    pub(super) async fn run(self) {
+        let windows = self.sinks.iter();
+        let windows: Vec<_> = windows
+            .filter_map(|sink| Some((sink, sink.dedupe?)))
+            .collect();
+        if windows.is_empty() {
+            return;
+        }
+        let mut rhythm = tokio::time::interval(RHYTHM);
+        rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ended = HashMap::new();
+        for round in 0_u32.. {
+            rhythm.tick().await;
+            if round % FROM_START == 0 {
+                ended.clear();
+            }
+            for (sink, window) in &windows {
+                for (partition, until) in self.due(sink, *window).await.unwrap_or_default() {
+                    let after = ended.entry((&sink.name, partition)).or_default();
+                    self.expire(&sink.name, partition, until, after).await;
+                }
+            }
+        }
+    }
+
+    /// Removes what is due in one partition. `ended` is where the last expiry ended.
+    async fn expire(&self, sink: &str, partition: u16, until: Millis, ended: &mut Option<Vec<u8>>) {
+        loop {
+            let (name, after) = (sink.to_owned(), ended.clone());
+            let slice = store_blocking(&self.files.store, move |store| {
+                ids::expire(store, (&name, partition), until, after, PAGES)
+            });
+            match slice.await {
+                Ok(Expired { after: None, .. }) => return,
+                Ok(Expired { after, .. }) => *ended = after,
+                Err(error) => {
+                    return tracing::warn!(sink, "ids could not be expired: {error}");
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// By partition, before which time an id was noted that is due; nothing if that cannot be known.
+    async fn due(&self, sink: &SinkView, window: Duration) -> Option<Vec<(u16, Millis)>> {
+        let received = |bytes: Bytes| Some(SourceRecord::decode(bytes).ok()?.received_time);
+        let oldest = self.oldest(self.files.inbox.as_ref(), 0, self.inbox.get(), received);
+        let taken = oldest.await?;
+        let mut due = Vec::new();
+        for (partition, task) in (0_u16..).zip(&sink.tasks) {
+            let position = task.borrow().position;
+            let received = |bytes: Bytes| Some(EventRecord::decode(bytes).ok()?.received_time);
+            let log = self.files.log.as_ref();
+            let passed = self.oldest(log, partition, position, received).await?;
+            let until = taken.min(passed).saturating_sub(as_millis(window));
+            due.push((partition, until));
+        }
+        Some(due)
+    }
+
+    /// When the record at `position` was received, or now if there is none yet.
+    async fn oldest(
+        &self,
+        log: &dyn Log,
+        partition: u16,
+        position: u64,
+        received: impl Fn(Bytes) -> Option<Millis>,
+    ) -> Option<Millis> {
+        let now = self.clock.now();
+        if position >= log.range(partition).end {
+            return Some(now);
+        }
+        let read = log.read(partition, position, ONE).await.ok()?;
+        let received = received(read.into_iter().next()?.bytes)?;
+        Some(received.min(now))
+    }
+}

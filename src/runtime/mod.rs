@@ -1,0 +1,423 @@
+//! One running instance: opens what the configuration names, starts every task, and stops them in
+//! the order of the flow.
+//!
+//! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
+//! drained within its deadline, and what is not is read again at the next start.
+
+mod expiry;
+mod health;
+mod housekeeping;
+mod memory;
+pub mod parts;
+mod stop;
+pub mod tell;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Health;
+use crate::config::{Config, OnFull};
+use crate::engine::checkpoint::StoreCheckpoint;
+use crate::engine::gate::Gate;
+use crate::engine::{Context, SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
+use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
+use crate::log::LogError;
+use crate::mutation::{self, Mutation};
+use crate::sink::Sink;
+use crate::source::{Acknowledged, InboxError, InboxSource, Source};
+use crate::store::StoreError;
+use crate::telemetry::Metrics;
+use crate::time::{SharedClock, TokioClock};
+use crate::webhook;
+
+pub use parts::{Files, MakeCheckpoint, Parts};
+
+/// Why an instance does not start: one sentence with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something is not as the configuration says.
+    #[error("{0}")]
+    Refused(String),
+    /// A log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The inbox.
+    #[error("{0}")]
+    Inbox(#[from] InboxError),
+    /// A sink's task.
+    #[error("{0}")]
+    Task(#[from] TaskError),
+}
+
+/// Puts another sink in front of a sink: how the demo's sabotage and tests get between.
+pub type WrapSink = Arc<dyn Fn(Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync>;
+
+/// What an instance is given besides its configuration.
+#[derive(Clone)]
+pub struct Deps {
+    /// The time.
+    pub clock: SharedClock,
+    /// The instruments.
+    pub metrics: Arc<Metrics>,
+    /// Seeds the jitter of retries.
+    pub seed: u64,
+    /// Stands before every sink.
+    pub wrap: Option<WrapSink>,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sink and its tasks, seen from outside.
+#[derive(Debug, Clone)]
+pub struct SinkView {
+    /// Its name.
+    pub name: String,
+    /// Its consumer group.
+    pub group: String,
+    /// Its gate.
+    pub gate: Arc<Gate>,
+    /// Its tasks, by partition.
+    pub tasks: Vec<watch::Receiver<TaskStatus>>,
+    /// What happens when it holds the log back.
+    pub on_full: OnFull,
+    /// How long ids of changes are kept, if it has no unique keys.
+    pub dedupe: Option<Duration>,
+}
+
+/// A source's ingest task, seen from outside.
+#[derive(Debug, Clone)]
+pub struct IngestView {
+    /// The source's name.
+    pub name: String,
+    /// Its consumer group.
+    pub group: String,
+    /// What it tells.
+    pub status: watch::Receiver<IngestStatus>,
+}
+
+/// A running instance.
+#[derive(Debug)]
+pub struct Instance {
+    files: Files,
+    sinks: Vec<SinkView>,
+    ingest: Vec<IngestView>,
+    /// The inbox's position, once it is read.
+    inbox: Option<Acknowledged>,
+    listener: Option<webhook::Handle>,
+    stop_ingest: CancellationToken,
+    stop_sinks: CancellationToken,
+    intake: JoinSet<()>,
+    delivery: JoinSet<()>,
+    around: JoinSet<()>,
+    drain: Duration,
+}
+
+impl Instance {
+    /// Starts everything that `config` names.
+    ///
+    /// # Errors
+    /// If something cannot be opened or bound; nothing is left running.
+    pub async fn start(config: &Config, with: &Deps) -> Result<Self, StartError> {
+        let parts = Parts::of(config, with)?;
+        let mut instance = Self::assemble(config, with, parts)?;
+        instance.start_webhooks(config, with).await?;
+        Ok(instance)
+    }
+
+    /// Starts every task over parts that are there already, and no listener: what a simulation
+    /// runs is what [`start`](Self::start) runs.
+    ///
+    /// # Errors
+    /// If a position is not in its log.
+    pub fn assemble(config: &Config, with: &Deps, parts: Parts) -> Result<Self, StartError> {
+        let Parts {
+            files,
+            golden,
+            sinks,
+            sources,
+            commit,
+        } = parts;
+        let mut instance = Self {
+            files: files.clone(),
+            sinks: Vec::new(),
+            ingest: Vec::new(),
+            inbox: None,
+            listener: None,
+            stop_ingest: CancellationToken::new(),
+            stop_sinks: CancellationToken::new(),
+            intake: JoinSet::new(),
+            delivery: JoinSet::new(),
+            around: JoinSet::new(),
+            drain: config.delivery.drain_timeout.get(),
+        };
+        let isolation = Arc::default();
+        for (sink, on_full) in sinks {
+            let context = Context {
+                deliverer: parts::deliverer(sink, config, with),
+                golden: golden.clone(),
+                store: Arc::clone(&files.store),
+                log: Arc::clone(&files.log),
+                rules: parts::clock_rules(config),
+                isolation: Arc::clone(&isolation),
+            };
+            instance.start_sink(config, on_full, &context, &commit)?;
+        }
+        let context = IngestContext {
+            sources: Arc::new(parts::source_rules(config)),
+            log: Arc::clone(&files.log),
+            store: Arc::clone(&files.store),
+            golden,
+            rules: parts::clock_rules(config),
+            clock: Arc::clone(&with.clock),
+            metrics: Arc::clone(&with.metrics),
+            reads: Arc::default(),
+        };
+        let inbox = instance.start_ingest(config, sources, &context)?;
+        let expiry = expiry::Expiry {
+            files: files.clone(),
+            sinks: instance.sinks.clone(),
+            inbox: inbox.clone(),
+            clock: Arc::clone(&with.clock),
+        };
+        instance.around.spawn(expiry.run());
+        let keeper = housekeeping::Keeper {
+            files,
+            sinks: instance.sinks.clone(),
+            ingest: instance.ingest.clone(),
+            inbox: inbox.clone(),
+            metrics: Arc::clone(&with.metrics),
+            told: std::collections::BTreeSet::new(),
+        };
+        instance.around.spawn(keeper.run());
+        instance.inbox = Some(inbox);
+        Ok(instance)
+    }
+
+    fn start_sink(
+        &mut self,
+        config: &Config,
+        on_full: OnFull,
+        context: &Context,
+        commit: &MakeCheckpoint,
+    ) -> Result<(), StartError> {
+        let name = context.deliverer.sink.name().to_owned();
+        let group = format!("{}.{name}", config.app);
+        let mut context = context.clone();
+        if let Some(first) = self.sinks.first()
+            && mutation::is(Mutation::GateShared)
+        {
+            context.deliverer.gate = Arc::clone(&first.gate);
+        }
+        let gate = Arc::clone(&context.deliverer.gate);
+        let mut tasks = Vec::new();
+        for partition in 0..self.files.log.identity().partitions {
+            let committer = commit(StoreCheckpoint {
+                store: Arc::clone(&self.files.store),
+                sink: name.clone(),
+                group: group.clone(),
+                partition,
+            });
+            let settings = task_settings(config, on_full);
+            let made = SinkTask::new(context.clone(), partition, settings, committer);
+            let task = match made {
+                Ok(task) => task,
+                Err(TaskError::Log(outside @ LogError::OutOfRange { asked, .. })) => {
+                    tasks.push(halted(&name, partition, asked, &outside));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            tasks.push(task.status());
+            let (stop, name) = (self.stop_sinks.clone(), name.clone());
+            self.delivery.spawn(async move {
+                if let Err(error) = task.run(stop).await {
+                    tracing::error!(sink = name, partition, "the task is halted: {error}");
+                }
+            });
+        }
+        self.sinks.push(SinkView {
+            name,
+            group,
+            gate,
+            tasks,
+            on_full,
+            dedupe: context.deliverer.sink.capabilities().dedupe,
+        });
+        Ok(())
+    }
+
+    fn start_ingest(
+        &mut self,
+        config: &Config,
+        sources: Vec<(Box<dyn Source>, String)>,
+        context: &IngestContext,
+    ) -> Result<Acknowledged, StartError> {
+        let group = format!("{}.inbox", config.app);
+        let (inbox, store) = (Arc::clone(&self.files.inbox), Arc::clone(&self.files.store));
+        let inbox = InboxSource::new(inbox, store, &group)?;
+        let acknowledged = inbox.acknowledged();
+        self.start_source(Box::new(inbox), group, config, context);
+        for (source, group) in sources {
+            self.start_source(source, group, config, context);
+        }
+        Ok(acknowledged)
+    }
+
+    fn start_source(
+        &mut self,
+        source: Box<dyn Source>,
+        group: String,
+        config: &Config,
+        context: &IngestContext,
+    ) {
+        let name = source.name().to_owned();
+        let settings = IngestSettings {
+            // A record that is hydrated waits for `settle` first.
+            in_flight: config.delivery.in_flight.saturating_mul(10),
+            in_flight_bytes: memory::part(config),
+            commit_interval: config.delivery.commit_interval.get(),
+            drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
+        };
+        let task = IngestTask::new(source, context.clone(), settings);
+        self.ingest.push(IngestView {
+            name,
+            group,
+            status: task.status(),
+        });
+        self.intake.spawn(task.run(self.stop_ingest.clone()));
+    }
+
+    async fn start_webhooks(&mut self, config: &Config, with: &Deps) -> Result<(), StartError> {
+        let Some(listener) = &config.webhook else {
+            return Ok(());
+        };
+        let endpoints = config.sources.iter().filter_map(|(name, source)| {
+            source
+                .webhook
+                .as_ref()
+                .map(|endpoint| (name.clone(), endpoint.clone()))
+        });
+        let endpoints: Vec<_> = endpoints.collect();
+        for (name, _) in &endpoints {
+            with.metrics.expect_endpoint(name);
+        }
+        let served = webhook::serve(
+            listener,
+            endpoints,
+            Arc::clone(&self.files.inbox),
+            Arc::clone(&with.clock),
+            Arc::clone(&with.metrics),
+        );
+        self.listener = Some(
+            served
+                .await
+                .map_err(|error| StartError::Refused(error.to_string()))?,
+        );
+        Ok(())
+    }
+
+    /// Where webhooks are taken, if they are.
+    pub fn webhook_address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().map(webhook::Handle::address)
+    }
+
+    /// Who answers for the health of the parts.
+    pub fn health(&self) -> Arc<dyn Health> {
+        Arc::new(health::InstanceHealth {
+            sinks: self.sinks.clone(),
+            ingest: self.ingest.clone(),
+            inbox: Arc::clone(&self.files.inbox),
+            listener: self.listener.as_ref().map(webhook::Handle::signs),
+            log: Arc::clone(&self.files.log),
+            clock: TokioClock::starting_at(0),
+            watch: health::InstanceHealth::watch(),
+        })
+    }
+
+    /// The files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The sinks and where their tasks stand.
+    pub fn sinks(&self) -> &[SinkView] {
+        &self.sinks
+    }
+
+    /// The sources and where their ingest stands.
+    pub fn ingest(&self) -> &[IngestView] {
+        &self.ingest
+    }
+
+    /// Whether everything received so far has its outcome at every sink, and is committed.
+    pub fn is_caught_up(&self) -> bool {
+        let taken = self.ingest.iter().all(|view| {
+            let status = view.status.borrow();
+            status.beats > 0 && status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
+        });
+        taken
+            && self.has_drained_inbox()
+            && self.sinks.iter().all(|sink| {
+                (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
+                    let status = task.borrow().clone();
+                    status.in_flight == 0
+                        && status.reassertions == 0
+                        && status.position == self.files.log.range(partition).end
+                })
+            })
+    }
+}
+
+/// The status of a task that does not run, since its position is not in the log: its own trouble,
+/// which holds nobody else back.
+fn halted(
+    sink: &str,
+    partition: u16,
+    asked: u64,
+    outside: &LogError,
+) -> watch::Receiver<TaskStatus> {
+    let trimmed = matches!(outside, LogError::OutOfRange { start, .. } if asked < *start);
+    let remedy = if trimmed {
+        format!(
+            "what it has not read was deleted while it was not configured. To go on with what is \
+             left, start with sinks.{sink}.on_full: detach, which marks the gap, and resync; or \
+             give the sink another name, and it starts with what the log holds"
+        )
+    } else {
+        "the log is older than the store: restore both from the same copy".to_owned()
+    };
+    let sentence = format!("{outside}: {remedy}");
+    tracing::error!(sink, partition, "the task is halted: {sentence}");
+    let status = TaskStatus {
+        position: asked,
+        reached: asked,
+        end: Some(TaskEnd::Halted(sentence)),
+        ..TaskStatus::default()
+    };
+    watch::Sender::new(status).subscribe()
+}
+
+fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
+    TaskSettings {
+        in_flight: config.delivery.in_flight,
+        in_flight_bytes: memory::part(config),
+        commit_interval: config.delivery.commit_interval.get(),
+        commit_records: config.delivery.commit_records,
+        drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
+        detach: on_full == OnFull::Detach,
+    }
+}

@@ -1,0 +1,331 @@
+//! What an instance is made of: store, logs, Reltio, sinks; opened in this order, refused with a
+//! sentence each.
+//!
+//! Guarantee: nothing is derived from a log whose identity is not the one that the store's cursors
+//! were made against.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::tell::LogTell;
+use super::{Deps, StartError};
+use crate::config::{ByteSize, Config, Engine, OnFull};
+use crate::decode::DecodeSettings;
+use crate::dir_lock::create_dirs;
+use crate::engine::ClockRules;
+use crate::engine::checkpoint::{Checkpoint, StoreCheckpoint};
+use crate::engine::deliverer::Deliverer;
+use crate::engine::gate::Gate;
+use crate::engine::retry::RetryPolicy;
+use crate::event::Filter;
+use crate::ingest::SourceRules;
+use crate::log::Log;
+use crate::log::journal::{Journal, JournalSettings};
+use crate::reltio::{self, Golden};
+use crate::sink::registry::SinkDeps;
+use crate::sink::{Sink, SinkConfig};
+use crate::source::Source;
+use crate::source::kafka::KafkaSource;
+use crate::store::{self, Batch, FjallStore, SledStore, Store, Tallied, keys};
+use crate::telemetry::Metrics;
+use crate::time::{SharedClock, as_millis};
+
+/// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
+const SKEW_WITHOUT_API: i64 = 1000;
+
+/// Where the store is in a data directory.
+const STORE: &str = "store";
+
+/// Files of one data directory.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Registers, cursors, dead letters.
+    pub store: Arc<dyn Store>,
+    /// Webhook requests and redriven records.
+    pub inbox: Arc<dyn Log>,
+    /// Events.
+    pub log: Arc<dyn Log>,
+}
+
+impl Files {
+    /// Whether `dir` is a data directory that was opened before.
+    pub fn are_in(dir: &Path) -> bool {
+        dir.join(STORE).is_dir()
+    }
+
+    /// Why `config` cannot open its data directory, as far as it shows without opening it.
+    pub fn unfit(config: &Config) -> Option<String> {
+        store::made_otherwise(&config.data_dir.join(STORE), config.store.name())
+    }
+
+    /// Opens the data directory of `config`, making it if need be.
+    ///
+    /// # Errors
+    /// If another process holds it, its format is newer, a log is damaged or is not the one that
+    /// the cursors were made against.
+    pub fn open(config: &Config) -> Result<Self, StartError> {
+        let dir = &config.data_dir;
+        create_dirs(dir).map_err(|error| {
+            StartError::Refused(format!(
+                "data_dir {}: {error}; make it writable",
+                dir.display()
+            ))
+        })?;
+        let journal = |name: &str, partitions: u16, quota: u64| {
+            Journal::open(JournalSettings {
+                dir: dir.join(name),
+                partitions,
+                quota,
+                disk_reserve: config.log.disk_reserve.get(),
+                keep: config.log.keep.get(),
+                segment: config.log.segment.get(),
+            })
+        };
+        let log: Arc<dyn Log> = Arc::new(journal(
+            "log",
+            config.log.partitions,
+            config.log.quota.get(),
+        )?);
+        let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
+        let place = dir.join(STORE);
+        let store: Arc<dyn Store> = match config.store {
+            Engine::Sled => tallied(SledStore::open(&place)?)?,
+            Engine::Fjall => tallied(FjallStore::open(&place)?)?,
+        };
+        same_log(store.as_ref(), "events", log.as_ref(), dir)?;
+        same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
+        Ok(Self { store, inbox, log })
+    }
+}
+
+/// Dead letters are counted as they come and go.
+fn tallied(store: impl Store + 'static) -> Result<Arc<dyn Store>, StartError> {
+    Ok(Arc::new(Tallied::over(store, keys::DEAD_LETTERS)?))
+}
+
+/// Cursors and registers mean nothing against another log.
+fn same_log(store: &dyn Store, name: &str, log: &dyn Log, dir: &Path) -> Result<(), StartError> {
+    let identity = log.identity();
+    let here = format!("{}/{}", identity.id, identity.partitions);
+    let key = keys::log_identity(name);
+    match store.get(&key)? {
+        Some(known) if known == here.as_bytes() => Ok(()),
+        Some(known) => Err(StartError::Refused(format!(
+            "{}: the store was made against the {name} log {}, but the directory holds {here}; \
+             restore both from the same copy, or start with an empty data_dir",
+            dir.display(),
+            String::from_utf8_lossy(&known)
+        ))),
+        None => {
+            let mut batch = Batch::default();
+            batch.put(key, here.into_bytes());
+            Ok(store.commit(batch)?)
+        }
+    }
+}
+
+/// The tenant's clock rules.
+pub fn clock_rules(config: &Config) -> ClockRules {
+    match &config.reltio {
+        Some(api) => ClockRules::new(as_millis(api.settle.get()), as_millis(api.clock_skew.get())),
+        None => ClockRules::new(0, SKEW_WITHOUT_API),
+    }
+}
+
+/// Reltio's API, if the configuration names one.
+///
+/// # Errors
+/// If the client cannot be made.
+pub fn golden(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Golden>>, StartError> {
+    let Some(api) = &config.reltio else {
+        return Ok(None);
+    };
+    let client = reltio::Client::new(api, Arc::clone(clock));
+    Ok(Some(Arc::new(client.map_err(StartError::Refused)?)))
+}
+
+/// What sinks are made with.
+#[derive(Debug, Clone)]
+pub struct SinkParts {
+    /// Reltio, if there is an API.
+    pub golden: Option<Arc<dyn Golden>>,
+    /// The event log, for reconcile records.
+    pub log: Arc<dyn Log>,
+    /// The time.
+    pub clock: SharedClock,
+    /// The instruments.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A sink of the configuration.
+///
+/// # Errors
+/// If it cannot be made as configured. An unreachable target is no error here.
+pub fn sink(
+    name: &str,
+    sink: &SinkConfig,
+    config: &Config,
+    parts: &SinkParts,
+) -> Result<Arc<dyn Sink>, StartError> {
+    let Some((_, kind)) = sink.kind() else {
+        let why = format!("sinks.{name}: names no kind of sink");
+        return Err(StartError::Refused(why));
+    };
+    let settle = config.reltio.as_ref().map(|api| api.settle.get());
+    let deps = SinkDeps {
+        tenant: config.tenant.clone(),
+        golden: parts.golden.clone(),
+        tell: Arc::new(LogTell {
+            log: Arc::clone(&parts.log),
+            sink: name.to_owned(),
+            clock: Arc::clone(&parts.clock),
+        }),
+        settle: settle.unwrap_or_default(),
+        clock: Arc::clone(&parts.clock),
+        metrics: Arc::clone(&parts.metrics),
+    };
+    kind.open(name, deps).map_err(StartError::Refused)
+}
+
+/// How to deliver to a sink.
+pub(super) fn deliverer(sink: Arc<dyn Sink>, config: &Config, with: &Deps) -> Deliverer {
+    Deliverer {
+        gate: Arc::new(Gate::new(sink.name())),
+        sink,
+        retry: RetryPolicy::new(&config.delivery.retry),
+        clock: Arc::clone(&with.clock),
+        metrics: Arc::clone(&with.metrics),
+        jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(with.seed))),
+    }
+}
+
+/// How a task's commits are made, given the commits to the store.
+pub type MakeCheckpoint = Arc<dyn Fn(StoreCheckpoint) -> Arc<dyn Checkpoint> + Send + Sync>;
+
+/// Sources, with the groups that their positions are kept for.
+pub type Sources = Vec<(Box<dyn Source>, String)>;
+
+/// What an instance is put together from.
+pub struct Parts {
+    /// Its files.
+    pub files: Files,
+    /// Reltio, if there is an API.
+    pub golden: Option<Arc<dyn Golden>>,
+    /// The sinks, and what happens when one holds the log back.
+    pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
+    /// The sources besides the inbox, with their groups.
+    pub sources: Sources,
+    /// How commits are made.
+    pub commit: MakeCheckpoint,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("sinks", &self.sinks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Parts {
+    /// The parts that `config` names. Sources begin to connect.
+    pub(super) fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
+        let files = Files::open(config)?;
+        let golden = golden(config, &with.clock)?;
+        let parts = SinkParts {
+            golden: golden.clone(),
+            log: Arc::clone(&files.log),
+            clock: Arc::clone(&with.clock),
+            metrics: Arc::clone(&with.metrics),
+        };
+        let mut sinks = Vec::new();
+        for (name, named) in &config.sinks {
+            let made = sink(name, named, config, &parts)?;
+            let made = with
+                .wrap
+                .as_ref()
+                .map_or_else(|| Arc::clone(&made), |wrap| wrap(Arc::clone(&made)));
+            sinks.push((made, named.on_full));
+        }
+        let store = Arc::clone(&files.store);
+        Ok(Self {
+            files,
+            golden,
+            sinks,
+            sources: kafka_sources(config, &with.clock, &store)?,
+            commit: Arc::new(|to_store| Arc::new(to_store)),
+        })
+    }
+}
+
+fn kafka_sources(
+    config: &Config,
+    clock: &SharedClock,
+    store: &Arc<dyn Store>,
+) -> Result<Sources, StartError> {
+    let mut sources = Sources::new();
+    for (name, source) in &config.sources {
+        let Some(kafka) = &source.kafka else { continue };
+        let made = KafkaSource::connect(
+            name,
+            kafka,
+            &config.tenant,
+            Arc::clone(clock),
+            config.delivery.drain_timeout.get(),
+            Arc::clone(store),
+        );
+        let made = made.map_err(|why| StartError::Refused(format!("sources.{name}: {why}")))?;
+        let group = made.group().to_owned();
+        sources.push((Box::new(made), group));
+    }
+    Ok(sources)
+}
+
+/// Rules for the records of every source, by its name.
+pub fn source_rules(config: &Config) -> std::collections::HashMap<String, SourceRules> {
+    let tenant = &config.tenant;
+    let mut rules = std::collections::HashMap::new();
+    for (name, source) in &config.sources {
+        if let Some(kafka) = &source.kafka {
+            let filter = match &kafka.subscription {
+                Some(of) => Filter::new(
+                    Some(&of.entity_types),
+                    Some(&of.event_types),
+                    of.include_relationships,
+                ),
+                None => Filter::new(
+                    kafka.entity_types.as_deref(),
+                    kafka.event_types.as_deref(),
+                    kafka.include_relationships,
+                ),
+            };
+            let decode = DecodeSettings {
+                tenant: tenant.clone(),
+                completeness: kafka.completeness.clone(),
+                max_bytes: bytes(&kafka.max_body),
+            };
+            rules.insert(name.clone(), SourceRules { decode, filter });
+        }
+        if let Some(hook) = &source.webhook {
+            let filter = Filter::new(
+                hook.entity_types.as_deref(),
+                hook.event_types.as_deref(),
+                hook.include_relationships,
+            );
+            let decode = DecodeSettings {
+                tenant: tenant.clone(),
+                completeness: hook.completeness.clone(),
+                max_bytes: bytes(&hook.max_body),
+            };
+            rules.insert(name.clone(), SourceRules { decode, filter });
+        }
+    }
+    rules
+}
+
+fn bytes(size: &ByteSize) -> usize {
+    usize::try_from(size.get()).unwrap_or(usize::MAX)
+}

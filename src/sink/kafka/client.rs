@@ -1,0 +1,99 @@
+//! The producer: made when it is first needed, and again when it is of no use any more.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+
+use super::reports::{Open, Reports};
+use crate::kafka::{self, Properties};
+use crate::sink::SinkError;
+
+/// Idempotent, so that what librdkafka sends again is there once and in order.
+pub(super) type Producer = ThreadedProducer<Reports>;
+
+/// Makes producers.
+pub(super) struct Client {
+    config: ClientConfig,
+    properties: Properties,
+    live: Mutex<Option<Arc<Producer>>>,
+}
+
+impl fmt::Debug for Client {
+    /// Without the properties: they hold passwords (G10).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects to nothing yet.
+    pub(super) fn new(config: ClientConfig, properties: Properties) -> Self {
+        Self {
+            config,
+            properties,
+            live: Mutex::new(None),
+        }
+    }
+
+    /// The producer; another one after a fatal error.
+    ///
+    /// # Errors
+    /// Systemic if librdkafka makes none of the configuration.
+    pub(super) fn producer(&self) -> Result<Arc<Producer>, SinkError> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = live.as_ref().filter(|of| !of.context().is_fatal()) {
+            return Ok(Arc::clone(producer));
+        }
+        if let Some(old) = live.take() {
+            tracing::warn!("the Kafka producer ended with a fatal error; another one is made");
+            // Its last reports are waited for when it is dropped.
+            drop(tokio::task::spawn_blocking(move || drop(old)));
+        }
+        let made: Result<Producer, KafkaError> =
+            self.config.create_with_context(Reports::default());
+        let made = made.map(Arc::new).map_err(|error| SinkError::Systemic {
+            code: "no_client".to_owned(),
+            remedy: format!(
+                "correct the property that librdkafka names: {}",
+                kafka::complaint(&self.properties, &error)
+            ),
+        })?;
+        *live = Some(Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+/// What a row's records have in common.
+pub(super) struct Row<'a> {
+    pub(super) number: usize,
+    pub(super) key: &'a str,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) headers: rdkafka::message::OwnedHeaders,
+}
+
+/// Queues the record of a row for one topic, and waits only for room.
+pub(super) async fn queue(producer: &Producer, open: &Open<'_>, topic: &str, row: Row<'_>) {
+    let mut record = BaseRecord::<str, [u8], usize>::with_opaque_to(topic, open.tag(row.number))
+        .key(row.key)
+        .headers(row.headers);
+    record.payload = row.value;
+    loop {
+        // Asked before it is tried: a report between the two is not missed.
+        let room = producer.context().room().notified();
+        let Err((error, again)) = producer.send(record) else {
+            return;
+        };
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        drop(error);
+        if code != Code::QueueFull {
+            producer.context().note(code);
+            open.not_queued(row.number, code, topic);
+            return;
+        }
+        record = again;
+        room.await;
+    }
+}

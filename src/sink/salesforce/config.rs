@@ -1,0 +1,213 @@
+//! The configuration of a `salesforce` sink.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::schema::schema_text;
+use super::{Deps, Salesforce};
+use crate::config::{At, Period, Quota, Rules, Secret};
+use crate::event::short_name;
+use crate::sink::registry::{Described, SinkDeps, SinkKind};
+use crate::sink::{Mode, Sink};
+
+/// Salesforce records kept equal to living golden records.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SalesforceSink {
+    /// The org's My Domain: `https://example.my.salesforce.com`. Tokens come from here.
+    pub login_url: String,
+    /// OAuth client id (client credentials).
+    pub client_id: String,
+    /// OAuth client secret.
+    pub client_secret: Secret,
+    /// REST API version.
+    #[serde(default = "api_version")]
+    pub api_version: String,
+    /// Short name of the Reltio source whose crosswalks name records of this org.
+    pub crosswalk_source: String,
+    /// What each entity type becomes. Of a path or a dotted name the last part counts:
+    /// `com.example.Individual` is `Individual`.
+    #[serde(deserialize_with = "by_short_name")]
+    #[schemars(extend("minProperties" = 1))]
+    pub objects: BTreeMap<String, SalesforceObject>,
+    /// Event types delivered, in either vocabulary (`*` and `?` match). Erasures always are.
+    #[serde(default = "every")]
+    pub event_types: Vec<String>,
+    /// Whether the org has the validation rule that `goldwire schema salesforce` prints.
+    #[serde(default)]
+    pub guard: Declared,
+    /// Requests a second at most.
+    #[serde(default = "quota")]
+    pub quota: Quota,
+    /// Requests at the same time at most.
+    #[serde(default = "concurrency")]
+    #[schemars(range(min = 1))]
+    pub concurrency: usize,
+    /// How long requests wait for company, so that one carries up to 200 records.
+    #[serde(default = "linger")]
+    pub linger: Period,
+    /// Longest a request may take here before it counts as ambiguous.
+    #[serde(default = "request_timeout")]
+    pub request_timeout: Period,
+    /// Longest a request may run at Salesforce, plus the longest pause of a lane: how long after
+    /// an ambiguous write or an archived record the newest state is asserted once more.
+    #[serde(default = "longest_request")]
+    pub longest_request: Period,
+    /// Sends the client secret in clear text. For tests.
+    #[serde(default)]
+    pub insecure_plain_http: bool,
+}
+
+/// Two names that are one type are refused by the rules.
+fn by_short_name<'de, D: serde::Deserializer<'de>>(
+    written: D,
+) -> Result<BTreeMap<String, SalesforceObject>, D::Error> {
+    let objects = BTreeMap::<String, SalesforceObject>::deserialize(written)?;
+    let short = |(name, object): (String, _)| (short_name(&name).to_owned(), object);
+    Ok(objects.into_iter().map(short).collect())
+}
+
+/// Whether the target has the guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Declared {
+    /// The validation rule is in place: older content is refused by the org itself.
+    Version,
+    /// It is not: G4 holds eventually.
+    #[default]
+    None,
+}
+
+fn api_version() -> String {
+    "v66.0".to_owned()
+}
+fn every() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+fn quota() -> Quota {
+    Quota { per_second: 20 }
+}
+fn concurrency() -> usize {
+    8
+}
+fn linger() -> Period {
+    "20ms".into()
+}
+fn request_timeout() -> Period {
+    "60s".into()
+}
+fn longest_request() -> Period {
+    "11m".into()
+}
+
+/// What an entity type becomes in Salesforce.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SalesforceObject {
+    /// The sObject: `Contact`.
+    pub sobject: String,
+    /// External id, unique and case-sensitive: the entity that the record stands for.
+    #[serde(default = "ext_field")]
+    pub ext_field: String,
+    /// The entity whose lane wrote last.
+    #[serde(default = "mark_field")]
+    pub mark_field: String,
+    /// The entity that the record was created for.
+    #[serde(default = "home_field")]
+    pub home_field: String,
+    /// Out of use.
+    #[serde(default = "archived_field")]
+    pub archived_field: String,
+    /// The record that took over.
+    #[serde(default = "merged_into_field")]
+    pub merged_into_field: String,
+    /// The time that the content stands for, ms (number, 18 digits).
+    #[serde(default = "guard_field")]
+    pub guard_field: String,
+    /// Target field → where its value comes from.
+    #[schemars(extend("minProperties" = 1))]
+    pub fields: BTreeMap<String, FieldSource>,
+}
+
+fn ext_field() -> String {
+    "Reltio_Id__c".to_owned()
+}
+fn mark_field() -> String {
+    "Reltio_Writer__c".to_owned()
+}
+fn home_field() -> String {
+    "Reltio_Home__c".to_owned()
+}
+fn archived_field() -> String {
+    "Reltio_Archived__c".to_owned()
+}
+fn merged_into_field() -> String {
+    "Reltio_Merged_Into__c".to_owned()
+}
+fn guard_field() -> String {
+    "Reltio_Guard__c".to_owned()
+}
+
+/// Where a field's value comes from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldSource {
+    /// Path of an attribute, nested ones with dots: `Address.City`.
+    Attribute(String),
+    /// Path of an attribute, and what stands there when the golden record has no value.
+    AttributeOr(AttributeField),
+    /// Always this.
+    Constant(serde_json::Value),
+    /// A member of the object itself: `label`, `uri`, `updatedTime`.
+    Member(String),
+}
+
+/// An attribute with a default.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeField {
+    /// Path of the attribute.
+    pub path: String,
+    /// What stands there when the golden record has no value.
+    pub default: serde_json::Value,
+}
+
+impl SinkKind for SalesforceSink {
+    fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+        super::rules::check(top, section, rules);
+    }
+
+    fn described(&self) -> Described {
+        Described {
+            mode: Mode::Latest,
+            guarded: self.guard == Declared::Version,
+            dedupe: None,
+        }
+    }
+
+    fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {
+        let Some(golden) = deps.golden else {
+            let needs = "merges in a CRM need Reltio's API; add the key `reltio`";
+            return Err(format!("sinks.{name}: {needs}"));
+        };
+        let deps = Deps {
+            golden,
+            tell: deps.tell,
+            settle: deps.settle,
+            clock: deps.clock,
+            metrics: deps.metrics,
+        };
+        Ok(Arc::new(Salesforce::new(name, self, deps)?))
+    }
+
+    fn schema(&self) -> Option<String> {
+        Some(schema_text(self))
+    }
+
+    fn reads_reltio(&self) -> bool {
+        true
+    }
+}

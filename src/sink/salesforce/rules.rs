@@ -1,0 +1,53 @@
+//! What only several keys of a `salesforce` sink together, or a value's meaning, can violate.
+
+use std::collections::BTreeMap;
+
+use crate::config::{At, Period, Rules};
+use crate::event::short_name;
+
+pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+    if top.get("reltio").is_none() {
+        let remedy = "missing; add Reltio's API: who survived a merge is read there";
+        rules.missing(top, "reltio", remedy);
+    }
+    rules.https(section, "login_url");
+    if let Some(at) = section.get("api_version")
+        && at.text().is_some_and(|text| !is_version(text))
+    {
+        rules.refuse(&at, "write a version such as v66.0");
+    }
+    if let Some(at) = section.down(&["quota", "per_second"])
+        && at.value.as_u64() == Some(0)
+    {
+        rules.refuse(&at, "must be at least 1");
+    }
+    let mut types = BTreeMap::new();
+    for (name, at) in section
+        .get("objects")
+        .map(|objects| objects.entries())
+        .unwrap_or_default()
+    {
+        if let Some(other) = types.insert(short_name(name), name) {
+            rules.refuse(
+                &at,
+                format!("is the same type as `{other}`; keep one of them"),
+            );
+        }
+    }
+    rules.period(section, &["linger"], ("0s", "10s"));
+    let request = rules.period(section, &["request_timeout"], ("1s", "10m"));
+    let longest = rules.period(section, &["longest_request"], ("100ms", "1h"));
+    let request = request.unwrap_or_else(|| Period::from("60s").get());
+    if let (Some(longest), Some(at)) = (longest, section.get("longest_request"))
+        && longest < request
+        && section.get("request_timeout").is_some()
+    {
+        rules.refuse(&at, "must not be shorter than request_timeout");
+    }
+}
+
+fn is_version(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.strip_prefix('v').and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(major, minor)| digits(major) && digits(minor))
+}

@@ -1,0 +1,96 @@
+//! The rows of a batch as the cells of a statement, for a database to which they are bound.
+
+use super::content::Content;
+use super::dialect::{Cell, Row};
+use super::row::{CurrentRow, Key, Prepared};
+use crate::time::Millis;
+
+pub(super) fn key_cells((tenant, subject): Key<'_>) -> Row<'_> {
+    vec![Cell::of(tenant), Cell::of(subject)]
+}
+
+/// What is told of the subject as it is now. `merged` is the content of a partial snapshot after
+/// it was laid over the row; a relation has two columns more.
+pub(super) fn current_cells<'b>(
+    prepared: &'b Prepared<'_>,
+    merged: Option<&'b Content<'static>>,
+    of_relations: bool,
+) -> Row<'b> {
+    let mut cells = key_cells(prepared.key);
+    cells.extend([
+        Cell::of(&prepared.object_type),
+        Cell::Int(Some(prepared.alive_at)),
+        Cell::Int(Some(prepared.erased_at)),
+    ]);
+    let row = prepared.current.as_ref();
+    cells.extend([
+        Cell::of(row.map_or("unknown", |row| row.state)),
+        Cell::maybe(row.and_then(|row| row.absorbed_by.as_ref())),
+        Cell::Int(row.and_then(|row| row.version)),
+        Cell::Int(row.and_then(|row| row.commit_time)),
+        Cell::Int(Some(row.map_or(0, |row| row.content_time))),
+    ]);
+    match merged {
+        Some(content) => content_cells(&mut cells, Some(content), of_relations),
+        None => content_cells(&mut cells, row.map(content_of), of_relations),
+    }
+    cells
+}
+
+fn content_of<'b, 'a>(row: &'b CurrentRow<'a>) -> &'b Content<'a> {
+    &row.content
+}
+
+fn content_cells<'b>(cells: &mut Row<'b>, content: Option<&'b Content<'_>>, of_relations: bool) {
+    cells.extend([
+        Cell::maybe(content.and_then(|content| content.label.as_ref())),
+        Cell::maybe(content.and_then(|content| content.object.as_ref())),
+        Cell::maybe(content.and_then(|content| content.exact.as_ref())),
+    ]);
+    if of_relations {
+        cells.extend([
+            Cell::maybe(content.and_then(|content| content.start.as_ref())),
+            Cell::maybe(content.and_then(|content| content.end.as_ref())),
+        ]);
+    }
+}
+
+/// The clocks of each change.
+pub(super) fn clock_cells<'b>(prepared: &'b Prepared<'_>) -> impl Iterator<Item = Row<'b>> {
+    prepared.changes.iter().map(|change| {
+        let mut cells = key_cells(prepared.key);
+        cells.extend([
+            Cell::Int(Some(change.commit_time)),
+            Cell::Int(Some(change.version)),
+        ]);
+        cells
+    })
+}
+
+/// The changes; without content up to `erased_at`.
+pub(super) fn change_cells<'b>(
+    prepared: &'b Prepared<'_>,
+    erased_at: Millis,
+) -> impl Iterator<Item = Row<'b>> {
+    prepared.changes.iter().map(move |change| {
+        let gone = erased_at > 0 && change.commit_time <= erased_at;
+        let content = change.content(prepared.current.as_ref());
+        let content = content.filter(|_| !gone);
+        let mut cells = key_cells(prepared.key);
+        cells.extend([
+            Cell::Int(Some(change.commit_time)),
+            Cell::Int(Some(change.version)),
+            Cell::of(&change.event_id),
+            Cell::of(change.kind),
+            Cell::of(&change.object_type),
+            Cell::of(change.state),
+            Cell::maybe(change.absorbed_by.as_ref()),
+            Cell::maybe(content.and_then(|content| content.object.as_ref())),
+            Cell::maybe(content.and_then(|content| content.exact.as_ref())),
+            Cell::Flag(change.observed),
+            Cell::Int(Some(change.received_time)),
+            Cell::Int(change.next_at),
+        ]);
+        cells
+    })
+}

@@ -1,0 +1,83 @@
+//! The configuration of a `warehouse` sink.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Dialect, Warehouse, schema_text};
+use crate::config::{At, Period, Rules, Secret};
+use crate::sink::registry::{Described, SinkDeps, SinkKind};
+use crate::sink::{Mode, Sink};
+
+/// Current and history tables.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WarehouseSink {
+    /// `sqlite:PATH` or `postgres://user:password@host/database`; a secret, since it holds one.
+    pub url: Secret,
+    /// Connections at most. SQLite always writes through one.
+    #[serde(default = "pool")]
+    #[schemars(range(min = 1, max = 64))]
+    pub connections: u32,
+    /// Writes put into one transaction at most; it holds 8 MiB of JSON at most, or one write.
+    #[serde(default = "batch")]
+    #[schemars(range(min = 1, max = 5000))]
+    pub batch: usize,
+    /// How long the first write of a transaction waits for company.
+    #[serde(default = "linger")]
+    pub linger: Period,
+    /// Longest a statement may take.
+    #[serde(default = "statement_timeout")]
+    pub statement_timeout: Period,
+    /// Event types delivered, in either vocabulary (`*` and `?` match). Erasures always are.
+    #[serde(default = "every")]
+    pub event_types: Vec<String>,
+    /// Entity and relation types delivered (`*` and `?` match).
+    #[serde(default = "every")]
+    pub object_types: Vec<String>,
+}
+
+fn pool() -> u32 {
+    4
+}
+fn batch() -> usize {
+    2000
+}
+fn linger() -> Period {
+    "5ms".into()
+}
+fn statement_timeout() -> Period {
+    "30s".into()
+}
+fn every() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+impl SinkKind for WarehouseSink {
+    fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+        super::rules::check(top, section, rules);
+    }
+
+    fn described(&self) -> Described {
+        Described {
+            mode: Mode::History,
+            guarded: true,
+            dedupe: None,
+        }
+    }
+
+    fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {
+        let made = Warehouse::open(name, self, deps.metrics);
+        Ok(Arc::new(made.map_err(|error| error.to_string())?))
+    }
+
+    fn schema(&self) -> Option<String> {
+        let dialect = if self.url.reveal().starts_with("sqlite:") {
+            Dialect::Sqlite
+        } else {
+            Dialect::Postgres
+        };
+        Some(schema_text(dialect))
+    }
+}

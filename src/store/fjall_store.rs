@@ -1,0 +1,341 @@
+//! The store on disk for many subjects: one keyspace of fjall, a log-structured merge tree.
+//!
+//! Guarantee (G3): a batch is applied as a whole and synced before `commit` returns. Commits at
+//! the same time share both. After a crash each batch is there whole, or not at all. After an
+//! error of the disk the store goes on by itself once there is room.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use fjall::compaction::Leveled;
+use fjall::config::HashRatioPolicy;
+use fjall::{
+    AbstractTree as _, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _,
+};
+
+use super::group::GroupCommit;
+use super::recent::Recent;
+use super::{Batch, BeforeSync, Pair, Store, StoreError, disk, fjall_journal};
+use crate::dir_lock::{DirLock, create_dirs};
+
+/// fjall's part of the store's directory; its own lock has the name of ours.
+pub(super) const DIR: &str = "fjall";
+
+/// Bytes of the newest values that goldwire keeps in memory. A lookup in them costs a fraction of
+/// one in fjall's memtable and tables, and with skewed access most are answered there.
+const RECENT: usize = 160 << 20;
+/// Bytes of blocks that fjall keeps in memory, indexes and filters included. Few: what is asked for
+/// again is above, and the system has the files in its own cache.
+const CACHE: u64 = 64 << 20;
+/// Bytes of newest changes in memory, before they become a table. Larger ones are merged less
+/// often, but a search in them misses the processor's caches, and opening after a crash takes
+/// longer, since they are read from the journal.
+const MEMTABLE: u64 = 8 << 20;
+/// Buckets a key in the hash index of a block, which spares a search most of its comparisons.
+const HASHED: f32 = 0.75;
+/// Bytes of a table, about: the smaller, the shorter one merge.
+const TABLE: u64 = 16 << 20;
+/// Threads that write tables out and merge them. With two, one would only wait for the other,
+/// and fjall waits by asking in a circle.
+const WORKERS: usize = 1;
+/// Full memtables that wait to become tables, at most.
+const SEALED: usize = 2;
+/// Tables that overlap, at most, while a merge is under way.
+const OVERLAPPING: usize = 16;
+/// How often a commit looks whether the tables have caught up.
+const LOOK: Duration = Duration::from_millis(2);
+/// Free disk, besides a copy of the journals, without which opening anew is not tried.
+const ROOM: u64 = 8 << 20;
+
+/// A store in a directory.
+pub struct FjallStore {
+    path: PathBuf,
+    /// Nothing only if it could not be opened anew.
+    opened: RwLock<Option<Opened>>,
+    /// The newest of what is in there.
+    recent: RwLock<Recent>,
+    before_sync: BeforeSync,
+    /// A write failed: fjall takes none any more, until it is opened anew.
+    failed: AtomicBool,
+    group: GroupCommit,
+    /// Released after the database.
+    _lock: DirLock,
+}
+
+/// The database is closed when both are dropped.
+struct Opened {
+    ledger: Keyspace,
+    database: Database,
+}
+
+impl FjallStore {
+    /// Opens the store in the directory `path`, making it if need be. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if another process holds it, another engine made it, its format is
+    /// newer than this program's, or it is damaged.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Arc::new(|| Ok(())))
+    }
+
+    /// As [`Self::open`], with a disk of the test's own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: &Path, before_sync: BeforeSync) -> Result<Self, StoreError> {
+        let lock = disk::take(path, "fjall")?;
+        let store = Self {
+            path: path.to_owned(),
+            opened: RwLock::new(Some(open(&path.join(DIR))?)),
+            recent: RwLock::new(Recent::new(RECENT)),
+            before_sync,
+            failed: AtomicBool::new(false),
+            group: GroupCommit::default(),
+            _lock: lock,
+        };
+        disk::check_format(&store, path)?;
+        Ok(store)
+    }
+
+    fn store(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Relaxed) {
+            self.open_anew()?;
+        }
+        // Changes of one batch are of one age to fjall: it must not see a key twice.
+        let all = batches.into_iter().reduce(|mut all, next| {
+            all.changes.extend(next.changes);
+            all
+        });
+        let all = all.unwrap_or_default();
+        let stored = self.ask(|opened| {
+            (self.before_sync)()?;
+            opened.apply(&all)
+        });
+        self.failed.store(stored.is_err(), Ordering::Relaxed);
+        stored?;
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, change) in all.changes {
+            recent.put(key, change);
+        }
+        Ok(())
+    }
+
+    /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to nobody.
+    fn open_anew(&self) -> Result<(), StoreError> {
+        let dir = self.path.join(DIR);
+        let copies = fjall_journal::size(&dir).map_err(|error| failed_io(&error))?;
+        disk::check_room(&self.path, ROOM.saturating_add(copies))?;
+        let mut held = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        drop(held.take());
+        // What failed may be there all the same once it is opened anew.
+        *self.recent.write().unwrap_or_else(PoisonError::into_inner) = Recent::new(RECENT);
+        fjall_journal::renew(&dir).map_err(|error| failed_io(&error))?;
+        *held = Some(open(&dir)?);
+        tracing::warn!("the store was opened anew after an error of the disk");
+        Ok(())
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&Opened) -> fjall::Result<T>) -> Result<T, StoreError> {
+        let held = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let closed = || StoreError::Io("it cannot be opened anew".to_owned());
+        ask(held.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
+    }
+}
+
+impl fmt::Debug for FjallStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for FjallStore {
+    /// What is in memory alone becomes a table, so that the next open has no journal to read.
+    fn drop(&mut self) {
+        let held = self
+            .opened
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(opened) = held.take() else { return };
+        let written = opened.write_out();
+        drop(opened);
+        // Where that failed, the journal has everything.
+        if written.is_ok()
+            && let Err(error) = fjall_journal::empty(&self.path.join(DIR))
+        {
+            tracing::warn!("the store's journal could not be emptied: {error}");
+        }
+    }
+}
+
+impl Store for FjallStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = recent.get(key) {
+            return Ok(known.as_deref().map(<[u8]>::to_vec));
+        }
+        drop(recent);
+        let value = self.ask(|opened| opened.ledger.get(key))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let from = super::scan_start(prefix, after);
+        self.ask(|opened| {
+            let mut found = Vec::new();
+            // Without a snapshot a batch that is being applied would be seen in part.
+            let snapshot = opened.database.snapshot();
+            let range = snapshot.range::<&[u8], _>(&opened.ledger, (from, Bound::Unbounded));
+            for pair in range.take(limit) {
+                let (key, value) = pair.into_inner()?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                found.push((key.to_vec(), value.to_vec()));
+            }
+            Ok(found)
+        })
+    }
+
+    fn scan_keys(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let from = super::scan_start(prefix, after);
+        self.ask(|opened| {
+            let mut found = Vec::new();
+            let snapshot = opened.database.snapshot();
+            let range = snapshot.range::<&[u8], _>(&opened.ledger, (from, Bound::Unbounded));
+            for pair in range.take(limit) {
+                let key = pair.key()?;
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                found.push(key.to_vec());
+            }
+            Ok(found)
+        })
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.group.commit(batch, |batches| self.store(batches))
+    }
+}
+
+impl Opened {
+    /// One batch and one sync for all. The data alone are synced: that includes the journal's
+    /// length, and leaves out its times.
+    fn apply(&self, all: &Batch) -> fjall::Result<()> {
+        self.await_tables()?;
+        let batch = self.database.batch();
+        let mut batch = batch.durability(Some(PersistMode::SyncData));
+        for (key, change) in &all.changes {
+            match change {
+                Some(value) => batch.insert(&self.ledger, key.as_slice(), value.as_slice()),
+                None => batch.remove(&self.ledger, key.as_slice()),
+            }
+        }
+        batch.commit()
+    }
+
+    /// Makes tables of all that is in memory alone, with nobody else at work.
+    fn write_out(&self) -> fjall::Result<()> {
+        // Tells whether a write has failed. Then the journal may hold what memory does not.
+        self.database.persist(PersistMode::Buffer)?;
+        self.ledger.rotate_memtable()?;
+        while self.ledger.tree.get_highest_memtable_seqno().is_some() {
+            self.database.persist(PersistMode::Buffer)?;
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Waits until there is not too much to be written out and merged. fjall would wait itself,
+    /// later, and for ever if its threads have ended in an error meanwhile; here that is told.
+    fn await_tables(&self) -> fjall::Result<()> {
+        while self.ledger.sealed_memtable_count() >= SEALED
+            || (self.ledger.l0_table_count() >= OVERLAPPING
+                && self.database.active_compactions() > 0)
+        {
+            self.database.persist(PersistMode::Buffer)?;
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+}
+
+fn open(dir: &Path) -> Result<Opened, StoreError> {
+    fjall_journal::clear_unmade(dir).map_err(|error| failed_io(&error))?;
+    create_dirs(dir).map_err(|error| failed_io(&error))?;
+    match database(dir) {
+        Err(fjall::Error::JournalRecovery(_)) => without_last_batch(dir),
+        opened => opened.map_err(|error| failed(&error)),
+    }
+}
+
+/// Opens a database whose last batch may have been written in part.
+fn without_last_batch(dir: &Path) -> Result<Opened, StoreError> {
+    let cut = fjall_journal::cut_last_batch(dir).map_err(|error| failed_io(&error))?;
+    match database(dir) {
+        Ok(opened) => {
+            tracing::warn!("the store's last batch was written in part, and is dropped");
+            Ok(opened)
+        }
+        Err(error) => {
+            cut.map_or(Ok(()), fjall_journal::Cut::undo)
+                .map_err(|error| failed_io(&error))?;
+            let damage = matches!(error, fjall::Error::JournalRecovery(_));
+            Err(if damage { damaged(dir) } else { failed(&error) })
+        }
+    }
+}
+
+fn database(dir: &Path) -> fjall::Result<Opened> {
+    let database = Database::builder(dir)
+        .cache_size(CACHE)
+        .worker_threads(WORKERS)
+        .open()?;
+    let ledger = database.keyspace("ledger", || {
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(MEMTABLE)
+            .data_block_hash_ratio_policy(HashRatioPolicy::all(HASHED))
+            .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE)))
+    })?;
+    // Not synced by fjall: without the names in it, no table can be found.
+    File::open(dir.join("keyspaces"))?.sync_all()?;
+    Ok(Opened { ledger, database })
+}
+
+fn damaged(dir: &Path) -> StoreError {
+    StoreError::Refused(format!(
+        "the journal of the store in {} is damaged before its end; restore data_dir from a copy",
+        dir.display()
+    ))
+}
+
+fn failed_io(error: &io::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}
+
+/// fjall's errors name files and positions, never keys or values.
+fn failed(error: &fjall::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}
