@@ -47,10 +47,10 @@ impl Stall {
     }
 }
 
-/// Appends `records` to one partition, in order.
+/// Appends `records` to one partition, in order: as many at once as fit, and the next when the log
+/// has room again.
 pub(super) async fn append(log: &dyn Log, stall: &Stall, partition: u16, mut records: Vec<Bytes>) {
     let mut stalled: Option<(InTrouble<'_>, Backoff)> = None;
-    // What does not fit as a whole may fit in parts.
     let mut part = records.len();
     while !records.is_empty() {
         let next: Vec<Bytes> = records.iter().take(part).cloned().collect();
@@ -58,15 +58,16 @@ pub(super) async fn append(log: &dyn Log, stall: &Stall, partition: u16, mut rec
         match log.append(partition, next).await {
             Ok(_) => {
                 records.drain(..count);
+                part = part.saturating_mul(2);
                 if let Some((_, backoff)) = &mut stalled {
                     backoff.reset();
                 }
             }
             Err(LogError::Closed) => std::future::pending().await,
+            Err(LogError::Full { .. } | LogError::DiskFull { .. }) if count > 1 => {
+                part = count / 2;
+            }
             Err(error) => {
-                if matches!(error, LogError::Full { .. } | LogError::DiskFull { .. }) {
-                    part = (part / 2).max(1);
-                }
                 let (_, backoff) = stalled.get_or_insert_with(|| {
                     let what = format!("{}/{partition}", stall.source);
                     let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, &what);

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use sender::SECRET;
 
 /// No condition in these tests is waited for longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Waits until `holds`.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
