@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use serde_json::json;
 use tokio::sync::oneshot;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const MOMENT: Duration = Duration::from_secs(1);
 /// Room for one record at a time.
 const ONE: Room = Room {

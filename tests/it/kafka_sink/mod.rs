@@ -18,7 +18,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 /// No wait in these tests is longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const TOPIC: &str = "mdm.acme.golden";
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;

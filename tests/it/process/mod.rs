@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use sender::SECRET;
 
 /// No condition in these tests is waited for longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Waits until `holds`.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
