@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::AdminState;
 use crate::dead_letter::{
-    DeadLetter, Filter, LARGEST_PAGE, LetterName, LetterView, Letters, RedriveError, Report, Work,
+    DeadLetter, DeadLetters, Filter, LARGEST_PAGE, LetterName, LetterView, RedriveError, Report,
+    Work,
 };
 use crate::store::StoreError;
 use crate::time::Millis;
@@ -112,7 +113,7 @@ async fn list(
         .map(|name| name.parse())
         .transpose()
         .map_err(Refused::BadRequest)?;
-    let listed = Listed::page(&state.redrive.letters, &filter, after.as_ref(), max).await?;
+    let listed = Listed::page(state.redrive.letters.as_ref(), &filter, after.as_ref(), max).await?;
     Ok(Json(listed))
 }
 
@@ -122,7 +123,7 @@ impl Listed {
     /// # Errors
     /// If the store cannot be read.
     pub(crate) async fn page(
-        letters: &Letters,
+        letters: &dyn DeadLetters,
         filter: &Filter,
         after: Option<&LetterName>,
         max: Option<usize>,

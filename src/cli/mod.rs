@@ -41,7 +41,9 @@ Exit codes:
   75  told to stop a second time: what was in flight is read again at the next start
 
 Environment:
-  GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::engine=debug, …
+  GOLDWIRE_LOG  which log lines are written: info, warn,goldwire::engine=debug, …;
+                info,goldwire::spans=debug adds how long each batch, look-up, write, commit
+                and read of Reltio took
 
 Examples:
   goldwire init                      write a starter goldwire.yaml

@@ -11,9 +11,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::CliError;
 use super::sign::{self, SignArgs};
 use crate::config::{Config, KafkaSource};
-use crate::dead_letter::{Letters, Redrive};
-use crate::log::MemoryLog;
-use crate::reltio::{Golden, ReltioError};
+use crate::dead_letter::{Redrive, StoredLetters};
+use crate::log::{Log, MemoryLog};
+use crate::reltio::{RecordReader, ReltioError};
 use crate::runtime::Files;
 use crate::runtime::parts::{self, SinkParts};
 use crate::sink::Sink;
@@ -30,9 +30,9 @@ const UNREACHED: &str = "see that reltio.url and reltio.auth_url can be reached 
 /// Dead letters of the files of `config`.
 pub(super) fn redrive(config: &Config, files: &Files, clock: &SharedClock) -> Redrive {
     Redrive {
-        letters: Letters::new(Arc::clone(&files.store)),
-        inbox: Arc::clone(&files.inbox),
-        log: Arc::clone(&files.log),
+        letters: Arc::new(StoredLetters::new(Arc::clone(&files.store))),
+        inbox: Arc::<dyn Log>::clone(&files.inbox),
+        log: Arc::<dyn Log>::clone(&files.log),
         sinks: config.sinks.keys().cloned().collect(),
         clock: Arc::clone(clock),
     }
@@ -55,7 +55,7 @@ pub(super) fn open(config: &Config) -> Result<Redrive, String> {
 
 /// What a configuration is made into before anything is connected.
 pub(super) struct Made {
-    golden: Option<Arc<dyn Golden>>,
+    reltio: Option<Arc<dyn RecordReader>>,
     sinks: Vec<(String, Arc<dyn Sink>)>,
 }
 
@@ -65,12 +65,12 @@ pub(super) struct Made {
 /// A line a client that cannot be made as configured.
 pub(super) fn make(config: &Config) -> Result<Made, CliError> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let (golden, mut problems) = match parts::golden(config, &clock) {
-        Ok(golden) => (golden, Vec::new()),
+    let (reltio, mut problems) = match parts::reltio(config, &clock) {
+        Ok(reltio) => (reltio, Vec::new()),
         Err(error) => (None, vec![error.to_string()]),
     };
     let with = SinkParts {
-        golden: golden.clone(),
+        reltio: reltio.clone(),
         // Nothing is delivered, so nothing is told.
         log: Arc::new(MemoryLog::new(1)),
         clock,
@@ -79,7 +79,7 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
     let mut sinks = Vec::new();
     for (name, sink) in &config.sinks {
         let reads = sink.kind().is_some_and(|(_, kind)| kind.reads_reltio());
-        if reads && golden.is_none() && config.reltio.is_some() {
+        if reads && reltio.is_none() && config.reltio.is_some() {
             // It lacks what was refused above.
             continue;
         }
@@ -89,7 +89,7 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
         }
     }
     if problems.is_empty() {
-        Ok(Made { golden, sinks })
+        Ok(Made { reltio, sinks })
     } else {
         Err(CliError::Usage(problems.join("\n")))
     }
@@ -102,8 +102,8 @@ impl Made {
     /// None of an outside system: each is a sentence.
     pub(super) async fn probe(&self, config: &Config) -> Result<Vec<String>, CliError> {
         let mut problems = Vec::new();
-        if let Some(golden) = &self.golden {
-            problems.extend(api(golden.as_ref()).await);
+        if let Some(reltio) = &self.reltio {
+            problems.extend(api(reltio.as_ref()).await);
         }
         for (name, sink) in &self.sinks {
             let found = sink.probe().await.into_iter();
@@ -127,8 +127,8 @@ impl Made {
 }
 
 /// Whether Reltio gives a token and answers for the tenant.
-async fn api(golden: &dyn Golden) -> Option<String> {
-    let asked = tokio::time::timeout(PATIENCE, golden.read(NOBODY)).await;
+async fn api(reltio: &dyn RecordReader) -> Option<String> {
+    let asked = tokio::time::timeout(PATIENCE, reltio.read(NOBODY)).await;
     match asked {
         Ok(Ok(_)) => None,
         Ok(Err(error @ ReltioError::Refused { .. })) => Some(format!("reltio: {error}")),

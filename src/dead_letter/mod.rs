@@ -17,7 +17,7 @@ mod write;
 pub use crate::event::proto::DeadLetter;
 pub use filter::Filter;
 pub use headers::headers;
-pub use letters::{LARGEST_PAGE, Letters, Page};
+pub use letters::{DeadLetters, LARGEST_PAGE, Page, StoredLetters};
 pub use name::LetterName;
 pub use redrive::{Redrive, RedriveError, Report, Skipped, Work};
 pub use stored::{close, put};

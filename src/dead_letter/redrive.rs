@@ -11,9 +11,9 @@ use futures::future::try_join_all;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, Filter, LetterName, Letters, UNREADABLE};
+use super::{DeadLetter, DeadLetters, Filter, LetterName, UNREADABLE};
 use crate::event::{EventRecord, Origin, SourceRecord};
-use crate::log::{Log, LogError, partition_of};
+use crate::log::{LogAppender, LogError, partition_of};
 use crate::store::StoreError;
 use crate::time::{Millis, SharedClock};
 
@@ -26,11 +26,11 @@ const AT_ONCE: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Redrive {
     /// The letters.
-    pub letters: Letters,
+    pub letters: Arc<dyn DeadLetters>,
     /// Where ingest's letters go back to.
-    pub inbox: Arc<dyn Log>,
+    pub inbox: Arc<dyn LogAppender>,
     /// Where the sinks' letters go back to.
-    pub log: Arc<dyn Log>,
+    pub log: Arc<dyn LogAppender>,
     /// The configured sinks: a record addressed to another would be read by nobody.
     pub sinks: BTreeSet<String>,
     /// The time.

@@ -7,12 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{put, shown_sink};
+use super::{DeadLetters, shown_sink};
 use crate::backoff::Backoff;
 use crate::event::proto::DeadLetter;
-use crate::log::{Log, LogError, Share};
+use crate::log::{LogAppender, LogError, Share};
 use crate::mutation::{self, Mutation};
-use crate::store::{Batch, Store, store_blocking};
 use crate::telemetry::{Episode, InTrouble, Past};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -27,12 +26,11 @@ static NO_ROOM: Episode = Episode::new();
 /// Makes letters durable, however long it takes. The log, on the same disk, tells whether there is
 /// room for them.
 pub(crate) async fn write(
-    store: &Arc<dyn Store>,
-    (log, share): (&Arc<dyn Log>, Share),
+    kept: &dyn DeadLetters,
+    (log, share): (&Arc<dyn LogAppender>, Share),
     letters: &[DeadLetter],
 ) {
     room(log.as_ref(), share).await;
-    let mut batch = Batch::default();
     for letter in letters {
         let DeadLetter {
             sink,
@@ -43,13 +41,11 @@ pub(crate) async fn write(
         } = letter;
         let named = shown_sink(sink);
         tracing::error!(sink = named, id, reason, code, "dead-lettered");
-        put(&mut batch, letter);
     }
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, "dead letters");
     let mut failing = None;
     loop {
-        let attempt = batch.clone();
-        let error = match store_blocking(store, move |store| store.commit(attempt)).await {
+        let error = match kept.put(letters).await {
             Ok(()) => return stored(failing),
             Err(error) => error,
         };
@@ -78,7 +74,7 @@ fn stored(failing: Option<InTrouble<'_>>) {
 
 /// Waits until the disk has room. What is in flight passes together, but is bounded in bytes, and
 /// much less than a reserve.
-async fn room(log: &dyn Log, share: Share) {
+async fn room(log: &dyn LogAppender, share: Share) {
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_ROOM, "room for dead letters");
     let mut waiting = None;
     while let Err(error @ LogError::DiskFull { .. }) = log.admits(share) {

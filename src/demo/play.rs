@@ -17,7 +17,7 @@ use prometheus::Registry;
 use super::report::{self, Gauges};
 use super::sabotage::{Sabotage, Scheme};
 use crate::config;
-use crate::dead_letter::{Filter, LARGEST_PAGE, Letters};
+use crate::dead_letter::{DeadLetters as _, Filter, LARGEST_PAGE, StoredLetters};
 use crate::progress::Progress;
 use crate::runtime::{Deps, Instance};
 use crate::telemetry::{Metrics, names};
@@ -223,7 +223,7 @@ async fn caught_up(instance: &Instance, registry: &Registry, sent: u64) -> Resul
 
 /// Open dead letters by sink and reason.
 async fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, String> {
-    let letters = Letters::new(Arc::clone(&instance.files().store));
+    let letters = StoredLetters::new(Arc::clone(&instance.files().store));
     let (mut counted, mut after) = (BTreeMap::<String, usize>::new(), None);
     let any = Filter::default();
     loop {

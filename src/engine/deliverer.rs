@@ -9,13 +9,14 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::gate::Gate;
 use super::retry::RetryPolicy;
 use super::work::{Refusal, Work};
 use crate::mutation::{self, Mutation};
 use crate::sink::{Ack, Effect, Mode, Sink, SinkError, UNANSWERED, Write};
-use crate::telemetry::{Metrics, SinkMetrics};
+use crate::telemetry::{Metrics, SinkMetrics, spans};
 use crate::time::SharedClock;
 
 /// What is needed to deliver to one sink.
@@ -64,7 +65,8 @@ impl Deliverer {
             work.tries.begin(now, began);
             writes.push(work.to_write(history));
         }
-        let mut answers = self.sink.write(&writes).await;
+        let span = spans::write(self.sink.name(), writes.len());
+        let mut answers = self.sink.write(&writes).instrument(span).await;
         answers.resize_with(batch.len(), || Err(UNANSWERED));
         (batch, answers)
     }

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 
 use super::checkpoint::Opened;
 use super::isolation::Blame;
-use crate::log::{Log, LogError, LogRecord, OffsetRange, ReadLimit};
+use crate::log::{LogError, LogRecord, OffsetRange, PartitionReader, ReadLimit};
 use crate::store::Cursor;
 
 /// How far beyond what was read the durable `reached` is set.
@@ -84,7 +84,7 @@ impl ResumePoint {
 /// What a task reads.
 #[derive(Debug)]
 pub(crate) struct Input {
-    log: Arc<dyn Log>,
+    reader: Arc<dyn PartitionReader>,
     pub(super) partition: u16,
     /// Read, and not yet on a lane.
     ahead: VecDeque<LogRecord>,
@@ -98,19 +98,18 @@ pub(crate) struct Input {
 impl Input {
     /// The place that was found in a partition, and the offsets whose notes are not needed.
     pub(crate) fn of(
-        log: &Arc<dyn Log>,
-        partition: u16,
+        reader: Arc<dyn PartitionReader>,
         opened: &mut Opened,
         detach: bool,
     ) -> (Self, Vec<u64>) {
-        let mut resume = ResumePoint::of(opened.cursor.as_ref(), log.range(partition));
+        let mut resume = ResumePoint::of(opened.cursor.as_ref(), reader.range());
         let mut old = std::mem::take(&mut opened.notes);
         if resume.restarts > 0 {
             resume.notes = old.split_off(&resume.position);
         }
         let input = Self {
-            log: Arc::clone(log),
-            partition,
+            partition: reader.partition(),
+            reader,
             ahead: VecDeque::new(),
             resume,
             detach,
@@ -121,7 +120,7 @@ impl Input {
 
     /// Why the position cannot be read from.
     pub(crate) fn unreadable(&self) -> Option<LogError> {
-        let OffsetRange { start, end } = self.log.range(self.partition);
+        let OffsetRange { start, end } = self.reader.range();
         let asked = self.resume.position;
         let outside = (asked < start && !self.detach) || asked > end;
         outside.then_some(LogError::OutOfRange {
@@ -162,15 +161,14 @@ impl Input {
 
     /// Reads on where nothing is ahead any more. One read is under way at a time.
     pub(crate) fn read(&self, from: u64, bytes_left: usize) -> Reading {
-        let (log, partition) = (Arc::clone(&self.log), self.partition);
+        let (reader, partition) = (Arc::clone(&self.reader), self.partition);
         let limit = ReadLimit {
             bytes: READ.bytes.min(bytes_left),
             ..READ
         };
         Box::pin(async move {
             loop {
-                log.wait(partition, from).await;
-                match log.read(partition, from, limit).await {
+                match reader.read(from, limit).await {
                     Err(error @ LogError::Io(_)) => {
                         tracing::error!(partition, "{error}; will be read again");
                         tokio::time::sleep(AGAIN).await;
@@ -185,7 +183,7 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::MemoryLog;
+    use crate::log::{Log, MemoryLog, WholeLog};
 
     #[test]
     fn only_an_unclean_stop_makes_records_suspect() {
@@ -214,7 +212,7 @@ mod tests {
             bytes: vec![0; 100].into(),
         };
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new(1));
-        let (mut input, _) = Input::of(&log, 0, &mut Opened::default(), false);
+        let (mut input, _) = Input::of(WholeLog::partition(&log, 0), &mut Opened::default(), false);
         input.fill((5..15).map(record).collect());
         let mut take = |records, bytes| {
             let taken = input.take(ReadLimit { records, bytes });

@@ -19,7 +19,8 @@ pub(crate) async fn write(context: &Context, refused: &[(Work, Refusal)]) {
         })
         .collect();
     if !letters.is_empty() {
-        crate::dead_letter::write(&context.store, (&context.log, Share::Sinks), &letters).await;
+        let log = (&context.log, Share::Sinks);
+        crate::dead_letter::write(context.letters.as_ref(), log, &letters).await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! since. What a commit makes durable meanwhile stays visible until the records have their lanes.
 
 use futures::future::BoxFuture;
+use tracing::Instrument as _;
 
 use super::checkpoint::{Known, Wanted};
 use super::lane::{Lane, Pending};
@@ -12,6 +13,7 @@ use super::rows;
 use super::task::{SinkTask, TaskError};
 use crate::event::{Kind, Record, Subject};
 use crate::log::{LogError, LogRecord};
+use crate::telemetry::spans;
 
 /// A record that was read.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ impl SinkTask {
     pub(super) fn on_loaded(&mut self, loaded: Loaded) {
         match loaded {
             Loaded::Records(records, mut stored) => {
+                let (sink, partition) = (self.context.deliverer.sink.name(), self.input.partition);
+                let _batch = spans::batch(sink, partition, records.len()).entered();
                 let mut touched: Vec<Subject> = Vec::with_capacity(records.len());
                 for incoming in records {
                     touched.extend(self.dispatch(incoming, &mut stored));
@@ -118,10 +122,14 @@ impl SinkTask {
         changes.dedup();
         self.commits.hold_visible();
         let checkpoint = self.commits.checkpoint();
-        Ok(Some(Box::pin(async move {
+        let sink = self.context.deliverer.sink.name();
+        let keys = subjects.len().saturating_add(changes.len());
+        let span = spans::lookup(sink, self.input.partition, keys);
+        let lookup = async move {
             let known = checkpoint.lookup(Wanted { subjects, changes }).await?;
             Ok(Loaded::Records(records, known))
-        })))
+        };
+        Ok(Some(Box::pin(lookup.instrument(span))))
     }
 
     fn incoming(&self, read: LogRecord) -> Result<Incoming, TaskError> {

@@ -3,12 +3,15 @@
 //! Guarantee (G3): what becomes durable is what the sink acknowledged, with the position that it
 //! belongs to. A commit that failed is carried by the next tick, not sooner.
 
+use tracing::Instrument as _;
+
 use super::checkpoint::CommitError;
 use super::commits::Committing;
 use super::input::WINDOW;
 use super::status::TaskStatus;
 use super::task::{SinkTask, TaskError};
 use crate::store::Cursor;
+use crate::telemetry::spans;
 
 impl SinkTask {
     pub(super) fn cursor(&self, clean: bool) -> Cursor {
@@ -41,7 +44,9 @@ impl SinkTask {
 
     pub(super) fn commit(&mut self, clean: bool) -> Committing {
         let cursor = self.cursor(clean);
-        self.commits.begin(cursor)
+        let (sink, partition) = (self.context.deliverer.sink.name(), self.input.partition);
+        let span = spans::commit(sink, partition, self.commits.len(), cursor.position);
+        Box::pin(self.commits.begin(cursor).instrument(span))
     }
 
     /// A commit ended. A task that was fenced ends too, and drops what is in flight.

@@ -77,11 +77,11 @@ pub(crate) async fn answer(
 
 /// Reads until there is an answer, or a reason why there will be none for this subject.
 async fn read(context: &Context, subject: &Subject) -> Result<Answer, Refusal> {
-    let Some(golden) = &context.golden else {
+    let Some(reltio) = &context.reltio else {
         return Err(Refusal::without_send("unreadable", "no_reltio_api", "read"));
     };
     let answer = until_answered(subject.uri(), async || {
-        let result = golden.read(subject.uri()).await;
+        let result = reltio.read(subject.uri()).await;
         context.deliverer.metrics.read("ask", read_label(&result));
         result
     });

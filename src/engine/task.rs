@@ -33,12 +33,13 @@ use super::reassertion::{MOST, Schedule};
 use super::sending;
 use super::status::{TaskEnd, TaskStatus};
 use super::work::{Refusal, Work};
+use crate::dead_letter::DeadLetters;
 use crate::event::Subject;
-use crate::log::{Log, LogError};
+use crate::log::{LogAppender, LogError, PartitionReader};
 use crate::mutation::{self, Mutation};
-use crate::reltio::Golden;
+use crate::reltio::RecordReader;
 use crate::sink::Capabilities;
-use crate::store::{Store, StoreError, patiently};
+use crate::store::{StoreError, patiently};
 use crate::telemetry::SinkMetrics;
 
 /// Bounds and rhythms of a task.
@@ -64,11 +65,11 @@ pub struct Context {
     /// How to deliver.
     pub deliverer: Deliverer,
     /// Reltio, if there is an API.
-    pub golden: Option<Arc<dyn Golden>>,
-    /// The store of registers and dead letters.
-    pub store: Arc<dyn Store>,
-    /// The event log.
-    pub log: Arc<dyn Log>,
+    pub reltio: Option<Arc<dyn RecordReader>>,
+    /// Where what the sink refuses is kept.
+    pub letters: Arc<dyn DeadLetters>,
+    /// The event log, which says whether there is room for letters.
+    pub log: Arc<dyn LogAppender>,
     /// The tenant's clock rules.
     pub rules: ClockRules,
     /// Who sends in this process.
@@ -167,18 +168,18 @@ struct UnderWay {
 }
 
 impl SinkTask {
-    /// A task of one partition that goes on where `checkpoint` says.
+    /// A task of one partition that goes on where `checkpoint` says. Blocks on the disk.
     ///
     /// # Errors
     /// If what is kept cannot be read, or the position is not in the log.
     pub fn new(
         context: Context,
-        partition: u16,
+        reader: Arc<dyn PartitionReader>,
         settings: TaskSettings,
         checkpoint: Arc<dyn Checkpoint>,
     ) -> Result<Self, TaskError> {
         let mut opened = checkpoint.open()?;
-        let (input, old) = Input::of(&context.log, partition, &mut opened, settings.detach);
+        let (input, old) = Input::of(reader, &mut opened, settings.detach);
         if let Some(error) = input.unreadable() {
             return Err(error.into());
         }
@@ -190,7 +191,7 @@ impl SinkTask {
                 clocks: context.rules,
                 mode: capabilities.mode,
                 keeps_ids: capabilities.dedupe.is_some(),
-                has_api: context.golden.is_some(),
+                has_api: context.reltio.is_some(),
             },
             metrics: context
                 .deliverer

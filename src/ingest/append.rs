@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backoff::Backoff;
-use crate::log::{Log, LogError};
+use crate::log::{LogAppender, LogError};
 use crate::telemetry::{Episode, InTrouble, Past};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -49,7 +49,12 @@ impl Stall {
 
 /// Appends `records` to one partition, in order: as many at once as fit, and the next when the log
 /// has room again.
-pub(super) async fn append(log: &dyn Log, stall: &Stall, partition: u16, mut records: Vec<Bytes>) {
+pub(super) async fn append(
+    log: &dyn LogAppender,
+    stall: &Stall,
+    partition: u16,
+    mut records: Vec<Bytes>,
+) {
     let mut stalled: Option<(InTrouble<'_>, Backoff)> = None;
     let mut part = records.len();
     while !records.is_empty() {

@@ -10,7 +10,7 @@ use super::memory::Held;
 use super::reads::SharedReads;
 use crate::engine::{ClockRules, state_of};
 use crate::event::{Completeness, Content, EventRecord, Kind, State, SubjectState};
-use crate::reltio::{Answer, Golden, until_answered};
+use crate::reltio::{Answer, RecordReader, until_answered};
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock, as_millis, until};
 
@@ -20,7 +20,7 @@ const SLOT: Millis = 250;
 /// Reads for records that do not say what their subject is.
 #[derive(Debug, Clone)]
 pub(super) struct Hydrator {
-    pub(super) golden: Arc<dyn Golden>,
+    pub(super) reltio: Arc<dyn RecordReader>,
     pub(super) rules: ClockRules,
     pub(super) clock: SharedClock,
     pub(super) metrics: Arc<Metrics>,

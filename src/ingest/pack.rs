@@ -98,7 +98,7 @@ impl Packing {
         let context = Arc::clone(&self.context);
         let rules = context.rules_of(record)?;
         decode::decode_into(record, &rules.decode, &mut self.events)?;
-        let fate = |event: &EventRecord| rules.fate(event, context.golden.is_some());
+        let fate = |event: &EventRecord| rules.fate(event, context.reltio.is_some());
         let events = std::mem::take(&mut self.events);
         let needs_read = events
             .records()

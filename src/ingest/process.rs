@@ -16,14 +16,13 @@ use super::letter::{Refused, letter};
 use super::memory::Held;
 use super::pack::Packed;
 use super::reads::SharedReads;
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::decode::{self, DecodeSettings};
 use crate::engine::ClockRules;
 use crate::event::Filter;
 use crate::event::{EventRecord, Kind, Received};
-use crate::log::{Log, Share, partition_of_record};
-use crate::reltio::Golden;
-use crate::store::Store;
+use crate::log::{LogAppender, Share, partition_of_record};
+use crate::reltio::RecordReader;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
@@ -42,11 +41,11 @@ pub struct IngestContext {
     /// Rules by source name.
     pub sources: Arc<HashMap<String, SourceRules>>,
     /// The event log.
-    pub log: Arc<dyn Log>,
-    /// The store of dead letters.
-    pub store: Arc<dyn Store>,
+    pub log: Arc<dyn LogAppender>,
+    /// Where what cannot be decoded or read is kept.
+    pub letters: Arc<dyn DeadLetters>,
     /// Reltio, if there is an API.
-    pub golden: Option<Arc<dyn Golden>>,
+    pub reltio: Option<Arc<dyn RecordReader>>,
     /// The tenant's clock rules.
     pub rules: ClockRules,
     /// The time.
@@ -134,7 +133,7 @@ impl IngestContext {
         let (mut taken, mut refused) = (Vec::with_capacity(events.len()), None);
         for mut event in events {
             self.observe_delay(&record.source, &event);
-            let mut fate = rules.fate(&event, self.golden.is_some());
+            let mut fate = rules.fate(&event, self.reltio.is_some());
             if fate == Fate::Read {
                 if let Err(unread) = self.hydrate(&mut event, held).await {
                     refused.get_or_insert(unread);
@@ -157,7 +156,7 @@ impl IngestContext {
     }
 
     async fn hydrate(&self, event: &mut EventRecord, held: &mut Held) -> Result<(), Refused> {
-        let Some(golden) = &self.golden else {
+        let Some(reltio) = &self.reltio else {
             let code = "no_reltio_api".to_owned();
             return Err(Refused {
                 stage: "hydrate",
@@ -166,7 +165,7 @@ impl IngestContext {
             });
         };
         let hydrator = Hydrator {
-            golden: Arc::clone(golden),
+            reltio: Arc::clone(reltio),
             rules: self.rules,
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
@@ -182,7 +181,8 @@ impl IngestContext {
 
     async fn dead_letters(&self, letters: &[DeadLetter]) {
         if !letters.is_empty() {
-            crate::dead_letter::write(&self.store, (&self.log, Share::Intake), letters).await;
+            let log = (&self.log, Share::Intake);
+            crate::dead_letter::write(self.letters.as_ref(), log, letters).await;
         }
     }
 

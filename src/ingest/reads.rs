@@ -37,7 +37,7 @@ impl SharedReads {
                 Some((began, answer)) if *began >= due => Ok(answer.clone()),
                 _ => {
                     let began = with.clock.now();
-                    let result = with.golden.read(uri).await;
+                    let result = with.reltio.read(uri).await;
                     with.metrics.read("hydrate", read_label(&result));
                     if let Ok(answer) = &result {
                         *turn = Some((began, answer.clone()));

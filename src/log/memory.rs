@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
+use super::{
+    Log, LogAppender, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Retention, Share,
+};
 
 #[derive(Debug, Default, Clone)]
 struct Partition {
@@ -54,7 +56,7 @@ impl MemoryLog {
 }
 
 #[async_trait]
-impl Log for MemoryLog {
+impl LogAppender for MemoryLog {
     fn identity(&self) -> &LogIdentity {
         &self.identity
     }
@@ -78,7 +80,36 @@ impl Log for MemoryLog {
     fn admits(&self, _: Share) -> Result<(), LogError> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl Retention for MemoryLog {
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        for (partition, floor) in (0_u16..).zip(floors) {
+            let mut held = self.partition(partition)?;
+            let drop = floor.saturating_sub(held.start);
+            let drop = usize::try_from(drop)
+                .unwrap_or(usize::MAX)
+                .min(held.records.len());
+            held.records.drain(..drop);
+            held.start = held
+                .start
+                .saturating_add(u64::try_from(drop).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        (0, u64::MAX)
+    }
+}
+
+#[async_trait]
+impl Log for MemoryLog {
     async fn read(
         &self,
         partition: u16,
@@ -132,28 +163,5 @@ impl Log for MemoryLog {
                 start: held.start,
                 end: held.end(),
             })
-    }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        for (partition, floor) in (0_u16..).zip(floors) {
-            let mut held = self.partition(partition)?;
-            let drop = floor.saturating_sub(held.start);
-            let drop = usize::try_from(drop)
-                .unwrap_or(usize::MAX)
-                .min(held.records.len());
-            held.records.drain(..drop);
-            held.start = held
-                .start
-                .saturating_add(u64::try_from(drop).unwrap_or_default());
-        }
-        Ok(())
-    }
-
-    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
-        Ok(())
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        (0, u64::MAX)
     }
 }

@@ -6,8 +6,10 @@
 
 pub mod journal;
 mod memory;
+mod reader;
 
 pub use memory::MemoryLog;
+pub use reader::{LogReader, PartitionReader, ReaderEvent, WholeLog};
 
 use std::fmt::Debug;
 
@@ -141,9 +143,9 @@ pub enum LogError {
     Closed,
 }
 
-/// An append-only, partitioned log.
+/// Where records are put into a log.
 #[async_trait]
-pub trait Log: Debug + Send + Sync {
+pub trait LogAppender: Debug + Send + Sync {
     /// Which log this is.
     fn identity(&self) -> &LogIdentity;
 
@@ -165,6 +167,31 @@ pub trait Log: Debug + Send + Sync {
     /// Whether a small append would be admitted now, and if not, why: the disk before the quota.
     fn admits(&self, share: Share) -> Result<(), LogError>;
 
+    /// Whether it can still take an append. One that cannot will not by itself: a restart helps.
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
+/// What of a log is deleted, and how much of it there is.
+#[async_trait]
+pub trait Retention: Debug + Send + Sync {
+    /// Deletes what retention no longer wants, never at or above `floors[partition]`, the lowest
+    /// position of the configured readers.
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError>;
+
+    /// Makes room at the cost of readers that may miss records: while nine tenths of the quota are
+    /// used, deletes the oldest records of all partitions, never at or above `floors[partition]`,
+    /// the lowest position of the readers that may not.
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError>;
+
+    /// Bytes in use on disk, and the quota.
+    fn usage(&self) -> (u64, u64);
+}
+
+/// An append-only, partitioned log of this process, which any offset can be read from.
+#[async_trait]
+pub trait Log: LogAppender + Retention {
     /// Records from `from` on, oldest first; none at the end of the log. Only durable records are
     /// seen.
     async fn read(
@@ -179,23 +206,6 @@ pub trait Log: Debug + Send + Sync {
 
     /// What the partition holds.
     fn range(&self, partition: u16) -> OffsetRange;
-
-    /// Deletes what retention no longer wants, never at or above `floors[partition]`, the lowest
-    /// position of the configured readers.
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError>;
-
-    /// Whether it can still take an append. One that cannot will not by itself: a restart helps.
-    fn is_open(&self) -> bool {
-        true
-    }
-
-    /// Makes room at the cost of readers that may miss records: while nine tenths of the quota are
-    /// used, deletes the oldest records of all partitions, never at or above `floors[partition]`,
-    /// the lowest position of the readers that may not.
-    async fn evict(&self, floors: &[u64]) -> Result<(), LogError>;
-
-    /// Bytes in use on disk, and the quota.
-    fn usage(&self) -> (u64, u64);
 }
 
 /// The partition of a subject: the same for every kind of log.

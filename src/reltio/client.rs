@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Url};
+use tracing::Instrument as _;
 
 use super::http::{self, Reply, TOO_LARGE};
 use super::jitter::Jitter;
@@ -19,9 +20,10 @@ use super::refusals::Refusals;
 use super::throttle::Throttle;
 use super::token::Tokens;
 use super::verdict::{self, ATTEMPTS, ATTEMPTS_AT_500, Verdict};
-use super::{Answer, Found, Golden, ReltioError};
+use super::{Answer, Found, RecordReader, ReltioError};
 use crate::config::ReltioApi;
 use crate::event::{LONGEST_AHEAD, Object};
+use crate::telemetry::spans;
 use crate::time::{Millis, SharedClock};
 
 /// Reads golden records over Reltio's REST API.
@@ -184,14 +186,15 @@ impl Client {
 }
 
 #[async_trait]
-impl Golden for Client {
+impl RecordReader for Client {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
-        let result = self.object(uri).await;
+        let result = self.object(uri).instrument(spans::read("uri")).await;
         self.refusals.book(uri, result)
     }
 
     async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError> {
-        let result = self.holder(source, value).await;
+        let span = spans::read("crosswalk");
+        let result = self.holder(source, value).instrument(span).await;
         self.refusals.book(&format!("{source} {value}"), result)
     }
 }

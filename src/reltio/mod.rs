@@ -115,7 +115,7 @@ pub enum ReltioError {
 
 /// Reads of golden records.
 #[async_trait]
-pub trait Golden: Debug + Send + Sync {
+pub trait RecordReader: Debug + Send + Sync {
     /// What `uri` (`entities/…` or `relations/…`) is.
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError>;
 

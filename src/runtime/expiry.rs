@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::SinkView;
 use super::parts::Files;
 
+use crate::engine::TaskStatus;
 use crate::event::{EventRecord, SourceRecord};
 use crate::log::{Log, ReadLimit};
 use crate::source::Acknowledged;
@@ -95,8 +96,7 @@ impl Expiry {
         let oldest = self.oldest(self.files.inbox.as_ref(), 0, self.inbox.get(), received);
         let taken = oldest.await?;
         let mut due = Vec::new();
-        for (partition, task) in (0_u16..).zip(&sink.tasks) {
-            let position = task.borrow().position;
+        for (partition, TaskStatus { position, .. }) in sink.tasks.statuses() {
             let received = |bytes: Bytes| Some(EventRecord::decode(bytes).ok()?.received_time);
             let log = self.files.log.as_ref();
             let passed = self.oldest(log, partition, position, received).await?;

@@ -44,12 +44,9 @@ impl InstanceHealth {
         &self,
         watch: &mut Watch,
         sink: &SinkView,
-        partition: u16,
+        (partition, task): (u16, &Receiver<TaskStatus>),
         now: Millis,
     ) -> (bool, String) {
-        let Some(task) = sink.tasks.get(usize::from(partition)) else {
-            return (true, "absent".to_owned());
-        };
         let status = task.borrow().clone();
         match end_of(task) {
             Some(Ok(TaskEnd::Stopped)) => return (true, "stopped".to_owned()),
@@ -104,8 +101,15 @@ impl Health for InstanceHealth {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report = HealthReport::default();
         for sink in &self.sinks {
-            for partition in 0..self.log.identity().partitions {
-                let (ok, state) = self.sink_task(&mut watch, sink, partition, now);
+            if let Some(why) = sink.tasks.halted() {
+                report.add(
+                    format!("sink {}", sink.name),
+                    true,
+                    format!("halted: {why}"),
+                );
+            }
+            for (partition, task) in sink.tasks.all() {
+                let (ok, state) = self.sink_task(&mut watch, sink, (partition, &task), now);
                 report.add(format!("sink {}/{partition}", sink.name), ok, state);
             }
         }

@@ -12,7 +12,7 @@ use super::health::end_of;
 use super::parts::Files;
 use super::{IngestView, SinkView};
 use crate::config::OnFull;
-use crate::dead_letter::{INGEST, Letters};
+use crate::dead_letter::{DeadLetters, INGEST};
 use crate::engine::TaskEnd;
 use crate::engine::gate::SinkStatus;
 use crate::log::LogError;
@@ -32,6 +32,7 @@ pub(super) struct Keeper {
     /// The inbox's position.
     pub(super) inbox: Acknowledged,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) letters: Arc<dyn DeadLetters>,
     /// The partitions of sources whose lag was told, with their groups.
     pub(super) told: BTreeSet<(String, i32)>,
 }
@@ -77,8 +78,11 @@ impl Keeper {
         let partitions = usize::from(self.files.log.identity().partitions);
         let mut floors = vec![u64::MAX; partitions];
         for sink in self.sinks.iter().filter(|sink| of(sink)) {
-            for (floor, status) in floors.iter_mut().zip(&sink.tasks) {
-                *floor = (*floor).min(status.borrow().position);
+            let tasks = sink.tasks.statuses();
+            for (partition, floor) in (0_u16..).zip(&mut floors) {
+                // A task that is not here may be read from the start, once it is.
+                let position = tasks.get(&partition).map_or(0, |status| status.position);
+                *floor = (*floor).min(position);
             }
         }
         floors
@@ -86,21 +90,22 @@ impl Keeper {
 
     fn measure(&mut self) {
         for sink in &self.sinks {
-            for (partition, task) in (0_u16..).zip(&sink.tasks) {
+            let tasks = sink.tasks.all();
+            for (&partition, task) in &tasks {
                 let end = self.files.log.range(partition).end;
                 let lag = end.saturating_sub(task.borrow().position);
                 self.metrics.lag(&sink.group, i64::from(partition), lag);
             }
             let halted = |task| !matches!(end_of(task), None | Some(Ok(TaskEnd::Stopped)));
             let state = match sink.gate.status() {
-                _ if sink.tasks.iter().any(halted) => 3,
+                _ if tasks.values().any(halted) || sink.tasks.halted().is_some() => 3,
                 SinkStatus::Running => 0,
                 SinkStatus::BreakerOpen => 1,
                 SinkStatus::Paused => 2,
                 SinkStatus::Halted(_) => 3,
             };
             self.metrics.sink_state(&sink.name, state);
-            let gaps = sink.tasks.iter().filter(|task| task.borrow().gap.is_some());
+            let gaps = tasks.values().filter(|task| task.borrow().gap.is_some());
             let gaps = u64::try_from(gaps.count()).unwrap_or(u64::MAX);
             self.metrics.sink_gaps(&sink.name, gaps);
         }
@@ -131,8 +136,7 @@ impl Keeper {
     }
 
     async fn count_letters(&self) {
-        let letters = Letters::new(Arc::clone(&self.files.store));
-        let depth = match letters.depth().await {
+        let depth = match self.letters.depth().await {
             Ok(depth) => depth,
             Err(error) => return tracing::warn!("dead letters could not be counted: {error}"),
         };
@@ -153,10 +157,12 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::dead_letter::StoredLetters;
     use crate::engine::TaskStatus;
     use crate::engine::gate::Gate;
     use crate::log::journal::{Journal, JournalSettings};
     use crate::log::{Log, MemoryLog, ReadLimit};
+    use crate::runtime::Tasks;
     use crate::source::InboxSource;
     use crate::store::MemoryStore;
 
@@ -172,11 +178,15 @@ mod tests {
             };
             watch::Sender::new(status).subscribe()
         };
+        let tasks = Tasks::default();
+        for (partition, position) in (0..).zip(positions) {
+            tasks.insert(partition, at(position));
+        }
         SinkView {
             name: name.to_owned(),
             group: format!("app.{name}"),
             gate: Arc::new(Gate::new(name)),
-            tasks: positions.map(at).into(),
+            tasks,
             on_full,
             dedupe: None,
         }
@@ -205,13 +215,14 @@ mod tests {
             log,
         };
         let (inbox, store) = (Arc::clone(&files.inbox), Arc::clone(&files.store));
-        let inbox = InboxSource::new(inbox, store, "app.inbox").unwrap();
+        let inbox = InboxSource::new(inbox, Arc::clone(&store), "app.inbox").unwrap();
         Keeper {
             files,
             sinks,
             ingest: Vec::new(),
             inbox: inbox.acknowledged(),
             metrics: Arc::new(Metrics::noop()),
+            letters: Arc::new(StoredLetters::new(store)),
             told: BTreeSet::new(),
         }
     }

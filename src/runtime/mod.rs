@@ -10,6 +10,8 @@ mod housekeeping;
 mod memory;
 pub mod parts;
 mod stop;
+mod supervisor;
+mod tasks;
 pub mod tell;
 
 use std::net::SocketAddr;
@@ -22,11 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Health;
 use crate::config::{Config, OnFull};
+use crate::dead_letter::{DeadLetters, StoredLetters};
 use crate::engine::checkpoint::StoreCheckpoint;
 use crate::engine::gate::Gate;
-use crate::engine::{Context, SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
+use crate::engine::{Context, TaskError, TaskSettings};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
-use crate::log::LogError;
+use crate::log::{Log, LogError};
 use crate::mutation::{self, Mutation};
 use crate::sink::Sink;
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
@@ -35,7 +38,10 @@ use crate::telemetry::Metrics;
 use crate::time::{SharedClock, TokioClock};
 use crate::webhook;
 
-pub use parts::{Files, MakeCheckpoint, Parts};
+pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};
+pub use tasks::Tasks;
+
+use supervisor::{Maker, Supervisor};
 
 /// Why an instance does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +96,8 @@ pub struct SinkView {
     pub group: String,
     /// Its gate.
     pub gate: Arc<Gate>,
-    /// Its tasks, by partition.
-    pub tasks: Vec<watch::Receiver<TaskStatus>>,
+    /// Its tasks.
+    pub tasks: Tasks,
     /// What happens when it holds the log back.
     pub on_full: OnFull,
     /// How long ids of changes are kept, if it has no unique keys.
@@ -146,9 +152,10 @@ impl Instance {
     pub fn assemble(config: &Config, with: &Deps, parts: Parts) -> Result<Self, StartError> {
         let Parts {
             files,
-            golden,
+            reltio,
             sinks,
             sources,
+            readers,
             commit,
         } = parts;
         let mut instance = Self {
@@ -165,22 +172,24 @@ impl Instance {
             drain: config.delivery.drain_timeout.get(),
         };
         let isolation = Arc::default();
+        let store = Arc::clone(&files.store);
+        let letters: Arc<dyn DeadLetters> = Arc::new(StoredLetters::new(store));
         for (sink, on_full) in sinks {
             let context = Context {
                 deliverer: parts::deliverer(sink, config, with),
-                golden: golden.clone(),
-                store: Arc::clone(&files.store),
-                log: Arc::clone(&files.log),
+                reltio: reltio.clone(),
+                letters: Arc::clone(&letters),
+                log: Arc::<dyn Log>::clone(&files.log),
                 rules: parts::clock_rules(config),
                 isolation: Arc::clone(&isolation),
             };
-            instance.start_sink(config, on_full, &context, &commit)?;
+            instance.start_sink(config, on_full, &context, (&readers, &commit))?;
         }
         let context = IngestContext {
             sources: Arc::new(parts::source_rules(config)),
-            log: Arc::clone(&files.log),
-            store: Arc::clone(&files.store),
-            golden,
+            log: Arc::<dyn Log>::clone(&files.log),
+            letters: Arc::clone(&letters),
+            reltio,
             rules: parts::clock_rules(config),
             clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
@@ -200,6 +209,7 @@ impl Instance {
             ingest: instance.ingest.clone(),
             inbox: inbox.clone(),
             metrics: Arc::clone(&with.metrics),
+            letters,
             told: std::collections::BTreeSet::new(),
         };
         instance.around.spawn(keeper.run());
@@ -212,7 +222,7 @@ impl Instance {
         config: &Config,
         on_full: OnFull,
         context: &Context,
-        commit: &MakeCheckpoint,
+        (readers, commit): (&MakeReader, &MakeCheckpoint),
     ) -> Result<(), StartError> {
         let name = context.deliverer.sink.name().to_owned();
         let group = format!("{}.{name}", config.app);
@@ -223,39 +233,35 @@ impl Instance {
             context.deliverer.gate = Arc::clone(&first.gate);
         }
         let gate = Arc::clone(&context.deliverer.gate);
-        let mut tasks = Vec::new();
-        for partition in 0..self.files.log.identity().partitions {
-            let committer = commit(StoreCheckpoint {
-                store: Arc::clone(&self.files.store),
-                sink: name.clone(),
-                group: group.clone(),
-                partition,
-            });
-            let settings = task_settings(config, on_full);
-            let made = SinkTask::new(context.clone(), partition, settings, committer);
-            let task = match made {
-                Ok(task) => task,
-                Err(TaskError::Log(outside @ LogError::OutOfRange { asked, .. })) => {
-                    tasks.push(halted(&name, partition, asked, &outside));
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            tasks.push(task.status());
-            let (stop, name) = (self.stop_sinks.clone(), name.clone());
-            self.delivery.spawn(async move {
-                if let Err(error) = task.run(stop).await {
-                    tracing::error!(sink = name, partition, "the task is halted: {error}");
-                }
-            });
-        }
+        let dedupe = context.deliverer.sink.capabilities().dedupe;
+        let reader = (readers)(&group);
+        let checkpoint = {
+            let (store, sink, group) = (Arc::clone(&self.files.store), name.clone(), group.clone());
+            let commit = Arc::clone(commit);
+            Arc::new(move |partition| {
+                commit(StoreCheckpoint {
+                    store: Arc::clone(&store),
+                    sink: sink.clone(),
+                    group: group.clone(),
+                    partition,
+                })
+            })
+        };
+        let maker = Maker {
+            context,
+            settings: task_settings(config, on_full),
+            checkpoint,
+        };
+        let supervisor = Supervisor::start(maker, reader, self.stop_sinks.clone())?;
+        let tasks = supervisor.tasks();
+        self.delivery.spawn(supervisor.run());
         self.sinks.push(SinkView {
             name,
             group,
             gate,
             tasks,
             on_full,
-            dedupe: context.deliverer.sink.capabilities().dedupe,
+            dedupe,
         });
         Ok(())
     }
@@ -318,7 +324,7 @@ impl Instance {
         let served = webhook::serve(
             listener,
             endpoints,
-            Arc::clone(&self.files.inbox),
+            Arc::<dyn Log>::clone(&self.files.inbox),
             Arc::clone(&with.clock),
             Arc::clone(&with.metrics),
         );
@@ -372,43 +378,13 @@ impl Instance {
         taken
             && self.has_drained_inbox()
             && self.sinks.iter().all(|sink| {
-                (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
-                    let status = task.borrow().clone();
+                sink.tasks.statuses().iter().all(|(partition, status)| {
                     status.in_flight == 0
                         && status.reassertions == 0
-                        && status.position == self.files.log.range(partition).end
+                        && status.position == self.files.log.range(*partition).end
                 })
             })
     }
-}
-
-/// The status of a task that does not run, since its position is not in the log: its own trouble,
-/// which holds nobody else back.
-fn halted(
-    sink: &str,
-    partition: u16,
-    asked: u64,
-    outside: &LogError,
-) -> watch::Receiver<TaskStatus> {
-    let trimmed = matches!(outside, LogError::OutOfRange { start, .. } if asked < *start);
-    let remedy = if trimmed {
-        format!(
-            "what it has not read was deleted while it was not configured. To go on with what is \
-             left, start with sinks.{sink}.on_full: detach, which marks the gap, and resync; or \
-             give the sink another name, and it starts with what the log holds"
-        )
-    } else {
-        "the log is older than the store: restore both from the same copy".to_owned()
-    };
-    let sentence = format!("{outside}: {remedy}");
-    tracing::error!(sink, partition, "the task is halted: {sentence}");
-    let status = TaskStatus {
-        position: asked,
-        reached: asked,
-        end: Some(TaskEnd::Halted(sentence)),
-        ..TaskStatus::default()
-    };
-    watch::Sender::new(status).subscribe()
 }
 
 fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {

@@ -22,9 +22,9 @@ use crate::engine::gate::Gate;
 use crate::engine::retry::RetryPolicy;
 use crate::event::Filter;
 use crate::ingest::SourceRules;
-use crate::log::Log;
 use crate::log::journal::{Journal, JournalSettings};
-use crate::reltio::{self, Golden};
+use crate::log::{Log, LogAppender, LogReader, WholeLog};
+use crate::reltio::{self, RecordReader};
 use crate::sink::registry::SinkDeps;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::Source;
@@ -139,7 +139,10 @@ pub fn clock_rules(config: &Config) -> ClockRules {
 ///
 /// # Errors
 /// If the client cannot be made.
-pub fn golden(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Golden>>, StartError> {
+pub fn reltio(
+    config: &Config,
+    clock: &SharedClock,
+) -> Result<Option<Arc<dyn RecordReader>>, StartError> {
     let Some(api) = &config.reltio else {
         return Ok(None);
     };
@@ -151,9 +154,9 @@ pub fn golden(config: &Config, clock: &SharedClock) -> Result<Option<Arc<dyn Gol
 #[derive(Debug, Clone)]
 pub struct SinkParts {
     /// Reltio, if there is an API.
-    pub golden: Option<Arc<dyn Golden>>,
+    pub reltio: Option<Arc<dyn RecordReader>>,
     /// The event log, for reconcile records.
-    pub log: Arc<dyn Log>,
+    pub log: Arc<dyn LogAppender>,
     /// The time.
     pub clock: SharedClock,
     /// The instruments.
@@ -177,7 +180,7 @@ pub fn sink(
     let settle = config.reltio.as_ref().map(|api| api.settle.get());
     let deps = SinkDeps {
         tenant: config.tenant.clone(),
-        golden: parts.golden.clone(),
+        reltio: parts.reltio.clone(),
         tell: Arc::new(LogTell {
             log: Arc::clone(&parts.log),
             sink: name.to_owned(),
@@ -205,6 +208,15 @@ pub(super) fn deliverer(sink: Arc<dyn Sink>, config: &Config, with: &Deps) -> De
 /// How a task's commits are made, given the commits to the store.
 pub type MakeCheckpoint = Arc<dyn Fn(StoreCheckpoint) -> Arc<dyn Checkpoint> + Send + Sync>;
 
+/// How a consumer group, by its name, reads the event log.
+pub type MakeReader = Arc<dyn Fn(&str) -> Box<dyn LogReader> + Send + Sync>;
+
+/// Every group reads all of `log`.
+pub fn whole(log: &Arc<dyn Log>) -> MakeReader {
+    let log = Arc::clone(log);
+    Arc::new(move |_| Box::new(WholeLog::of(&log)))
+}
+
 /// Sources, with the groups that their positions are kept for.
 pub type Sources = Vec<(Box<dyn Source>, String)>;
 
@@ -213,11 +225,13 @@ pub struct Parts {
     /// Its files.
     pub files: Files,
     /// Reltio, if there is an API.
-    pub golden: Option<Arc<dyn Golden>>,
+    pub reltio: Option<Arc<dyn RecordReader>>,
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
     /// The sources besides the inbox, with their groups.
     pub sources: Sources,
+    /// How the sinks' groups read the event log.
+    pub readers: MakeReader,
     /// How commits are made.
     pub commit: MakeCheckpoint,
 }
@@ -234,10 +248,10 @@ impl Parts {
     /// The parts that `config` names. Sources begin to connect.
     pub(super) fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
         let files = Files::open(config)?;
-        let golden = golden(config, &with.clock)?;
+        let reltio = reltio(config, &with.clock)?;
         let parts = SinkParts {
-            golden: golden.clone(),
-            log: Arc::clone(&files.log),
+            reltio: reltio.clone(),
+            log: Arc::<dyn Log>::clone(&files.log),
             clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
         };
@@ -252,8 +266,9 @@ impl Parts {
         }
         let store = Arc::clone(&files.store);
         Ok(Self {
+            readers: whole(&files.log),
             files,
-            golden,
+            reltio,
             sinks,
             sources: kafka_sources(config, &with.clock, &store)?,
             commit: Arc::new(|to_store| Arc::new(to_store)),

@@ -85,10 +85,10 @@ impl Instance {
     /// Whether nothing is to be expected of `sink` any more: it has what there is, or takes nothing.
     fn has_taken_all(&self, sink: &SinkView) -> bool {
         sink.gate.status() != SinkStatus::Running
-            || (0_u16..).zip(&sink.tasks).all(|(partition, task)| {
+            || sink.tasks.all().iter().all(|(partition, task)| {
                 let ended = task.has_changed().is_err();
                 let status = task.borrow().clone();
-                let end = self.files.log.range(partition).end;
+                let end = self.files.log.range(*partition).end;
                 ended || (status.reached == end && status.in_flight == 0)
             })
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use prost::Message as _;
 
 use crate::event::{EventRecord, Kind, Origin, Subject, event_id};
-use crate::log::{Log, Share, partition_of};
+use crate::log::{LogAppender, Share, partition_of};
 use crate::sink::{SinkError, Tell};
 use crate::time::SharedClock;
 
@@ -17,7 +17,7 @@ use crate::time::SharedClock;
 #[derive(Debug)]
 pub struct LogTell {
     /// The event log.
-    pub log: Arc<dyn Log>,
+    pub log: Arc<dyn LogAppender>,
     /// The sink that tells.
     pub sink: String,
     /// The time.

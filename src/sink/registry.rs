@@ -15,7 +15,7 @@ use super::salesforce::SalesforceSink;
 use super::warehouse::WarehouseSink;
 use super::{Mode, Sink, Tell};
 use crate::config::{At, OnFull, Rules};
-use crate::reltio::Golden;
+use crate::reltio::RecordReader;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
@@ -65,7 +65,7 @@ pub(crate) struct SinkDeps {
     /// Whose golden records are written.
     pub tenant: String,
     /// Reltio, if there is an API.
-    pub golden: Option<Arc<dyn Golden>>,
+    pub reltio: Option<Arc<dyn RecordReader>>,
     /// Other entities' lanes.
     pub tell: Arc<dyn Tell>,
     /// How long after a change a read of Reltio is sure to see it.

@@ -1,9 +1,10 @@
-//! Every instrument, attribute and unit, named once. No personal datum is an attribute (G10).
+//! Every instrument, attribute, unit and span, named once. No personal datum is an attribute (G10).
 
 mod episode;
 mod logs;
 mod metrics;
 pub mod names;
+pub(crate) mod spans;
 
 pub use episode::{Episode, InTrouble, Past};
 pub use logs::{LogFormat, init_logs};

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::Refusal;
 use super::limit::Claim;
-use crate::log::Log;
+use crate::log::LogAppender;
 use crate::mutation::{self, Mutation};
 
 /// After a failure without another for so long, the inbox counts as worth a try.
@@ -26,13 +26,13 @@ const TRIED_AGAIN: Duration = Duration::from_secs(10);
 /// The inbox log, and what is on its way into it.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    log: Arc<dyn Log>,
+    log: Arc<dyn LogAppender>,
     under_way: TaskTracker,
     trouble: Arc<Trouble>,
 }
 
 impl Inbox {
-    pub(super) fn new(log: Arc<dyn Log>, under_way: TaskTracker) -> Self {
+    pub(super) fn new(log: Arc<dyn LogAppender>, under_way: TaskTracker) -> Self {
         Self {
             log,
             under_way,

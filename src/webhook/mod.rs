@@ -58,7 +58,7 @@ pub use signature::check_secret;
 
 use crate::config::{WebhookListener, WebhookSource};
 use crate::listener::{self, Door, Peer};
-use crate::log::Log;
+use crate::log::LogAppender;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 use append::{Inbox, Trouble};
@@ -183,7 +183,7 @@ impl Reception {
     pub fn new(
         listener: &WebhookListener,
         endpoints: Vec<(String, WebhookSource)>,
-        inbox: Arc<dyn Log>,
+        inbox: Arc<dyn LogAppender>,
         clock: SharedClock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
@@ -223,7 +223,7 @@ impl Reception {
 pub async fn serve(
     listener: &WebhookListener,
     endpoints: Vec<(String, WebhookSource)>,
-    inbox: Arc<dyn Log>,
+    inbox: Arc<dyn LogAppender>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
 ) -> Result<Handle, ServeError> {

@@ -16,14 +16,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::config::Retry;
+use goldwire::dead_letter::StoredLetters;
 use goldwire::engine::checkpoint::StoreCheckpoint;
 use goldwire::engine::deliverer::Deliverer;
 use goldwire::engine::gate::Gate;
 use goldwire::engine::retry::RetryPolicy;
 use goldwire::engine::{ClockRules, Context, SinkTask, TaskSettings};
 use goldwire::event::{EventRecord, Kind, State, Subject};
-use goldwire::log::Log;
 use goldwire::log::journal::{Journal, JournalSettings};
+use goldwire::log::{Log, LogAppender as _, WholeLog};
 use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
 use goldwire::store::{SledStore, Store};
 use goldwire::telemetry::Metrics;
@@ -166,6 +167,7 @@ async fn filled(dir: &Path, seed: u64) -> Arc<dyn Log> {
 }
 
 fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
+    let reader = WholeLog::partition(&log, 0);
     let context = Context {
         deliverer: Deliverer {
             sink,
@@ -175,8 +177,8 @@ fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
             metrics: Arc::new(Metrics::noop()),
             jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
         },
-        golden: None,
-        store: Arc::clone(&store),
+        reltio: None,
+        letters: Arc::new(StoredLetters::new(Arc::clone(&store))),
         log,
         rules: ClockRules::new(3000, 200),
         isolation: Arc::default(),
@@ -195,7 +197,7 @@ fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
         drain_timeout: Duration::from_secs(5),
         detach: false,
     };
-    SinkTask::new(context, 0, settings, committer).unwrap()
+    SinkTask::new(context, reader, settings, committer).unwrap()
 }
 
 /// One run: what the sink's time allows, until the last record was taken, until it was committed.

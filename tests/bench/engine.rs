@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::config::{CompletenessConfig, Retry};
+use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::DecodeSettings;
 use goldwire::engine::checkpoint::StoreCheckpoint;
 use goldwire::engine::deliverer::Deliverer;
@@ -23,7 +24,7 @@ use goldwire::engine::{ClockRules, Context, SinkTask, TaskSettings};
 use goldwire::event::Filter;
 use goldwire::event::{Kind, Origin, Received, SourceRecord, Subject};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestTask, SourceRules};
-use goldwire::log::{Log, MemoryLog};
+use goldwire::log::{Log, MemoryLog, WholeLog};
 use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write};
 use goldwire::source::{Batch, Committing, Room, Source, SourceEvent};
 use goldwire::store::{MemoryStore, Store};
@@ -165,9 +166,9 @@ impl Bench {
         };
         let context = IngestContext {
             sources: Arc::new(HashMap::from([("ready".to_owned(), rules)])),
-            log: Arc::clone(&self.log),
-            store: Arc::clone(&self.store),
-            golden: None,
+            log: Arc::<dyn Log>::clone(&self.log),
+            letters: Arc::new(StoredLetters::new(Arc::clone(&self.store))),
+            reltio: None,
             rules: ClockRules::new(3000, 200),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
@@ -196,9 +197,9 @@ impl Bench {
                 metrics: Arc::clone(&self.metrics),
                 jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
             },
-            golden: None,
-            store: Arc::clone(&self.store),
-            log: Arc::clone(&self.log),
+            reltio: None,
+            letters: Arc::new(StoredLetters::new(Arc::clone(&self.store))),
+            log: Arc::<dyn Log>::clone(&self.log),
             rules: ClockRules::new(3000, 200),
             isolation: Arc::default(),
         };
@@ -217,7 +218,8 @@ impl Bench {
             drain_timeout: Duration::from_secs(5),
             detach: false,
         };
-        SinkTask::new(context, 0, settings, committer).unwrap()
+        let reader = WholeLog::partition(&self.log, 0);
+        SinkTask::new(context, reader, settings, committer).unwrap()
     }
 
     /// From the first record read to the last one committed.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::config::CompletenessConfig;
+use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::{DecodeSettings, Events, decode_into};
 use goldwire::engine::ClockRules;
 use goldwire::event::Filter;
@@ -172,9 +173,9 @@ async fn ingest(topic: Topic, log: &Arc<dyn Log>) {
     let metrics = Metrics::exported(SdkMeterProvider::builder().with_reader(reader).build());
     let context = IngestContext {
         sources: Arc::new(HashMap::from([("topic".to_owned(), rules())])),
-        log: Arc::clone(log),
-        store: Arc::new(MemoryStore::default()),
-        golden: None,
+        log: Arc::<dyn Log>::clone(log),
+        letters: Arc::new(StoredLetters::new(Arc::new(MemoryStore::default()))),
+        reltio: None,
         rules: ClockRules::new(3000, 200),
         clock: Arc::new(SystemClock),
         metrics: Arc::new(metrics),

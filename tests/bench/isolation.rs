@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::config::{Config, OnFull};
 use goldwire::event::{Kind, SourceRecord, Subject};
+use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, Parts};
 use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
 use goldwire::telemetry::Metrics;
@@ -191,8 +192,9 @@ async fn round(stopped: Option<Way>) -> (f64, Duration) {
     };
     let inbox = Arc::clone(&files.inbox);
     let parts = Parts {
+        readers: whole(&files.log),
         files,
-        golden: None,
+        reltio: None,
         sinks,
         sources: Vec::new(),
         commit: Arc::new(|to_store| Arc::new(to_store)),

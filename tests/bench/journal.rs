@@ -10,7 +10,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
 use goldwire::log::journal::{Hook, Journal, JournalDeps, JournalSettings};
-use goldwire::log::{Log, ReadLimit};
+use goldwire::log::{Log, LogAppender as _, ReadLimit, Retention as _};
 use tokio::runtime::Runtime;
 
 /// A record as INT-004's are.

@@ -91,7 +91,6 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "decode",
             "engine",
             "event",
-            "store",
             "log",
             "mutation",
             "reltio",

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use goldwire::config::Config;
 use goldwire::event::{Kind as EventKind, Subject};
 use goldwire::log::Log;
-use goldwire::reltio::Golden;
+use goldwire::reltio::RecordReader;
 use goldwire::runtime::tell::LogTell;
 use goldwire::sink::salesforce::{
     Deps, Org, Record, RecordWrite, Salesforce, Sought, Table, Written, ids,
@@ -224,14 +224,14 @@ impl CrmSink {
     pub(crate) fn new(
         world: &Arc<World>,
         config: &Config,
-        golden: &Arc<dyn Golden>,
+        reltio: &Arc<dyn RecordReader>,
         log: &Arc<dyn Log>,
     ) -> Self {
         let clock: SharedClock = Arc::new(HostClock(Arc::clone(world)));
         let deps = Deps {
-            golden: Arc::clone(golden),
+            reltio: Arc::clone(reltio),
             tell: Arc::new(LogTell {
-                log: Arc::clone(log),
+                log: Arc::<dyn Log>::clone(log),
                 sink: "crm".to_owned(),
                 clock: Arc::clone(&clock),
             }),

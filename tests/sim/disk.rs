@@ -7,7 +7,9 @@ use bytes::Bytes;
 use goldwire::engine::checkpoint::{
     Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, Wanted,
 };
-use goldwire::log::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
+use goldwire::log::{
+    Log, LogAppender, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Retention, Share,
+};
 use goldwire::sink::Mode;
 use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError};
 use tokio::sync::Notify;
@@ -93,7 +95,7 @@ impl Drop for Unflushed<'_> {
 }
 
 #[async_trait]
-impl Log for DiskLog {
+impl LogAppender for DiskLog {
     fn identity(&self) -> &LogIdentity {
         &self.identity
     }
@@ -135,11 +137,43 @@ impl Log for DiskLog {
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl Retention for DiskLog {
     async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
         Ok(())
     }
 
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        let mut partitions = self.partitions.lock().unwrap();
+        for (held, floor) in partitions.iter_mut().zip(floors) {
+            let floor = (*floor).min(held.end());
+            let drop = usize::try_from(floor.saturating_sub(held.start)).unwrap();
+            held.records.drain(..drop);
+            held.start = held.start.max(floor);
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        let partitions = self.partitions.lock().unwrap();
+        let used: usize = partitions
+            .iter()
+            .flat_map(|held| &held.records)
+            .map(Bytes::len)
+            .sum();
+        let quota = if self.inbox {
+            1 << 30
+        } else {
+            self.world.plan.quota
+        };
+        (u64::try_from(used).unwrap(), quota)
+    }
+}
+
+#[async_trait]
+impl Log for DiskLog {
     async fn read(
         &self,
         partition: u16,
@@ -194,32 +228,6 @@ impl Log for DiskLog {
             start: held.start,
             end: held.end(),
         }
-    }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        let mut partitions = self.partitions.lock().unwrap();
-        for (held, floor) in partitions.iter_mut().zip(floors) {
-            let floor = (*floor).min(held.end());
-            let drop = usize::try_from(floor.saturating_sub(held.start)).unwrap();
-            held.records.drain(..drop);
-            held.start = held.start.max(floor);
-        }
-        Ok(())
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        let partitions = self.partitions.lock().unwrap();
-        let used: usize = partitions
-            .iter()
-            .flat_map(|held| &held.records)
-            .map(Bytes::len)
-            .sum();
-        let quota = if self.inbox {
-            1 << 30
-        } else {
-            self.world.plan.quota
-        };
-        (u64::try_from(used).unwrap(), quota)
     }
 }
 

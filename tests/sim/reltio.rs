@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use goldwire::reltio::{Answer, Found, Golden, ReltioError};
+use goldwire::reltio::{Answer, Found, RecordReader, ReltioError};
 use goldwire::time::Millis;
 use rand::RngExt as _;
 
@@ -51,7 +51,7 @@ fn found(asked: &str, uri: Option<&str>, moment: Option<&Moment>) -> Found {
 }
 
 #[async_trait]
-impl Golden for Replica {
+impl RecordReader for Replica {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         let (reached, date) = self.reach().await?;
         let (chain, moment) = self.0.script.survivor(uri, reached);

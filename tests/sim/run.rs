@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use goldwire::config::{Config, OnFull};
-use goldwire::dead_letter::{Letters, Redrive, Work};
+use goldwire::dead_letter::{Redrive, StoredLetters, Work};
 use goldwire::engine::TaskError;
 use goldwire::log::Log;
-use goldwire::reltio::Golden;
+use goldwire::reltio::RecordReader;
+use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, Parts, StartError};
 use goldwire::sink::Sink;
 use goldwire::sink::salesforce::Declared;
@@ -228,11 +229,11 @@ impl Life {
         let store: Arc<dyn Store> = Arc::<DiskStore>::clone(&disk.store);
         let log: Arc<dyn Log> = Arc::<DiskLog>::clone(&disk.log);
         let inbox: Arc<dyn Log> = Arc::<DiskLog>::clone(&disk.inbox);
-        let golden: Arc<dyn Golden> = Arc::new(Replica(Arc::clone(world)));
+        let reltio: Arc<dyn RecordReader> = Arc::new(Replica(Arc::clone(world)));
         let metrics = Arc::new(Metrics::noop());
         let sinks = plan.sinks.iter().map(|kind| {
             let sink: Arc<dyn Sink> = if *kind == Kind::Crm {
-                Arc::new(CrmSink::new(world, &config, &golden, &log))
+                Arc::new(CrmSink::new(world, &config, &reltio, &log))
             } else {
                 Arc::new(SimSink::new(world, *kind))
             };
@@ -252,9 +253,10 @@ impl Life {
                 inbox: Arc::clone(&inbox),
                 log: Arc::clone(&log),
             },
-            golden: Some(golden),
+            reltio: Some(reltio),
             sinks,
             sources: vec![(Box::new(Consumer::new(world)), "ingest".to_owned())],
+            readers: whole(&log),
             commit: Arc::new(move |inner| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == inner.sink);
                 Arc::new(SlowCommit {
@@ -272,13 +274,13 @@ impl Life {
         let reception = Reception::new(
             config.webhook.as_ref().unwrap(),
             endpoints.into(),
-            Arc::clone(&inbox),
+            Arc::<dyn Log>::clone(&inbox),
             Arc::clone(&clock),
             metrics,
         );
         tokio::spawn(feed::play(Arc::clone(world), reception.unwrap()));
         let redrive = Redrive {
-            letters: Letters::new(store),
+            letters: Arc::new(StoredLetters::new(store)),
             inbox,
             log,
             sinks: plan
@@ -303,10 +305,8 @@ impl Life {
         let log = Arc::clone(&self.instance.files().log);
         tokio::spawn(async move {
             loop {
-                let tasks = sinks.iter().flat_map(|sink| &sink.tasks);
-                let in_flight = tasks
-                    .map(|task| task.borrow().in_flight)
-                    .collect::<Vec<_>>();
+                let tasks = sinks.iter().flat_map(|sink| sink.tasks.statuses());
+                let in_flight: Vec<_> = tasks.map(|(_, status)| status.in_flight).collect();
                 let limit = world.plan.in_flight;
                 {
                     let mut state = world.lock();
@@ -320,9 +320,8 @@ impl Life {
                 // Shortly before the calm, when dead letters are redriven.
                 if world.plan.isolation && world.now() == world.plan.calm() - 1000 {
                     for sink in &sinks[1..] {
-                        let reached = sink.tasks.iter().map(|task| task.borrow().position);
-                        for (partition, position) in (0_u16..).zip(reached) {
-                            let end = log.range(partition).end;
+                        for (partition, status) in sink.tasks.statuses() {
+                            let (position, end) = (status.position, log.range(partition).end);
                             if position < end {
                                 world.violate("G6", || {
                                     format!(
@@ -408,9 +407,8 @@ impl Life {
                 let sinks = self.instance.sinks().iter();
                 let tasks: Vec<_> = sinks
                     .flat_map(|sink| {
-                        sink.tasks.iter().map(|task| {
-                            (sink.name.clone(), sink.gate.status(), task.borrow().clone())
-                        })
+                        let statuses = sink.tasks.statuses().into_values();
+                        statuses.map(|task| (sink.name.clone(), sink.gate.status(), task))
                     })
                     .collect();
                 let ingest: Vec<_> = self

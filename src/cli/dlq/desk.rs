@@ -59,7 +59,8 @@ impl Desk {
         match self {
             Self::Files(redrive) => {
                 let after = after.map(str::parse).transpose().map_err(CliError::Usage)?;
-                let page = Listed::page(&redrive.letters, filter, after.as_ref(), Some(max));
+                let page =
+                    Listed::page(redrive.letters.as_ref(), filter, after.as_ref(), Some(max));
                 page.await.map_err(unavailable)
             }
             Self::Running(running) => {

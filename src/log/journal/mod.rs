@@ -39,7 +39,9 @@ use self::files::{free_disk, io_error};
 use self::syncers::Syncers;
 use self::view::{Lookup, View};
 use self::writer::{Append, GiveBack, Job, Writer};
-use super::{Log, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Share};
+use super::{
+    Log, LogAppender, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Retention, Share,
+};
 use crate::dir_lock::DirLock;
 use crate::time::{SharedClock, SystemClock};
 
@@ -291,7 +293,7 @@ impl Drop for Journal {
 }
 
 #[async_trait]
-impl Log for Journal {
+impl LogAppender for Journal {
     fn identity(&self) -> &LogIdentity {
         &self.shared.identity
     }
@@ -332,6 +334,30 @@ impl Log for Journal {
         self.shared.admit(share, after, self.shared.free())
     }
 
+    /// Not after a panic of the writer thread.
+    fn is_open(&self) -> bool {
+        let writer = self.writer.as_ref();
+        writer.is_some_and(|writer| !writer.is_finished())
+    }
+}
+
+#[async_trait]
+impl Retention for Journal {
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.give_back(GiveBack::Passed, floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.give_back(GiveBack::Oldest, floors).await
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        (self.shared.used.load(Ordering::Relaxed), self.shared.quota)
+    }
+}
+
+#[async_trait]
+impl Log for Journal {
     async fn read(
         &self,
         partition: u16,
@@ -362,23 +388,5 @@ impl Log for Journal {
     fn range(&self, partition: u16) -> OffsetRange {
         let view = self.shared.view(partition);
         view.map_or(OffsetRange { start: 0, end: 0 }, View::range)
-    }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.give_back(GiveBack::Passed, floors).await
-    }
-
-    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.give_back(GiveBack::Oldest, floors).await
-    }
-
-    /// Not after a panic of the writer thread.
-    fn is_open(&self) -> bool {
-        let writer = self.writer.as_ref();
-        writer.is_some_and(|writer| !writer.is_finished())
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        (self.shared.used.load(Ordering::Relaxed), self.shared.quota)
     }
 }

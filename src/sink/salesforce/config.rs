@@ -189,12 +189,12 @@ impl SinkKind for SalesforceSink {
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {
-        let Some(golden) = deps.golden else {
+        let Some(reltio) = deps.reltio else {
             let needs = "merges in a CRM need Reltio's API; add the key `reltio`";
             return Err(format!("sinks.{name}: {needs}"));
         };
         let deps = Deps {
-            golden,
+            reltio,
             tell: deps.tell,
             settle: deps.settle,
             clock: deps.clock,

@@ -49,7 +49,7 @@ use self::plan::tables;
 use self::rest::RestOrg;
 use self::wire::{SharedWire, Wire};
 use crate::event::{Filter, Kind, Subject, SubjectState};
-use crate::reltio::Golden;
+use crate::reltio::RecordReader;
 use crate::sink::{Ack, Capabilities, Current, Effect, Mode, Sink, SinkError, Tell, Write, each};
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
@@ -58,7 +58,7 @@ use crate::time::SharedClock;
 #[derive(Debug, Clone)]
 pub struct Deps {
     /// Reltio, for owners of records.
-    pub golden: Arc<dyn Golden>,
+    pub reltio: Arc<dyn RecordReader>,
     /// Other entities' lanes.
     pub tell: Arc<dyn Tell>,
     /// How long after a change a read of Reltio is sure to see it.
@@ -113,7 +113,7 @@ impl Salesforce {
         let tables = tables(&config.objects).map_err(at)?;
         let tools = Tools {
             org,
-            golden: deps.golden,
+            reltio: deps.reltio,
             tell: deps.tell,
             source: config.crosswalk_source.clone(),
             settle: deps.settle,

@@ -114,7 +114,7 @@ impl Mapping {
         let now = self.tools.clock.now();
         tokio::time::sleep(settle_wait(now, delivery.newest, self.tools.settle)).await;
         let uri = delivery.subject.uri();
-        let answer = late_enough(settled, settle, || self.tools.golden.read(uri)).await;
+        let answer = late_enough(settled, settle, || self.tools.reltio.read(uri)).await;
         let answer = answer.map_err(|error| sink_error(&error))?;
         let state = match answer.found {
             Found::Alive(object) => SubjectState::Alive(object),

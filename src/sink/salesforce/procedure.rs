@@ -13,7 +13,7 @@ use super::assertion::Assertion;
 use super::ids;
 use super::org::{Org, Record, RecordWrite, Table, Written};
 use crate::event::Subject;
-use crate::reltio::{Answer, Found, Golden, ReltioError, late_enough, settle_wait};
+use crate::reltio::{Answer, Found, RecordReader, ReltioError, late_enough, settle_wait};
 use crate::sink::{Ack, Effect, SinkError, Tell};
 use crate::time::{Millis, SharedClock, as_millis};
 
@@ -26,7 +26,7 @@ pub struct Tools {
     /// The org.
     pub org: Arc<dyn Org>,
     /// Reltio, for owners.
-    pub golden: Arc<dyn Golden>,
+    pub reltio: Arc<dyn RecordReader>,
     /// Other entities' lanes.
     pub tell: Arc<dyn Tell>,
     /// Short name of the source whose crosswalks name the org's records.
@@ -249,7 +249,7 @@ impl Tools {
     async fn namer(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
         let settle = as_millis(self.settle);
         for value in [record.id.as_str(), ids::short(&record.id)] {
-            let look_up = || self.golden.by_crosswalk(&self.source, value);
+            let look_up = || self.reltio.by_crosswalk(&self.source, value);
             let answer = late_enough(due, settle, look_up).await;
             if let Some(uri) = self.living(answer, None)? {
                 return Ok(Some(uri));
@@ -264,7 +264,7 @@ impl Tools {
         let Some(home) = &record.home else {
             return Ok(None);
         };
-        let answer = late_enough(due, settle, || self.golden.read(home)).await;
+        let answer = late_enough(due, settle, || self.reltio.read(home)).await;
         self.living(answer, Some(home))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use goldwire::dead_letter::{DeadLetter, Letters, Redrive};
+use goldwire::dead_letter::{DeadLetter, Redrive, StoredLetters};
 use goldwire::event::EventRecord;
 use goldwire::log::{Log, MemoryLog, ReadLimit};
 use goldwire::store::{Batch, Store, keys};
@@ -31,7 +31,7 @@ pub(crate) fn fixture(letters: &[DeadLetter]) -> Fixture {
     let (inbox, log) = (Arc::new(MemoryLog::new(1)), Arc::new(MemoryLog::new(8)));
     write(store.as_ref(), letters);
     let redrive = Redrive {
-        letters: Letters::new(Arc::<TestStore>::clone(&store)),
+        letters: Arc::new(StoredLetters::new(Arc::<TestStore>::clone(&store))),
         inbox: Arc::<MemoryLog>::clone(&inbox),
         log: Arc::<MemoryLog>::clone(&log),
         sinks: BTreeSet::from(["crm".to_owned(), "lake".to_owned()]),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use goldwire::dead_letter::{
-    DeadLetter, Filter, LARGEST_PAGE, LetterName, Letters, Redrive, Work, put,
+    DeadLetter, Filter, LARGEST_PAGE, LetterName, Redrive, StoredLetters, Work, put,
 };
+use goldwire::log::MemoryLog;
 use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError};
 
 use super::fixture::{fixture, letter, records, write};
@@ -84,7 +85,7 @@ fn large(number: usize) -> DeadLetter {
 
 /// What [`Letters`] does with a hundred large letters, as this version writes them or as the
 /// release before did.
-fn scales(before: bool) -> (Arc<Scales>, Redrive) {
+fn scales(before: bool) -> (Arc<Scales>, Redrive, Arc<MemoryLog>) {
     let scales = Arc::new(Scales::default());
     let with = fixture(&[]);
     let letters: Vec<_> = (0..100).map(large).collect();
@@ -97,19 +98,17 @@ fn scales(before: bool) -> (Arc<Scales>, Redrive) {
         }
         scales.commit(batch).unwrap();
     }
-    let letters = Letters::new(Arc::<Scales>::clone(&scales));
-    (
-        scales,
-        Redrive {
-            letters,
-            ..with.redrive
-        },
-    )
+    let letters = Arc::new(StoredLetters::new(Arc::<Scales>::clone(&scales)));
+    let redrive = Redrive {
+        letters,
+        ..with.redrive
+    };
+    (scales, redrive, with.inbox)
 }
 
 #[tokio::test]
 async fn g8_letters_are_counted_listed_and_filtered_without_their_records() {
-    let (scales, redrive) = scales(false);
+    let (scales, redrive, _) = scales(false);
     let letters = redrive.letters;
     assert_eq!(letters.depth().await.unwrap()["ingest"], 100);
     assert_eq!(scales.read(), (0, 0), "a count loads nothing");
@@ -132,7 +131,7 @@ async fn g8_letters_are_counted_listed_and_filtered_without_their_records() {
 
 #[tokio::test]
 async fn g8_letters_of_the_release_before_are_read_one_by_one() {
-    let (scales, redrive) = scales(true);
+    let (scales, redrive, _) = scales(true);
     let letters = redrive.letters;
     assert_eq!(letters.depth().await.unwrap()["ingest"], 100);
     assert_eq!(scales.read(), (0, 0), "a count loads nothing");
@@ -156,13 +155,13 @@ async fn g8_letters_of_the_release_before_are_read_one_by_one() {
 #[tokio::test]
 async fn g1_a_redrive_takes_some_records_at_a_time_and_brings_every_one_back_as_it_was() {
     for before in [false, true] {
-        let (scales, redrive) = scales(before);
+        let (scales, redrive, inbox) = scales(before);
         scales.read();
         let report = redrive.run(&Work::default(), &|_| ()).await.unwrap();
         assert_eq!(report.done, 100);
         let (_, most) = scales.read();
         assert!(most < LARGE + 1000, "{most} bytes at once");
-        let records = records(redrive.inbox.as_ref()).await;
+        let records = records(inbox.as_ref()).await;
         assert_eq!(records.len(), 100);
         assert!(redrive.letters.depth().await.unwrap().is_empty());
         assert!(

@@ -82,7 +82,7 @@ impl Lane {
                 objects: objects(world.lock().org.table.clone()),
                 tools: Tools {
                     org: side(),
-                    golden: side(),
+                    reltio: side(),
                     tell: side(),
                     source: "SFDC".to_owned(),
                     settle: if world.is_without(Without::SettleLook) {

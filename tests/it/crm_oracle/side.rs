@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use goldwire::event::Subject;
-use goldwire::reltio::{Answer, Found, Golden, ReltioError};
+use goldwire::reltio::{Answer, Found, RecordReader, ReltioError};
 use goldwire::sink::salesforce::{Org, Record, RecordWrite, Sought, Table, Written};
 use goldwire::sink::{SinkError, Tell};
 use goldwire::time::Millis;
@@ -70,7 +70,7 @@ impl Org for Side {
 }
 
 #[async_trait]
-impl Golden for Side {
+impl RecordReader for Side {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         self.world.pause(&self.entity).await;
         let seen = self.world.lagging();

@@ -119,16 +119,17 @@ async fn start(config: &Config, files: Files) -> (Instance, webhook::Handle) {
         wrap: None,
     };
     let sink_parts = parts::SinkParts {
-        golden: None,
-        log: Arc::clone(&files.log),
+        reltio: None,
+        log: Arc::<dyn Log>::clone(&files.log),
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
     };
     let lake = &config.sinks["lake"];
     let sink = parts::sink("lake", lake, config, &sink_parts).unwrap();
     let parts = Parts {
+        readers: parts::whole(&files.log),
         files: files.clone(),
-        golden: None,
+        reltio: None,
         sinks: vec![(sink, lake.on_full)],
         sources: Vec::new(),
         commit: Arc::new(|to_store| Arc::new(to_store)),

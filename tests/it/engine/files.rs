@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use goldwire::event::{SourceRecord, Subject};
-use goldwire::log::{Log, MemoryLog};
+use goldwire::log::{Log, LogAppender as _, MemoryLog};
 use goldwire::runtime::tell::LogTell;
 use goldwire::sink::{Mode, Tell as _};
 use goldwire::source::{InboxSource, Room, Source as _, SourceEvent};

@@ -10,7 +10,8 @@ use goldwire::engine::checkpoint::{
     Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, Wanted,
 };
 use goldwire::log::{
-    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+    Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
+    Retention, Share,
 };
 use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError};
 use goldwire::time::{Clock, Millis, TokioClock};
@@ -46,7 +47,7 @@ impl FlakyLog {
 }
 
 #[async_trait]
-impl Log for FlakyLog {
+impl LogAppender for FlakyLog {
     fn identity(&self) -> &LogIdentity {
         self.inner.identity()
     }
@@ -72,7 +73,25 @@ impl Log for FlakyLog {
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl Retention for FlakyLog {
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.trim(floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        (self.used.load(Ordering::Relaxed), QUOTA)
+    }
+}
+
+#[async_trait]
+impl Log for FlakyLog {
     async fn read(
         &self,
         partition: u16,
@@ -97,18 +116,6 @@ impl Log for FlakyLog {
 
     fn range(&self, partition: u16) -> OffsetRange {
         self.inner.range(partition)
-    }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.inner.trim(floors).await
-    }
-
-    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.inner.evict(floors).await
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        (self.used.load(Ordering::Relaxed), QUOTA)
     }
 }
 

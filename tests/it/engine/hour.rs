@@ -10,8 +10,10 @@ use bytes::Bytes;
 use goldwire::config::{Config, OnFull};
 use goldwire::event::SourceRecord;
 use goldwire::log::{
-    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+    Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
+    Retention, Share,
 };
+use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, Parts};
 use goldwire::sink::{Mode, Sink};
 use goldwire::store::MemoryStore;
@@ -56,7 +58,7 @@ impl BoundedLog {
 }
 
 #[async_trait]
-impl Log for BoundedLog {
+impl LogAppender for BoundedLog {
     fn identity(&self) -> &LogIdentity {
         self.inner.identity()
     }
@@ -87,24 +89,10 @@ impl Log for BoundedLog {
         let room = used < share.of_quota(quota);
         room.then_some(()).ok_or(LogError::Full { used, quota })
     }
+}
 
-    async fn read(
-        &self,
-        partition: u16,
-        from: u64,
-        limit: ReadLimit,
-    ) -> Result<Vec<LogRecord>, LogError> {
-        self.inner.read(partition, from, limit).await
-    }
-
-    async fn wait(&self, partition: u16, from: u64) {
-        self.inner.wait(partition, from).await;
-    }
-
-    fn range(&self, partition: u16) -> OffsetRange {
-        self.inner.range(partition)
-    }
-
+#[async_trait]
+impl Retention for BoundedLog {
     async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
         let before = self.range(0).start;
         self.inner.trim(floors).await?;
@@ -120,6 +108,26 @@ impl Log for BoundedLog {
 
     fn usage(&self) -> (u64, u64) {
         (self.used.load(Ordering::Relaxed), self.quota)
+    }
+}
+
+#[async_trait]
+impl Log for BoundedLog {
+    async fn read(
+        &self,
+        partition: u16,
+        from: u64,
+        limit: ReadLimit,
+    ) -> Result<Vec<LogRecord>, LogError> {
+        self.inner.read(partition, from, limit).await
+    }
+
+    async fn wait(&self, partition: u16, from: u64) {
+        self.inner.wait(partition, from).await;
+    }
+
+    fn range(&self, partition: u16) -> OffsetRange {
+        self.inner.range(partition)
     }
 }
 
@@ -187,8 +195,9 @@ impl Outage {
         };
         let of = |sink: &Arc<Scripted>| (Arc::clone(sink) as Arc<dyn Sink>, OnFull::Stall);
         let parts = Parts {
+            readers: whole(&files.log),
             files,
-            golden: None,
+            reltio: None,
             sinks: sinks.iter().map(of).collect(),
             sources: Vec::new(),
             commit: Arc::new(|to_store| Arc::new(to_store)),
@@ -216,7 +225,7 @@ impl Outage {
 
     fn is_within_bounds(&self) {
         for sink in self.instance.sinks() {
-            let status = sink.tasks[0].borrow();
+            let status = &sink.tasks.statuses()[&0];
             assert!(status.in_flight <= IN_FLIGHT, "{}: {status:?}", sink.name);
         }
         let ingest = self.instance.ingest()[0].status.borrow();
@@ -244,7 +253,7 @@ async fn g8_an_hour_without_a_sink_stays_within_bounds_and_everything_taken_in_a
     );
     let (used, quota) = outage.log.usage();
     assert!(used > quota / 10 * 9, "the log held what it may: {used}");
-    assert_eq!(outage.instance.sinks()[0].tasks[0].borrow().position, 0);
+    assert_eq!(outage.instance.sinks()[0].tasks.statuses()[&0].position, 0);
     assert!(outage.sinks[1].holds("entities/0").is_some());
 
     outage.sinks[0].answers(|_| None);

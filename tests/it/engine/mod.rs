@@ -22,6 +22,7 @@ mod rig;
 mod runtime;
 mod scripted;
 mod semantics;
+mod supervisor;
 mod table;
 mod tenant;
 mod unflushed;

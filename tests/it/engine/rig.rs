@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use goldwire::config::{CompletenessConfig, Retry};
+use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::DecodeSettings;
 use goldwire::engine::checkpoint::StoreCheckpoint;
 use goldwire::engine::deliverer::Deliverer;
@@ -16,8 +17,8 @@ use goldwire::event::Filter;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Origin, SourceRecord};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
-use goldwire::log::Log;
-use goldwire::reltio::Golden;
+use goldwire::log::{Log, WholeLog};
+use goldwire::reltio::RecordReader;
 use goldwire::sink::Mode;
 use goldwire::store::{Store, keys};
 use goldwire::telemetry::Metrics;
@@ -81,11 +82,12 @@ impl Rig {
         let flaky_log = Arc::new(FlakyLog::new());
         let store: Arc<dyn Store> = Arc::<FlakyStore>::clone(&flaky_store);
         let log: Arc<dyn Log> = Arc::<FlakyLog>::clone(&flaky_log);
+        let letters = Arc::new(StoredLetters::new(Arc::clone(&store)));
         let context = IngestContext {
             sources: Arc::new(sources()),
-            log: Arc::clone(&log),
-            store: Arc::clone(&store),
-            golden: Some(Arc::clone(&tenant) as Arc<dyn Golden>),
+            log: Arc::<FlakyLog>::clone(&flaky_log),
+            letters,
+            reltio: Some(Arc::clone(&tenant) as Arc<dyn RecordReader>),
             rules: ClockRules::new(SETTLE, SKEW),
             clock: Arc::clone(&clock),
             metrics: Arc::new(Metrics::noop()),
@@ -159,11 +161,11 @@ impl Rig {
                 metrics: Arc::new(Metrics::noop()),
                 jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
             },
-            golden: self
+            reltio: self
                 .has_api
-                .then(|| Arc::clone(&self.tenant) as Arc<dyn Golden>),
-            store: Arc::clone(&self.store),
-            log: Arc::clone(&self.log),
+                .then(|| Arc::clone(&self.tenant) as Arc<dyn RecordReader>),
+            letters: Arc::new(StoredLetters::new(Arc::clone(&self.store))),
+            log: Arc::<FlakyLog>::clone(&self.flaky_log),
             rules: ClockRules::new(SETTLE, SKEW),
             isolation: Arc::clone(&self.isolation),
         };
@@ -185,7 +187,8 @@ impl Rig {
             drain_timeout: Duration::from_secs(5),
             detach,
         };
-        let task = SinkTask::new(context, 0, settings, committer).unwrap();
+        let reader = WholeLog::partition(&self.log, 0);
+        let task = SinkTask::new(context, reader, settings, committer).unwrap();
         let (status, stop) = (task.status(), CancellationToken::new());
         let stopped = stop.clone();
         let task = tokio::spawn(async move { task.run(stopped).await.unwrap() });

@@ -14,6 +14,7 @@ use goldwire::engine::checkpoint::{
 use goldwire::event::{EventRecord, Kind, State};
 use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log, MemoryLog};
+use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, MakeCheckpoint, Parts};
 use goldwire::sink::{Mode, Sink};
 use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError, keys};
@@ -73,8 +74,9 @@ fn assemble(drain: &str, files: &Files, sink: Arc<Scripted>, commit: MakeCheckpo
 
 pub(super) fn parts(files: &Files, sink: Arc<Scripted>, commit: MakeCheckpoint) -> Parts {
     Parts {
+        readers: whole(&files.log),
         files: files.clone(),
-        golden: None,
+        reltio: None,
         sinks: vec![(sink as Arc<dyn Sink>, OnFull::Stall)],
         sources: Vec::new(),
         commit,

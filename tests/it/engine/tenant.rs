@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::Object;
-use goldwire::reltio::{Answer, Found, Golden, ReltioError};
+use goldwire::reltio::{Answer, Found, RecordReader, ReltioError};
 use goldwire::time::{Millis, SharedClock};
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ impl Tenant {
 }
 
 #[async_trait]
-impl Golden for Tenant {
+impl RecordReader for Tenant {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let now = self.now();

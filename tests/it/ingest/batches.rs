@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use goldwire::dead_letter::{DeadLetter, LetterName, Letters};
+use goldwire::dead_letter::{DeadLetter, DeadLetters as _, LetterName, StoredLetters};
 use goldwire::event::EventRecord;
 use goldwire::log::{Log as _, ReadLimit};
 use prost::Message as _;
@@ -33,7 +33,7 @@ async fn logged(rig: &Rig) -> Vec<EventRecord> {
 }
 
 async fn letters(rig: &Rig) -> Vec<DeadLetter> {
-    let letters = Letters::new(Arc::clone(&rig.store));
+    let letters = StoredLetters::new(Arc::clone(&rig.store));
     let filter = goldwire::dead_letter::Filter::default();
     let page = letters.page(&filter, None, 1000).await.unwrap();
     let mut whole = Vec::new();

@@ -8,15 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::config::CompletenessConfig;
+use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::DecodeSettings;
 use goldwire::engine::ClockRules;
 use goldwire::event::Filter;
 use goldwire::event::{Origin, Received, SourceRecord};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
 use goldwire::log::{
-    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+    Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
+    Retention, Share,
 };
-use goldwire::reltio::{Answer, Golden, ReltioError};
+use goldwire::reltio::{Answer, RecordReader, ReltioError};
 use goldwire::source::{Batch, Committing, Room, Source, SourceEvent};
 use goldwire::store::{MemoryStore, Store};
 use goldwire::telemetry::Metrics;
@@ -103,7 +105,7 @@ impl HeldLog {
 }
 
 #[async_trait]
-impl Log for HeldLog {
+impl LogAppender for HeldLog {
     fn identity(&self) -> &LogIdentity {
         self.inner.identity()
     }
@@ -134,7 +136,25 @@ impl Log for HeldLog {
     fn admits(&self, _: Share) -> Result<(), LogError> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl Retention for HeldLog {
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.trim(floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        self.inner.usage()
+    }
+}
+
+#[async_trait]
+impl Log for HeldLog {
     async fn read(
         &self,
         partition: u16,
@@ -151,18 +171,6 @@ impl Log for HeldLog {
     fn range(&self, partition: u16) -> OffsetRange {
         self.inner.range(partition)
     }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.inner.trim(floors).await
-    }
-
-    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.inner.evict(floors).await
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        self.inner.usage()
-    }
 }
 
 /// A Reltio that knows nobody, once it answers.
@@ -170,7 +178,7 @@ impl Log for HeldLog {
 struct Empty(watch::Receiver<bool>);
 
 #[async_trait]
-impl Golden for Empty {
+impl RecordReader for Empty {
     async fn read(&self, _: &str) -> Result<Answer, ReltioError> {
         let mut answers = self.0.clone();
         answers.wait_for(|answers| *answers).await.unwrap();
@@ -231,8 +239,8 @@ impl Rig {
         let context = IngestContext {
             sources: Arc::new(HashMap::from([("told".to_owned(), rules)])),
             log: Arc::<HeldLog>::clone(&log),
-            store: Arc::clone(&store),
-            golden: Some(Arc::new(Empty(reltio.subscribe()))),
+            letters: Arc::new(StoredLetters::new(Arc::clone(&store))),
+            reltio: Some(Arc::new(Empty(reltio.subscribe()))),
             rules: ClockRules::new(1000, 100),
             clock: Arc::new(TokioClock::starting_at(START)),
             metrics: Arc::new(Metrics::noop()),

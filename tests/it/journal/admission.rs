@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use futures::future::join_all;
 use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
-use goldwire::log::{Log as _, LogError, Share};
+use goldwire::log::{LogAppender as _, LogError, Retention as _, Share};
 
 use super::{kilobyte, settings};
 

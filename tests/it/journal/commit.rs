@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::{FutureExt as _, poll};
 use goldwire::log::journal::{Journal, JournalDeps};
-use goldwire::log::{Log as _, OffsetRange};
+use goldwire::log::{Log as _, LogAppender as _, OffsetRange};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{ALL, open, read_on, record, settings};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use goldwire::log::Log as _;
+use goldwire::log::{Log as _, LogAppender as _, Retention as _};
 
 use super::{open, read_on, record};
 use crate::killed::{child_dir, run_and_kill, say};

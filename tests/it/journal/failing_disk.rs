@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use goldwire::log::journal::{Hook, Journal, JournalDeps, JournalSettings};
-use goldwire::log::{Log as _, LogError};
+use goldwire::log::{Log as _, LogAppender as _, LogError, Retention as _};
 
 use super::{HEADER, fill, kilobyte, length, open, read_on, record, segments, settings};
 

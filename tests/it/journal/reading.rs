@@ -1,7 +1,7 @@
 //! Readers that are behind what is kept in memory.
 
 use bytes::Bytes;
-use goldwire::log::{Log as _, LogError, LogRecord, ReadLimit};
+use goldwire::log::{Log as _, LogAppender as _, LogError, LogRecord, ReadLimit};
 
 use super::{flip, kilobyte, open, segments};
 

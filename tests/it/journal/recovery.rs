@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use goldwire::log::journal::Journal;
-use goldwire::log::{Log as _, LogError, ReadLimit};
+use goldwire::log::{Log as _, LogAppender as _, LogError, ReadLimit};
 use proptest::prelude::*;
 
 use super::{ALL, HEADER, fill, flip, kilobyte, length, open, read_on, record, segments, settings};

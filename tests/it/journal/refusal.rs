@@ -1,7 +1,7 @@
 //! Directories that are not this log's, or not this process's.
 
 use goldwire::log::journal::Journal;
-use goldwire::log::{Log as _, LogError};
+use goldwire::log::{LogAppender as _, LogError};
 
 use super::{open, record, settings};
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
-use goldwire::log::{Log as _, LogError, OffsetRange};
+use goldwire::log::{Log as _, LogAppender as _, LogError, OffsetRange, Retention as _};
 use goldwire::time::{Clock, Millis};
 
 use super::{fill, kilobyte, length, open, read_on, segments, settings};

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use goldwire::config::Config;
-use goldwire::dead_letter::{Filter, LARGEST_PAGE, LetterView, Letters, headers};
+use goldwire::dead_letter::{
+    DeadLetters as _, Filter, LARGEST_PAGE, LetterView, StoredLetters, headers,
+};
 use goldwire::runtime::Files;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -195,6 +197,9 @@ const WORDS: [&str; 4] = [
     "the sink is halted: unnamed",
 ];
 
+/// Spans of the work, each with a line when it ends.
+const SPANS: [&str; 5] = ["batch", "lookup", "write", "commit", "read"];
+
 /// Waits until everything went wrong that can.
 async fn all_is_wrong(running: &Running, sender: &Sender) {
     let mut more = 0;
@@ -311,10 +316,18 @@ async fn g10_nothing_personal_and_no_secret_is_told() {
         .await;
     assert!(leak(&shown.out).is_some(), "{}", shown.out);
 
-    told.push(("run".to_owned(), running.stop().await));
+    let log = running.stop().await;
+    for span in SPANS {
+        let ends = |line: &Value| line["message"] == "close" && line["span"]["name"] == span;
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        assert!(lines.into_iter().any(|line| ends(&line)), "{span}\n{log}");
+    }
+    told.push(("run".to_owned(), log));
     let config = config(dir.path());
     told.push(("the configuration".to_owned(), format!("{config:?}")));
-    let letters = Letters::new(Files::open(&config).unwrap().store);
+    let letters = StoredLetters::new(Files::open(&config).unwrap().store);
     let page = letters.page(&Filter::default(), None, LARGEST_PAGE).await;
     for letter in page.unwrap().letters {
         let text = format!("{:?}\n{:?}", headers(&letter), LetterView::from(&letter));

@@ -1,6 +1,6 @@
 //! What the client makes of Reltio's answers.
 
-use goldwire::reltio::{Found, Golden, ReltioError};
+use goldwire::reltio::{Found, RecordReader, ReltioError};
 use loadtest::fake_reltio::{FakeReltioSettings, Fault};
 
 use super::{START, Stage, client_with, stage};

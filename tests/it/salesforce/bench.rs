@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Object, Subject, SubjectState};
-use goldwire::reltio::{Answer, Found, Golden, ReltioError};
+use goldwire::reltio::{Answer, Found, RecordReader, ReltioError};
 use goldwire::sink::salesforce::{Deps, Salesforce, SalesforceSink, Table};
 use goldwire::sink::{Ack, Current, Sink as _, SinkError, Tell, Write};
 use goldwire::telemetry::Metrics;
@@ -39,7 +39,7 @@ impl Tenant {
 }
 
 #[async_trait]
-impl Golden for Tenant {
+impl RecordReader for Tenant {
     async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         let uri_now = self.survivors.lock().unwrap().get(uri).cloned();
         let object = self
@@ -122,7 +122,7 @@ pub(crate) async fn bench_with(settings: Settings, change: impl FnOnce(&mut Valu
 
 pub(crate) fn around(tenant: &Arc<Tenant>) -> Deps {
     Deps {
-        golden: Arc::<Tenant>::clone(tenant),
+        reltio: Arc::<Tenant>::clone(tenant),
         tell: Arc::<Tenant>::clone(tenant),
         settle: Duration::ZERO,
         clock: Arc::new(SystemClock),

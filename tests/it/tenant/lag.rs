@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use goldwire::reltio::{Found, Golden};
+use goldwire::reltio::{Found, RecordReader};
 use loadtest::fake_reltio::{FakeReltio, FakeReltioSettings};
 use loadtest::tenant::ObjectState;
 

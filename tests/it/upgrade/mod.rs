@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use goldwire::dead_letter::{Filter, Letters};
+use goldwire::dead_letter::{DeadLetters as _, Filter, StoredLetters};
 use goldwire::runtime::Files;
 use goldwire::store::FORMAT_VERSION;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
@@ -36,7 +36,7 @@ fn copy(engine: &str) -> TempDir {
 
 /// Open letters as `sink reason subject round`.
 async fn letters(files: &Files) -> BTreeSet<String> {
-    let letters = Letters::new(Arc::clone(&files.store))
+    let letters = StoredLetters::new(Arc::clone(&files.store))
         .page(&Filter::default(), None, 100)
         .await
         .unwrap()

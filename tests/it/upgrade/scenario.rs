@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::config::{self, Config};
-use goldwire::dead_letter::{Filter, Letters, Redrive, Work};
+use goldwire::dead_letter::{Filter, Redrive, StoredLetters, Work};
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Kind, Origin, SourceRecord, State, Subject};
+use goldwire::log::Log;
 use goldwire::runtime::{Deps, Files, Instance, WrapSink};
 use goldwire::sink::{Ack, Capabilities, Sink, SinkError, Write, each};
 use goldwire::store::{Batch, Cursor, Register, keys};
@@ -219,9 +220,9 @@ async fn receive(files: &Files, bodies: impl IntoIterator<Item = Vec<u8>>) {
 
 async fn redrive(files: &Files, filter: Filter) {
     let redrive = Redrive {
-        letters: Letters::new(Arc::clone(&files.store)),
-        inbox: Arc::clone(&files.inbox),
-        log: Arc::clone(&files.log),
+        letters: Arc::new(StoredLetters::new(Arc::clone(&files.store))),
+        inbox: Arc::<dyn Log>::clone(&files.inbox),
+        log: Arc::<dyn Log>::clone(&files.log),
         sinks: ["lake".to_owned()].into(),
         clock: Arc::new(SystemClock),
     };

@@ -13,7 +13,8 @@ use goldwire::config::{
 };
 use goldwire::event::SourceRecord;
 use goldwire::log::{
-    Log, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit, Share,
+    Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
+    Retention, Share,
 };
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Clock, Millis};
@@ -51,7 +52,7 @@ pub(super) struct TroubledLog {
 }
 
 #[async_trait]
-impl Log for TroubledLog {
+impl LogAppender for TroubledLog {
     fn identity(&self) -> &LogIdentity {
         self.inner.identity()
     }
@@ -78,7 +79,25 @@ impl Log for TroubledLog {
         }
         self.inner.admits(share)
     }
+}
 
+#[async_trait]
+impl Retention for TroubledLog {
+    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.trim(floors).await
+    }
+
+    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
+        self.inner.evict(floors).await
+    }
+
+    fn usage(&self) -> (u64, u64) {
+        self.inner.usage()
+    }
+}
+
+#[async_trait]
+impl Log for TroubledLog {
     async fn read(
         &self,
         partition: u16,
@@ -94,18 +113,6 @@ impl Log for TroubledLog {
 
     fn range(&self, partition: u16) -> OffsetRange {
         self.inner.range(partition)
-    }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.inner.trim(floors).await
-    }
-
-    async fn evict(&self, floors: &[u64]) -> Result<(), LogError> {
-        self.inner.evict(floors).await
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        self.inner.usage()
     }
 }
 

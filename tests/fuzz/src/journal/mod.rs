@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use goldwire::log::journal::{Journal, JournalSettings};
-use goldwire::log::{Log as _, LogError, OffsetRange, ReadLimit};
+use goldwire::log::{Log as _, LogAppender as _, LogError, OffsetRange, ReadLimit};
 use tokio::runtime::{Builder, Runtime};
 
 use disk::Disk;

@@ -1,0 +1,55 @@
+//! The tasks of a sink, as they are seen from outside.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch::Receiver;
+
+use crate::engine::TaskStatus;
+
+/// The tasks of one sink by partition: those that this process has now, and those that cannot run.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_partition: BTreeMap<u16, Receiver<TaskStatus>>,
+    halted: Option<String>,
+}
+
+impl Tasks {
+    /// What each of them tells.
+    pub fn all(&self) -> BTreeMap<u16, Receiver<TaskStatus>> {
+        self.held().by_partition.clone()
+    }
+
+    /// Where each of them stands.
+    pub fn statuses(&self) -> BTreeMap<u16, TaskStatus> {
+        let held = self.held();
+        let each = held.by_partition.iter();
+        each.map(|(partition, task)| (*partition, task.borrow().clone()))
+            .collect()
+    }
+
+    /// Why no partition will come until a person acts.
+    pub fn halted(&self) -> Option<String> {
+        self.held().halted.clone()
+    }
+
+    pub(super) fn insert(&self, partition: u16, task: Receiver<TaskStatus>) {
+        self.held().by_partition.insert(partition, task);
+    }
+
+    /// The partition is somebody else's.
+    pub(super) fn remove(&self, partition: u16) {
+        self.held().by_partition.remove(&partition);
+    }
+
+    pub(super) fn halt(&self, why: String) {
+        self.held().halted = Some(why);
+    }
+
+    fn held(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,171 @@
+//! Partitions of the event log that come and go: what their tasks have committed by then.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goldwire::engine::checkpoint::{Checkpoint as _, StoreCheckpoint};
+use goldwire::log::{LogReader, ReaderEvent, WholeLog};
+use goldwire::runtime::{Files, Instance, Parts};
+use goldwire::sink::Mode;
+use goldwire::store::MemoryStore;
+use tokio::sync::{mpsc, oneshot};
+
+use super::runtime::{append, config, files, part, parts, pass, to_store, with};
+use super::scripted::Scripted;
+
+/// A group whose partitions come and go as the test says.
+#[derive(Debug)]
+struct Told(mpsc::UnboundedReceiver<ReaderEvent>);
+
+#[async_trait]
+impl LogReader for Told {
+    async fn next(&mut self) -> ReaderEvent {
+        match self.0.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+struct Bench {
+    instance: Instance,
+    files: Files,
+    sink: Arc<Scripted>,
+    group: mpsc::UnboundedSender<ReaderEvent>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let files = files(Arc::new(MemoryStore::new()));
+        let sink = Arc::new(Scripted::new("crm", Mode::Latest, None));
+        let (group, events) = mpsc::unbounded_channel();
+        let events = Mutex::new(Some(events));
+        let parts = Parts {
+            readers: Arc::new(move |group| {
+                assert_eq!(group, "goldwire.crm");
+                Box::new(Told(events.lock().unwrap().take().unwrap()))
+            }),
+            ..parts(&files, Arc::clone(&sink), to_store())
+        };
+        Self {
+            instance: Instance::assemble(&config("16s"), &with(), parts).unwrap(),
+            files,
+            sink,
+            group,
+        }
+    }
+
+    fn assign(&self) {
+        let partition = WholeLog::partition(&self.files.log, 0);
+        let assigned = ReaderEvent::Assigned(vec![partition]);
+        self.group.send(assigned).unwrap();
+    }
+
+    fn revoke(&self) -> oneshot::Receiver<()> {
+        let (done, given_back) = oneshot::channel();
+        let partitions = vec![0];
+        let revoked = ReaderEvent::Revoked { partitions, done };
+        self.group.send(revoked).unwrap();
+        given_back
+    }
+
+    fn lose(&self) {
+        let partitions = vec![0];
+        self.group.send(ReaderEvent::Lost { partitions }).unwrap();
+    }
+
+    async fn append(&self, uri: &str) {
+        append(self.files.log.as_ref(), uri).await;
+    }
+
+    /// The position that is durable.
+    fn committed(&self) -> u64 {
+        let checkpoint = StoreCheckpoint {
+            store: Arc::clone(&self.files.store),
+            sink: "crm".to_owned(),
+            group: "goldwire.crm".to_owned(),
+            partition: 0,
+        };
+        let cursor = checkpoint.open().unwrap().cursor;
+        cursor.map_or(0, |cursor| cursor.position)
+    }
+
+    fn tasks(&self) -> usize {
+        self.instance.sinks()[0].tasks.all().len()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_revoked_partition_is_given_back_after_its_last_commit_and_goes_on_where_it_was_left()
+{
+    let bench = Bench::new();
+    bench.append("entities/before").await;
+    pass(1).await;
+    assert_eq!(
+        (bench.tasks(), bench.sink.deliveries("entities/before")),
+        (0, 0)
+    );
+    bench.assign();
+    pass(1).await;
+    assert_eq!((bench.tasks(), bench.committed()), (1, 1));
+
+    // Its write is under way when the partition is taken away, and its answer counts.
+    bench.sink.takes(Duration::from_millis(700));
+    bench.append("entities/under-way").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut given_back = bench.revoke();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(given_back.try_recv().is_err(), "its write is under way");
+    given_back.await.unwrap();
+    assert_eq!(bench.committed(), 2);
+    pass(1).await;
+    assert_eq!(bench.tasks(), 0);
+
+    bench.append("entities/elsewhere").await;
+    pass(5).await;
+    assert_eq!(bench.sink.deliveries("entities/elsewhere"), 0);
+    bench.assign();
+    pass(5).await;
+    let delivered = ["before", "under-way", "elsewhere"]
+        .map(|of| bench.sink.deliveries(&format!("entities/{of}")));
+    assert_eq!((delivered, bench.committed()), ([1, 1, 1], 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_nothing_of_a_lost_partition_is_committed_and_a_later_assignment_reads_it_again() {
+    let bench = Bench::new();
+    bench.assign();
+    bench.sink.takes(Duration::from_millis(700));
+    bench.append("entities/under-way").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    bench.lose();
+    pass(5).await;
+    assert_eq!((bench.tasks(), bench.committed()), (0, 0));
+    bench.assign();
+    pass(5).await;
+    assert_eq!((bench.tasks(), bench.committed()), (1, 1));
+    assert!(bench.sink.holds("entities/under-way").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn g6_a_halted_group_is_live_and_says_why() {
+    let bench = Bench::new();
+    let health = bench.instance.health();
+    assert!(
+        health
+            .livez()
+            .parts
+            .iter()
+            .all(|part| !part.name.starts_with("sink"))
+    );
+    let why = "the group may not read: grant Read to it".to_owned();
+    bench.group.send(ReaderEvent::Halted(why)).unwrap();
+    pass(2).await;
+    let halted = part(&health, "sink crm");
+    assert!(halted.ok, "a restart would not help");
+    assert_eq!(
+        halted.state,
+        "halted: the group may not read: grant Read to it"
+    );
+}
