@@ -6,6 +6,7 @@
 //! name, so that no web page can reach it through a browser.
 
 mod auth;
+mod config;
 mod dlq;
 mod health;
 mod watch;
@@ -25,15 +26,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use config::Admin;
+pub(crate) use config::check;
 pub use dlq::Listed;
 pub use health::{Health, HealthReport, Part};
 pub use watch::{Pulse, Watch};
 
-use crate::config::Admin;
 use crate::dead_letter::Redrive;
 use crate::listener::{self, Door, Peer};
 use crate::telemetry;
-use crate::topology::Topology;
 
 /// Connections at once; more wait in the system's queue until one has been quiet for too long.
 const CONNECTIONS: u32 = 256;
@@ -46,7 +47,7 @@ pub struct AdminState {
     /// Dead letters.
     pub redrive: Redrive,
     /// What flows where.
-    pub topology: Arc<Topology>,
+    pub topology: Arc<serde_json::Value>,
     /// The metrics.
     pub registry: prometheus::Registry,
     /// Who knows whether things move.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{CliError, ConfigArg, print, wiring};
-use crate::config::Config;
 use crate::runtime::Files;
 use crate::tls;
+use crate::topology::Config;
 use crate::topology::counted;
 
 /// The answer to a liveness question is short and local.

@@ -27,8 +27,9 @@ pub use demo::DemoArgs;
 pub use error::CliError;
 pub use run::RunArgs;
 
-use crate::config::{self, Config};
+use crate::config;
 use crate::telemetry::{self, LogFormat};
+use crate::topology::Config;
 
 const CODES: &str = "\
 Exit codes:
@@ -103,12 +104,12 @@ impl ConfigArg {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_to_serve(&self) -> Result<Config, CliError> {
-        config::load_to_serve(&self.config, &config::environment).map_err(CliError::Config)
+        crate::topology::load_to_serve(&self.config, &config::environment).map_err(CliError::Config)
     }
 }
 
 fn load(path: &Path) -> Result<Config, CliError> {
-    config::load(path, &config::environment).map_err(CliError::Config)
+    crate::topology::load(path, &config::environment).map_err(CliError::Config)
 }
 
 /// Runs the program with these arguments, the first of which is its name.

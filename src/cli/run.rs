@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::error::TOLD_TWICE;
 use super::{CliError, ConfigArg, wiring};
 use crate::admin::{self, AdminState};
-use crate::config::Config;
 use crate::runtime::{Deps, Instance};
 use crate::telemetry;
 use crate::time::{SharedClock, SystemClock};
+use crate::topology::Config;
 use crate::topology::Topology;
 
 /// Keep the sinks in step until SIGTERM or SIGINT, then drain and stop.
@@ -85,9 +85,11 @@ pub(super) fn admin_state(
     registry: Registry,
     clock: &SharedClock,
 ) -> AdminState {
+    // Its keys are texts, so that it can always be written as JSON.
+    let topology = serde_json::to_value(Topology::of(config)).unwrap_or_default();
     AdminState {
         redrive: wiring::redrive(config, instance.files(), clock),
-        topology: Arc::new(Topology::of(config)),
+        topology: Arc::new(topology),
         registry,
         health: instance.health(),
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{CliError, ConfigArg, print, print_json};
-use crate::config;
+use crate::topology;
 
 /// Print the JSON Schema of the configuration, or what a sink's target must look like.
 #[derive(Debug, Clone, Args)]
@@ -27,7 +27,7 @@ pub(super) fn run(args: &SchemaArgs, out: &mut impl Write) -> Result<ExitCode, C
     if let (Some(kind), Some(name)) = (&args.kind, &args.name) {
         print(out, args.target(kind, name)?)?;
     } else {
-        print_json(out, &config::schema())?;
+        print_json(out, &topology::schema())?;
     }
     Ok(ExitCode::SUCCESS)
 }

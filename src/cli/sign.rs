@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Secret, SignatureScheme};
+use crate::config::Secret;
 use crate::time::SharedClock;
+use crate::webhook::SignatureScheme;
 use crate::webhook::signature::{Key, sign as signed};
 
 /// The longest text in the command that is printed; Linux takes words up to 128 KiB.

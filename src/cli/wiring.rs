@@ -10,7 +10,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::CliError;
 use super::sign::{self, SignArgs};
-use crate::config::{Config, KafkaSource};
 use crate::dead_letter::{Redrive, StoredLetters};
 use crate::log::{Log, MemoryLog};
 use crate::reltio::{RecordReader, ReltioError};
@@ -18,8 +17,10 @@ use crate::runtime::Files;
 use crate::runtime::parts::{self, SinkParts};
 use crate::sink::Sink;
 use crate::source::kafka::KafkaSettings;
+use crate::source::kafka::config::KafkaSource;
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, SystemClock};
+use crate::topology::Config;
 
 /// How long a broker may take to describe a topic, and Reltio to answer.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! Loading: the steps from a file to a [`Config`], each of which adds its problems.
+//! Loading: the steps from a file to what it configures, each of which adds its problems.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,11 +10,10 @@ use serde_json::Value;
 
 use super::comments::without_comments;
 use super::path::{Path, Step};
-use super::rules;
 use super::schema::{Shape, schema};
 use super::validate::Check;
 use super::variables::{Environment, Variables};
-use super::{Config, Problem, Problems};
+use super::{Problem, Problems, Root, rules};
 
 /// The largest file that is read: far above what a person writes, and no device without an end.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -37,7 +36,7 @@ impl std::error::Error for LoadError {}
 ///
 /// # Errors
 /// Every problem at once, each with its path, the value (never a secret) and the remedy.
-pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
+pub(crate) fn load<T: Root>(path: &FilePath, env: Environment<'_>) -> Result<T, LoadError> {
     parse(&text_of(path)?, env)
 }
 
@@ -46,10 +45,10 @@ pub fn load(path: &FilePath, env: &dyn Fn(&str) -> Option<String>) -> Result<Con
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_to_serve(
+pub(crate) fn load_to_serve<T: Root>(
     path: &FilePath,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, LoadError> {
+    env: Environment<'_>,
+) -> Result<T, LoadError> {
     parse_for(&text_of(path)?, env, true)
 }
 
@@ -90,16 +89,16 @@ pub(crate) fn read_file(path: &FilePath) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, LoadError> {
+pub(crate) fn parse<T: Root>(text: &str, env: Environment<'_>) -> Result<T, LoadError> {
     parse_for(text, env, false)
 }
 
-fn parse_for(text: &str, env: Environment<'_>, serves: bool) -> Result<Config, LoadError> {
+fn parse_for<T: Root>(text: &str, env: Environment<'_>, serves: bool) -> Result<T, LoadError> {
     let mut root = yaml(text)?;
     let mut problems = Problems::default();
     let (replaced, refused) = replace_variables(&mut root, env, &mut problems);
 
-    let schema = schema();
+    let schema = schema::<T>();
     let shape = Shape { root: &schema };
     let validator = jsonschema::validator_for(&schema).map_err(|error| {
         let found = error.to_string();
@@ -125,7 +124,7 @@ fn parse_for(text: &str, env: Environment<'_>, serves: bool) -> Result<Config, L
         root: &with_secrets,
         ..check
     };
-    rules::check(&check, &mut found);
+    rules::check::<T>(&check, &mut found);
 
     // A value whose variable is missing is wrong for that reason alone.
     let refused: BTreeSet<String> = refused.iter().map(ToString::to_string).collect();
@@ -147,7 +146,7 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn finish(root: Value, problems: Problems) -> Result<Config, LoadError> {
+fn finish<T: Root>(root: Value, problems: Problems) -> Result<T, LoadError> {
     let mut problems = problems.0;
     problems.sort_by(|one, other| (&one.path, &one.found).cmp(&(&other.path, &other.found)));
     problems.dedup();

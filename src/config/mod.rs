@@ -1,8 +1,8 @@
 //! Configuration: from YAML as written to settings as meant, with every problem at once.
 //!
-//! Nothing is bound, opened or connected before the whole configuration is valid. A file is read
-//! in this order: YAML, `${NAME}` and `{file: …}` replaced, the JSON Schema of [`Config`], then
-//! what only several keys together can violate.
+//! Knows no section: [`Root`] is what is loaded, and the sections are declared beside what they
+//! configure. A file is read in this order: YAML, `${NAME}` and `{file: …}` replaced, the JSON
+//! Schema of the root, then what only several keys together can violate.
 
 mod comments;
 mod load;
@@ -11,23 +11,24 @@ mod path;
 mod problem;
 mod rules;
 mod schema;
-mod settings;
-mod sources;
 mod validate;
 mod values;
 mod variables;
 
-pub(crate) use load::read_file;
-pub use load::{LoadError, environment, load, load_to_serve, parse};
+pub use load::{LoadError, environment};
+pub(crate) use load::{load, load_to_serve, parse, read_file};
 pub use problem::{Problem, Problems};
-pub(crate) use rules::{At, Rules, bytes};
-pub use schema::schema;
-pub use settings::{
-    Admin, Config, Delivery, Engine, Inbox, LogSettings, OnFull, Quota, ReltioApi, Retry, Tls,
-    WebhookListener,
-};
-pub use sources::{
-    CompletenessConfig, KafkaSource, RateLimit, SignatureScheme, SourceConfig, Start,
-    StreamsKafkaConfig, Subscription, WebhookSource,
-};
+pub(crate) use rules::{At, Rules, address, bytes, one_kind};
+pub(crate) use schema::schema;
+pub(crate) use values::network;
 pub use values::{ByteSize, Networks, Period, Secret};
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+/// The root of a configuration.
+pub(crate) trait Root: DeserializeOwned + JsonSchema {
+    /// What only several keys together, or a value's meaning, can violate. Looks at the tree, so
+    /// that it finds its problems while the schema still finds others.
+    fn check(top: &At<'_>, rules: &mut Rules<'_>);
+}

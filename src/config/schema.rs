@@ -3,12 +3,12 @@
 use schemars::schema_for;
 use serde_json::{Map, Value, json};
 
-use super::Config;
+use super::Root;
 use super::path::{Path, Step};
 
 /// The JSON Schema (draft 2020-12) of a configuration file, before `${NAME}` is replaced.
-pub fn schema() -> Value {
-    let mut schema = schema_for!(Config).to_value();
+pub(crate) fn schema<T: Root>() -> Value {
+    let mut schema = schema_for!(T).to_value();
     bound_integers(&mut schema);
     schema
 }

@@ -76,7 +76,7 @@ impl From<&str> for Networks {
 }
 
 /// A network, or the one address of a text.
-pub(super) fn network(text: &str) -> Option<IpNet> {
+pub(crate) fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address)
 }

@@ -12,10 +12,10 @@ use super::layer::{Layer, object, text};
 use super::metadata::Metadata;
 use super::uris::{ObjectHead, any_uri, other_uris, own_uri};
 use super::{DecodeError, DecodeSettings, Events};
-use crate::config::CompletenessConfig;
 use crate::event::vocabulary::{EventType, Family};
 use crate::event::{
-    Completeness, Content, EventRecord, Header, Kind, Origin, Received, State, event_id, short_name,
+    Completeness, CompletenessConfig, Content, EventRecord, Header, Kind, Origin, Received, State,
+    event_id, short_name,
 };
 use crate::mutation::{self, Mutation};
 

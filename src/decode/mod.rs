@@ -24,8 +24,7 @@ use bytes::Bytes;
 use self::event::Event;
 use self::layer::Opened;
 use self::metadata::Metadata;
-use crate::config::CompletenessConfig;
-use crate::event::{EventRecord, Header, Kind, Received, State};
+use crate::event::{CompletenessConfig, EventRecord, Header, Kind, Received, State};
 
 /// How deeply a body may be nested. Less than the 128 levels at which the parser of a sink that
 /// needs the tree gives up, and several times what Reltio's nested attributes need.

@@ -16,12 +16,12 @@ use prometheus::Registry;
 
 use super::report::{self, Gauges};
 use super::sabotage::{Sabotage, Scheme};
-use crate::config;
 use crate::dead_letter::{DeadLetters as _, Filter, LARGEST_PAGE, StoredLetters};
 use crate::progress::Progress;
 use crate::runtime::{Deps, Instance};
 use crate::telemetry::{Metrics, names};
 use crate::time;
+use crate::topology;
 
 /// The script begins this long after the start, ms; what takes longer to come up sends late.
 const LEAD: Millis = 2000;
@@ -77,7 +77,7 @@ impl Demo {
         let outside = Outside::start(&settings.dir, &simulator, settings.seed).await?;
         let outside = Arc::new(outside);
         let path = outside.write_config()?;
-        let config = config::load(&path, &|_| None).map_err(|error| error.to_string())?;
+        let config = topology::load(&path, &|_| None).map_err(|error| error.to_string())?;
         let sabotage = settings.sabotage;
         let scheme = sabotage.map(|sabotage| Scheme::new(sabotage, settings.events));
         let with = Deps {

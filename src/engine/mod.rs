@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod checkpoint;
 mod commits;
 mod completion;
+mod config;
 mod decide;
 pub mod deliverer;
 mod early;
@@ -37,6 +38,8 @@ pub mod tracker;
 mod uncommitted;
 mod work;
 
+pub use config::{Delivery, Retry};
+pub(crate) use config::{check, drain_timeout};
 pub use isolation::Isolation;
 pub use lane::ClockRules;
 pub use outcome::Outcome;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Retry;
+use super::config::Retry;
 
 /// The retry rule of a sink.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 //! An event is a hint that a subject changed; its newest snapshot is the truth. Nothing here reads
 //! a clock, a file or a socket.
 
+mod completeness;
 mod filter;
 mod holds;
 mod identity;
@@ -26,6 +27,7 @@ pub mod proto {
     include!("../../proto/goldwire/v1/messages.rs");
 }
 
+pub use completeness::CompletenessConfig;
 pub use filter::Filter;
 pub use holds::Holds;
 pub use identity::{ChangeId, EventId, event_id};

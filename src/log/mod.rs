@@ -4,10 +4,13 @@
 //! A log has an identity and a fixed partition count; whatever is derived from its offsets keeps
 //! both beside it and refuses another log's.
 
+mod config;
 pub mod journal;
 mod memory;
 mod reader;
 
+pub(crate) use config::check;
+pub use config::{Inbox, LogSettings};
 pub use memory::MemoryLog;
 pub use reader::{LogReader, PartitionReader, ReaderEvent, WholeLog};
 

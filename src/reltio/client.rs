@@ -13,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Url};
 use tracing::Instrument as _;
 
+use super::ReltioApi;
 use super::http::{self, Reply, TOO_LARGE};
 use super::jitter::Jitter;
 use super::parse;
@@ -21,7 +22,6 @@ use super::throttle::Throttle;
 use super::token::Tokens;
 use super::verdict::{self, ATTEMPTS, ATTEMPTS_AT_500, Verdict};
 use super::{Answer, Found, RecordReader, ReltioError};
-use crate::config::ReltioApi;
 use crate::event::{LONGEST_AHEAD, Object};
 use crate::telemetry::spans;
 use crate::time::{Millis, SharedClock};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Url, redirect};
 
-use crate::config::ReltioApi;
+use super::ReltioApi;
 use crate::tls;
 
 /// Largest answer taken. Reltio's own limits keep an entity far below it.

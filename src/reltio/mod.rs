@@ -4,6 +4,7 @@
 //! older than the API's replica lag before it. The caller waits (`settle`) before it asks.
 
 mod client;
+mod config;
 mod http;
 mod jitter;
 mod parse;
@@ -14,6 +15,8 @@ mod token;
 mod verdict;
 
 pub use client::Client;
+pub use config::ReltioApi;
+pub(crate) use config::check;
 pub(crate) use patience::until_answered;
 
 use std::fmt::Debug;

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::ReltioApi;
 use super::http::{self, Reply};
 use super::jitter::Jitter;
 use super::verdict::{self, ATTEMPTS, Verdict};
 use super::{ReltioError, throttle::Throttle};
-use crate::config::{ReltioApi, Secret};
+use crate::config::Secret;
 use crate::time::{Millis, SharedClock, as_millis};
 
 /// How long before its end a token is renewed, at most; a tenth of its time if that is shorter.

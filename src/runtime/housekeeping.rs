@@ -11,11 +11,11 @@ use std::time::Duration;
 use super::health::end_of;
 use super::parts::Files;
 use super::{IngestView, SinkView};
-use crate::config::OnFull;
 use crate::dead_letter::{DeadLetters, INGEST};
 use crate::engine::TaskEnd;
 use crate::engine::gate::SinkStatus;
 use crate::log::LogError;
+use crate::sink::OnFull;
 use crate::source::Acknowledged;
 use crate::telemetry::Metrics;
 

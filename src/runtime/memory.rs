@@ -3,7 +3,7 @@
 //! Guarantee (G8): all tasks together hold no more than `delivery.memory`, whatever the number of
 //! sinks and partitions.
 
-use crate::config::Config;
+use crate::topology::Config;
 
 /// For records, for answers of Reltio, and for what is asserted once more.
 const USES: u64 = 3;
@@ -29,7 +29,7 @@ sinks: { lake: { warehouse: { url: \"sqlite:lake.db\" } } }
 
     #[test]
     fn g8_all_tasks_together_hold_no_more_than_the_memory_given() {
-        let mut config = crate::config::parse(CONFIG, &|_| None).unwrap();
+        let mut config = crate::topology::parse(CONFIG, &|_| None).unwrap();
         for (partitions, memory) in [(8, "512MiB"), (1024, "1MiB"), (1, "1GiB")] {
             config.log.partitions = partitions;
             config.delivery.memory = memory.into();

@@ -23,7 +23,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Health;
-use crate::config::{Config, OnFull};
 use crate::dead_letter::{DeadLetters, StoredLetters};
 use crate::engine::checkpoint::StoreCheckpoint;
 use crate::engine::gate::Gate;
@@ -31,11 +30,13 @@ use crate::engine::{Context, TaskError, TaskSettings};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::log::{Log, LogError};
 use crate::mutation::{self, Mutation};
+use crate::sink::OnFull;
 use crate::sink::Sink;
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, TokioClock};
+use crate::topology::Config;
 use crate::webhook;
 
 pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};

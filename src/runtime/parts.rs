@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::tell::LogTell;
 use super::{Deps, StartError};
-use crate::config::{ByteSize, Config, Engine, OnFull};
+use crate::config::ByteSize;
 use crate::decode::DecodeSettings;
 use crate::dir_lock::create_dirs;
 use crate::engine::ClockRules;
@@ -25,13 +25,16 @@ use crate::ingest::SourceRules;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::log::{Log, LogAppender, LogReader, WholeLog};
 use crate::reltio::{self, RecordReader};
+use crate::sink::OnFull;
 use crate::sink::registry::SinkDeps;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
+use crate::store::Engine;
 use crate::store::{self, Batch, FjallStore, SledStore, Store, Tallied, keys};
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, as_millis};
+use crate::topology::Config;
 
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;

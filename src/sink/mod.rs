@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use registry::SinkConfig;
+pub use registry::{OnFull, SinkConfig};
 
 use crate::event::{Kind, Record, Subject, SubjectState};
 use crate::time::Millis;

@@ -14,10 +14,21 @@ use super::kafka::KafkaSink;
 use super::salesforce::SalesforceSink;
 use super::warehouse::WarehouseSink;
 use super::{Mode, Sink, Tell};
-use crate::config::{At, OnFull, Rules};
+use crate::config::{At, Rules};
 use crate::reltio::RecordReader;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
+
+/// What happens when this sink holds the log back at its quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// Intake stops, loudly, before anything unread is deleted.
+    #[default]
+    Stall,
+    /// The sink's group is marked as gapped, and needs a resync.
+    Detach,
+}
 
 /// The configuration of a kind of sink.
 pub(crate) trait SinkKind {

@@ -4,6 +4,7 @@
 //! position that it belongs to. Claimed is not applied.
 
 mod blocking;
+mod config;
 mod disk;
 mod fjall_journal;
 mod fjall_store;
@@ -19,6 +20,7 @@ mod tally;
 
 pub use crate::event::proto::{Cursor, Register};
 pub(crate) use blocking::{patiently, store_blocking, store_patiently};
+pub use config::Engine;
 pub use disk::BeforeSync;
 pub(crate) use disk::made_otherwise;
 pub use fjall_store::FjallStore;

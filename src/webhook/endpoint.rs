@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 
 use super::ServeError;
+use super::config::{SignatureScheme, WebhookSource};
 use super::limit::{Failures, Rate};
 use super::signature::{Key, has_bearer, is_signed};
-use crate::config::{Secret, SignatureScheme, WebhookSource};
+use crate::config::Secret;
 use crate::time::Millis;
 
 /// One endpoint.

@@ -20,7 +20,7 @@ use governor::{Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::config::RateLimit;
+use super::config::RateLimit;
 
 /// Addresses remembered for failing; beyond them, new ones go unheeded.
 const ADDRESSES: usize = 10_000;

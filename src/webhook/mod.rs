@@ -33,13 +33,17 @@
 mod answer;
 mod append;
 mod body;
+mod config;
 mod endpoint;
 mod intake;
 mod limit;
 mod proxies;
+mod rules;
 pub mod signature;
 pub(crate) mod tls;
 
+pub use config::{RateLimit, SignatureScheme, Tls, WebhookListener, WebhookSource};
+pub(crate) use rules::{endpoint as check_endpoint, listener as check_listener};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,7 +60,6 @@ use tokio_util::task::TaskTracker;
 
 pub use signature::check_secret;
 
-use crate::config::{WebhookListener, WebhookSource};
 use crate::listener::{self, Door, Peer};
 use crate::log::LogAppender;
 use crate::telemetry::Metrics;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 
-use crate::config::{Networks, WebhookListener};
+use super::config::WebhookListener;
+use crate::config::Networks;
 
 /// Who the proxy is, and whether it is the only way in.
 #[derive(Debug)]

@@ -19,7 +19,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, ge
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::config::{Secret, SignatureScheme};
+use super::config::SignatureScheme;
+use crate::config::Secret;
 use crate::time::Millis;
 
 /// The header of scheme `reltio`.

@@ -14,7 +14,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::ServeError;
-use crate::config::{Tls, read_file};
+use super::config::Tls;
+use crate::config::read_file;
 use crate::listener::Wire;
 
 /// Makes the handshake.

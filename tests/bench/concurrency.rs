@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::config::Retry;
 use goldwire::dead_letter::StoredLetters;
+use goldwire::engine::Retry;
 use goldwire::engine::checkpoint::StoreCheckpoint;
 use goldwire::engine::deliverer::Deliverer;
 use goldwire::engine::gate::Gate;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use goldwire::config::CompletenessConfig;
 use goldwire::decode::{DecodeSettings, decode};
+use goldwire::event::CompletenessConfig;
 use goldwire::event::{Received, SourceRecord};
 use serde_json::Value;
 

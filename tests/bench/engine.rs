@@ -13,14 +13,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goldwire::config::{CompletenessConfig, Retry};
 use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::DecodeSettings;
+use goldwire::engine::Retry;
 use goldwire::engine::checkpoint::StoreCheckpoint;
 use goldwire::engine::deliverer::Deliverer;
 use goldwire::engine::gate::Gate;
 use goldwire::engine::retry::RetryPolicy;
 use goldwire::engine::{ClockRules, Context, SinkTask, TaskSettings};
+use goldwire::event::CompletenessConfig;
 use goldwire::event::Filter;
 use goldwire::event::{Kind, Origin, Received, SourceRecord, Subject};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestTask, SourceRules};

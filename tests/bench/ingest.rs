@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goldwire::config::CompletenessConfig;
 use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::{DecodeSettings, Events, decode_into};
 use goldwire::engine::ClockRules;
+use goldwire::event::CompletenessConfig;
 use goldwire::event::Filter;
 use goldwire::event::{Header, Packer, Received};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestTask, SourceRules};

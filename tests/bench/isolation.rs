@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::config::{Config, OnFull};
 use goldwire::event::{Kind, SourceRecord, Subject};
 use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, Parts};
+use goldwire::sink::OnFull;
 use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SystemClock};
+use goldwire::topology::Config;
 use prost::Message as _;
 use serde_json::json;
 use tokio::sync::watch;
@@ -143,7 +144,7 @@ log: {{ partitions: 2, disk_reserve: 1MiB }}
         data.display()
     );
     std::fs::write(&path, text).unwrap();
-    goldwire::config::load(&path, &|_| None).unwrap()
+    goldwire::topology::load(&path, &|_| None).unwrap()
 }
 
 /// The inbox's record of a change; the changes of a subject follow each other.

@@ -21,14 +21,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use goldwire::config::{
-    CompletenessConfig, RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource,
-};
+use goldwire::config::Secret;
+use goldwire::event::CompletenessConfig;
 use goldwire::log::journal::{Journal, JournalSettings};
 use goldwire::telemetry::Metrics;
 use goldwire::time::SystemClock;
 use goldwire::webhook::signature::{Key, sign};
 use goldwire::webhook::{Handle, serve};
+use goldwire::webhook::{RateLimit, SignatureScheme, WebhookListener, WebhookSource};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
 use sha2::Sha256;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use goldwire::config;
 use goldwire::runtime::{Deps, Instance};
 use goldwire::telemetry;
 use goldwire::time::SystemClock;
+use goldwire::topology;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
@@ -38,7 +38,7 @@ log: {{ partitions: 2, disk_reserve: 1MiB }}
         );
         let file = dir.path().join("goldwire.yaml");
         std::fs::write(&file, text).unwrap();
-        let config = config::load(&file, &|_| None).unwrap();
+        let config = topology::load(&file, &|_| None).unwrap();
         let (metrics, registry) = telemetry::instruments().unwrap();
         let with = Deps {
             clock: Arc::new(SystemClock),

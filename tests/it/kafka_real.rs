@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goldwire::config::KafkaSource as Config;
 use goldwire::source::kafka::KafkaSource;
+use goldwire::source::kafka::config::KafkaSource as Config;
 use goldwire::source::{Room, Source, SourceError, SourceEvent};
 use goldwire::store::MemoryStore;
 use goldwire::time::SystemClock;

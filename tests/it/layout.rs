@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each part after those that it may know. What only declares, as the root of the configuration,
-/// knows all that it declares.
+/// Each part after those that it may know. The root of the configuration knows all that it declares.
 const KNOWS: [(&str, &[&str]); 27] = [
     ("backoff", &[]),
     ("mutation", &[]),
@@ -15,12 +14,12 @@ const KNOWS: [(&str, &[&str]); 27] = [
     ("dir_lock", &[]),
     ("tls", &[]),
     ("listener", &[]),
+    ("config", &[]),
     ("event", &["time", "mutation"]),
-    ("log", &["dir_lock", "event", "time"]),
+    ("log", &["config", "dir_lock", "event", "time"]),
     ("store", &["backoff", "dir_lock", "event", "time"]),
-    ("config", &["event", "sink", "source", "webhook"]),
     ("kafka", &["config"]),
-    ("decode", &["config", "event", "mutation", "time"]),
+    ("decode", &["event", "mutation", "time"]),
     (
         "reltio",
         &["backoff", "config", "event", "telemetry", "time", "tls"],
@@ -44,6 +43,7 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "dir_lock",
             "event",
             "kafka",
+            "log",
             "reltio",
             "telemetry",
             "time",
@@ -99,7 +99,6 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "time",
         ],
     ),
-    ("topology", &["config", "dead_letter", "sink"]),
     (
         "admin",
         &[
@@ -109,7 +108,23 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "listener",
             "telemetry",
             "time",
-            "topology",
+        ],
+    ),
+    // The root of the configuration, and what follows from it.
+    (
+        "topology",
+        &[
+            "admin",
+            "config",
+            "dead_letter",
+            "engine",
+            "event",
+            "log",
+            "reltio",
+            "sink",
+            "source",
+            "store",
+            "webhook",
         ],
     ),
     // What puts the parts together knows them.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goldwire::config::Config;
 use goldwire::event::{Kind as EventKind, Subject};
 use goldwire::log::Log;
 use goldwire::reltio::RecordReader;
@@ -19,6 +18,7 @@ use goldwire::sink::salesforce::{
 use goldwire::sink::{Ack, Capabilities, Sink, SinkError, Write, each};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock};
+use goldwire::topology::Config;
 use rand::RngExt as _;
 
 use super::fault::Fault;

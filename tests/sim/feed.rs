@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Request;
-use goldwire::config::{Secret, SignatureScheme};
+use goldwire::config::Secret;
 use goldwire::time::Millis;
 use goldwire::webhook::Reception;
+use goldwire::webhook::SignatureScheme;
 use goldwire::webhook::signature::{Key, sign};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;

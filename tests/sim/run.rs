@@ -4,19 +4,20 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use goldwire::config::{Config, OnFull};
 use goldwire::dead_letter::{Redrive, StoredLetters, Work};
 use goldwire::engine::TaskError;
 use goldwire::log::Log;
 use goldwire::reltio::RecordReader;
 use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, Parts, StartError};
+use goldwire::sink::OnFull;
 use goldwire::sink::Sink;
 use goldwire::sink::salesforce::Declared;
 use goldwire::source::InboxError;
 use goldwire::store::{MemoryStore, Store, StoreError};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SharedClock};
+use goldwire::topology::Config;
 use goldwire::webhook::Reception;
 use rand::RngExt as _;
 
@@ -431,7 +432,7 @@ impl Life {
 fn config(plan: &Plan) -> Config {
     static PARSED: OnceLock<Mutex<Config>> = OnceLock::new();
     let parsed =
-        PARSED.get_or_init(|| Mutex::new(goldwire::config::parse(CONFIG, &|_| None).unwrap()));
+        PARSED.get_or_init(|| Mutex::new(goldwire::topology::parse(CONFIG, &|_| None).unwrap()));
     let mut config = parsed.lock().unwrap().clone();
     config.delivery.in_flight = plan.in_flight;
     config.delivery.commit_interval = format!("{}ms", plan.commit_interval).as_str().into();

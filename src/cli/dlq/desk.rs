@@ -10,10 +10,11 @@ use serde::de::DeserializeOwned;
 use super::{CliError, reachable};
 use crate::admin::Listed;
 use crate::cli::wiring;
-use crate::config::{Config, Secret};
+use crate::config::Secret;
 use crate::dead_letter::{DeadLetter, Filter, LetterName, LetterView, Redrive, Report, Work};
 use crate::time::{Clock as _, SystemClock};
 use crate::tls;
+use crate::topology::Config;
 
 /// How long the running process may take to be reached. Redriving many letters may take long.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -6,6 +6,9 @@ use crate::event::{Object, SubjectState, short_name};
 use crate::sink::{Change, SinkError, Write};
 use crate::time::Millis;
 
+/// Bytes of a common head.
+const HEAD: usize = 384;
+
 /// What a line says before its object, its members in this order.
 #[derive(Debug, Serialize)]
 struct Head<'a> {
@@ -48,6 +51,18 @@ pub(super) fn add(lines: &mut Vec<u8>, write: &Write) -> Result<(), SinkError> {
     Ok(())
 }
 
+/// About how many bytes the lines of a write take.
+pub(super) fn room(write: &Write) -> usize {
+    let object = |change: &Change| match &change.state {
+        SubjectState::Alive(object) => object.text().len(),
+        SubjectState::Absorbed { .. }
+        | SubjectState::Removed
+        | SubjectState::Erased
+        | SubjectState::Gone => 0,
+    };
+    write.changes.iter().map(|it| HEAD + object(it)).sum()
+}
+
 fn line(lines: &mut Vec<u8>, write: &Write, change: &Change) -> serde_json::Result<()> {
     let object = match &change.state {
         SubjectState::Alive(object) => Some(object),
@@ -86,13 +101,12 @@ fn line(lines: &mut Vec<u8>, write: &Write, change: &Change) -> serde_json::Resu
         Some(object) => {
             let start = lines.len();
             lines.extend_from_slice(object.text());
-            // Between tokens a line's end is white space like any other.
             let added = lines.get_mut(start..).unwrap_or_default();
-            for byte in added
-                .iter_mut()
-                .filter(|byte| matches!(byte, b'\n' | b'\r'))
-            {
-                *byte = b' ';
+            // Between tokens a line's end is white space like any other. A search is much quicker
+            // than a look at each byte, and senders seldom print any.
+            if added.contains(&b'\n') || added.contains(&b'\r') {
+                let ends = |byte: &&mut u8| matches!(byte, b'\n' | b'\r');
+                added.iter_mut().filter(ends).for_each(|byte| *byte = b' ');
             }
         }
         None => lines.extend_from_slice(b"null"),

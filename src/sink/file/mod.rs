@@ -101,7 +101,7 @@ impl Sink for File {
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(batch.iter().map(line::room).sum());
         let made: Vec<_> = batch
             .iter()
             .map(|write| line::add(&mut lines, write))

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::config::Dedupe;
-use crate::config::{At, LogSettings, Rules, bytes};
+use crate::config::{At, Rules, bytes};
+use crate::log::LogSettings;
 
 pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(at) = section.get("dir") {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::schema::schema_text;
 use super::{Deps, Salesforce};
-use crate::config::{At, Period, Quota, Rules, Secret};
+use crate::config::{At, Period, Rules, Secret};
 use crate::event::short_name;
 use crate::sink::registry::{Described, SinkDeps, SinkKind};
 use crate::sink::{Mode, Sink};
@@ -87,6 +87,15 @@ fn api_version() -> String {
 fn every() -> Vec<String> {
     vec!["*".to_owned()]
 }
+/// A rate.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Requests a second.
+    #[schemars(range(min = 1))]
+    pub per_second: u32,
+}
+
 fn quota() -> Quota {
     Quota { per_second: 20 }
 }

@@ -12,6 +12,7 @@
 
 mod commits;
 mod complaint;
+pub mod config;
 mod context;
 mod group;
 mod marks;
@@ -19,6 +20,7 @@ mod positions;
 mod queue;
 mod reader;
 mod record;
+mod rules;
 mod settings;
 mod shared;
 
@@ -34,6 +36,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub(crate) use rules::check;
 pub use settings::{KafkaSettings, StartAt};
 
 use self::commits::Commits;
@@ -43,7 +46,6 @@ use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
-use crate::config;
 use crate::kafka::Unfit;
 use crate::store::Store;
 use crate::time::SharedClock;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use goldwire::config::{Config, LoadError, parse};
+use goldwire::config::LoadError;
 use goldwire::topology::Topology;
+use goldwire::topology::{Config, parse};
 use serde_json::Value;
 
 /// What every variable holds: seen nowhere but where it was meant to go (G10).

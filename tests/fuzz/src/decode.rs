@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use goldwire::config::CompletenessConfig;
 use goldwire::decode::{
     DecodeError, DecodeSettings, Events, MAX_SUBJECTS, decode_into, lacks_survivor, needs_hydration,
 };
+use goldwire::event::CompletenessConfig;
 use goldwire::event::{
     Completeness, Content, EventRecord, Holds, Kind, Received, SourceRecord, State, event_id,
 };

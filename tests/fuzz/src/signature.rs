@@ -3,7 +3,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use goldwire::config::{Secret, SignatureScheme};
+use goldwire::config::Secret;
+use goldwire::webhook::SignatureScheme;
 use goldwire::webhook::signature::{
     Key, RELTIO_SIGNATURE, STANDARD_ID, STANDARD_SIGNATURE, STANDARD_TIMESTAMP, has_bearer,
     is_signed, sign,

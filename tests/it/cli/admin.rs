@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use goldwire::admin::Admin;
 use goldwire::admin::{self, AdminState, Handle, Health, HealthReport, Listed};
-use goldwire::config::{Admin, Secret};
+use goldwire::config::Secret;
 use goldwire::dead_letter::{Report, Work};
-use goldwire::topology::Topology;
+use goldwire::topology::{Config, Topology};
 use reqwest::{Client, RequestBuilder, StatusCode};
 
 use super::fixture::{Fixture, fixture, letter, records, undecodable};
@@ -31,12 +32,16 @@ impl Health for Halted {
     }
 }
 
+fn json_of(config: &Config) -> serde_json::Value {
+    serde_json::to_value(Topology::of(config)).unwrap()
+}
+
 pub(crate) async fn serve(fixture: &Fixture, token: Option<&str>, live: bool) -> Handle {
     fixture.metrics.dead_letter_depth("crm", 7);
     let config = crate::config::parse(crate::config::FULL).unwrap();
     let state = AdminState {
         redrive: fixture.redrive.clone(),
-        topology: Arc::new(Topology::of(&config)),
+        topology: Arc::new(json_of(&config)),
         registry: fixture.registry.clone(),
         health: Arc::new(Halted { live }),
     };
@@ -118,9 +123,7 @@ async fn outside_loopback_there_is_no_listener_without_a_token() {
     handle.shutdown(std::time::Duration::from_secs(5)).await;
     let state = AdminState {
         redrive: fixture.redrive.clone(),
-        topology: Arc::new(Topology::of(
-            &crate::config::parse(crate::config::FULL).unwrap(),
-        )),
+        topology: Arc::new(json_of(&crate::config::parse(crate::config::FULL).unwrap())),
         registry: prometheus::Registry::new(),
         health: Arc::new(Halted { live: true }),
     };

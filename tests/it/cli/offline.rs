@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use goldwire::config::{self, Config};
 use goldwire::dead_letter::DeadLetter;
 use goldwire::runtime::Files;
+use goldwire::topology::{self, Config};
 use tempfile::TempDir;
 
 use super::fixture::{letter, records, undecodable, write};
@@ -30,7 +30,7 @@ fn prepared_in(store: &str, letters: &[DeadLetter]) -> (TempDir, Config) {
     let data = tempfile::tempdir().unwrap().keep();
     let text = CONFIG.replace("DIR", &data.display().to_string());
     let text = format!("store: {store}{text}");
-    let config = config::parse(&text, &|_| None).unwrap();
+    let config = topology::parse(&text, &|_| None).unwrap();
     let files = Files::open(&config).unwrap();
     write(files.store.as_ref(), letters);
     (dir_with(&text), config)

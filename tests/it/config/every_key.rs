@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use goldwire::config;
+use goldwire::topology;
 use serde_json::{Value, json};
 
 use super::{full, problems};
@@ -120,7 +120,7 @@ impl Walk<'_> {
 }
 
 fn walked() -> (Vec<Place>, BTreeSet<(String, String)>, Value) {
-    let schema = config::schema();
+    let schema = topology::schema();
     let mut walk = Walk {
         schema: &schema,
         places: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use goldwire::config::{load, load_to_serve};
+use goldwire::topology::{load, load_to_serve};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -6,7 +6,8 @@ mod kafka_sink;
 mod rules;
 
 pub(crate) use files::certificate;
-use goldwire::config::{self, Config, LoadError};
+use goldwire::config::LoadError;
+use goldwire::topology::{self, Config};
 use serde_json::Value;
 
 pub(crate) const FULL: &str = include_str!("full.yaml");
@@ -25,7 +26,7 @@ pub(crate) fn env(name: &str) -> Option<String> {
 }
 
 pub(crate) fn parse(text: &str) -> Result<Config, LoadError> {
-    config::parse(text, &env)
+    topology::parse(text, &env)
 }
 
 /// The full example as a tree.
@@ -120,7 +121,7 @@ fn the_example_of_int_004_is_valid() {
         "GOLDWIRE_DATA" => None,
         _ => Some("value".to_owned()),
     };
-    let config = config::parse(text, &env).unwrap();
+    let config = topology::parse(text, &env).unwrap();
     let crm = config.sinks["crm"].salesforce.as_ref().unwrap();
     assert_eq!(crm.event_types, ["MERGE", "UPDATE"]);
     assert_eq!(crm.crosswalk_source, "SFDC_CONTACT");
@@ -152,7 +153,8 @@ fn three_mistakes_are_three_messages_with_path_value_and_remedy() {
 
 #[test]
 fn a_missing_environment_variable_is_named_with_its_path() {
-    let error = config::parse(FULL, &|name| env(name).filter(|_| name != "SF_SECRET")).unwrap_err();
+    let error =
+        topology::parse(FULL, &|name| env(name).filter(|_| name != "SF_SECRET")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "sinks.crm.salesforce.client_secret: found ${SF_SECRET}, which is not set; set the \
@@ -166,7 +168,7 @@ fn an_empty_environment_variable_is_named_with_its_path() {
         "RELTIO_CLIENT_ID" | "SF_SECRET" => Some(String::new()),
         name => env(name),
     };
-    let error = config::parse(FULL, &empty).unwrap_err().to_string();
+    let error = topology::parse(FULL, &empty).unwrap_err().to_string();
     assert_eq!(
         error,
         "reltio.client_id: found ${RELTIO_CLIENT_ID}, which is empty; set it, or write \
@@ -217,7 +219,7 @@ fn a_variable_cannot_change_the_structure() {
         "TENANT" => Some("a\nadmin: {address: 0.0.0.0:1}".to_owned()),
         name => env(name),
     };
-    let error = config::parse(&text, &env).unwrap_err();
+    let error = topology::parse(&text, &env).unwrap_err();
     assert!(
         error
             .to_string()

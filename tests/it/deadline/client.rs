@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{StreamExt as _, iter};
-use goldwire::config::{Secret, SignatureScheme};
+use goldwire::config::Secret;
+use goldwire::webhook::SignatureScheme;
 use goldwire::webhook::signature::{Key, sign};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

@@ -9,13 +9,13 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use goldwire::config::{self, Config};
 use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log, Share};
 use goldwire::runtime::{Deps, Files, Instance, Parts, parts};
 use goldwire::store::{SledStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{SharedClock, SystemClock};
+use goldwire::topology::{self, Config};
 use goldwire::webhook;
 use rustls::pki_types::CertificateDer;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
@@ -83,7 +83,7 @@ delivery: {{ retry: {{ first: 10ms, longest: 50ms }} }}
     );
     let path = format!("{dir}/goldwire.yaml");
     std::fs::write(&path, text).unwrap();
-    let config = config::load(Path::new(&path), &|_| None).unwrap();
+    let config = topology::load(Path::new(&path), &|_| None).unwrap();
     (config, made.cert.der().clone())
 }
 

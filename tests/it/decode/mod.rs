@@ -7,8 +7,8 @@ mod random;
 mod subjects;
 mod variants;
 
-use goldwire::config::CompletenessConfig;
 use goldwire::decode::{DecodeError, DecodeSettings};
+use goldwire::event::CompletenessConfig;
 use goldwire::event::{EventRecord, Received, SourceRecord};
 
 use carrier::Carrier;

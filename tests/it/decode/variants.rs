@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use goldwire::config::CompletenessConfig;
 use goldwire::decode::{DecodeSettings, needs_hydration};
+use goldwire::event::CompletenessConfig;
 use goldwire::event::{Completeness, Content, EventRecord, Kind, State, SubjectState};
 use serde_json::value::RawValue;
 

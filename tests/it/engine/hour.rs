@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::config::{Config, OnFull};
 use goldwire::event::SourceRecord;
 use goldwire::log::{
     Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
@@ -15,10 +14,12 @@ use goldwire::log::{
 };
 use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, Parts};
+use goldwire::sink::OnFull;
 use goldwire::sink::{Mode, Sink};
 use goldwire::store::MemoryStore;
 use goldwire::telemetry::Metrics;
 use goldwire::time::TokioClock;
+use goldwire::topology::Config;
 use prost::Message as _;
 use serde_json::json;
 
@@ -149,7 +150,7 @@ delivery: {{ in_flight: {IN_FLIGHT} }}
 "
     );
     std::fs::write(&path, text).unwrap();
-    goldwire::config::load(&path, &|_| None).unwrap()
+    goldwire::topology::load(&path, &|_| None).unwrap()
 }
 
 /// What the inbox holds of a change.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use goldwire::config::OnFull;
 use goldwire::runtime::{Deps, Instance, Parts};
+use goldwire::sink::OnFull;
 use goldwire::sink::{Mode, Sink};
 use goldwire::store::{Batch, Cursor, MemoryStore, keys};
 use prost::Message as _;

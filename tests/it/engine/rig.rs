@@ -5,14 +5,15 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use goldwire::config::{CompletenessConfig, Retry};
 use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::DecodeSettings;
+use goldwire::engine::Retry;
 use goldwire::engine::checkpoint::StoreCheckpoint;
 use goldwire::engine::deliverer::Deliverer;
 use goldwire::engine::gate::Gate;
 use goldwire::engine::retry::RetryPolicy;
 use goldwire::engine::{ClockRules, Context, Isolation, SinkTask, TaskSettings, TaskStatus};
+use goldwire::event::CompletenessConfig;
 use goldwire::event::Filter;
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Origin, SourceRecord};

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::admin::{Health, Part};
-use goldwire::config::{Config, OnFull};
 use goldwire::engine::checkpoint::{
     Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, Wanted,
 };
@@ -16,10 +15,12 @@ use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log, MemoryLog};
 use goldwire::runtime::parts::whole;
 use goldwire::runtime::{Deps, Files, Instance, MakeCheckpoint, Parts};
+use goldwire::sink::OnFull;
 use goldwire::sink::{Mode, Sink};
 use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError, keys};
 use goldwire::telemetry::Metrics;
 use goldwire::time::TokioClock;
+use goldwire::topology::Config;
 use prost::Message as _;
 use tokio::time::Instant;
 
@@ -47,7 +48,7 @@ delivery: {{ drain_timeout: {drain}, commit_interval: 100ms }}
 "
     );
     std::fs::write(&path, text).unwrap();
-    goldwire::config::load(&path, &|_| None).unwrap()
+    goldwire::topology::load(&path, &|_| None).unwrap()
 }
 
 pub(super) fn files(store: Arc<dyn Store>) -> Files {

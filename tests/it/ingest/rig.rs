@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::config::CompletenessConfig;
 use goldwire::dead_letter::StoredLetters;
 use goldwire::decode::DecodeSettings;
 use goldwire::engine::ClockRules;
+use goldwire::event::CompletenessConfig;
 use goldwire::event::Filter;
 use goldwire::event::{Origin, Received, SourceRecord};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};

@@ -5,9 +5,9 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goldwire::config::KafkaSource as Config;
 use goldwire::event::{Header, Received};
 use goldwire::source::kafka::KafkaSource;
+use goldwire::source::kafka::config::KafkaSource as Config;
 use goldwire::source::{Room, Source, SourceError, SourceEvent};
 use goldwire::store::{MemoryStore, Store};
 use goldwire::time::SystemClock;

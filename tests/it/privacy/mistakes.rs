@@ -1,6 +1,6 @@
 //! What `goldwire check` says about a mistake never repeats a secret, wherever one was written.
 
-use goldwire::config::parse;
+use goldwire::topology::parse;
 
 use super::scan::leak;
 use crate::cli::program::{dir_with, goldwire};

@@ -8,11 +8,11 @@ mod scan;
 use std::path::Path;
 use std::time::Duration;
 
-use goldwire::config::Config;
 use goldwire::dead_letter::{
     DeadLetters as _, Filter, LARGEST_PAGE, LetterView, StoredLetters, headers,
 };
 use goldwire::runtime::Files;
+use goldwire::topology::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -281,7 +281,7 @@ fn config(dir: &Path) -> Config {
     let at = |name: &str| dir.join(name).display().to_string();
     let text = text.replace("data_dir: data", &format!("data_dir: {}", at("data")));
     let text = text.replace("file: secret", &format!("file: {}", at("secret")));
-    goldwire::config::parse(&text, &|_| None).unwrap()
+    goldwire::topology::parse(&text, &|_| None).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

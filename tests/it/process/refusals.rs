@@ -23,7 +23,7 @@ fn made(dir: &Path) {
     let config = std::fs::read_to_string(dir.join("goldwire.yaml")).unwrap();
     let data = dir.join("data").display().to_string();
     let config = config.replace("data_dir: data", &format!("data_dir: {data}"));
-    drop(Files::open(&goldwire::config::parse(&config, &|_| None).unwrap()).unwrap());
+    drop(Files::open(&goldwire::topology::parse(&config, &|_| None).unwrap()).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use goldwire::config::{Secret, SignatureScheme};
+use goldwire::config::Secret;
+use goldwire::webhook::SignatureScheme;
 use goldwire::webhook::signature::{Key, sign};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};

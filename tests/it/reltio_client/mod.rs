@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use goldwire::config::ReltioApi;
+use goldwire::reltio::ReltioApi;
 use goldwire::reltio::{Client, Found, RecordReader, ReltioError};
 use goldwire::time::{Clock, Millis};
 use loadtest::fake_reltio::{FakeReltio, FakeReltioSettings, Fault};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goldwire::config::{self, Config};
 use goldwire::dead_letter::{Filter, Redrive, StoredLetters, Work};
 use goldwire::event::proto::DeadLetter;
 use goldwire::event::{Kind, Origin, SourceRecord, State, Subject};
@@ -15,6 +14,7 @@ use goldwire::sink::{Ack, Capabilities, Sink, SinkError, Write, each};
 use goldwire::store::{Batch, Cursor, Register, keys};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{Millis, SystemClock};
+use goldwire::topology::{self, Config};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) fn config(engine: &str, dir: &Path) -> Config {
     let text = CONFIG.replace("ENGINE", engine);
     let text = text.replace("DIR", &dir.display().to_string());
-    config::parse(&text, &|_| None).unwrap()
+    topology::parse(&text, &|_| None).unwrap()
 }
 
 /// Runs an instance until everything has its outcome, and stops it in order.

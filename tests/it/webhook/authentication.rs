@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use goldwire::config::{Secret, SignatureScheme};
+use goldwire::config::Secret;
+use goldwire::webhook::SignatureScheme;
 use reqwest::StatusCode;
 
 use super::bench::{Bench, NOW, RELTIO_SECRET, STANDARD_SECRET, listener, reltio, signed, source};

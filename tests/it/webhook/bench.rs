@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goldwire::config::{
-    CompletenessConfig, RateLimit, Secret, SignatureScheme, WebhookListener, WebhookSource,
-};
+use goldwire::config::Secret;
+use goldwire::event::CompletenessConfig;
 use goldwire::event::SourceRecord;
 use goldwire::log::{
     Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
@@ -20,6 +19,7 @@ use goldwire::telemetry::Metrics;
 use goldwire::time::{Clock, Millis};
 use goldwire::webhook::signature::{Key, sign};
 use goldwire::webhook::{Handle, ServeError, serve};
+use goldwire::webhook::{RateLimit, SignatureScheme, WebhookListener, WebhookSource};
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prost::Message as _;

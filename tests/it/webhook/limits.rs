@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use goldwire::config::{Networks, RateLimit, SignatureScheme};
+use goldwire::config::Networks;
+use goldwire::webhook::{RateLimit, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::bench::{Bench, NOW, RELTIO_SECRET, listener, read_to_end, reltio, signed};

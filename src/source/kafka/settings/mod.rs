@@ -9,8 +9,9 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
+use super::config::{KafkaSource, Subscription};
 use super::queue::QUEUED;
-use crate::config::{KafkaSource, Secret, Subscription};
+use crate::config::Secret;
 use crate::kafka::{self, Properties, Unfit};
 use crate::time::Millis;
 

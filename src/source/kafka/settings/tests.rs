@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::config::KafkaSource;
 use super::{KafkaSettings, StartAt};
-use crate::config::KafkaSource;
 
 fn resolve(config: Value) -> Result<KafkaSettings, Vec<String>> {
     let config: KafkaSource = serde_json::from_value(config).unwrap();

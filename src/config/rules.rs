@@ -1,11 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate.
 //!
-//! The rules look at the tree and not at [`Config`](super::Config), so that they find their
-//! problems while the schema still finds others.
-
-mod engine;
-mod sinks;
-mod sources;
+//! The rules look at the tree and not at what it is read into, so that they find their problems
+//! while the schema still finds others.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,19 +10,17 @@ use serde_json::Value;
 
 use super::path::Path;
 use super::validate::Check;
-use super::{ByteSize, Period, Problems};
+use super::{ByteSize, Period, Problems, Root};
 
 /// Applies every rule.
-pub(super) fn check(check: &Check<'_>, problems: &mut Problems) {
+pub(super) fn check<T: Root>(check: &Check<'_>, problems: &mut Problems) {
     let top = At {
         path: Path::default(),
         value: check.root,
     };
     let mut rules = Rules { check, problems };
     rules.units(&top);
-    engine::check(&top, &mut rules);
-    sources::check(&top, &mut rules);
-    sinks::check(&top, &mut rules);
+    T::check(&top, &mut rules);
 }
 
 /// A value and where it stands.
@@ -218,12 +212,13 @@ pub(crate) fn bytes(at: Option<&At<'_>>, default: &str) -> u64 {
     written.map_or_else(|| ByteSize::from(default).get(), |size| size.as_u64())
 }
 
-fn address(at: &At<'_>) -> Option<Result<SocketAddr, ()>> {
+/// The listening address at `at`, if a text stands there; an error if it is none.
+pub(crate) fn address(at: &At<'_>) -> Option<Result<SocketAddr, ()>> {
     at.text().map(|text| text.parse().map_err(|_| ()))
 }
 
 /// Exactly one of `kinds` must be there: its name and section.
-fn one_kind<'a>(
+pub(crate) fn one_kind<'a>(
     at: &At<'a>,
     kinds: &[&'static str],
     rules: &mut Rules<'_>,

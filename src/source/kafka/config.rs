@@ -1,36 +1,12 @@
-//! The configuration of sources. A source holds exactly one of its kinds' keys.
+//! The configuration of a Kafka source.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ByteSize, Secret};
-
-/// A source: exactly one of the keys.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceConfig {
-    /// A Kafka topic that Reltio streams to.
-    pub kafka: Option<KafkaSource>,
-    /// An endpoint of the webhook listener.
-    pub webhook: Option<WebhookSource>,
-}
-
-/// What an absent field of an object means.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CompletenessConfig {
-    /// Absent means empty.
-    #[default]
-    Whole,
-    /// Attributes hold operational values only; otherwise whole.
-    OvOnly,
-    /// Only these members of the object are sent; the others are unknown.
-    Fields(Vec<String>),
-    /// Several of these come and cannot be told apart: every object is read from Reltio.
-    Mixed,
-}
+use crate::config::{ByteSize, Secret};
+use crate::event::CompletenessConfig;
 
 /// A Kafka topic that Reltio streams to. Either `bootstrap_servers`, `topic` and `group`, or
 /// INT-004's `subscription`.
@@ -72,6 +48,14 @@ pub struct KafkaSource {
 
 fn yes() -> bool {
     true
+}
+
+fn max_record() -> ByteSize {
+    "64MiB".into()
+}
+
+fn queue() -> ByteSize {
+    "64MiB".into()
 }
 
 /// Where a group without committed offsets begins.
@@ -122,79 +106,4 @@ pub struct StreamsKafkaConfig {
     pub security_protocol: Option<String>,
     /// `PLAIN`, …
     pub sasl_mechanism: Option<String>,
-}
-
-/// An endpoint of the webhook listener.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookSource {
-    /// The path: `/reltio-webhook`.
-    #[schemars(regex(pattern = r"^/[!-~]*$"))]
-    pub path: String,
-    /// How requests are signed.
-    pub scheme: SignatureScheme,
-    /// Live secrets; a request signed with any of them is taken, so that they can be rotated.
-    #[schemars(length(min = 1))]
-    pub secrets: Vec<Secret>,
-    /// INT-004's `Authorization: Bearer …`, demanded in addition to the signature.
-    pub bearer: Option<Secret>,
-    /// Largest body, before and after decompression.
-    #[serde(default = "max_body")]
-    pub max_body: ByteSize,
-    /// Requests let in; more are answered 429.
-    #[serde(default)]
-    pub rate_limit: RateLimit,
-    /// What an absent field of an object means.
-    #[serde(default)]
-    pub completeness: CompletenessConfig,
-    /// Entity types to take (`*` and `?` match); all without it.
-    pub entity_types: Option<Vec<String>>,
-    /// Event types to take, in either vocabulary (`*` and `?` match); all without it.
-    pub event_types: Option<Vec<String>>,
-    /// Whether relations are taken.
-    #[serde(default = "yes")]
-    pub include_relationships: bool,
-}
-
-fn max_record() -> ByteSize {
-    "64MiB".into()
-}
-
-fn queue() -> ByteSize {
-    "64MiB".into()
-}
-
-fn max_body() -> ByteSize {
-    "10MiB".into()
-}
-
-/// How requests are signed: HMAC-SHA256 over the raw bytes in both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SignatureScheme {
-    /// `X-Reltio-Signature`, hex or base64, with or without `sha256=`; no timestamp.
-    Reltio,
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`; 5 minutes.
-    Standard,
-}
-
-/// Requests let in.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RateLimit {
-    /// Requests a second.
-    #[schemars(range(min = 1))]
-    pub per_second: u32,
-    /// Requests at once.
-    #[schemars(range(min = 1))]
-    pub burst: u32,
-}
-
-impl Default for RateLimit {
-    fn default() -> Self {
-        Self {
-            per_second: 1000,
-            burst: 2000,
-        }
-    }
 }

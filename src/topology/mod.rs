@@ -2,14 +2,20 @@
 //!
 //! Stated once, and printed by `goldwire topology` and the admin listener's `/topology`.
 
+mod config;
+mod rules;
+
+pub use config::{Config, SourceConfig, load, load_to_serve, parse, schema};
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::config::{Config, KafkaSource, OnFull, SignatureScheme};
 use crate::dead_letter::INGEST;
 use crate::sink::registry::Described;
-use crate::sink::{Mode, SinkConfig};
+use crate::sink::{Mode, OnFull, SinkConfig};
+use crate::source::kafka::config::KafkaSource;
+use crate::webhook::SignatureScheme;
 
 /// What flows where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

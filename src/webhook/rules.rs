@@ -1,0 +1,84 @@
+//! What only several keys together, or a value's meaning, can violate in the sections of webhooks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use super::config::Tls;
+use super::tls;
+use crate::config::{At, Rules, address, network};
+
+/// The rules of the listener.
+pub(crate) fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
+    let Some(listener) = top.get("webhook") else {
+        return;
+    };
+    if let Some(at) = listener.get("address")
+        && address(&at).is_some_and(|parsed| parsed.is_err())
+    {
+        rules.refuse(&at, "write an IP address and a port, such as 0.0.0.0:8443");
+    }
+    let plain = listener.is_true("insecure_plain_http");
+    match listener.get("tls") {
+        None if !plain && listener.get("trusted_proxy").is_none() => rules.missing(
+            &listener,
+            "tls",
+            "missing; add cert_file and key_file, or the addresses of the proxy that ends TLS as trusted_proxy",
+        ),
+        Some(tls) if plain => rules.refuse(&tls, "remove it, or remove insecure_plain_http"),
+        Some(tls) if rules.serve() => files(&tls, rules),
+        _ => {}
+    }
+    if let Some(proxy) = listener.get("trusted_proxy") {
+        let written = if proxy.text().is_some() {
+            vec![proxy]
+        } else {
+            proxy.items()
+        };
+        let no_network = |at: &At<'_>| at.text().is_some_and(|text| network(text).is_none());
+        for at in written.iter().filter(|at| no_network(at)) {
+            rules.refuse(
+                at,
+                "write the proxy's address or network, such as 10.0.0.7 or 10.0.0.0/8",
+            );
+        }
+    }
+    // An answer that begins at the deadline has to arrive within Reltio's five seconds.
+    rules.period(&listener, &["deadline"], ("100ms", "4500ms"));
+}
+
+fn files(at: &At<'_>, rules: &mut Rules<'_>) {
+    let Ok(files) = serde_json::from_value::<Tls>(at.value.clone()) else {
+        return;
+    };
+    for unusable in tls::server_config(&files).err().unwrap_or_default() {
+        if let Some(at) = at.get(unusable.key) {
+            rules.refuse(&at, unusable.why);
+        }
+    }
+}
+
+/// The rules of an endpoint.
+pub(crate) fn endpoint(section: &At<'_>, rules: &mut Rules<'_>) {
+    let standard = section.get("scheme").and_then(|at| at.text()) == Some("standard");
+    for secret in section
+        .get("secrets")
+        .map(|all| all.items())
+        .unwrap_or_default()
+    {
+        if standard && secret.text().is_some_and(|text| !is_standard_secret(text)) {
+            let remedy = "a secret of scheme `standard` is `whsec_` and 24 to 64 bytes in base64";
+            rules.refuse(&secret, remedy);
+        }
+    }
+}
+
+/// Standard Webhooks 1.0: `whsec_` and base64 of 24 to 64 bytes.
+fn is_standard_secret(text: &str) -> bool {
+    let Some(encoded) = text.strip_prefix("whsec_") else {
+        return false;
+    };
+    let key = STANDARD
+        .decode(encoded)
+        .or_else(|_| STANDARD_NO_PAD.decode(encoded));
+    key.is_ok_and(|key| (24..=64).contains(&key.len()))
+}
