@@ -184,9 +184,10 @@ impl StoreCheckpoint {
         let mut waiting = Vec::new();
         for (key, value) in self.all(&prefix)? {
             let subject = Subject::of_bytes(key.get(prefix.len()..).unwrap_or_default());
+            let key = keys::register(&self.sink, self.partition, &subject);
             let record = Record::decode(value.into()).ok();
             waiting.push(Waiting {
-                register: register(self, self.store.as_ref(), &subject)?,
+                register: register(self, self.store.as_ref(), &key)?,
                 record: record.filter(|record| !record.id().is_empty()),
                 subject,
             });
@@ -238,13 +239,13 @@ impl StoreCheckpoint {
     }
 }
 
+/// The register at `key`. Blocks on the disk.
 fn register(
     of: &StoreCheckpoint,
     store: &dyn Store,
-    subject: &Subject,
+    key: &[u8],
 ) -> Result<Option<Register>, StoreError> {
-    let key = keys::register(&of.sink, of.partition, subject);
-    let Some(value) = store.get(&key)? else {
+    let Some(value) = store.get(key)? else {
         return Ok(None);
     };
     let register = Register::decode(value.as_slice());
@@ -270,8 +271,12 @@ impl Checkpoint for StoreCheckpoint {
         let look = move |store: &dyn Store| {
             let mut known = Known::default();
             known.registers.reserve(wanted.subjects.len());
+            let mut key = keys::registers_of(&of.sink, of.partition);
+            let before = key.len();
             for subject in &wanted.subjects {
-                if let Some(register) = register(&of, store, subject)? {
+                key.truncate(before);
+                key.extend_from_slice(subject.as_bytes());
+                if let Some(register) = register(&of, store, &key)? {
                     known.registers.insert(subject.clone(), register);
                 }
             }

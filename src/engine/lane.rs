@@ -353,7 +353,7 @@ pub(crate) fn change(pending: &Pending) -> Option<Change> {
     let record = &pending.record;
     let (version, commit_time) = record.clocks().both()?;
     Some(Change {
-        id: record.id().to_owned(),
+        id: record.shared(record.id()),
         kind: record.kind(),
         version,
         commit_time,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::lane::{self, Pending};
@@ -180,19 +181,20 @@ impl Work {
         targets
     }
 
-    fn object_type(&self) -> String {
-        let mut types = self.records.iter().rev().map(|it| it.record.object_type());
-        let told = types.find(|name| !name.is_empty());
+    fn object_type(&self) -> ByteString {
+        let mut records = self.records.iter().rev().map(|it| &it.record);
+        let told = records.find(|record| !record.object_type().is_empty());
+        let told = told.map(|record| record.shared(record.object_type()));
         if matches!(self.purpose, Purpose::Apply | Purpose::Rows)
             && let Some(told) = told
         {
-            return told.to_owned();
+            return told;
         }
         if let Some(SubjectState::Alive(object)) = self.current.as_ref().map(|it| &it.state)
             && let Some(of_object) = object.object_type()
         {
-            return of_object.to_owned();
+            return of_object.into();
         }
-        told.unwrap_or_default().to_owned()
+        told.unwrap_or_default()
     }
 }

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use prost::Message as _;
 
 use super::holds::Holds;
@@ -80,6 +81,15 @@ impl Record {
     fn text(&self, span: &Span) -> &str {
         let bytes = self.bytes.get(span.clone()).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// One of this record's own texts, sharing its memory; a copy of any other text.
+    pub fn shared(&self, text: &str) -> ByteString {
+        let (all, part) = (self.bytes.as_ptr_range(), text.as_bytes().as_ptr_range());
+        let is_own = all.start <= part.start && part.end <= all.end;
+        let own = is_own.then(|| self.bytes.slice_ref(text.as_bytes()));
+        let own = own.and_then(|bytes| ByteString::try_from(bytes).ok());
+        own.unwrap_or_else(|| text.into())
     }
 
     /// Identity of the event.

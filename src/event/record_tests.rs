@@ -96,6 +96,21 @@ proptest! {
     }
 
     #[test]
+    fn a_text_that_is_shared_is_the_same_text_whoever_it_belongs_to(
+        message in any_message(),
+        other in "[a-zé]{0,8}",
+    ) {
+        let record = Record::decode(message.encode_to_vec().into()).unwrap();
+        for text in [record.id(), record.object_type(), record.tenant(), &other] {
+            prop_assert_eq!(&*record.shared(text), text);
+        }
+        let id = record.id();
+        if !id.is_empty() {
+            prop_assert_eq!(record.shared(id).as_ptr(), id.as_ptr());
+        }
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         if let Ok(record) = Record::decode(bytes.into()) {
             record.subject_state();

@@ -14,6 +14,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytestring::ByteString;
 
 pub use registry::{OnFull, SinkConfig};
 
@@ -78,7 +79,7 @@ pub struct Write {
     /// Who.
     pub subject: Subject,
     /// Short name of the type, `Individual`; empty if nothing told.
-    pub object_type: String,
+    pub object_type: ByteString,
     /// What the subject is now. `None`: nothing newer than what the sink has; only `changes`.
     pub current: Option<Current>,
     /// Distinct changes to keep as rows, for [`Mode::History`]; empty for [`Mode::Latest`].
@@ -114,7 +115,7 @@ pub struct Current {
 #[derive(Debug, Clone)]
 pub struct Change {
     /// Identity of the event.
-    pub id: String,
+    pub id: ByteString,
     /// What happened.
     pub kind: Kind,
     /// Reltio's version.

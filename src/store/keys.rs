@@ -55,6 +55,11 @@ pub fn register(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
     joined(b"r/", sink, &[&partition.to_be_bytes(), subject.as_bytes()])
 }
 
+/// What all of a task's registers begin with; the subject follows.
+pub fn registers_of(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"r/", sink, &[&partition.to_be_bytes()])
+}
+
 /// That the newest state of `subject` has to be asserted once more at `sink`.
 pub fn reassertion(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
     joined(b"p/", sink, &[&partition.to_be_bytes(), subject.as_bytes()])

@@ -51,7 +51,7 @@ fn envelope(write: &Write, current: &Current, object: &Object) -> Vec<u8> {
         id: record.map_or("", Record::id).to_owned(),
         tenant: write.subject.tenant().to_owned(),
         subject: write.subject.uri().to_owned(),
-        object_type: write.object_type.clone(),
+        object_type: write.object_type.to_string(),
         version: current.version,
         commit_time: commit_time(write, current),
         received_time: record.map_or(current.content_time, Record::received_time),

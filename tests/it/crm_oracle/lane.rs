@@ -261,7 +261,7 @@ impl Lane {
     async fn apply(&mut self, held: &mut Held, newest: Millis, record: Option<&truth::Record>) {
         let delivery = Write {
             subject: Subject::new("t", &self.entity),
-            object_type: "Individual".to_owned(),
+            object_type: "Individual".into(),
             current: Some(self.current(held)),
             changes: Vec::new(),
             newest,

@@ -29,10 +29,10 @@ fn sink(dir: &Path, more: &Value) -> File {
 fn delivery(uri: &str, version: i64, kind: Kind, state: SubjectState) -> Write {
     Write {
         subject: Subject::new("acme", uri),
-        object_type: "Told".to_owned(),
+        object_type: "Told".into(),
         current: None,
         changes: vec![Change {
-            id: format!("id of {uri} {version}"),
+            id: format!("id of {uri} {version}").into(),
             kind,
             version,
             commit_time: version * 10,
@@ -133,7 +133,7 @@ async fn an_object_stands_in_its_line_as_it_came() {
     let object = goldwire::event::Object::parse(object.as_bytes()).unwrap();
     let state = SubjectState::Alive(object.into());
     let mut write = delivery("entities/a", 1, Kind::Created, state);
-    write.object_type = String::new();
+    write.object_type = "".into();
     sink.write_one(&write).await.unwrap();
     let file = &files(dir.path())[0];
     let text = std::fs::read_to_string(file).unwrap();

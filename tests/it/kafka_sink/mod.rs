@@ -61,7 +61,7 @@ fn write(uri: &str, version: i64, object: Option<&str>) -> Write {
     });
     Write {
         subject: Subject::new("acme", uri),
-        object_type: "Individual".to_owned(),
+        object_type: "Individual".into(),
         current: Some(Current {
             state,
             content_time: version * 1000,

@@ -105,13 +105,13 @@ async fn topics_by_type_get_their_own_and_a_tombstone_of_unknown_type_goes_to_al
     let topics = json!({ "topics": { "Individual": "people", "com.x.Organization": "orgs" } });
     let sink = sink(&cluster, &topics);
     let mut org = write("entities/o", 1, Some(TEXT));
-    org.object_type = "Organization".to_owned();
+    org.object_type = "Organization".into();
     let mut unknown = write("entities/g", 1, None);
-    unknown.object_type.clear();
+    unknown.object_type = "".into();
     let mut by_its_object = write("entities/i", 1, Some(TEXT));
-    by_its_object.object_type.clear();
+    by_its_object.object_type = "".into();
     let mut typeless = write("entities/t", 1, Some("{}"));
-    typeless.object_type.clear();
+    typeless.object_type = "".into();
     let batch = [org, unknown, by_its_object, typeless];
     let answers = sink.write(&batch).await;
     assert!(answers.iter().take(3).all(Result::is_ok), "{answers:?}");
@@ -141,7 +141,7 @@ async fn types_without_a_topic_are_not_asked_for_and_erasures_always_are() {
     assert!(!sink.accepts(&subject, "Product", Kind::Created));
     assert!(sink.accepts(&subject, "Product", Kind::Erased));
     let mut erased = write("entities/a", 1, None);
-    erased.object_type = "Product".to_owned();
+    erased.object_type = "Product".into();
     // There is no topic that has it.
     assert!(sink.write_one(&erased).await.is_ok());
 }

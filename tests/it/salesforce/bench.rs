@@ -151,7 +151,7 @@ pub(crate) fn golden(entity: &str, first: &str, contacts: &[&str]) -> Value {
 pub(crate) fn delivery(entity: &str, state: SubjectState, content_time: Millis) -> Write {
     Write {
         subject: Subject::new("t", entity),
-        object_type: "Individual".to_owned(),
+        object_type: "Individual".into(),
         current: Some(Current {
             state,
             content_time,

@@ -137,7 +137,7 @@ async fn a_removed_record_s_contact_is_archived_and_keeps_its_content_until_it_i
     assert!(archived(&contact) && text(&contact, "Reltio_Id__c").is_none());
     assert_eq!(text(&contact, "FirstName"), Some("Ada"));
     let mut erased = delivery("entities/a", SubjectState::Erased, 3);
-    erased.object_type = String::new();
+    erased.object_type = "".into();
     bench.sink.write_one(&erased).await.unwrap();
     let contact = bench.contacts().remove(0);
     assert_eq!(

@@ -216,7 +216,7 @@ pub(super) async fn a_nul_is_kept_and_harms_no_query(place: Place) {
 pub(super) async fn a_type_and_a_life_known_only_from_late_rows_are_kept(place: Place) {
     let warehouse = place.open();
     let mut gone = read("entities/a", 900, SubjectState::Gone);
-    gone.object_type = String::new();
+    gone.object_type = "".into();
     let rows = delivery("entities/b", None, vec![change(1, 100, person("x"))]);
     deliver(
         &warehouse,

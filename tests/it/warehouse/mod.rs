@@ -42,7 +42,7 @@ fn absorbed(by: &str) -> SubjectState {
 
 fn change(version: i64, commit_time: i64, state: SubjectState) -> Change {
     Change {
-        id: format!("event-{version}-{commit_time}"),
+        id: format!("event-{version}-{commit_time}").into(),
         kind: Kind::Changed,
         version,
         commit_time,
@@ -70,7 +70,7 @@ fn delivery(name: &str, current: Option<Current>, changes: Vec<Change>) -> Write
         } else {
             "Individual"
         }
-        .to_owned(),
+        .into(),
         current,
         changes,
         newest: 0,
