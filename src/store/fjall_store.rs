@@ -22,18 +22,18 @@ use fjall::{
 
 use super::group::GroupCommit;
 use super::recent::Recent;
-use super::{Batch, BeforeSync, Pair, Store, StoreError, disk, fjall_journal};
+use super::{Batch, BeforeSync, Pair, Store, StoreError, disk, fjall_journal, keys};
 use crate::dir_lock::{DirLock, create_dirs};
 
 /// fjall's part of the store's directory; its own lock has the name of ours.
 pub(super) const DIR: &str = "fjall";
 
-/// Bytes of the newest values that goldwire keeps in memory. A lookup in them costs a fraction of
+/// Bytes of the newest registers that goldwire keeps in memory. A lookup in them costs a fraction of
 /// one in fjall's memtable and tables, and with skewed access most are answered there.
-const RECENT: usize = 160 << 20;
+const RECENT: usize = 64 << 20;
 /// Bytes of blocks that fjall keeps in memory, indexes and filters included. Few: what is asked for
 /// again is above, and the system has the files in its own cache.
-const CACHE: u64 = 64 << 20;
+const CACHE: u64 = 32 << 20;
 /// Bytes of newest changes in memory, before they become a table. Larger ones are merged less
 /// often, but a search in them misses the processor's caches, and opening after a crash takes
 /// longer, since they are read from the journal.
@@ -121,7 +121,9 @@ impl FjallStore {
         self.failed.store(stored.is_err(), Ordering::Relaxed);
         stored?;
         let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, change) in all.changes {
+        // Nothing else is asked for again soon.
+        let is_register = |(key, _): &(Vec<u8>, _)| key.starts_with(keys::REGISTERS);
+        for (key, change) in all.changes.into_iter().filter(is_register) {
             recent.put(key, change);
         }
         Ok(())

@@ -18,6 +18,8 @@
 use crate::event::{ChangeId, Subject};
 use crate::time::Millis;
 
+/// What the keys of registers begin with.
+pub const REGISTERS: &[u8] = b"r/";
 /// What the keys of dead letters begin with.
 pub const DEAD_LETTERS: &[u8] = b"d/";
 
@@ -52,12 +54,16 @@ pub fn cursor(group: &str, partition: u16) -> Vec<u8> {
 
 /// What `sink` has of `subject`.
 pub fn register(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
-    joined(b"r/", sink, &[&partition.to_be_bytes(), subject.as_bytes()])
+    joined(
+        REGISTERS,
+        sink,
+        &[&partition.to_be_bytes(), subject.as_bytes()],
+    )
 }
 
 /// What all of a task's registers begin with; the subject follows.
 pub fn registers_of(sink: &str, partition: u16) -> Vec<u8> {
-    joined(b"r/", sink, &[&partition.to_be_bytes()])
+    joined(REGISTERS, sink, &[&partition.to_be_bytes()])
 }
 
 /// That the newest state of `subject` has to be asserted once more at `sink`.

@@ -1,4 +1,4 @@
-//! The newest values of a store, in memory: most checks ask for what was recorded lately.
+//! The newest registers of a store, in memory: most checks ask for what was recorded lately.
 //!
 //! Only commits put something in, one after the other and after they are durable. A value that was
 //! read never does, so that it cannot replace a newer one.
