@@ -96,6 +96,12 @@ impl Commits {
         self.ids.hold();
     }
 
+    /// A lane of the subject went that had this register. A record that is being looked up may
+    /// rely on it: no register is read from the store for a subject that has a lane.
+    pub(crate) fn keep_visible(&mut self, subject: Subject, register: Register) {
+        self.registers.keep(subject, register);
+    }
+
     /// What was read from the store is where it belongs.
     pub(crate) fn release(&mut self) {
         self.registers.release();

@@ -187,7 +187,7 @@ impl SinkTask {
             self.commits.settled(subject);
         }
         if lane.queue.is_empty() && !lane.busy {
-            self.lanes.by_subject.remove(subject);
+            self.end_lane(subject);
         }
     }
 

@@ -117,7 +117,7 @@ impl SinkTask {
             return;
         };
         let Some(reassertion) = &lane.reassertion else {
-            self.lanes.by_subject.remove(subject);
+            self.end_lane(subject);
             return;
         };
         if Instant::now() < reassertion.due {
@@ -144,6 +144,15 @@ impl SinkTask {
         work.current = Some(asserted.current);
         work.after = Some(after);
         self.write(work);
+    }
+
+    /// Nothing is under way for the subject any more.
+    pub(super) fn end_lane(&mut self, subject: &Subject) {
+        if let Some((subject, lane)) = self.lanes.by_subject.remove_entry(subject)
+            && let Some(register) = lane.register
+        {
+            self.commits.keep_visible(subject, register);
+        }
     }
 
     /// Moves the lanes whose newest state is due to be asserted once more.

@@ -12,7 +12,8 @@ pub(crate) struct Uncommitted<K, V> {
     entries: HashMap<K, (u64, V)>,
     generation: u64,
     committing: Vec<(K, u64)>,
-    /// What was committed since [`Self::hold`], while something may have been read before that.
+    /// What was committed since [`Self::hold`], while something may have been read before that,
+    /// and what [`Self::keep`] was told.
     held: Option<HashMap<K, V>>,
 }
 
@@ -40,6 +41,13 @@ impl<K: Clone + Eq + Hash, V: Clone> Uncommitted<K, V> {
 
     pub(crate) fn hold(&mut self) {
         self.held = Some(HashMap::new());
+    }
+
+    /// The value of a key that was not looked up since [`Self::hold`], as somebody else had it.
+    pub(crate) fn keep(&mut self, key: K, value: V) {
+        if let Some(held) = &mut self.held {
+            held.insert(key, value);
+        }
     }
 
     pub(crate) fn release(&mut self) {

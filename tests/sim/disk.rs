@@ -288,7 +288,10 @@ impl Checkpoint for SlowCommit {
     }
 
     async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError> {
-        self.inner.lookup(wanted).await
+        self.world.pause(20).await;
+        let known = self.inner.lookup(wanted).await;
+        self.world.pause(20).await;
+        known
     }
 
     async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError> {

@@ -158,20 +158,26 @@ impl Store for FlakyStore {
     }
 }
 
-/// Commits that wait so many milliseconds before they are made.
+/// Commits and look-ups that wait so many milliseconds before they are made.
 #[derive(Debug)]
-pub(super) struct SlowCommit {
+pub(super) struct SlowCheckpoint {
     pub(super) inner: StoreCheckpoint,
-    pub(super) wait: Arc<AtomicU64>,
+    pub(super) commits: Arc<AtomicU64>,
+    pub(super) lookups: Arc<AtomicU64>,
+}
+
+async fn waits(millis: &AtomicU64) {
+    tokio::time::sleep(Duration::from_millis(millis.load(Ordering::Relaxed))).await;
 }
 
 #[async_trait]
-impl Checkpoint for SlowCommit {
+impl Checkpoint for SlowCheckpoint {
     fn open(&self) -> Result<Opened, StoreError> {
         self.inner.open()
     }
 
     async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError> {
+        waits(&self.lookups).await;
         self.inner.lookup(wanted).await
     }
 
@@ -188,8 +194,7 @@ impl Checkpoint for SlowCommit {
     }
 
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
-        let wait = Duration::from_millis(self.wait.load(Ordering::Relaxed));
-        tokio::time::sleep(wait).await;
+        waits(&self.commits).await;
         self.inner.commit(batch).await
     }
 }

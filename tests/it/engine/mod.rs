@@ -13,6 +13,7 @@ mod hour;
 mod ids;
 mod landed;
 mod letters;
+mod lookups;
 mod memory;
 mod outage;
 mod outside;

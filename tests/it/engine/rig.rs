@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::flaky::{FlakyLog, FlakyStore, HostClock, SlowCommit};
+use super::flaky::{FlakyLog, FlakyStore, HostClock, SlowCheckpoint};
 use super::scripted::{Fed, Scripted};
 use super::tenant::Tenant;
 
@@ -60,6 +60,8 @@ pub(super) struct Rig {
     pub(super) flaky_log: Arc<FlakyLog>,
     /// How long commits of the sinks wait, ms.
     pub(super) slow_commits: Arc<AtomicU64>,
+    /// How long their look-ups wait, ms.
+    pub(super) slow_lookups: Arc<AtomicU64>,
     isolation: Arc<Isolation>,
     /// Whether the sinks' tasks may read Reltio.
     pub(super) has_api: bool,
@@ -115,6 +117,7 @@ impl Rig {
             clock,
             host_clock,
             slow_commits: Arc::default(),
+            slow_lookups: Arc::default(),
             isolation: Arc::default(),
             tenant,
             store,
@@ -171,8 +174,9 @@ impl Rig {
             isolation: Arc::clone(&self.isolation),
         };
         let group = format!("app.{name}");
-        let committer = Arc::new(SlowCommit {
-            wait: Arc::clone(&self.slow_commits),
+        let committer = Arc::new(SlowCheckpoint {
+            commits: Arc::clone(&self.slow_commits),
+            lookups: Arc::clone(&self.slow_lookups),
             inner: StoreCheckpoint {
                 store: Arc::clone(&self.store),
                 sink: name,
