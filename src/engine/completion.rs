@@ -86,7 +86,7 @@ impl SinkTask {
             after.letters = open;
             lane.register = Some(after.clone());
             self.commits.put(&subject, after);
-            let record = records.iter().rev().find(|it| is_newest(it.outcome));
+            let record = records.iter().rev().find(|it| it.outcome.is_written());
             let asserted = current.map(|current| Asserted {
                 current,
                 record: early
@@ -244,7 +244,7 @@ impl SinkTask {
             return false;
         };
         let newest = if self.profile.capabilities.mode == Mode::Latest {
-            work.records.iter().rposition(|it| is_newest(it.outcome))
+            work.records.iter().rposition(|it| it.outcome.is_written())
         } else {
             None
         };
@@ -301,18 +301,5 @@ impl SinkTask {
             let waited = until(record.received_time(), now);
             self.profile.metrics.latency(waited.as_secs_f64());
         }
-    }
-}
-
-/// Whether the outcome is that of a record whose state was written.
-fn is_newest(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Delivered | Outcome::ByArrival | Outcome::Answered | Outcome::Reasserted => true,
-        Outcome::Row
-        | Outcome::Duplicate
-        | Outcome::Stale
-        | Outcome::Filtered
-        | Outcome::NoRow
-        | Outcome::DeadLettered => false,
     }
 }

@@ -43,6 +43,19 @@ impl Outcome {
         Self::DeadLettered,
     ];
 
+    /// Whether the state that the record brings was written, or what Reltio answered for it.
+    pub(crate) fn is_written(self) -> bool {
+        match self {
+            Self::Delivered | Self::ByArrival | Self::Answered | Self::Reasserted => true,
+            Self::Row
+            | Self::Duplicate
+            | Self::Stale
+            | Self::Filtered
+            | Self::NoRow
+            | Self::DeadLettered => false,
+        }
+    }
+
     /// As metrics and `docs/metrics.md` call it.
     pub fn name(self) -> &'static str {
         match self {

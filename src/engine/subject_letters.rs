@@ -86,7 +86,12 @@ impl Lane {
         rules: ClockRules,
     ) -> (Vec<String>, Vec<String>) {
         let letters = self.register.iter().flat_map(|register| &register.letters);
-        let covers = records.iter().map(|pending| covers(&pending.record, rules));
+        // What was stale rode along, and nothing of it was written: not even what it was read from.
+        let written = || {
+            let written = records.iter().filter(|it| it.outcome.is_written());
+            written.map(|it| &it.record)
+        };
+        let covers = written().map(|record| covers(record, rules));
         let covers = match purpose {
             _ if mutation::is(Mutation::AnyLetterSuperseded) => Millis::MAX,
             // A read is made after the newest time known of the subject, letters included.
@@ -96,8 +101,7 @@ impl Lane {
         };
         let replaces = |letter: &str| {
             let older = letter_holds(letter);
-            let mut held = records.iter().map(|pending| pending.record.holds());
-            held.any(|holds| holds.replaces(older))
+            written().any(|record| record.holds().replaces(older))
         };
         letters.cloned().partition(|letter| {
             split_letter(letter).is_none_or(|(id, _, time)| {

@@ -228,6 +228,9 @@ fn sink_passed(state: &mut State, group: &[u8], partition: u16, before: u64, pos
     }
 }
 
+/// So many stops while a record alone was being written, and it is taken for what stops the process.
+const DEATHS: u32 = 3;
+
 /// A letter is gone: its record is on its way again, or something newer was delivered.
 fn closed(state: &mut State, key: &[u8], by_commit: bool) {
     let Some(letter) = state.book.letters.remove(key) else {
@@ -286,8 +289,14 @@ fn opened(state: &mut State, key: &[u8], value: &[u8], batch: &Batch) {
         )
     });
     let killer = state.killer.as_ref();
-    let innocent = killer.is_none_or(|(_, subject, _)| *subject != letter.subject);
-    if letter.reason == "kills_the_process" && innocent {
+    let killed = killer.is_some_and(|(_, subject, _)| *subject == letter.subject);
+    // Nobody can tell a killer from a record that was alone each time when something else stopped
+    // the process.
+    let mut alone = state.alone.iter();
+    let unlucky = alone.any(|((kind, subject), deaths)| {
+        kind.name() == letter.sink && *subject == letter.subject && *deaths >= DEATHS
+    });
+    if letter.reason == "kills_the_process" && !killed && !unlucky {
         state.violate("G2", || {
             format!(
                 "{} did not kill the process, and its letter says so",

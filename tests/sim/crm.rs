@@ -263,6 +263,7 @@ impl Sink for CrmSink {
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        let _sending = self.world.sends(Kind::Crm, batch);
         each(batch, |write| self.one(write)).await
     }
 

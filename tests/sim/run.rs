@@ -346,6 +346,9 @@ impl Life {
             Fault::Stop
         };
         {
+            if how == End::Crash {
+                self.world.crashes();
+            }
             let mut state = self.world.lock();
             let busy = state.busy;
             state.hits.note(fault, busy);

@@ -241,6 +241,7 @@ impl Sink for SimSink {
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
+        let _sending = self.world.sends(self.kind, batch);
         let rows: Vec<Row> = batch.iter().map(|write| self.world.row_of(write)).collect();
         let answers = self.requests.send(rows.clone()).await;
         let acks = rows.iter().zip(answers).map(|(row, answer)| {

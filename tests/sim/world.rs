@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use goldwire::sink::Write;
 use goldwire::sink::salesforce::RecordWrite;
 use goldwire::time::{Clock, Millis};
 use rand::RngExt as _;
@@ -71,11 +72,33 @@ pub(crate) struct State {
     pub(crate) killer: Option<(Kind, String, Millis)>,
     /// How often it did.
     pub(crate) kills: u32,
+    /// What is being written: at which sinks, and of whom.
+    pub(crate) sending: Vec<(Kind, String)>,
+    /// How often the process was stopped while nothing but this was being written.
+    pub(crate) alone: BTreeMap<(Kind, String), u32>,
     /// By how much the host's clock is wrong.
     wrong: Millis,
     /// Base of the present life's clock, and its beginning.
     base: Millis,
     began: Option<tokio::time::Instant>,
+}
+
+/// What a sink is writing.
+#[derive(Debug)]
+pub(crate) struct Sending<'a> {
+    world: &'a World,
+    sent: Vec<(Kind, String)>,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        let mut state = self.world.lock();
+        for one in &self.sent {
+            if let Some(place) = state.sending.iter().position(|other| other == one) {
+                state.sending.swap_remove(place);
+            }
+        }
+    }
 }
 
 /// Everything around the process.
@@ -115,6 +138,8 @@ impl World {
             busy: false,
             killer: None,
             kills: 0,
+            sending: Vec::new(),
+            alone: BTreeMap::new(),
             wrong: 0,
             base: START,
             began: None,
@@ -215,6 +240,23 @@ impl World {
             state.note(|| format!("FAULT {fault:?}"));
         }
         hit
+    }
+
+    /// These are being written until what this gives is dropped.
+    pub(crate) fn sends(&self, kind: Kind, batch: &[Write]) -> Sending<'_> {
+        let of = |write: &Write| (kind, write.subject.uri().to_owned());
+        let sent: Vec<_> = batch.iter().map(of).collect();
+        self.lock().sending.extend_from_slice(&sent);
+        Sending { world: self, sent }
+    }
+
+    /// The process is stopped for no reason of its own.
+    pub(crate) fn crashes(&self) {
+        let mut state = self.lock();
+        if let [alone] = state.sending.as_slice() {
+            let alone = alone.clone();
+            *state.alone.entry(alone).or_default() += 1;
+        }
     }
 
     /// Whether the write of these rows kills the process.
