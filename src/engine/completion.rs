@@ -13,7 +13,7 @@ use super::lane::{self, Pending};
 use super::letters;
 use super::outcome::Outcome;
 use super::reading::Read;
-use super::reassertion::{Asserted, Reassertion};
+use super::reassertion::{Asserted, MOST, Reassertion};
 use super::subject_letters::own_letters;
 use super::task::{Event, SinkTask};
 use super::work::{Purpose, Refusal, Work};
@@ -284,11 +284,39 @@ impl SinkTask {
         }
         match again {
             Some(due) => self.await_reassertion(subject, due),
-            None if work.purpose == Purpose::Reassert => self.settle(subject),
+            None if work.purpose == Purpose::Reassert => self.reassert_later(subject),
             None => {}
         }
         for pending in &work.records {
             self.in_flight.complete(pending, Outcome::DeadLettered);
+        }
+    }
+
+    /// The newest state could not be asserted once more: what lands late may stay, and no dead
+    /// letter tells of it. It is tried again, unless there are too many already.
+    fn reassert_later(&mut self, subject: &Subject) {
+        let wait = self.profile.capabilities.reassert_after;
+        let due = wait.map(|wait| Instant::now() + wait);
+        let sink = self.context.deliverer.sink.name();
+        match due.filter(|_| self.lanes.schedule.len() < MOST) {
+            Some(due) => {
+                tracing::warn!(
+                    sink,
+                    subject = subject.uri(),
+                    "its newest state was refused when it was to be written once more, because an \
+                     older write may have landed late; will be tried again"
+                );
+                self.await_reassertion(subject, due);
+            }
+            None => {
+                tracing::error!(
+                    sink,
+                    subject = subject.uri(),
+                    "its newest state was refused when it was to be written once more, and too many \
+                     others wait: the sink may keep an older state until the subject changes"
+                );
+                self.settle(subject);
+            }
         }
     }
 

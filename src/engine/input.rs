@@ -6,7 +6,7 @@
 //! suspect. What is read ahead and what is in flight stay together within the bytes in flight, but
 //! for one record.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 
 use super::checkpoint::Opened;
 use super::isolation::Blame;
+use crate::event::Record;
 use crate::log::{LogError, LogRecord, OffsetRange, PartitionReader, ReadLimit};
 use crate::store::Cursor;
 
@@ -42,6 +43,9 @@ pub(crate) struct ResumePoint {
     pub(crate) restarts: u32,
     /// What was being sent when the process died, and how often alone.
     notes: BTreeMap<u64, u32>,
+    /// Records that were found to kill the process, by id and round: ingest that died with it may
+    /// have appended each of them again at every start.
+    killers: HashSet<(String, u32)>,
 }
 
 impl ResumePoint {
@@ -53,6 +57,7 @@ impl ResumePoint {
             suspect_below: 0,
             restarts: 0,
             notes: BTreeMap::new(),
+            killers: HashSet::new(),
         };
         match cursor {
             None => clean(log.start),
@@ -71,8 +76,20 @@ impl ResumePoint {
         self.restarts > 0 && position < self.suspect_below
     }
 
+    /// This record was found to kill the process.
+    pub(crate) fn kills(&mut self, record: &Record) {
+        self.killers
+            .insert((record.id().to_owned(), record.round()));
+    }
+
     /// What is known of the record at `offset`.
-    pub(crate) fn blame(&self, offset: u64) -> Blame {
+    pub(crate) fn blame(&self, offset: u64, record: &Record) -> Blame {
+        let is_known = |killers: &HashSet<(String, u32)>| {
+            killers.contains(&(record.id().to_owned(), record.round()))
+        };
+        if !self.killers.is_empty() && is_known(&self.killers) {
+            return Blame::KILLS;
+        }
         let deaths = self.notes.get(&offset);
         Blame {
             suspect: deaths.is_some(),

@@ -26,6 +26,12 @@ pub(crate) struct Blame {
 }
 
 impl Blame {
+    /// What is known of a record that stops the process.
+    pub(crate) const KILLS: Self = Self {
+        suspect: true,
+        deaths: DEATHS,
+    };
+
     /// Whether it is what stops the process.
     pub(crate) fn kills(self) -> bool {
         self.deaths >= DEATHS

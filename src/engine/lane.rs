@@ -164,6 +164,14 @@ impl Lane {
         self.settled(rules).min(asked.saturating_add(longest))
     }
 
+    /// Copies of a record that wait behind it are what it is.
+    pub(crate) fn spread_blame(&mut self, of: &Pending) {
+        let key = |record: &Record| (record.id().to_owned(), record.round());
+        let copies = self.queue.iter_mut();
+        let copies = copies.filter(|it| key(&it.record) == key(&of.record));
+        copies.for_each(|copy| copy.blame = of.blame);
+    }
+
     fn settled(&self, rules: ClockRules) -> Millis {
         if mutation::is(Mutation::ReadTooEarly) {
             return 0;

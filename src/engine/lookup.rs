@@ -179,7 +179,7 @@ impl SinkTask {
         let pending = Pending {
             row,
             suspect: offset < self.input.resume.suspect_below,
-            blame: self.input.resume.blame(offset),
+            blame: self.input.resume.blame(offset, &record),
             ..Pending::of(offset, record)
         };
         self.in_flight.start(&pending);

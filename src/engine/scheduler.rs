@@ -47,6 +47,10 @@ impl SinkTask {
                 }
                 Step::Refuse(pending, reason, code) => {
                     lane.busy = true;
+                    if pending.blame.kills() {
+                        self.input.resume.kills(&pending.record);
+                        lane.spread_blame(&pending);
+                    }
                     let mut work = Work::new(subject, Purpose::Apply);
                     work.records.push_back(pending);
                     work.tries.first_time = self.context.deliverer.clock.now();

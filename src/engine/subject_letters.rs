@@ -55,8 +55,9 @@ impl Lane {
             register.letters.sort_unstable();
             register.letters.dedup();
         }
+        let reasserted = end.purpose == Purpose::Reassert;
         if let Some(register) = &mut self.register
-            && end.purpose == Purpose::Reassert
+            && reasserted
         {
             lane::unsure(register, rules);
         }
@@ -72,7 +73,7 @@ impl Lane {
             let register = self.register.get_or_insert_default();
             lane::may_hold(register, sent, rules);
         }
-        let noted = sink.mode == Mode::Latest || may_hold.is_some();
+        let noted = sink.mode == Mode::Latest || may_hold.is_some() || reasserted;
         self.register.clone().filter(|_| noted)
     }
 

@@ -165,7 +165,7 @@ impl Plan {
             ends,
             clock,
             commit_interval: [300, 1000][rng.random_range(0..2)],
-            in_flight: [2, 8, 100][rng.random_range(0..3)],
+            in_flight: [2, 8, 100][rng.random_range(0..3)].max(if isolation { 8 } else { 0 }),
             attempts: rng.random_range(3..=8),
             slow: [5, 60, 400, 1500][rng.random_range(0..4)],
             late: [500, 8000, 30_000][rng.random_range(0..3)],

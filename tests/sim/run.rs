@@ -39,6 +39,8 @@ const BOUND: Millis = 30 * 60_000;
 const KILLS: u32 = 12;
 /// How often the outside looks at the process.
 const LOOK: Duration = Duration::from_millis(250);
+/// What came so shortly before a look may still wait for `settle` and a read of Reltio, ms.
+const READS: Millis = 10_000;
 /// So often letters are redriven at the end; a record that fails without a fault never ends.
 const REDRIVES: u32 = 6;
 
@@ -305,6 +307,7 @@ impl Life {
         let (world, sinks) = (Arc::clone(&self.world), self.instance.sinks().to_vec());
         let log = Arc::clone(&self.instance.files().log);
         tokio::spawn(async move {
+            let mut ends = Vec::new();
             loop {
                 let tasks = sinks.iter().flat_map(|sink| sink.tasks.statuses());
                 let in_flight: Vec<_> = tasks.map(|(_, status)| status.in_flight).collect();
@@ -319,10 +322,15 @@ impl Life {
                     }
                 }
                 // Shortly before the calm, when dead letters are redriven.
-                if world.plan.isolation && world.now() == world.plan.calm() - 1000 {
+                let judged = world.plan.calm() - 1000;
+                if world.now() == judged - READS {
+                    let partitions = 0..log.identity().partitions;
+                    ends = partitions.map(|one| log.range(one).end).collect();
+                }
+                if world.plan.isolation && world.now() == judged {
                     for sink in &sinks[1..] {
                         for (partition, status) in sink.tasks.statuses() {
-                            let (position, end) = (status.position, log.range(partition).end);
+                            let (position, end) = (status.position, ends[usize::from(partition)]);
                             if position < end {
                                 world.violate("G6", || {
                                     format!(
