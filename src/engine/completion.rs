@@ -284,8 +284,10 @@ impl SinkTask {
         }
         match again {
             Some(due) => self.await_reassertion(subject, due),
-            None if work.purpose == Purpose::Reassert => self.reassert_later(subject),
-            None => {}
+            None if work.purpose != Purpose::Reassert => {}
+            None if work.records.is_empty() => self.reassert_later(subject),
+            // Its letter tells of it.
+            None => self.settle(subject),
         }
         for pending in &work.records {
             self.in_flight.complete(pending, Outcome::DeadLettered);

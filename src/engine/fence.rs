@@ -52,8 +52,12 @@ pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshne
     let Some((version, commit_time)) = record.clocks.both() else {
         return Freshness::Ask;
     };
-    // Without what was applied, `maybe_seen_until` tells of what may have been.
-    let known = register.filter(|register| register.applied() || register.maybe_seen_until > 0);
+    // Without what was applied, `maybe_seen_until` tells of what may have been, and a death of what
+    // is in a dead letter.
+    let tells = |register: &&Register| {
+        register.applied() || register.maybe_seen_until > 0 || is_dead(register.state())
+    };
+    let known = register.filter(tells);
     let Some(register) = known else {
         return Freshness::Apply;
     };

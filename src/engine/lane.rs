@@ -325,6 +325,14 @@ pub(crate) fn may_hold(register: &mut Register, date: Millis, rules: ClockRules)
         .max(date.saturating_add(rules.margin));
 }
 
+/// The subject died, and a dead letter holds that: it lives again only by a read.
+pub(crate) fn may_be_dead(register: &mut Register, death: State) {
+    if register.state() != death {
+        register.state = death.into();
+        register.absorbed_by = String::new();
+    }
+}
+
 /// What lands late may have replaced what the register says, and could not be replaced in turn: no
 /// change is a duplicate of it any more, and what it knew of is asked.
 pub(crate) fn unsure(register: &mut Register, rules: ClockRules) {

@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 
+use super::fence::is_dead;
 use super::lane::{self, ClockRules, Lane, Pending, covers};
 use super::work::{NO_OFFSET, Purpose, Work};
-use crate::event::{Holds, Record};
+use crate::event::{Holds, Record, State};
 use crate::mutation::{self, Mutation};
 use crate::sink::{Capabilities, Mode};
 use crate::store::Register;
@@ -22,6 +23,19 @@ impl Work {
         records
             .map(|record| letter_name(record, record.round()))
             .collect()
+    }
+
+    /// The death that it tells, if it does.
+    fn death(&self) -> Option<State> {
+        let state = match (&self.current, self.purpose) {
+            (Some(current), Purpose::Apply | Purpose::Answer) => current.state.tag(),
+            (None, Purpose::Apply | Purpose::Answer) => {
+                let mut told = self.records.iter().rev().map(|it| it.record.state());
+                return told.find(|state| is_dead(*state));
+            }
+            (_, Purpose::Rows | Purpose::Reassert) => return None,
+        };
+        Some(state).filter(|state| is_dead(*state))
     }
 }
 
@@ -56,6 +70,13 @@ impl Lane {
             register.letters.dedup();
         }
         let reasserted = end.purpose == Purpose::Reassert;
+        let death = end.death();
+        if let Some(death) = death {
+            let register = self.register.get_or_insert_default();
+            lane::may_be_dead(register, death);
+            let known = end.records.iter().map(|it| it.record.known_time());
+            register.newest = known.fold(register.newest, Millis::max);
+        }
         if let Some(register) = &mut self.register
             && reasserted
         {
@@ -73,7 +94,8 @@ impl Lane {
             let register = self.register.get_or_insert_default();
             lane::may_hold(register, sent, rules);
         }
-        let noted = sink.mode == Mode::Latest || may_hold.is_some() || reasserted;
+        let learnt = may_hold.is_some() || reasserted || death.is_some();
+        let noted = sink.mode == Mode::Latest || learnt;
         self.register.clone().filter(|_| noted)
     }
 

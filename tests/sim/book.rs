@@ -80,7 +80,9 @@ impl World {
     pub(crate) fn received(&self, bytes: &[u8]) {
         let record = SourceRecord::decode(bytes).unwrap();
         let message = message_of(&record.headers);
-        self.lock().book.inbox.push((message, record.round));
+        let mut state = self.lock();
+        state.dated = state.now();
+        state.book.inbox.push((message, record.round));
     }
 
     /// A webhook was answered 200 (G1).
@@ -228,8 +230,10 @@ fn sink_passed(state: &mut State, group: &[u8], partition: u16, before: u64, pos
     }
 }
 
-/// So many stops while a record alone was being written, and it is taken for what stops the process.
-const DEATHS: u32 = 3;
+/// So many stops while a record alone was being written, and it may be taken for what stops the
+/// process: one fewer than the engine asks for, whose note may outlive its write while the store
+/// fails.
+const DEATHS: u32 = 2;
 
 /// A letter is gone: its record is on its way again, or something newer was delivered.
 fn closed(state: &mut State, key: &[u8], by_commit: bool) {

@@ -9,7 +9,7 @@ use goldwire::source::{Batch, Committing, Room, Source, SourceError, SourceEvent
 use tokio::sync::Notify;
 
 use super::fault::Fault;
-use super::world::World;
+use super::world::{State, World};
 
 /// What the broker keeps.
 #[derive(Debug, Default)]
@@ -21,6 +21,16 @@ pub(crate) struct Broker {
 }
 
 impl World {
+    /// Whether the consumers have committed all that was produced.
+    pub(crate) fn is_consumed(state: &State) -> bool {
+        (0..)
+            .zip(&state.broker.partitions)
+            .all(|(partition, held)| {
+                let committed = state.broker.committed.get(&partition).copied();
+                committed.unwrap_or(0) == u64::try_from(held.len()).unwrap()
+            })
+    }
+
     pub(crate) fn append_to_topic(&self, partition: i32, emission: usize) {
         let mut state = self.lock();
         let held = &mut state.broker.partitions[usize::try_from(partition).unwrap()];
@@ -54,7 +64,7 @@ impl Consumer {
 
     /// What a partition has ready.
     fn take(&mut self, room: Room) -> Option<Batch> {
-        let state = self.world.lock();
+        let mut state = self.world.lock();
         for (partition, next) in &mut self.next {
             let held = &state.broker.partitions[usize::try_from(*partition).unwrap()];
             let ready = held.iter().skip(usize::try_from(*next).unwrap());
@@ -85,6 +95,7 @@ impl Consumer {
             let batch = batch.split(room);
             if let Some(last) = batch.records.back() {
                 *next = last.offset + 1;
+                state.dated = state.now();
                 return Some(batch);
             }
         }

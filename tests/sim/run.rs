@@ -407,6 +407,7 @@ impl Life {
                     .filter_map(super::target::Target::last_late);
                 state.sent == world.emissions.len()
                     && state.unanswered.is_empty()
+                    && World::is_consumed(&state)
                     && late
                         .chain(state.crm.last_late())
                         .max()

@@ -63,6 +63,27 @@ async fn a_record_that_stops_the_process_takes_no_other_into_dead_letters() {
     }
 }
 
+/// A process that dies before ingest commits has the record once more in its log at each start.
+#[tokio::test(start_paused = true)]
+async fn copies_of_a_record_that_stops_the_process_stop_it_no_more() {
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let mut running = rig.sink(Scripted::new("crm", mode, None));
+        running.sink.kills(Some(A));
+        let mut starts = 1;
+        while rig.letters("crm").is_empty() {
+            person_at(&rig, A, 1);
+            rig.pass(50).await;
+            running = rig.restart(running, false).await;
+            starts += 1;
+            assert!(starts < 32, "{mode:?}: it is not found out");
+        }
+        person_at(&rig, A, 1);
+        rig.caught_up(&running).await;
+        assert_eq!(rig.letters("crm").len(), 1, "{mode:?}: all have one name");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn unclean_stops_with_nothing_to_do_make_nothing_suspect() {
     let rig = Rig::new();

@@ -71,6 +71,38 @@ async fn g4_what_was_refused_at_its_second_assertion_is_no_duplicate_afterwards(
     assert!(rig.letters("crm").is_empty(), "delivered");
 }
 
+/// Nothing but the subject's name is kept of it over a restart: no dead letter could tell what was
+/// not asserted.
+#[tokio::test(start_paused = true)]
+async fn g4_a_second_assertion_that_is_refused_after_a_restart_is_tried_again() {
+    for unreadable in [true, false] {
+        let rig = Rig::new();
+        let longest = Duration::from_mins(10);
+        let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+        let mut first = true;
+        let mut times_out = move || std::mem::take(&mut first).then(|| Err(timeout()));
+        running.sink.answers(move |_| times_out());
+        person_at(&rig, A, 1);
+        rig.pass(5000).await;
+        assert_eq!(running.status.borrow().reassertions, 1);
+        let running = rig.restart(running, false).await;
+        if unreadable {
+            rig.tenant.refuses(A);
+        }
+        let mut second = true;
+        running.sink.answers(move |_| {
+            let refuses = std::mem::take(&mut second) && !unreadable;
+            refuses.then(|| Err(rejected()))
+        });
+        rig.pass(700_000).await;
+        running.sink.lands(A, "late");
+        assert_eq!(running.status.borrow().reassertions, 1, "it waits again");
+        rig.tenant.refuses("nobody");
+        rig.caught_up(&running).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "v1");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn g4_what_a_target_may_have_taken_before_a_crash_gives_way_to_no_older_version() {
     for mode in [Mode::Latest, Mode::History] {

@@ -45,6 +45,28 @@ async fn g2_a_late_older_version_closes_no_newer_letter() {
     assert!(rig.letters("crm").is_empty(), "superseded");
 }
 
+/// Ingest read v1 when Reltio had v3 already. It waits together with v2, which is newer by its
+/// clocks: v2 is written, and what was read for v1 is not.
+#[tokio::test(start_paused = true)]
+async fn g2_what_rode_along_and_was_not_written_closes_no_letter() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running
+        .sink
+        .answers(|delivery| (version(delivery) == Some(3)).then(|| Err(rejected())));
+    running.sink.takes(Duration::from_secs(10));
+    rig.tenant.lives(A, &person(A, "v3"));
+    rig.changed(at(3, 3000), &person(A, "v3"));
+    rig.changed(at(2, 2000), &person(A, "v2"));
+    rig.pass(7000).await;
+    let bare = json!({ "type": "ENTITY_CHANGED", "uri": A });
+    rig.send("ENTITY_CHANGED", A, at(1, 1000), &bare);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v2");
+    assert_eq!(rig.tenant.reads(), 1, "by ingest, for v1");
+    assert_eq!(versions(&rig), [Some(3)], "v3 is nowhere else");
+}
+
 #[tokio::test(start_paused = true)]
 async fn g2_a_letter_that_is_written_again_while_a_commit_closes_it_stays() {
     let rig = Rig::new();

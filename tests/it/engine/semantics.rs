@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::delivery::rejected;
 use super::rig::{Rig, at, unversioned};
 use super::scripted::Scripted;
 use super::tenant::person;
-use goldwire::event::Kind;
+use goldwire::event::{Kind, SubjectState};
 use goldwire::sink::Mode;
 
 const W: &str = "entities/w";
@@ -51,6 +52,34 @@ async fn g9_a_later_change_of_the_winner_may_arrive_before_the_merge() {
     );
     assert_eq!(running.sink.holds(L).unwrap(), "absorbed by entities/w");
     assert!(rig.letters("crm").is_empty());
+}
+
+/// Reltio tells changes of entities that lost a merge. The sink knows nothing of the merge, which
+/// is a dead letter.
+#[tokio::test(start_paused = true)]
+async fn g9_a_change_of_the_loser_does_not_bring_it_back_when_its_death_is_a_dead_letter() {
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let running = rig.sink(Scripted::new("crm", mode, None));
+        two_people(&rig, &running).await;
+        rig.tenant.absorbed(L, &person(W, "Winner"));
+        running.sink.answers(|write| {
+            let dead = matches!(write.current.as_ref()?.state, SubjectState::Absorbed { .. });
+            dead.then(|| Err(rejected()))
+        });
+        lost(&rig, 12_000);
+        rig.caught_up(&running).await;
+        assert_eq!(rig.letters("crm").len(), 1, "{mode:?}");
+
+        running.sink.answers(|_| None);
+        rig.changed(at(2, 60_000), &person(L, "Echo"));
+        rig.caught_up(&running).await;
+        assert_eq!(
+            running.sink.holds(L).unwrap(),
+            "absorbed by entities/w",
+            "{mode:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
