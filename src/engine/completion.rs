@@ -300,25 +300,22 @@ impl SinkTask {
         let wait = self.profile.capabilities.reassert_after;
         let due = wait.map(|wait| Instant::now() + wait);
         let sink = self.context.deliverer.sink.name();
-        match due.filter(|_| self.lanes.schedule.len() < MOST) {
-            Some(due) => {
-                tracing::warn!(
-                    sink,
-                    subject = subject.uri(),
-                    "its newest state was refused when it was to be written once more, because an \
-                     older write may have landed late; will be tried again"
-                );
-                self.await_reassertion(subject, due);
-            }
-            None => {
-                tracing::error!(
-                    sink,
-                    subject = subject.uri(),
-                    "its newest state was refused when it was to be written once more, and too many \
-                     others wait: the sink may keep an older state until the subject changes"
-                );
-                self.settle(subject);
-            }
+        if let Some(due) = due.filter(|_| self.lanes.schedule.len() < MOST) {
+            tracing::warn!(
+                sink,
+                subject = subject.uri(),
+                "its newest state was refused when it was to be written once more, because an \
+                 older write may have landed late; will be tried again"
+            );
+            self.await_reassertion(subject, due);
+        } else {
+            tracing::error!(
+                sink,
+                subject = subject.uri(),
+                "its newest state was refused when it was to be written once more, and too many \
+                 others wait: the sink may keep an older state until the subject changes"
+            );
+            self.settle(subject);
         }
     }
 

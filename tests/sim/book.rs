@@ -293,14 +293,14 @@ fn opened(state: &mut State, key: &[u8], value: &[u8], batch: &Batch) {
         )
     });
     let killer = state.killer.as_ref();
-    let killed = killer.is_some_and(|(_, subject, _)| *subject == letter.subject);
+    let guilty = killer.is_some_and(|(_, subject, _)| *subject == letter.subject);
     // Nobody can tell a killer from a record that was alone each time when something else stopped
     // the process.
     let mut alone = state.alone.iter();
     let unlucky = alone.any(|((kind, subject), deaths)| {
         kind.name() == letter.sink && *subject == letter.subject && *deaths >= DEATHS
     });
-    if letter.reason == "kills_the_process" && !killed && !unlucky {
+    if letter.reason == "kills_the_process" && !guilty && !unlucky {
         state.violate("G2", || {
             format!(
                 "{} did not kill the process, and its letter says so",
