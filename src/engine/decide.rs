@@ -4,7 +4,7 @@
 //! older ones have their outcome with it, and not before.
 
 use super::early;
-use super::fence::{Freshness, is_dead};
+use super::fence::Freshness;
 use super::lane::{self, ClockRules, Lane, Pending};
 use super::outcome::Outcome;
 use super::work::{Purpose, Work};
@@ -264,6 +264,6 @@ fn is_newer_by_time(register: Option<&Register>, record: &Record) -> bool {
     let Some(register) = register else {
         return true;
     };
-    let revives = is_dead(register.state()) && record.state() == State::Alive;
+    let revives = register.death().is_some() && record.state() == State::Alive;
     record.known_time() >= register.newest && (!revives || early::is_born(record))
 }

@@ -6,7 +6,6 @@
 
 use bytes::Bytes;
 
-use super::fence::is_dead;
 use super::lane::{self, ClockRules};
 use crate::event::{Holds, Kind, Record, State, SubjectState};
 use crate::sink::Current;
@@ -15,8 +14,8 @@ use crate::store::Register;
 /// Whether a record tells that a dead subject lives, is newer by both clocks, and is no creation:
 /// the creation may come later, by another way.
 pub(super) fn is_early(register: Option<&Register>, record: &Record) -> bool {
-    let keeps = |state| is_dead(state) && state != State::Erased;
-    let Some(register) = register.filter(|register| keeps(register.state())) else {
+    let keeps = |death| death != State::Erased;
+    let Some(register) = register.filter(|register| register.death().is_some_and(keeps)) else {
         return false;
     };
     record.state() == State::Alive
@@ -67,7 +66,7 @@ pub(super) fn applied(
         match (after.state(), early.subject_state()) {
             (State::Erased, _) => {}
             // It may be newer than the creation that comes after this death, too.
-            (state, _) if is_dead(state) => after.early = early.bytes().clone(),
+            (state, _) if state.is_dead() => after.early = early.bytes().clone(),
             (_, Some(state)) => {
                 let after = lane::applied(Some(&after), &early, &state, rules);
                 let current = lane::current(&early, state, after.content_time);

@@ -4,7 +4,7 @@
 //! `tests/it/fence_oracle` runs the rules against a model of one subject's world.
 
 use crate::event::proto::Register;
-use crate::event::{Clocks, Holds, State};
+use crate::event::{Clocks, Holds};
 use crate::mutation::{self, Mutation};
 use crate::time::Millis;
 
@@ -35,14 +35,6 @@ pub struct Told {
     pub dead: bool,
 }
 
-/// Whether a state is that of a dead subject: absorbed, removed, erased or gone.
-pub(crate) fn is_dead(state: State) -> bool {
-    match state {
-        State::Absorbed | State::Removed | State::Erased | State::Gone => true,
-        State::Unknown | State::Alive => false,
-    }
-}
-
 /// Compares a record with what a sink has of its subject. `skew` is how far apart the clocks of
 /// Reltio's nodes may be.
 ///
@@ -55,13 +47,13 @@ pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshne
     // Without what was applied, `maybe_seen_until` tells of what may have been, and a death of what
     // is in a dead letter.
     let tells = |register: &&Register| {
-        register.applied() || register.maybe_seen_until > 0 || is_dead(register.state())
+        register.applied() || register.maybe_seen_until > 0 || register.death().is_some()
     };
     let known = register.filter(tells);
     let Some(register) = known else {
         return Freshness::Apply;
     };
-    let known_dead = is_dead(register.state());
+    let known_dead = register.death().is_some();
     let revives = known_dead && !record.dead && !mutation::is(Mutation::DeadLivesAgain);
     let seen_by_read =
         commit_time <= register.maybe_seen_until && !mutation::is(Mutation::SinceIgnored);
@@ -93,7 +85,8 @@ pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshne
         return Freshness::Ask;
     }
     if by_version.is_lt() && by_time.is_lt() {
-        let late_death = record.dead && !known_dead && !mutation::is(Mutation::LateDeathIgnored);
+        let sink_lives = !register.state().is_dead();
+        let late_death = record.dead && sink_lives && !mutation::is(Mutation::LateDeathIgnored);
         return if late_death {
             Freshness::Ask
         } else if register.holds().replaces(record.holds) {
@@ -111,6 +104,7 @@ pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshne
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::State;
     use proptest::prelude::*;
 
     const SKEW: Millis = 200;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
-use super::fence::{Freshness, Told, fence, is_dead};
+use super::fence::{Freshness, Told, fence};
 use super::isolation::Blame;
 use super::outcome::Outcome;
 use super::reassertion::Reassertion;
@@ -140,7 +140,7 @@ impl Lane {
         let told = Told {
             clocks: record.clocks(),
             holds: record.holds(),
-            dead: is_dead(record.state()),
+            dead: record.state().is_dead(),
         };
         fence(register, told, rules.skew)
     }
@@ -250,7 +250,7 @@ pub(crate) fn cause_of_death<'r>(
     records: impl IntoIterator<Item = &'r Pending>,
     answer: SubjectState,
 ) -> SubjectState {
-    let known = register.is_some_and(|register| register.state() == State::Erased);
+    let known = register.is_some_and(|register| register.death() == Some(State::Erased));
     let mut records = records.into_iter();
     let told = records.any(|pending| pending.record.state() == State::Erased);
     if answer == SubjectState::Gone && (known || told) {
@@ -299,6 +299,7 @@ pub fn answered<'r>(
     after.set_holds(Holds::Everything);
     after.observed = true;
     after.letters = Vec::new();
+    after.refused_death = State::Unknown.into();
     for pending in records {
         after.newest = after.newest.max(pending.record.known_time());
         if let Some((version, commit_time)) = pending.record.clocks().both()
@@ -327,10 +328,7 @@ pub(crate) fn may_hold(register: &mut Register, date: Millis, rules: ClockRules)
 
 /// The subject died, and a dead letter holds that: it lives again only by a read.
 pub(crate) fn may_be_dead(register: &mut Register, death: State) {
-    if register.state() != death {
-        register.state = death.into();
-        register.absorbed_by = String::new();
-    }
+    register.refused_death = death.into();
 }
 
 /// What lands late may have replaced what the register says, and could not be replaced in turn: no

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 
-use super::fence::is_dead;
 use super::lane::{self, ClockRules, Lane, Pending, covers};
 use super::work::{NO_OFFSET, Purpose, Work};
 use crate::event::{Holds, Record, State};
@@ -31,11 +30,11 @@ impl Work {
             (Some(current), Purpose::Apply | Purpose::Answer) => current.state.tag(),
             (None, Purpose::Apply | Purpose::Answer) => {
                 let mut told = self.records.iter().rev().map(|it| it.record.state());
-                return told.find(|state| is_dead(*state));
+                return told.find(|state| state.is_dead());
             }
             (_, Purpose::Rows | Purpose::Reassert) => return None,
         };
-        Some(state).filter(|state| is_dead(*state))
+        Some(state).filter(|state| state.is_dead())
     }
 }
 

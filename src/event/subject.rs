@@ -91,6 +91,16 @@ pub enum SubjectState {
     Gone,
 }
 
+impl State {
+    /// Whether the subject is dead: absorbed, removed, erased or gone.
+    pub fn is_dead(self) -> bool {
+        match self {
+            Self::Absorbed | Self::Removed | Self::Erased | Self::Gone => true,
+            Self::Unknown | Self::Alive => false,
+        }
+    }
+}
+
 impl SubjectState {
     /// Whether the subject lives.
     pub fn is_alive(&self) -> bool {

@@ -306,6 +306,9 @@ pub struct Register {
     /// without Reltio's API: an EventRecord that tells that the dead subject lives, and came before the creation that it follows
     #[prost(bytes = "bytes", tag = "12")]
     pub early: ::prost::bytes::Bytes,
+    /// a death that the sink does not know of: a dead letter holds it
+    #[prost(enumeration = "State", tag = "13")]
+    pub refused_death: i32,
 }
 /// Where a task of one sink stands in one partition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
