@@ -7,7 +7,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
     /// The store notes a delivery before the sink acknowledged it.
-    LedgerBeforeSink,
+    RegisterBeforeSink,
     /// The highest offset seen is committed, whatever is still in flight.
     HighestSeenCommitted,
     /// A dead letter that could not be stored counts as written.

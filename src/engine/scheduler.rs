@@ -66,7 +66,7 @@ impl SinkTask {
 
     /// A write waits to be sent.
     fn write(&mut self, work: Work) {
-        if mutation::is(Mutation::LedgerBeforeSink)
+        if mutation::is(Mutation::RegisterBeforeSink)
             && let Some(after) = &work.after
         {
             self.commits.put(&work.subject, after.clone());

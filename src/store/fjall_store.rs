@@ -71,7 +71,7 @@ pub struct FjallStore {
 
 /// The database is closed when both are dropped.
 struct Opened {
-    ledger: Keyspace,
+    entries: Keyspace,
     database: Database,
 }
 
@@ -185,7 +185,7 @@ impl Store for FjallStore {
             return Ok(known.as_deref().map(<[u8]>::to_vec));
         }
         drop(recent);
-        let value = self.ask(|opened| opened.ledger.get(key))?;
+        let value = self.ask(|opened| opened.entries.get(key))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -200,7 +200,7 @@ impl Store for FjallStore {
             let mut found = Vec::new();
             // Without a snapshot a batch that is being applied would be seen in part.
             let snapshot = opened.database.snapshot();
-            let range = snapshot.range::<&[u8], _>(&opened.ledger, (from, Bound::Unbounded));
+            let range = snapshot.range::<&[u8], _>(&opened.entries, (from, Bound::Unbounded));
             for pair in range.take(limit) {
                 let (key, value) = pair.into_inner()?;
                 if !key.starts_with(prefix) {
@@ -222,7 +222,7 @@ impl Store for FjallStore {
         self.ask(|opened| {
             let mut found = Vec::new();
             let snapshot = opened.database.snapshot();
-            let range = snapshot.range::<&[u8], _>(&opened.ledger, (from, Bound::Unbounded));
+            let range = snapshot.range::<&[u8], _>(&opened.entries, (from, Bound::Unbounded));
             for pair in range.take(limit) {
                 let key = pair.key()?;
                 if !key.starts_with(prefix) {
@@ -251,8 +251,8 @@ impl Opened {
         let mut batch = batch.durability(Some(PersistMode::SyncData));
         for (key, change) in &all.changes {
             match change {
-                Some(value) => batch.insert(&self.ledger, key.as_slice(), value.as_slice()),
-                None => batch.remove(&self.ledger, key.as_slice()),
+                Some(value) => batch.insert(&self.entries, key.as_slice(), value.as_slice()),
+                None => batch.remove(&self.entries, key.as_slice()),
             }
         }
         batch.commit()
@@ -262,8 +262,8 @@ impl Opened {
     fn write_out(&self) -> fjall::Result<()> {
         // Tells whether a write has failed. Then the journal may hold what memory does not.
         self.database.persist(PersistMode::Buffer)?;
-        self.ledger.rotate_memtable()?;
-        while self.ledger.tree.get_highest_memtable_seqno().is_some() {
+        self.entries.rotate_memtable()?;
+        while self.entries.tree.get_highest_memtable_seqno().is_some() {
             self.database.persist(PersistMode::Buffer)?;
             thread::sleep(LOOK);
         }
@@ -273,8 +273,8 @@ impl Opened {
     /// Waits until there is not too much to be written out and merged. fjall would wait itself,
     /// later, and for ever if its threads have ended in an error meanwhile; here that is told.
     fn await_tables(&self) -> fjall::Result<()> {
-        while self.ledger.sealed_memtable_count() >= SEALED
-            || (self.ledger.l0_table_count() >= OVERLAPPING
+        while self.entries.sealed_memtable_count() >= SEALED
+            || (self.entries.l0_table_count() >= OVERLAPPING
                 && self.database.active_compactions() > 0)
         {
             self.database.persist(PersistMode::Buffer)?;
@@ -315,7 +315,7 @@ fn database(dir: &Path) -> fjall::Result<Opened> {
         .cache_size(CACHE)
         .worker_threads(WORKERS)
         .open()?;
-    let ledger = database.keyspace("ledger", || {
+    let entries = database.keyspace("ledger", || {
         KeyspaceCreateOptions::default()
             .max_memtable_size(MEMTABLE)
             .data_block_hash_ratio_policy(HashRatioPolicy::all(HASHED))
@@ -323,7 +323,7 @@ fn database(dir: &Path) -> fjall::Result<Opened> {
     })?;
     // Not synced by fjall: without the names in it, no table can be found.
     File::open(dir.join("keyspaces"))?.sync_all()?;
-    Ok(Opened { ledger, database })
+    Ok(Opened { entries, database })
 }
 
 fn damaged(dir: &Path) -> StoreError {

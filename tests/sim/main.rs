@@ -26,6 +26,7 @@ mod script;
 mod seeds;
 mod sink;
 mod target;
+mod watch;
 mod world;
 mod writer;
 
@@ -88,7 +89,7 @@ const MUTATIONS: [(Mutation, &str); 22] = [
     (Mutation::LetterErrorIgnored, "G2"),
     (Mutation::CoalescedCompletedAlone, "G2"),
     (Mutation::AnyLetterSuperseded, "G2"),
-    (Mutation::LedgerBeforeSink, "G3"),
+    (Mutation::RegisterBeforeSink, "G3"),
     (Mutation::RedriveUnfenced, "G4"),
     (Mutation::SinceIgnored, "G4"),
     (Mutation::LateWriteIgnored, "G4"),

@@ -31,16 +31,13 @@ use super::plan::{End, Kind, Plan, START};
 use super::reltio::Replica;
 use super::sink::SimSink;
 use super::target::may_land;
+use super::watch::{LOOK, watch};
 use super::world::{Dropped, HostClock, Violation, World, millis};
 
 /// After the last fault everything must be through within this time.
 const BOUND: Millis = 30 * 60_000;
 /// A record may kill the process so often before it is found out.
 const KILLS: u32 = 12;
-/// How often the outside looks at the process.
-const LOOK: Duration = Duration::from_millis(250);
-/// What came so shortly before a look may still wait for `settle` and a read of Reltio, ms.
-const READS: Millis = 10_000;
 /// So often letters are redriven at the end; a record that fails without a fault never ends.
 const REDRIVES: u32 = 6;
 
@@ -298,53 +295,8 @@ impl Life {
             instance,
             redrive,
         };
-        life.watch();
+        watch(world, &life.instance);
         Ok(life)
-    }
-
-    /// Looks at what the tasks say of themselves: bounds (G8), isolation (G6), what is in flight.
-    fn watch(&self) {
-        let (world, sinks) = (Arc::clone(&self.world), self.instance.sinks().to_vec());
-        let log = Arc::clone(&self.instance.files().log);
-        tokio::spawn(async move {
-            let mut ends = Vec::new();
-            loop {
-                let tasks = sinks.iter().flat_map(|sink| sink.tasks.statuses());
-                let in_flight: Vec<_> = tasks.map(|(_, status)| status.in_flight).collect();
-                let limit = world.plan.in_flight;
-                {
-                    let mut state = world.lock();
-                    state.busy = in_flight.iter().any(|records| *records > 0);
-                    if let Some(records) = in_flight.iter().find(|records| **records > limit) {
-                        state.violate("G8", || {
-                            format!("{records} records in flight, {limit} allowed")
-                        });
-                    }
-                }
-                // Shortly before the calm, when dead letters are redriven.
-                let judged = world.plan.calm() - 1000;
-                if world.now() == judged - READS {
-                    let partitions = 0..log.identity().partitions;
-                    ends = partitions.map(|one| log.range(one).end).collect();
-                }
-                if world.plan.isolation && world.now() == judged {
-                    for sink in &sinks[1..] {
-                        for (partition, status) in sink.tasks.statuses() {
-                            let (position, end) = (status.position, ends[usize::from(partition)]);
-                            if position < end {
-                                world.violate("G6", || {
-                                    format!(
-                                        "{} has {position} of {end} while another sink is away",
-                                        sink.name
-                                    )
-                                });
-                            }
-                        }
-                    }
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        });
     }
 
     async fn end(self, how: End) {

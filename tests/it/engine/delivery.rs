@@ -47,7 +47,7 @@ pub(super) fn person_at(rig: &Rig, uri: &str, version: i64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g3_nothing_is_in_the_ledger_before_the_sink_said_so() {
+async fn g3_nothing_is_in_the_store_before_the_sink_said_so() {
     let rig = Rig::new();
     let running = rig.latest("crm");
     let key = keys::register("crm", 0, &goldwire::event::Subject::new("acme", A));

@@ -89,7 +89,7 @@ async fn g5_a_copy_that_comes_before_its_change_is_committed_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g3_no_id_is_in_the_ledger_before_the_sink_said_so() {
+async fn g3_no_id_is_in_the_store_before_the_sink_said_so() {
     let rig = Rig::new();
     let running = appending(&rig);
     let id = ChangeId::of(&Subject::new("acme", A), 1, START + 10_000);
