@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2.extensions
 
 TABLES = {
-    "history": "golden_record_history",
+    "history": "golden_record_changes",
     "current": "golden_records",
 }
 COLUMNS = "subject, version, commit_time"

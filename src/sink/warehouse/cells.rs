@@ -55,18 +55,6 @@ fn content_cells<'b>(cells: &mut Row<'b>, content: Option<&'b Content<'_>>, of_r
     }
 }
 
-/// The clocks of each change.
-pub(super) fn clock_cells<'b>(prepared: &'b Prepared<'_>) -> impl Iterator<Item = Row<'b>> {
-    prepared.changes.iter().map(|change| {
-        let mut cells = key_cells(prepared.key);
-        cells.extend([
-            Cell::Int(Some(change.commit_time)),
-            Cell::Int(Some(change.version)),
-        ]);
-        cells
-    })
-}
-
 /// The changes; without content up to `erased_at`.
 pub(super) fn change_cells<'b>(
     prepared: &'b Prepared<'_>,
@@ -89,7 +77,6 @@ pub(super) fn change_cells<'b>(
             Cell::maybe(content.and_then(|content| content.exact.as_ref())),
             Cell::Flag(change.observed),
             Cell::Int(Some(change.received_time)),
-            Cell::Int(change.next_at),
         ]);
         cells
     })

@@ -96,6 +96,15 @@ impl Connection {
         }
     }
 
+    /// Changes tables: in SQLite that takes as long as the file is large.
+    pub(super) async fn migrate(&mut self, sql: String) -> Result<(), Failed> {
+        let Link::Sqlite(link) = &mut self.link else {
+            return self.command(sql).await;
+        };
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(link).await?;
+        Ok(())
+    }
+
     /// Asks for one number.
     pub(super) async fn number(&mut self, sql: &'static str) -> Result<i64, Failed> {
         match &mut self.link {

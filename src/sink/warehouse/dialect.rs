@@ -164,14 +164,6 @@ impl Dialect {
         }
     }
 
-    /// Where a row stands in its table, while no other writer changes it.
-    pub(super) fn row_id(self) -> &'static str {
-        match self {
-            Self::Sqlite => "rowid",
-            Self::Postgres => "ctid",
-        }
-    }
-
     /// How a table of large rows that are changed again and again is kept: PostgreSQL leaves room
     /// for the next state of a row beside it, and needs no new entry in the index then.
     pub(super) fn changing(self) -> &'static str {

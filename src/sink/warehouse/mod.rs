@@ -3,8 +3,8 @@
 //!
 //! Guarantees: older content never replaces newer, since the statement that would compares the times
 //! under the row's lock (G4). Every distinct change is one row, whatever copies of it arrive and in
-//! whatever order (G5); intervals, the current flag and merges are computed in the transaction
-//! that brings the rows, and end the same for every order of arrival. An acknowledgement follows
+//! whatever order (G5); merges are computed in the transaction that brings the rows, intervals when
+//! they are read, and both end the same for every order of arrival. An acknowledgement follows
 //! the commit (G3), and each write of a transaction has an outcome of its own (G7). A snapshot's
 //! JSON text goes into its column as it came, every digit of its numbers with it.
 //!
@@ -14,7 +14,8 @@
 //! |---|---|
 //! | `golden_records` | an entity as it is now: `state`, and `object` while it lives |
 //! | `relations` | the same of a relation, with `start_entity` and `end_entity`; relations are not in `golden_records` |
-//! | `golden_record_history` | a change of an entity or a relation, valid from its commit time to the next one's |
+//! | `golden_record_changes` | a change of an entity or a relation |
+//! | `golden_record_history` | the same with its interval, from its commit time to the next one's: a view |
 //! | `merges` | a loser and a winner: `active` until the loser was seen alive, or absorbed by another, later |
 //!
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is

@@ -59,9 +59,12 @@ const MAY_CREATE: &str = "SELECT count(*) WHERE has_schema_privilege(current_sch
 const MAY_STAGE: &str =
     "SELECT count(*) WHERE has_database_privilege(current_database(), 'TEMPORARY')";
 const MISSING_RIGHTS: &str = "SELECT count(*) FROM
- (VALUES ('golden_records'), ('relations'), ('golden_record_history'), ('merges')) AS t(name),
+ (VALUES ('golden_records'), ('relations'), ('golden_record_changes'), ('merges')) AS t(name),
  (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(name)
  WHERE NOT coalesce(has_table_privilege(to_regclass(t.name), p.name), false)";
+
+const NOT_OWNED: &str = "SELECT count(*) FROM pg_class
+ WHERE oid = to_regclass('golden_record_history') AND NOT pg_has_role(relowner, 'USAGE')";
 
 async fn look(target: &Target) -> Result<Vec<String>, Failed> {
     let mut connection = Connection::open(target).await?;
@@ -101,6 +104,12 @@ async fn rights(
              schema of its search_path, or make them with `goldwire schema warehouse`"
                 .to_owned(),
         );
+    }
+    if (1..VERSION).contains(&found) && connection.number(NOT_OWNED).await? > 0 {
+        sentences.push(format!(
+            "the tables have version {found}, and only their owner may bring them to {VERSION}: let \
+             it run the end of what `goldwire schema warehouse` prints"
+        ));
     }
     if found == VERSION && connection.number(MISSING_RIGHTS).await? > 0 {
         sentences.push(format!(

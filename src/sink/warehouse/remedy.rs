@@ -10,7 +10,11 @@ pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
         (_, "42501") => {
             "the user lacks rights; grant TEMPORARY on the database, and USAGE and CREATE on the \
              schema, or make the tables with `goldwire schema warehouse` and grant SELECT, INSERT \
-             and UPDATE on them"
+             and UPDATE on them; tables of an older version are changed by their owner"
+        }
+        (_, "2BP01") => {
+            "the tables are of an older version, and a view of yours depends on columns that go: \
+             drop it, and make it again on golden_record_history, which is a view now"
         }
         (_, "42P07") => {
             "a table of that name exists and is not goldwire's; give goldwire a schema of its own"

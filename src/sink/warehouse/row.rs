@@ -46,7 +46,7 @@ pub(super) struct CurrentRow<'a> {
     pub(super) partial: Option<Partial<'a>>,
 }
 
-/// A row of `golden_record_history`.
+/// A row of `golden_record_changes`.
 #[derive(Debug)]
 pub(super) struct ChangeRow<'a> {
     pub(super) event_id: Cow<'a, str>,
@@ -60,8 +60,6 @@ pub(super) struct ChangeRow<'a> {
     pub(super) observed: bool,
     /// Nothing: the content that the current row brings.
     pub(super) content: Option<Content<'a>>,
-    /// Commit time of the next change in this write.
-    pub(super) next_at: Option<Millis>,
 }
 
 impl<'a> Prepared<'a> {
@@ -195,10 +193,6 @@ fn change_rows<'a>(
         keep(&mut rows, change_row(write, current, change, object_type)?);
     }
     rows.sort_by_key(ChangeRow::clocks);
-    let mut next_at = None;
-    for row in rows.iter_mut().rev() {
-        row.next_at = next_at.replace(row.commit_time);
-    }
     Ok(rows)
 }
 
@@ -229,7 +223,6 @@ fn change_row<'a>(
         received_time: change.received_time,
         observed: change.observed,
         content,
-        next_at: None,
     })
 }
 

@@ -7,7 +7,7 @@ use super::connection::{Connection, Failed};
 use super::dialect::Dialect;
 
 /// The version of the tables that this program reads and writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Any number that other programs in the same database do not lock: "goldwire" as ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7453010373645639269)";
@@ -16,18 +16,65 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7453010373645639269)";
 pub(super) const TABLES: [&str; 4] = [
     "golden_records",
     "relations",
-    "golden_record_history",
+    "golden_record_changes",
     "merges",
 ];
+
+/// A change with its interval. An interval that was stored would be written again with each change
+/// that comes after it: the row, its page, and in PostgreSQL the page's image in the log.
+const HISTORY: &str = "CREATE VIEW golden_record_history AS
+  SELECT tenant, subject, commit_time, version, event_id, kind, object_type, state, absorbed_by,
+   object, object_exact, observed, received_time,
+   commit_time AS valid_from,                             -- ms
+   lead(commit_time) OVER later AS valid_to,              -- the next row's valid_from
+   lead(commit_time) OVER later IS NULL AS is_current
+  FROM golden_record_changes
+  WINDOW later AS (PARTITION BY tenant, subject ORDER BY commit_time, version);
+";
+
+/// Who might read the table may read the view that has its name now.
+const SAME_READERS: &str = "DO $$
+DECLARE reader text;
+BEGIN
+  FOR reader IN SELECT DISTINCT grantee FROM information_schema.table_privileges
+   WHERE table_schema = current_schema() AND table_name = 'golden_record_changes'
+    AND privilege_type = 'SELECT' LOOP
+    EXECUTE format('GRANT SELECT ON golden_record_history TO %s',
+     CASE reader WHEN 'PUBLIC' THEN reader ELSE quote_ident(reader) END);
+  END LOOP;
+END $$;
+";
 
 /// The tables as SQL, for a person who makes them by hand because the sink's user must not. Run
 /// it once, in a schema of goldwire's own.
 pub fn schema_text(dialect: Dialect) -> String {
-    format!("BEGIN;\n{}COMMIT;\n", migration(dialect))
+    let upgrade = format!("BEGIN;\n{}COMMIT;", from_1(dialect)).replace('\n', "\n-- ");
+    format!(
+        "BEGIN;\n{}COMMIT;\n\n-- Where the tables have version 1, as their owner, instead:\n\
+         --\n-- {upgrade}\n",
+        creation(dialect)
+    )
 }
 
-/// Version 1: everything.
-fn migration(dialect: Dialect) -> String {
+/// From version 1, whose history was a table with the intervals in it.
+fn from_1(dialect: Dialect) -> String {
+    let same_readers = match dialect {
+        Dialect::Sqlite => "",
+        Dialect::Postgres => SAME_READERS,
+    };
+    format!(
+        "ALTER TABLE golden_record_history RENAME TO golden_record_changes;
+ALTER TABLE golden_record_changes DROP COLUMN valid_from;
+ALTER TABLE golden_record_changes DROP COLUMN valid_to;
+ALTER TABLE golden_record_changes DROP COLUMN is_current;
+{HISTORY}{same_readers}INSERT INTO goldwire_schema (version, applied_at) VALUES (2, {});
+",
+        dialect.now()
+    )
+}
+
+/// Everything, where there is nothing.
+fn creation(dialect: Dialect) -> String {
     let (json, changing) = (dialect.json(), dialect.changing());
     let current = |more: &str| {
         format!(
@@ -57,7 +104,7 @@ CREATE TABLE golden_records (
 {records}){changing};
 CREATE TABLE relations (
 {relations}){changing};
-CREATE TABLE golden_record_history (
+CREATE TABLE golden_record_changes (
   tenant text NOT NULL,
   subject text NOT NULL,
   commit_time bigint NOT NULL,
@@ -71,9 +118,6 @@ CREATE TABLE golden_record_history (
   object_exact text,
   observed boolean NOT NULL,       -- read afterwards, not carried by the event
   received_time bigint NOT NULL,
-  valid_from bigint NOT NULL,      -- the commit time, ms
-  valid_to bigint,                 -- the next row's valid_from
-  is_current boolean NOT NULL,
   PRIMARY KEY (tenant, subject, commit_time, version)
 );
 CREATE TABLE merges (
@@ -90,7 +134,7 @@ CREATE TABLE merges (
 CREATE INDEX merges_by_winner ON merges (tenant, winner);
 CREATE INDEX relations_by_start ON relations (tenant, start_entity);
 CREATE INDEX relations_by_end ON relations (tenant, end_entity);
-CREATE VIEW golden_records_live AS
+{HISTORY}CREATE VIEW golden_records_live AS
   SELECT tenant, subject, object_type, version, commit_time, stands_for, label, object, updated_at
   FROM golden_records WHERE state = 'alive';
 CREATE VIEW relations_live AS
@@ -136,9 +180,15 @@ pub(super) async fn migrate(connection: &mut Connection) -> Result<i64, Failed> 
         connection.command(LOCK.to_owned()).await?;
     }
     let found = version(connection).await?;
-    if found < VERSION {
-        connection.command(migration(dialect)).await?;
-    }
+    let sql = match found {
+        0 => creation(dialect),
+        1 => {
+            tracing::info!("the warehouse's tables go from version 1 to {VERSION}");
+            from_1(dialect)
+        }
+        _ => String::new(),
+    };
+    connection.migrate(sql).await?;
     connection.command("COMMIT".to_owned()).await?;
     Ok(found.max(VERSION))
 }

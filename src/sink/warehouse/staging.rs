@@ -15,7 +15,7 @@ pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_in
  object_type text, state text, absorbed_by text, version bigint, commit_time bigint,
  stands_for bigint, label text, start_entity text, end_entity text, alive_at bigint,
  erased_at bigint,
- changed_at bigint, changed_version bigint, next_at bigint, event_id text, kind text,
+ changed_at bigint, changed_version bigint, event_id text, kind text,
  change_type text, change_state text, change_absorbed_by text, observed boolean,
  received_time bigint,
  object jsonb, object_exact text
@@ -25,10 +25,10 @@ pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_in
 pub(super) const COPY: &str = "COPY pg_temp.goldwire_incoming FROM STDIN (FORMAT binary)";
 
 /// Columns of the table.
-const COLUMNS: i16 = 28;
+const COLUMNS: i16 = 27;
 /// Of these the ones of the current state, before the ones of the change.
 const OF_CURRENT: usize = 11;
-const OF_CHANGE: usize = 10;
+const OF_CHANGE: usize = 9;
 
 /// Bytes that are sent at once.
 const CHUNK: usize = 256 << 10;
@@ -155,7 +155,6 @@ impl Encoder {
     fn change(&mut self, change: &ChangeRow<'_>) -> Result<(), TooLarge> {
         self.int(Some(change.commit_time))?;
         self.int(Some(change.version))?;
-        self.int(change.next_at)?;
         self.text(&change.event_id)?;
         self.text(change.kind)?;
         self.text(&change.object_type)?;

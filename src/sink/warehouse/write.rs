@@ -2,12 +2,12 @@
 //!
 //! Guarantee: all of it is committed or none. The first statement locks the rows of all subjects in
 //! `golden_records`, sorted by key, and makes those that are missing; then the same in `relations`.
-//! A subject's history and merges are touched only under that lock. So two writers never compute
-//! the same subject's intervals at once, and never wait for each other in a circle.
+//! A subject's changes and merges are touched only under that lock. So two writers never decide
+//! the same subject's merges at once, and never wait for each other in a circle.
 
 use std::collections::HashMap;
 
-use super::cells::{change_cells, clock_cells, current_cells, key_cells};
+use super::cells::{change_cells, current_cells, key_cells};
 use super::connection::{Connection, Failed};
 use super::content::Content;
 use super::dialect::{Cell, Dialect, Row};
@@ -200,8 +200,6 @@ impl<'a> Writing<'_, 'a> {
         if let Some(blank) = &statements.blank_staged {
             self.connection.run(blank, || late).await?;
         }
-        let clocks = || batch.iter().flat_map(clock_cells).collect();
-        self.connection.run(&statements.close, clocks).await?;
         let marks = &self.marks;
         let erased = |row: &Prepared<'a>| marks.get(&row.key).map_or(0, |mark| mark.erased_at);
         let rows = || {

@@ -298,7 +298,7 @@ async fn g10_nothing_personal_and_no_secret_is_told() {
         running.metric("goldwire_outcomes_total", &labels).await == 1
     })
     .await;
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON golden_record_history \
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON golden_record_changes \
                   BEGIN SELECT RAISE(ABORT, 'canary-sqlite: Ada Lovelace'); END";
     execute(&dir.path().join("lake.db"), refuse).await;
     provoke(&sender).await;

@@ -15,7 +15,7 @@ async fn letters_are_listed_and_redriven_while_the_process_runs() {
     let sender = Sender::to(running.webhooks);
     arrives(dir.path(), &sender.good("entities/first").await).await;
     let lake = dir.path().join("lake.db");
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON golden_record_history \
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON golden_record_changes \
                   BEGIN SELECT RAISE(ABORT, 'no more'); END";
     execute(&lake, refuse).await;
     let sent = sender.good("entities/refused").await;

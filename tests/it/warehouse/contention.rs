@@ -151,7 +151,7 @@ async fn postgres_a_transaction_that_gave_way_is_written_again() {
                  IF nextval('tries') <= 2 THEN RAISE EXCEPTION USING ERRCODE = '{code}'; END IF;
                  RETURN NULL;
              END $$;
-             CREATE TRIGGER give_way AFTER INSERT ON golden_record_history
+             CREATE TRIGGER give_way AFTER INSERT ON golden_record_changes
              FOR EACH STATEMENT EXECUTE FUNCTION give_way()"
         );
         place.execute(&gives_way).await;

@@ -13,12 +13,12 @@ pub(super) async fn one_bad_record(place: Place) {
     deliver(&warehouse, &[event("entities/first", 1, 1, person("x"))]).await;
     let refuse = match place.dialect {
         Dialect::Sqlite => {
-            "CREATE TRIGGER bad BEFORE INSERT ON golden_record_history
+            "CREATE TRIGGER bad BEFORE INSERT ON golden_record_changes
              WHEN NEW.subject LIKE 'entities/bad%'
              BEGIN SELECT RAISE(ABORT, 'a value'); END"
         }
         Dialect::Postgres => {
-            "ALTER TABLE golden_record_history
+            "ALTER TABLE golden_record_changes
              ADD CONSTRAINT bad CHECK (subject NOT LIKE 'entities/bad%')"
         }
     };
@@ -68,7 +68,7 @@ pub(super) async fn two_start_at_once(place: Place) {
     );
     deliver(&place.open(), &first).await;
     assert_eq!(place.rows(&["subject"], "golden_records").await.len(), 2);
-    assert_eq!(place.one("version", "goldwire_schema").await, "1");
+    assert_eq!(place.one("version", "goldwire_schema").await, "2");
 }
 
 pub(super) async fn newer_tables(place: Place) {
@@ -112,7 +112,7 @@ pub(super) async fn a_missing_table(place: Place) {
     let warehouse = place.open();
     deliver(&warehouse, &[event("entities/a", 1, 1, person("x"))]).await;
     place
-        .execute("ALTER TABLE golden_record_history RENAME TO elsewhere")
+        .execute("ALTER TABLE golden_record_changes RENAME TO elsewhere")
         .await;
     let answer = warehouse
         .write_one(&event("entities/a", 2, 2, person("y")))
@@ -124,7 +124,7 @@ pub(super) async fn a_missing_table(place: Place) {
         "{error}"
     );
     place
-        .execute("ALTER TABLE elsewhere RENAME TO golden_record_history")
+        .execute("ALTER TABLE elsewhere RENAME TO golden_record_changes")
         .await;
     deliver(&warehouse, &[event("entities/a", 2, 2, person("y"))]).await;
     assert_eq!(

@@ -10,6 +10,7 @@ mod place;
 mod postgres;
 mod start;
 mod suite;
+mod version_1;
 
 use std::sync::Arc;
 

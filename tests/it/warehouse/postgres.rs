@@ -3,7 +3,7 @@
 use goldwire::sink::{Effect, SinkError};
 
 use super::place::{Place, deliver, deliver_all};
-use super::{event, facts, failures, merges, orders, person};
+use super::{event, facts, failures, merges, orders, person, version_1};
 
 macro_rules! on_postgres {
     ($($name:ident => $case:path;)*) => {
@@ -36,6 +36,9 @@ on_postgres! {
     postgres_two_that_start_at_once_make_the_tables_once => failures::two_start_at_once;
     postgres_tables_of_a_newer_version_are_left_alone => failures::newer_tables;
     postgres_tables_made_by_hand_are_used => failures::tables_made_by_hand;
+    postgres_tables_of_version_1_keep_every_row => version_1::keeps_every_row;
+    postgres_tables_of_version_1_keep_their_readers => version_1::keeps_its_readers;
+    postgres_views_that_depend_on_version_1_are_named => version_1::names_views_that_depend_on_it;
     postgres_a_missing_table_halts_with_a_remedy => failures::a_missing_table;
     postgres_a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
     postgres_g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;
@@ -80,7 +83,7 @@ async fn postgres_g7_a_record_that_ends_its_connection_takes_no_other_with_it() 
             END IF;
             RETURN NEW;
         END $$;
-        CREATE TRIGGER poison BEFORE INSERT ON golden_record_history
+        CREATE TRIGGER poison BEFORE INSERT ON golden_record_changes
         FOR EACH ROW EXECUTE FUNCTION poison()";
     place.execute(poison).await;
     let name = |at: i64| match at {

@@ -3,7 +3,7 @@
 use goldwire::event::SubjectState;
 
 use super::place::{Place, deliver};
-use super::{event, facts, failures, merges, person};
+use super::{event, facts, failures, merges, person, version_1};
 
 macro_rules! on_sqlite {
     ($($name:ident => $case:path;)*) => {
@@ -34,6 +34,7 @@ on_sqlite! {
     two_that_start_at_once_make_the_tables_once => failures::two_start_at_once;
     tables_of_a_newer_version_are_left_alone => failures::newer_tables;
     tables_made_by_hand_are_used => failures::tables_made_by_hand;
+    tables_of_version_1_keep_every_row => version_1::keeps_every_row;
     a_missing_table_halts_with_a_remedy => failures::a_missing_table;
     a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
     g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;

@@ -71,7 +71,7 @@ fn decide(dialect: Dialect) -> Statement {
         " UPDATE merges AS m SET
   active = NOT {lives} AND NOT {overtaken},
   unmerged_at = CASE WHEN {lives} THEN coalesce(
-   (SELECT h.commit_time FROM golden_record_history AS h
+   (SELECT h.commit_time FROM golden_record_changes AS h
     WHERE h.tenant = m.tenant AND h.subject = m.loser AND h.state = 'alive'
      AND h.commit_time > m.last_seen_at
     ORDER BY h.commit_time LIMIT 1), g.alive_at) END,
