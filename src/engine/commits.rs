@@ -96,8 +96,8 @@ impl Commits {
         self.ids.hold();
     }
 
-    /// A lane of the subject went that had this register. A record that is being looked up may
-    /// rely on it: no register is read from the store for a subject that has a lane.
+    /// A lane of the subject ended, and this was its register. A record that is being looked up
+    /// needs it: no register is read from the store for a subject that has a lane.
     pub(crate) fn keep_visible(&mut self, subject: Subject, register: Register) {
         self.registers.keep(subject, register);
     }

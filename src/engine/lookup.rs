@@ -2,7 +2,8 @@
 //! for all of them at once. The task's loop does not wait for the disk.
 //!
 //! Guarantee (G4): a register that was read here gives way to a lane's and to what was acknowledged
-//! since. What a commit makes durable meanwhile stays visible until the records have their lanes.
+//! since. What a commit makes durable meanwhile stays visible until the records have their lanes,
+//! and so does the register of a lane that ends meanwhile.
 
 use futures::future::BoxFuture;
 use tracing::Instrument as _;

@@ -108,7 +108,7 @@ impl Lane {
         rules: ClockRules,
     ) -> (Vec<String>, Vec<String>) {
         let letters = self.register.iter().flat_map(|register| &register.letters);
-        // What was stale rode along, and nothing of it was written: not even what it was read from.
+        // A stale record of the batch was not written, nor was what was read for it.
         let written = || {
             let written = records.iter().filter(|it| it.outcome.is_written());
             written.map(|it| &it.record)

@@ -43,7 +43,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Uncommitted<K, V> {
         self.held = Some(HashMap::new());
     }
 
-    /// The value of a key that was not looked up since [`Self::hold`], as somebody else had it.
+    /// Keeps the value of a key that was not looked up since [`Self::hold`], until
+    /// [`Self::release`].
     pub(crate) fn keep(&mut self, key: K, value: V) {
         if let Some(held) = &mut self.held {
             held.insert(key, value);

@@ -48,7 +48,7 @@ async fn g2_a_late_older_version_closes_no_newer_letter() {
 /// Ingest read v1 when Reltio had v3 already. It waits together with v2, which is newer by its
 /// clocks: v2 is written, and what was read for v1 is not.
 #[tokio::test(start_paused = true)]
-async fn g2_what_rode_along_and_was_not_written_closes_no_letter() {
+async fn g2_a_stale_record_of_a_write_closes_no_letter() {
     let rig = Rig::new();
     let running = rig.latest("crm");
     running

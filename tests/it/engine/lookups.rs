@@ -1,4 +1,4 @@
-//! What was looked up is used later: meanwhile lanes go, and know more than what was asked for.
+//! A look-up takes time: lanes that end meanwhile know registers that were not looked up.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
