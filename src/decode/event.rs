@@ -14,8 +14,8 @@ use super::uris::{ObjectHead, any_uri, other_uris, own_uri};
 use super::{DecodeError, DecodeSettings, Events};
 use crate::event::vocabulary::{EventType, Family};
 use crate::event::{
-    Completeness, CompletenessConfig, Content, EventRecord, Header, Kind, Origin, Received, State,
-    event_id, short_name,
+    Completeness, CompletenessConfig, Content, EventRecord, Header, Kind, Object, Origin, Received,
+    State, event_id, short_name,
 };
 use crate::mutation::{self, Mutation};
 
@@ -209,6 +209,8 @@ impl<'a> Event<'a> {
         }
         if record.state() == State::Alive {
             (record.object_at, record.object_length) = place(self.snapshot, bytes);
+            let is_ended = |text| Object::is_text_ended(text, received.received_time);
+            record.ended = self.snapshot.is_some_and(is_ended);
         }
         let id = event_id(record, bytes);
         record.id.push_str(id.as_str());

@@ -79,6 +79,7 @@ fn empty(record: &mut EventRecord) {
         content,
         object_at,
         object_length,
+        ended,
         payload,
     } = record;
     for text in [id, tenant, subject, object_type, sink, traceparent] {
@@ -98,7 +99,7 @@ fn empty(record: &mut EventRecord) {
     }
     *received_time = 0;
     *absorbed_by = None;
-    *ask = false;
+    (*ask, *ended) = (false, false);
     // Cleared, it would keep its batch's memory.
     *payload = Bytes::new();
     if let Some(origin) = origin {

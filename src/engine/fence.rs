@@ -4,7 +4,7 @@
 //! `tests/it/fence_oracle` runs the rules against a model of one subject's world.
 
 use crate::event::proto::Register;
-use crate::event::{Clocks, Holds};
+use crate::event::{Clocks, Holds, Life};
 use crate::mutation::{self, Mutation};
 use crate::time::Millis;
 
@@ -31,8 +31,8 @@ pub struct Told {
     pub clocks: Clocks,
     /// How much of the subject it tells.
     pub holds: Holds,
-    /// Whether it says that the subject is dead.
-    pub dead: bool,
+    /// How much alive it says that the subject is.
+    pub life: Life,
 }
 
 /// Compares a record with what a sink has of its subject. `skew` is how far apart the clocks of
@@ -40,6 +40,7 @@ pub struct Told {
 ///
 /// What is dead lives again only by a read: Reltio tells changes of entities that lost a merge. And
 /// a death that is older than what lives is asked: what came after it may have been such a change.
+/// The same holds for what has ended, since a snapshot of some fields need not hold the end date.
 pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshness {
     let Some((version, commit_time)) = record.clocks.both() else {
         return Freshness::Ask;
@@ -53,8 +54,11 @@ pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshne
     let Some(register) = known else {
         return Freshness::Apply;
     };
-    let known_dead = register.death().is_some();
-    let revives = known_dead && !record.dead && !mutation::is(Mutation::DeadLivesAgain);
+    let known = match register.death() {
+        Some(_) => Life::Dead,
+        None => register.life(),
+    };
+    let revives = record.life < known && !mutation::is(Mutation::DeadLivesAgain);
     let seen_by_read =
         commit_time <= register.maybe_seen_until && !mutation::is(Mutation::SinceIgnored);
     let Some((known_version, known_time)) = register.clocks().both() else {
@@ -85,8 +89,7 @@ pub fn fence(register: Option<&Register>, record: Told, skew: Millis) -> Freshne
         return Freshness::Ask;
     }
     if by_version.is_lt() && by_time.is_lt() {
-        let sink_lives = !register.state().is_dead();
-        let late_death = record.dead && sink_lives && !mutation::is(Mutation::LateDeathIgnored);
+        let late_death = record.life > register.life() && !mutation::is(Mutation::LateDeathIgnored);
         return if late_death {
             Freshness::Ask
         } else if register.holds().replaces(record.holds) {
@@ -132,14 +135,42 @@ mod tests {
         Told {
             clocks,
             holds,
-            dead: false,
+            life: Life::Active,
         }
+    }
+
+    #[test]
+    fn g9_what_has_ended_is_active_again_only_by_a_read_and_an_older_end_is_asked() {
+        let ended = Register {
+            ended: true,
+            ..register(3, 9000, 0, Holds::Everything)
+        };
+        let active = register(3, 9000, 0, Holds::Everything);
+        let record = |version, time, life| Told {
+            life,
+            ..told(clocks(version, time), Holds::Everything)
+        };
+        let newer = |known: &Register, life| fence(Some(known), record(4, 9900, life), SKEW);
+        assert_eq!(newer(&ended, Life::Active), Freshness::Ask);
+        assert_eq!(newer(&ended, Life::Ended), Freshness::Apply);
+        assert_eq!(newer(&ended, Life::Dead), Freshness::Apply);
+        assert_eq!(newer(&active, Life::Ended), Freshness::Apply);
+        let older = |known: &Register, life| fence(Some(known), record(2, 5000, life), SKEW);
+        assert_eq!(older(&active, Life::Ended), Freshness::Ask);
+        assert_eq!(older(&ended, Life::Ended), Freshness::Stale);
+        assert_eq!(older(&ended, Life::Active), Freshness::Stale);
+        // A loser's echo that has an end date is an echo all the same.
+        let dead = Register {
+            state: State::Absorbed.into(),
+            ..active
+        };
+        assert_eq!(newer(&dead, Life::Ended), Freshness::Ask);
     }
 
     #[test]
     fn g9_what_is_dead_lives_again_only_by_a_read_and_an_older_death_is_asked() {
         let record = |version, time, dead| Told {
-            dead,
+            life: if dead { Life::Dead } else { Life::Active },
             ..told(clocks(version, time), Holds::Everything)
         };
         let known = |state: State| Register {

@@ -12,7 +12,7 @@ use super::isolation::Blame;
 use super::outcome::Outcome;
 use super::reassertion::Reassertion;
 use super::rows::Row;
-use crate::event::{Holds, Record, State, SubjectState};
+use crate::event::{Holds, Life, Record, State, SubjectState};
 use crate::mutation::{self, Mutation};
 use crate::sink::{Change, Current};
 use crate::store::Register;
@@ -140,7 +140,7 @@ impl Lane {
         let told = Told {
             clocks: record.clocks(),
             holds: record.holds(),
-            dead: record.state().is_dead(),
+            life: record.life(),
         };
         fence(register, told, rules.skew)
     }
@@ -229,6 +229,7 @@ pub fn applied(
         content_time: content_time(record).max(before.content_time),
         newest: before.newest.max(record.known_time()),
         observed: record.read_time().is_some(),
+        ended: record.life() == Life::Ended,
         ..Register::default()
     };
     after.set_holds(record.holds());
@@ -295,6 +296,7 @@ pub fn answered<'r>(
         .max(date.saturating_add(rules.margin));
     after.state = state.tag().into();
     after.absorbed_by = survivor(state);
+    after.ended = state.is_ended(date);
     after.content_time = date.max(after.content_time);
     after.set_holds(Holds::Everything);
     after.observed = true;

@@ -3,6 +3,7 @@
 //! An event is a hint that a subject changed; its newest snapshot is the truth. Nothing here reads
 //! a clock, a file or a socket.
 
+mod activity;
 mod completeness;
 mod filter;
 mod holds;
@@ -27,6 +28,7 @@ pub mod proto {
     include!("../../proto/goldwire/v1/messages.rs");
 }
 
+pub use activity::Activity;
 pub use completeness::CompletenessConfig;
 pub use filter::Filter;
 pub use holds::Holds;
@@ -35,7 +37,7 @@ pub use object::{Crosswalk, Object, ObjectError, short_name};
 pub use proto::{Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State};
 pub use received::{Header, Headers, Packer, Received};
 pub use record::{Record, RecordError};
-pub use subject::{Subject, SubjectState};
+pub use subject::{Life, Subject, SubjectState};
 
 use crate::time::Millis;
 

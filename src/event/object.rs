@@ -5,8 +5,10 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
+use super::activity::{self, Activity};
 use super::proto::{Content, EventRecord};
 use crate::mutation::{self, Mutation};
+use crate::time::Millis;
 
 /// A snapshot: its JSON text untouched, and its tree for who needs one.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +43,15 @@ pub struct Crosswalk {
     pub value: String,
     /// `createDate` as sent (ISO-8601), empty if absent.
     pub created: String,
-    /// Whether a `deleteDate` ended it.
-    pub deleted: bool,
+    /// `deleteDate`, ms since 1970; the lowest number where it cannot be read.
+    pub deleted: Option<Millis>,
+}
+
+impl Crosswalk {
+    /// Whether it was deleted (softly) at `now`.
+    pub fn is_deleted(&self, now: Millis) -> bool {
+        self.deleted.is_some_and(|deleted| deleted <= now)
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -151,11 +160,33 @@ impl Object {
         self.member("type").map(short_name)
     }
 
+    /// From when and until when it is active.
+    pub fn activity(&self) -> Activity {
+        Activity::of(self.json())
+    }
+
+    /// Whether it has ended at `now`. Builds no tree where the text has no date of an end.
+    pub fn is_ended(&self, now: Millis) -> bool {
+        may_end(&self.text) && self.activity().is_ended(now)
+    }
+
+    /// As [`Self::is_ended`], of the text of an object.
+    pub(crate) fn is_text_ended(text: &str, now: Millis) -> bool {
+        let text = text.as_bytes();
+        may_end(text) && Self::parse(text).is_ok_and(|object| object.activity().is_ended(now))
+    }
+
     /// The crosswalks, in the order sent; nothing if the member is absent.
     pub fn crosswalks(&self) -> Option<Vec<Crosswalk>> {
         let list = self.json().get("crosswalks")?.as_array()?;
         Some(list.iter().filter_map(crosswalk).collect())
     }
+}
+
+/// Whether the text of an object has a date of an end somewhere.
+fn may_end(text: &[u8]) -> bool {
+    let mut members = [&b"endDate"[..], b"deleteDate"].into_iter();
+    members.any(|member| memchr::memmem::find(text, member).is_some())
 }
 
 fn crosswalk(json: &Value) -> Option<Crosswalk> {
@@ -164,7 +195,7 @@ fn crosswalk(json: &Value) -> Option<Crosswalk> {
         source: short_name(text("type")?).to_owned(),
         value: text("value")?.to_owned(),
         created: text("createDate").unwrap_or_default().to_owned(),
-        deleted: text("deleteDate").is_some_and(|date| !date.is_empty()),
+        deleted: activity::deleted(json),
     })
 }
 

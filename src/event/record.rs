@@ -14,7 +14,7 @@ use super::holds::Holds;
 use super::object::{Object, ObjectError};
 use super::proto::{Completeness, Content, EventRecord, Kind, State};
 use super::wire::{Field, Reader};
-use super::{Clocks, LONGEST_AHEAD, Subject, SubjectState};
+use super::{Clocks, LONGEST_AHEAD, Life, Subject, SubjectState};
 use crate::time::Millis;
 
 /// Why bytes are not a record of the event log.
@@ -48,6 +48,7 @@ struct Head {
     round: u32,
     hops: u32,
     ask: bool,
+    ended: bool,
     has_targets: bool,
 }
 
@@ -165,6 +166,11 @@ impl Record {
     /// How often a reconcile was passed on.
     pub fn hops(&self) -> u32 {
         self.head.hops
+    }
+
+    /// How much alive the subject is, as far as the record can say.
+    pub fn life(&self) -> Life {
+        Life::of(self.head.state, self.head.ended)
     }
 
     /// Whether it is to be answered by reading Reltio, whatever the clocks say.
@@ -292,6 +298,7 @@ impl Head {
             round: 0,
             hops: 0,
             ask: false,
+            ended: false,
             has_targets: false,
         }
     }
@@ -340,6 +347,7 @@ impl Head {
             14 => self.round = u32::try_from(number).unwrap_or(u32::MAX),
             15 => self.hops = u32::try_from(number).unwrap_or(u32::MAX),
             17 => self.ask = number != 0,
+            25 => self.ended = number != 0,
             22 => self.content = Content::try_from(enumerated(number)).unwrap_or_default(),
             _ => {}
         }

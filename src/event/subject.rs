@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Object;
 use super::proto::State;
+use crate::time::Millis;
 
 /// Tenant and URI (`entities/…` or `relations/…`) of the object that an event is about. Cheap to
 /// clone.
@@ -91,6 +92,28 @@ pub enum SubjectState {
     Gone,
 }
 
+/// How much alive a subject is, the most alive first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// It lives.
+    Active,
+    /// It lives, and its end date has passed: inactive in Reltio.
+    Ended,
+    /// It is absorbed, removed, erased or gone.
+    Dead,
+}
+
+impl Life {
+    /// Of a state, and whether what lives had ended.
+    pub(crate) fn of(state: State, ended: bool) -> Self {
+        match (state.is_dead(), ended) {
+            (true, _) => Self::Dead,
+            (false, true) => Self::Ended,
+            (false, false) => Self::Active,
+        }
+    }
+}
+
 impl State {
     /// Whether the subject is dead: absorbed, removed, erased or gone.
     pub fn is_dead(self) -> bool {
@@ -105,6 +128,14 @@ impl SubjectState {
     /// Whether the subject lives.
     pub fn is_alive(&self) -> bool {
         matches!(self, Self::Alive(_))
+    }
+
+    /// Whether it lives and has ended at `now`.
+    pub fn is_ended(&self, now: Millis) -> bool {
+        match self {
+            Self::Alive(object) => object.is_ended(now),
+            Self::Absorbed { .. } | Self::Removed | Self::Erased | Self::Gone => false,
+        }
     }
 
     /// The state in a word, as analysts read it.

@@ -46,7 +46,9 @@ impl Hydrator {
             answer = self.read(&record.subject, later, held).await?;
         }
         record.read_time = Some(answer.date);
-        fill(record, &state_of(&answer));
+        let state = state_of(&answer);
+        record.ended = state.is_ended(answer.date);
+        fill(record, &state);
         held.came(record.payload.len());
         Ok(())
     }

@@ -158,7 +158,7 @@ impl Client {
             parse::nothing(&reply.body)?;
             None
         } else {
-            let holds = |object: &Object| parse::holds(object, source, value);
+            let holds = |object: &Object| parse::holds(object, source, value, date);
             parse::objects(&reply.body)?.into_iter().find(holds)
         };
         let found = found.map_or(Found::Nothing, |object| Found::Alive(Arc::new(object)));

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::ReltioError;
 use crate::event::Object;
+use crate::time::Millis;
 
 /// `errorCode` of "Object with id=… not found" (Reltio's `OpenAPI` files).
 const OBJECT_NOT_FOUND: i64 = 101;
@@ -70,12 +71,12 @@ pub(super) fn objects(body: &[u8]) -> Result<Vec<Object>, ReltioError> {
     Ok(parsed.filter(|object| object.uri().is_some()).collect())
 }
 
-/// Whether `object` has the crosswalk. Reltio falls back to an entity whose id is the value.
-pub(super) fn holds(object: &Object, source: &str, value: &str) -> bool {
+/// Whether `object`, read at `date`, has the crosswalk. Reltio falls back to an entity whose id is the value.
+pub(super) fn holds(object: &Object, source: &str, value: &str, date: Millis) -> bool {
     let of = |crosswalks: Vec<crate::event::Crosswalk>| {
         crosswalks
             .iter()
-            .any(|known| known.source == source && known.value == value && !known.deleted)
+            .any(|known| known.source == source && known.value == value && !known.is_deleted(date))
     };
     object.crosswalks().is_some_and(of)
 }
@@ -121,6 +122,6 @@ mod tests {
         let body = br#"[{"index":0,"object":{"uri":"entities/003A","crosswalks":[]}}]"#;
         let found = objects(body).unwrap();
         assert_eq!(found.len(), 1);
-        assert!(!holds(&found[0], "SFDC_CONTACT", "003A"));
+        assert!(!holds(&found[0], "SFDC_CONTACT", "003A", 0));
     }
 }

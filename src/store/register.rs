@@ -1,7 +1,7 @@
 //! Reading a register's clocks and state as the rest of the program speaks of them.
 
 use super::Register;
-use crate::event::{Clocks, State};
+use crate::event::{Clocks, Life, State};
 
 impl Register {
     /// Clocks of the newest record applied.
@@ -20,6 +20,11 @@ impl Register {
             return Some(State::Erased);
         }
         known.into_iter().find(|state| state.is_dead())
+    }
+
+    /// How much alive the subject is at the sink.
+    pub(crate) fn life(&self) -> Life {
+        Life::of(self.state(), self.ended)
     }
 
     /// Whether the sink holds something of the subject. A register that only lists dead letters

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use goldwire::engine::fence::{Told, fence};
-use goldwire::event::{Clocks, Holds};
+use goldwire::event::{Clocks, Holds, Life};
 use goldwire::store::Register;
 
 const SKEW: i64 = 1000;
@@ -77,7 +77,7 @@ fn decisions(criterion: &mut Criterion) {
                         Told {
                             clocks: *record,
                             holds: Holds::Everything,
-                            dead: false,
+                            life: Life::Active,
                         },
                         SKEW,
                     ));

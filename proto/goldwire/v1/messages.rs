@@ -81,6 +81,9 @@ pub struct EventRecord {
     pub object_at: u32,
     #[prost(uint32, tag = "24")]
     pub object_length: u32,
+    /// STATE_ALIVE: its end date had passed when it arrived or was read
+    #[prost(bool, tag = "25")]
+    pub ended: bool,
     /// last, so that a reader of the head can stop here
     #[prost(bytes = "bytes", tag = "100")]
     pub payload: ::prost::bytes::Bytes,
@@ -309,6 +312,9 @@ pub struct Register {
     /// a death that the sink does not know of: a dead letter holds it
     #[prost(enumeration = "State", tag = "13")]
     pub refused_death: i32,
+    /// STATE_ALIVE: the end date of the content applied had passed
+    #[prost(bool, tag = "14")]
+    pub ended: bool,
 }
 /// Where a task of one sink stands in one partition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -173,7 +173,10 @@ impl Mapping {
 
     fn snapshot(&self, object: &SalesforceObject, alive: &Object, known: &Known) -> Snapshot {
         let mut crosswalks = alive.crosswalks().unwrap_or_default();
-        crosswalks.retain(|crosswalk| crosswalk.source == self.tools.source && !crosswalk.deleted);
+        let now = self.tools.clock.now();
+        crosswalks.retain(|crosswalk| {
+            crosswalk.source == self.tools.source && !crosswalk.is_deleted(now)
+        });
         crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
         let named = crosswalks
             .iter()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use goldwire::engine::fence::{Freshness, Told, fence};
-use goldwire::event::{Clocks, Holds, Subject, SubjectState};
+use goldwire::event::{Clocks, Holds, Life, Subject, SubjectState};
 use goldwire::sink::salesforce::{FieldSource, SalesforceObject};
 use goldwire::sink::salesforce::{Mapping, Record, Table, Tools};
 use goldwire::sink::{Current, SinkError, Write};
@@ -174,13 +174,14 @@ impl Lane {
             Freshness::Ask
         } else {
             let dead = matches!(&record.says, Says::State(state) if state.named().is_none());
+            let life = if dead { Life::Dead } else { Life::Active };
             let holds = Holds::Everything;
             fence(
                 register.as_ref(),
                 Told {
                     clocks,
                     holds,
-                    dead,
+                    life,
                 },
                 SKEW,
             )

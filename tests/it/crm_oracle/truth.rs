@@ -277,7 +277,7 @@ impl Reltio {
         if let Some(id) = self.dates.keys().next() {
             crosswalks.push(crosswalk("Other", id, 0));
             let mut ended = crosswalk("SFDC", id, 0);
-            ended["deleteDate"] = json!("2024-01-01T00:00:00.000Z");
+            ended["deleteDate"] = json!("1970-01-01T00:00:00.000Z");
             crosswalks.push(ended);
         }
         let json = json!({

@@ -270,3 +270,25 @@ fn an_event_about_too_many_is_refused_before_they_are_kept() {
     assert_eq!(code(&[], &body(MAX_SUBJECTS + 1)), "too_many_subjects");
     assert_eq!(code(&[], &body(MAX_SUBJECTS * 20)), "too_many_subjects");
 }
+
+/// "Using Activeness" in Reltio's documentation: it is told and changed like any other.
+#[test]
+fn g9_a_record_says_whether_its_object_had_ended_when_it_came() {
+    let head = [("tenantId", "acme"), ("objectVersion", "2")];
+    let ended = |members: &str| {
+        let object = format!(r#"{{"uri":"entities/d",{members},"attributes":{{}}}}"#);
+        let body = format!(r#"{{"type":"ENTITY_CHANGED","object":{object}}}"#);
+        let record = one(&head, &body);
+        assert_eq!(record.state(), State::Alive);
+        record.ended
+    };
+    assert!(ended(r#""endDate":1700000000000"#));
+    assert!(ended(r#""activeness":{"endDate":"2023-11-14T22:13:20Z"}"#));
+    assert!(ended(
+        r#""crosswalks":[{"deleteDate":"2023-11-14T22:13:20.000+0000"}]"#
+    ));
+    assert!(!ended(r#""endDate":null"#));
+    assert!(!ended(r#""endDate":4102444800000"#));
+    assert!(!ended(r#""crosswalks":[{"deleteDate":1700000000000},{}]"#));
+    assert!(!ended(r#""label":"endDate""#));
+}

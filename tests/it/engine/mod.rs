@@ -6,6 +6,7 @@ mod careful;
 mod clocks;
 mod delivery;
 mod detach;
+mod ended;
 mod expiry;
 mod files;
 mod flaky;
