@@ -19,6 +19,7 @@ use crate::store::ids::{self, Noted};
 use crate::store::{
     Batch, Cursor, Pair, Register, Store, StoreError, keys, store_blocking, store_patiently,
 };
+use crate::time::Millis;
 
 /// Pairs read in one go.
 const PAGE: usize = 1000;
@@ -43,6 +44,8 @@ pub struct CommitBatch {
     pub ids: Vec<(ChangeId, Noted)>,
     /// Subjects that have to be asserted once more, or not any more.
     pub reassertions: Vec<(Subject, Reasserts)>,
+    /// Subjects that are something else from a time on, ms, by their start or end dates.
+    pub dates: Vec<(Subject, Millis)>,
     /// Offsets whose notes are not needed any more.
     pub forgotten: Vec<u64>,
     /// Names of dead letters that are closed, as in [`Register::letters`].
@@ -224,6 +227,10 @@ impl StoreCheckpoint {
                 Reasserts::By(record) => changes.put(key, record.bytes().to_vec()),
                 Reasserts::Settled => changes.remove(key),
             }
+        }
+        for (subject, time) in batch.dates {
+            let key = keys::date(&self.sink, self.partition, time, &subject);
+            changes.put(key, Vec::new());
         }
         for offset in batch.forgotten {
             changes.remove(self.note_key(offset));

@@ -15,6 +15,7 @@ use super::work::{Refusal, Work};
 use crate::event::{ChangeId, Record, Subject};
 use crate::store::ids::Noted;
 use crate::store::{Cursor, Register};
+use crate::time::Millis;
 
 /// A commit under way: its position, its `reached`, and what came of it.
 pub(crate) type Committing = BoxFuture<'static, (u64, u64, Result<(), CommitError>)>;
@@ -28,6 +29,9 @@ pub(crate) struct Commits {
     ids: Uncommitted<ChangeId, Noted>,
     /// Subjects that have to be asserted once more, or not any more.
     reassertions: Uncommitted<Subject, Reasserts>,
+    /// Start and end dates that lie ahead.
+    dates: Vec<(Subject, Millis)>,
+    dating: usize,
     closed: Vec<String>,
     closing: usize,
     /// Offsets whose notes are not needed any more.
@@ -50,6 +54,8 @@ impl Commits {
             registers: Uncommitted::default(),
             ids: Uncommitted::default(),
             reassertions: Uncommitted::default(),
+            dates: Vec::new(),
+            dating: 0,
             closed: Vec::new(),
             closing: 0,
             forgotten: Vec::new(),
@@ -88,6 +94,11 @@ impl Commits {
     /// It has not, any more.
     pub(crate) fn settled(&mut self, subject: &Subject) {
         self.reassertions.put(subject.clone(), Reasserts::Settled);
+    }
+
+    /// The subject is something else from `time` on.
+    pub(crate) fn put_date(&mut self, subject: &Subject, time: Millis) {
+        self.dates.push((subject.clone(), time));
     }
 
     /// The store is being read: what is committed meanwhile stays visible until [`Self::release`].
@@ -147,17 +158,19 @@ impl Commits {
 
     /// Entries that wait to be committed.
     pub(crate) fn len(&self) -> usize {
-        self.registers.len() + self.ids.len() + self.reassertions.len()
+        self.registers.len() + self.ids.len() + self.reassertions.len() + self.dates.len()
     }
 
     /// Everything that is to be committed now; it stays visible until [`Self::ended`].
     pub(crate) fn batch(&mut self, cursor: Cursor) -> CommitBatch {
         self.closing = self.closed.len();
+        self.dating = self.dates.len();
         self.forgetting = self.forgotten.len();
         CommitBatch {
             registers: self.registers.begin(),
             ids: self.ids.begin(),
             reassertions: self.reassertions.begin(),
+            dates: self.dates.clone(),
             closed: self.closed.clone(),
             forgotten: self.forgotten.clone(),
             cursor,
@@ -180,6 +193,7 @@ impl Commits {
             self.ids.committed();
             self.reassertions.committed();
             self.closed.drain(..closing.min(self.closed.len()));
+            self.dates.drain(..self.dating.min(self.dates.len()));
             let forgetting = self.forgetting.min(self.forgotten.len());
             self.forgotten.drain(..forgetting);
             (self.position, self.reached) = (position, reached);

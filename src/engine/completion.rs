@@ -17,7 +17,7 @@ use super::reassertion::{Asserted, MOST, Reassertion};
 use super::subject_letters::own_letters;
 use super::task::{Event, SinkTask};
 use super::work::{Purpose, Refusal, Work};
-use crate::event::Subject;
+use crate::event::{Subject, SubjectState};
 use crate::mutation::{self, Mutation};
 use crate::sink::{Ack, Mode};
 use crate::time::until;
@@ -64,6 +64,7 @@ impl SinkTask {
     fn acknowledged(&mut self, work: Work, ack: Ack) {
         self.observe_latency(&work);
         self.note_rows(&work);
+        self.note_dates(&work);
         let reassertion = self.looks_again(&work, ack.second_look);
         let Work {
             subject,
@@ -105,6 +106,17 @@ impl SinkTask {
         self.commits.close(closes);
         for pending in &records {
             self.in_flight.complete(pending, pending.outcome);
+        }
+    }
+
+    /// A start or an end date that had not passed when the write began is looked at when it has.
+    fn note_dates(&mut self, work: &Work) {
+        let current = work.current.as_ref().map(|current| &current.state);
+        if let Some(SubjectState::Alive(object)) = current
+            && self.profile.capabilities.dated
+            && let Some(time) = object.next_date(work.tries.last_time)
+        {
+            self.commits.put_date(&work.subject, time);
         }
     }
 

@@ -47,6 +47,13 @@ impl Activity {
         self.until.is_some_and(|until| until < now)
     }
 
+    /// The next moment after `now` at which it is something else by time alone.
+    pub fn next(self, now: Millis) -> Option<Millis> {
+        let ends = self.until.map(|until| until.saturating_add(1));
+        let moments = self.from.into_iter().chain(ends);
+        moments.filter(|moment| *moment > now).min()
+    }
+
     /// Whether it is not active yet at `now`.
     pub fn is_pending(self, now: Millis) -> bool {
         self.from.is_some_and(|from| from > now)
@@ -161,6 +168,9 @@ mod tests {
         assert!(activity.is_pending(NOON - 1) && !activity.is_active(NOON - 1));
         assert!(activity.is_active(NOON) && activity.is_active(NOON + 10));
         assert!(activity.is_ended(NOON + 11) && !activity.is_active(NOON + 11));
+        assert_eq!(activity.next(NOON - 1), Some(NOON));
+        assert_eq!(activity.next(NOON), Some(NOON + 11));
+        assert_eq!(activity.next(NOON + 11), None);
         let always = Activity::of(&json!({ "endDate": null, "crosswalks": [] }));
         assert_eq!(always, Activity::default());
         assert!(always.is_active(Millis::MIN) && always.is_active(Millis::MAX));

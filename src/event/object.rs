@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::{Value, value::RawValue};
 
 use super::activity::{self, Activity};
@@ -165,6 +166,15 @@ impl Object {
         Activity::of(self.json())
     }
 
+    /// The next moment after `now` at which it begins or ends to be active. Builds no tree where
+    /// the text has no date.
+    pub fn next_date(&self, now: Millis) -> Option<Millis> {
+        if !may_end(&self.text) && memmem::find(&self.text, b"startDate").is_none() {
+            return None;
+        }
+        self.activity().next(now)
+    }
+
     /// Whether it has ended at `now`. Builds no tree where the text has no date of an end.
     pub fn is_ended(&self, now: Millis) -> bool {
         may_end(&self.text) && self.activity().is_ended(now)
@@ -186,7 +196,7 @@ impl Object {
 /// Whether the text of an object has a date of an end somewhere.
 fn may_end(text: &[u8]) -> bool {
     let mut members = [&b"endDate"[..], b"deleteDate"].into_iter();
-    members.any(|member| memchr::memmem::find(text, member).is_some())
+    members.any(|member| memmem::find(text, member).is_some())
 }
 
 fn crosswalk(json: &Value) -> Option<Crosswalk> {

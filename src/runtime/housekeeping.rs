@@ -189,6 +189,7 @@ mod tests {
             tasks,
             on_full,
             dedupe: None,
+            dated: false,
         }
     }
 

@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod dates;
 mod expiry;
 mod health;
 mod housekeeping;
@@ -30,8 +31,7 @@ use crate::engine::{Context, TaskError, TaskSettings};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::log::{Log, LogError};
 use crate::mutation::{self, Mutation};
-use crate::sink::OnFull;
-use crate::sink::Sink;
+use crate::sink::{Capabilities, OnFull, Sink};
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
@@ -103,6 +103,8 @@ pub struct SinkView {
     pub on_full: OnFull,
     /// How long ids of changes are kept, if it has no unique keys.
     pub dedupe: Option<Duration>,
+    /// Whether it is told when a start or an end date has passed.
+    pub dated: bool,
 }
 
 /// A source's ingest task, seen from outside.
@@ -204,6 +206,12 @@ impl Instance {
             clock: Arc::clone(&with.clock),
         };
         instance.around.spawn(expiry.run());
+        let dates = dates::Dates {
+            files: files.clone(),
+            sinks: instance.sinks.clone(),
+            clock: Arc::clone(&with.clock),
+        };
+        instance.around.spawn(dates.run());
         let keeper = housekeeping::Keeper {
             files,
             sinks: instance.sinks.clone(),
@@ -234,7 +242,7 @@ impl Instance {
             context.deliverer.gate = Arc::clone(&first.gate);
         }
         let gate = Arc::clone(&context.deliverer.gate);
-        let dedupe = context.deliverer.sink.capabilities().dedupe;
+        let Capabilities { dedupe, dated, .. } = context.deliverer.sink.capabilities();
         let reader = (readers)(&group);
         let checkpoint = {
             let (store, sink, group) = (Arc::clone(&self.files.store), name.clone(), group.clone());
@@ -263,6 +271,7 @@ impl Instance {
             tasks,
             on_full,
             dedupe,
+            dated,
         });
         Ok(())
     }

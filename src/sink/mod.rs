@@ -44,6 +44,10 @@ pub struct Capabilities {
     /// ([`Write::changes`], never a state), and what it has is remembered here for so long from
     /// its receipt on. `None`: its own keys make copies one row.
     pub dedupe: Option<Duration>,
+    /// What it makes of what lives depends on the time: on start and end dates
+    /// ([`Object::activity`](crate::event::Object::activity)). When one of them passes, the subject
+    /// is asserted once more, by a read of Reltio.
+    pub dated: bool,
     /// A write is several requests: one that fails may have made some of them.
     pub in_steps: bool,
     /// Writes in a batch at most.
@@ -64,6 +68,7 @@ impl Capabilities {
             mode,
             reassert_after: None,
             dedupe: None,
+            dated: false,
             in_steps: false,
             rows: 1,
             bytes: 8 << 20,

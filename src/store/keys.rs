@@ -11,6 +11,7 @@
 //! | `j/{sink}\0{partition}{time}{id}` | nothing; the ids of `i/` in the order in which they expire |
 //! | `a/{sink}\0{partition}{offset}` | attempts made before an unclean stop, decimal |
 //! | `p/{sink}\0{partition}{subject}` | that the subject's newest state has to be asserted once more: empty, or the record that does it |
+//! | `t/{sink}\0{partition}{time}{subject}` | nothing; that a start or an end date of the subject passes then |
 //! | `o/{source}\0{group}\0{topic}\0{partition}` | the offset at which a Kafka source last began, decimal: that its group has one |
 //! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter) without its record; ingest's sink is empty |
 //! | `b/{sink}\0{id}\0{round}` | the same with the record alone: `headers` and `original` |
@@ -74,6 +75,23 @@ pub fn reassertion(sink: &str, partition: u16, subject: &Subject) -> Vec<u8> {
 /// All reassertions of a task; the subject follows.
 pub fn reassertions_of(sink: &str, partition: u16) -> Vec<u8> {
     joined(b"p/", sink, &[&partition.to_be_bytes()])
+}
+
+/// That `subject` is something else at `sink` from `time` on, by its start or its end date.
+pub fn date(sink: &str, partition: u16, time: Millis, subject: &Subject) -> Vec<u8> {
+    // No date that lies ahead is below zero, so that bytes sort as times do.
+    let time = u64::try_from(time).unwrap_or_default().to_be_bytes();
+    let rest = [
+        &partition.to_be_bytes(),
+        time.as_slice(),
+        subject.as_bytes(),
+    ];
+    joined(b"t/", sink, &rest)
+}
+
+/// All dates of a task, the earliest first; the time and the subject follow.
+pub fn dates_of(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"t/", sink, &[&partition.to_be_bytes()])
 }
 
 /// Of which partitions of `topic` it is known that the `group` of `source` had an offset there; the

@@ -154,6 +154,7 @@ impl Sink for Salesforce {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             reassert_after: Some(self.longest_request),
+            dated: true,
             in_steps: true,
             ..Capabilities::new(Mode::Latest)
         }

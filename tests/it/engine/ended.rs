@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::rig::{Rig, START, at};
+use super::scripted::Scripted;
 use super::tenant::person;
-use goldwire::event::{Activity, SubjectState};
+use goldwire::event::{Activity, Subject, SubjectState};
+use goldwire::sink::Mode;
+use goldwire::store::keys;
 
 const A: &str = "entities/a";
 
@@ -60,6 +63,29 @@ async fn g9_what_has_ended_is_active_again_when_reltio_says_so() {
         assert!(activity(&running).is_active(START), "{has_api}");
         assert_eq!(rig.tenant.reads() > 0, has_api);
     }
+}
+
+/// Nobody sends an event when a date passes.
+#[tokio::test(start_paused = true)]
+async fn g9_a_date_that_lies_ahead_is_kept_with_the_register() {
+    let rig = Rig::new();
+    let mut sink = Scripted::new("crm", Mode::Latest, None);
+    sink.capabilities.dated = true;
+    let running = rig.sink(sink);
+    let mut object = person(A, "Ana");
+    object["startDate"] = json!(START - 1000);
+    object["endDate"] = json!(START + 60_000);
+    rig.changed(at(1, 0), &object);
+    rig.caught_up(&running).await;
+    let dates = || rig.store.scan(&keys::dates_of("crm", 0), None, 10).unwrap();
+    let subject = Subject::new("acme", A);
+    let due = keys::date("crm", 0, START + 60_001, &subject);
+    assert_eq!(dates(), [(due, Vec::new())]);
+    // Written again after it has passed, nothing lies ahead.
+    rig.pass(120_000).await;
+    rig.changed(at(2, 120_000), &object);
+    rig.caught_up(&running).await;
+    assert_eq!(dates().len(), 1);
 }
 
 /// The change that follows it may be one that did not hold the end date.

@@ -17,7 +17,7 @@ pub(super) type Answers = Box<dyn FnMut(&Write) -> Option<Result<Ack, SinkError>
 
 pub(super) struct Scripted {
     name: String,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     answers: Mutex<Answers>,
     wants: Mutex<Box<dyn Fn(Kind) -> bool + Send>>,
     hangs: AtomicBool,
