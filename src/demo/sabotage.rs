@@ -160,6 +160,18 @@ impl Sink for Saboteur {
         self.inner.name()
     }
 
+    fn target(&self) -> String {
+        self.inner.target()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.inner.complaint()
+    }
+
+    fn silence(&self) -> std::time::Duration {
+        self.inner.silence()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
     }

@@ -66,7 +66,9 @@ impl Deliverer {
             writes.push(work.to_write(history));
         }
         let span = spans::write(self.sink.name(), writes.len());
+        let sending = self.gate.sending();
         let mut answers = self.sink.write(&writes).instrument(span).await;
+        drop(sending);
         answers.resize_with(batch.len(), || Err(UNANSWERED));
         (batch, answers)
     }
@@ -127,9 +129,8 @@ impl Deliverer {
                 ambiguous,
                 outage,
             } => self.retryable(work, code, (ambiguous, outage), company),
-            SinkError::Throttled { pause, .. } => {
-                self.gate.pause(pause);
-                self.gate.busy(&work.subject);
+            SinkError::Throttled { code, pause } => {
+                self.gate.throttled(&work.subject, pause, &code);
                 Verdict::Again
             }
             SinkError::Systemic { code, remedy } => {
@@ -166,7 +167,7 @@ impl Deliverer {
     ) -> Verdict {
         work.tries.ambiguous |= ambiguous;
         if outage && !company.takes {
-            self.gate.failed(&work.subject);
+            self.gate.failed(&work.subject, &code);
         } else if !outage {
             self.gate.busy(&work.subject);
         }

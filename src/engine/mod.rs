@@ -23,6 +23,7 @@ mod lookup;
 mod outbox;
 mod outcome;
 mod progress;
+mod reach;
 mod read_budget;
 mod reading;
 mod reassertion;

@@ -64,8 +64,11 @@ impl InstanceHealth {
         }
         let mut state = match sink.gate.status() {
             SinkStatus::Running => "running".to_owned(),
-            SinkStatus::BreakerOpen => "breaker open".to_owned(),
-            SinkStatus::Paused => "paused by its quota".to_owned(),
+            SinkStatus::Silent(why) => format!("does not answer: {why}"),
+            SinkStatus::Unreachable(why) => format!("cannot be reached: {why}"),
+            SinkStatus::Throttled(why) if why.is_empty() => "paused by its target".to_owned(),
+            SinkStatus::Throttled(why) => format!("paused by its target: {why}"),
+            SinkStatus::Paused => "paused by a person".to_owned(),
             SinkStatus::Halted(why) => format!("halted: {why}"),
         };
         if let Some(gap) = status.gap {

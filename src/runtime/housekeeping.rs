@@ -90,6 +90,7 @@ impl Keeper {
 
     fn measure(&mut self) {
         for sink in &self.sinks {
+            sink.gate.look();
             let tasks = sink.tasks.all();
             for (&partition, task) in &tasks {
                 let end = self.files.log.range(partition).end;
@@ -100,9 +101,10 @@ impl Keeper {
             let state = match sink.gate.status() {
                 _ if tasks.values().any(halted) || sink.tasks.halted().is_some() => 3,
                 SinkStatus::Running => 0,
-                SinkStatus::BreakerOpen => 1,
-                SinkStatus::Paused => 2,
+                SinkStatus::Silent(_) | SinkStatus::Unreachable(_) => 1,
+                SinkStatus::Throttled(_) => 2,
                 SinkStatus::Halted(_) => 3,
+                SinkStatus::Paused => 4,
             };
             self.metrics.sink_state(&sink.name, state);
             let gaps = tasks.values().filter(|task| task.borrow().gap.is_some());

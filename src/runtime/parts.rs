@@ -199,7 +199,7 @@ pub fn sink(
 /// How to deliver to a sink.
 pub(super) fn deliverer(sink: Arc<dyn Sink>, config: &Config, with: &Deps) -> Deliverer {
     Deliverer {
-        gate: Arc::new(Gate::new(sink.name())),
+        gate: Arc::new(Gate::before(&sink)),
         sink,
         retry: RetryPolicy::new(&config.delivery.retry),
         clock: Arc::clone(&with.clock),

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Instance, SinkView};
-use crate::engine::gate::SinkStatus;
 
 /// How often a stop looks whether the sinks have what is in the log.
 const LOOK: Duration = Duration::from_millis(20);
@@ -84,7 +83,7 @@ impl Instance {
 
     /// Whether nothing is to be expected of `sink` any more: it has what there is, or takes nothing.
     fn has_taken_all(&self, sink: &SinkView) -> bool {
-        sink.gate.status() != SinkStatus::Running
+        !sink.gate.status().moves()
             || sink.tasks.all().iter().all(|(partition, task)| {
                 let ended = task.has_changed().is_err();
                 let status = task.borrow().clone();

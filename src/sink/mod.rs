@@ -221,11 +221,29 @@ impl SinkError {
     }
 }
 
+/// How long a write may go without any answer before its target counts as silent.
+pub const SILENCE: Duration = Duration::from_secs(8);
+
 /// One outside system.
 #[async_trait]
 pub trait Sink: Debug + Send + Sync {
     /// The sink's name in the configuration.
     fn name(&self) -> &str;
+
+    /// Where it writes to, for a person: host and port, or a path. Never a secret or a user's name.
+    fn target(&self) -> String {
+        String::new()
+    }
+
+    /// What its client complained of since the last answer, where it tries on by itself meanwhile.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
+
+    /// [`SILENCE`]; longer where a write waits for more than its target.
+    fn silence(&self) -> Duration {
+        SILENCE
+    }
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;

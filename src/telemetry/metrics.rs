@@ -102,7 +102,7 @@ impl Metrics {
             dead_letters: gauge(names::DEAD_LETTERS, "Open dead letters"),
             sink_state: gauge(
                 names::SINK_STATE,
-                "0 running, 1 breaker open, 2 quota, 3 halted",
+                "0 running, 1 unreachable, 2 paused by its target, 3 halted, 4 paused by a person",
             ),
             sink_gaps: gauge(
                 names::SINK_GAPS,
@@ -210,7 +210,8 @@ impl Metrics {
             .record(partitions, &[KeyValue::new("sink", sink.to_owned())]);
     }
 
-    /// Whether a sink moves: 0 running, 1 breaker open, 2 quota, 3 halted.
+    /// Whether a sink moves: 0 running, 1 unreachable, 2 paused by its target, 3 halted, 4 paused by
+    /// a person.
     pub fn sink_state(&self, sink: &str, state: u64) {
         self.sink_state
             .record(state, &[KeyValue::new("sink", sink.to_owned())]);

@@ -90,6 +90,11 @@ impl Sink for File {
         &self.name
     }
 
+    fn target(&self) -> String {
+        let whole = std::path::absolute(&self.dir);
+        whole.as_ref().unwrap_or(&self.dir).display().to_string()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }

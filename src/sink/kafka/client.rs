@@ -38,6 +38,13 @@ impl Client {
         }
     }
 
+    /// What the producer complained of since a record was acknowledged: librdkafka's code.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = live.as_ref()?.context().trouble()?;
+        Some(format!("{trouble:?}"))
+    }
+
     /// The producer; another one after a fatal error.
     ///
     /// # Errors

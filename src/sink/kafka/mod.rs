@@ -186,6 +186,14 @@ impl Sink for Kafka {
         &self.name
     }
 
+    fn target(&self) -> String {
+        self.config.bootstrap_servers.clone()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.client.complaint()
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             reassert_after: Some(LATE),

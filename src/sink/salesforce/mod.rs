@@ -50,7 +50,9 @@ use self::rest::RestOrg;
 use self::wire::{SharedWire, Wire};
 use crate::event::{Filter, Kind, Subject, SubjectState};
 use crate::reltio::RecordReader;
-use crate::sink::{Ack, Capabilities, Current, Effect, Mode, Sink, SinkError, Tell, Write, each};
+use crate::sink::{
+    Ack, Capabilities, Current, Effect, Mode, SILENCE, Sink, SinkError, Tell, Write, each,
+};
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
@@ -149,6 +151,18 @@ impl Salesforce {
 impl Sink for Salesforce {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn target(&self) -> String {
+        self.wire
+            .as_ref()
+            .map(|wire| wire.place())
+            .unwrap_or_default()
+    }
+
+    fn silence(&self) -> Duration {
+        // A write may wait for Reltio's read, which is not due before.
+        SILENCE.saturating_add(self.mapping.tools.settle)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -24,7 +24,11 @@ pub(super) struct Wire {
     quota: DefaultDirectRateLimiter,
     timeout: Duration,
     base: String,
+    place: String,
 }
+
+/// Longest that a connection may take to be there.
+const CONNECT: Duration = Duration::from_secs(5);
 
 impl Wire {
     /// The API that `config` names. Nothing is connected yet.
@@ -36,10 +40,10 @@ impl Wire {
             // Another part may have been quicker.
             drop(rustls::crypto::ring::default_provider().install_default());
         }
-        reqwest::Url::parse(&config.login_url)
+        let login = reqwest::Url::parse(&config.login_url)
             .map_err(|error| format!("salesforce.login_url: {error}; write https://…"))?;
         let http = reqwest::Client::builder()
-            .connect_timeout(config.request_timeout.get().min(Duration::from_secs(10)))
+            .connect_timeout(config.request_timeout.get().min(CONNECT))
             // A redirect would carry the token or the secret elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -50,8 +54,14 @@ impl Wire {
             http,
             quota: RateLimiter::direct(Quota::per_second(per_second)),
             timeout: config.request_timeout.get(),
+            place: place(&login),
             base: format!("/services/data/{}", config.api_version),
         })
+    }
+
+    /// Where the org is: host and port.
+    pub(super) fn place(&self) -> String {
+        self.place.clone()
     }
 
     /// `GET` of a path below the API version, with a query string.
@@ -167,6 +177,11 @@ async fn exchange(
         .await
         .map_err(|_| unanswered("connection_lost", writes))?;
     Ok((status, serde_json::from_slice(&body).ok()))
+}
+
+fn place(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
 }
 
 fn unanswered(code: &str, ambiguous: bool) -> SinkError {

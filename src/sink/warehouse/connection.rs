@@ -64,7 +64,10 @@ impl Connection {
         let limit = target.client_limit();
         let link = match &target.options {
             Options::Sqlite(options) => Link::Sqlite(within(limit, options.connect()).await?),
-            Options::Postgres(options) => Link::Postgres(within(limit, options.connect()).await?),
+            Options::Postgres(options) => {
+                let connect = within(target.connect_limit(), options.connect());
+                Link::Postgres(connect.await?)
+            }
         };
         let mut connection = Self { link, limit };
         if connection.dialect() == Dialect::Postgres {

@@ -48,11 +48,15 @@ impl Fault {
     pub(super) fn of(failed: &Failed, phase: Phase) -> Self {
         let ambiguous = phase == Phase::Commit;
         match failed {
+            Failed::Timeout if phase == Phase::Connect => Self::away("connect_timeout", false),
             Failed::Timeout => Self::away("statement_timeout", ambiguous),
             Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
             Failed::Unfit(unfit) => Self::record(unfit.0, vec!["object".to_owned()]),
             Failed::Sql(sqlx::Error::Database(error)) => Self::of_database(error.as_ref(), phase),
-            Failed::Sql(sqlx::Error::Io(_)) => Self::cut("connection", phase),
+            // The kind is one of the library's own names, and no text of the system's.
+            Failed::Sql(sqlx::Error::Io(error)) => {
+                Self::cut(&format!("connection: {}", error.kind()), phase)
+            }
             Failed::Sql(sqlx::Error::Tls(_)) => Self::systemic(
                 "tls",
                 "the server's certificate was refused, or it speaks no TLS; see `sslmode` and \

@@ -144,6 +144,10 @@ impl Sink for Warehouse {
         &self.name
     }
 
+    fn target(&self) -> String {
+        self.pool.target.place()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }

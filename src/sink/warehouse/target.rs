@@ -13,6 +13,9 @@ use crate::time::as_millis;
 /// Longest that a file locked by another program is waited for in one attempt.
 const LONGEST_LOCK: Duration = Duration::from_secs(5);
 
+/// Longest that connecting, TLS and login take where the server can be reached.
+const LONGEST_CONNECT: Duration = Duration::from_secs(7);
+
 /// How to connect.
 #[derive(Clone)]
 pub(super) struct Target {
@@ -57,6 +60,27 @@ impl Target {
             Options::Sqlite(_) => Dialect::Sqlite,
             Options::Postgres(_) => Dialect::Postgres,
         }
+    }
+
+    /// Where the database is, without user and password: host and port, or a path.
+    pub(super) fn place(&self) -> String {
+        match &self.options {
+            Options::Sqlite(options) => {
+                let file = options.get_filename();
+                let whole = std::path::absolute(file);
+                whole.as_deref().unwrap_or(file).display().to_string()
+            }
+            Options::Postgres(options) => match options.get_socket() {
+                Some(socket) => socket.display().to_string(),
+                None => format!("{}:{}", options.get_host(), options.get_port()),
+            },
+        }
+    }
+
+    /// Longest that a connection may take to be there: by then a server that can be reached has
+    /// answered.
+    pub(super) fn connect_limit(&self) -> Duration {
+        self.client_limit().min(LONGEST_CONNECT)
     }
 
     /// Longest that a call may take here: a little more than the server allows itself, so that
@@ -142,5 +166,6 @@ mod tests {
         }
         let target = Target::parse("postgres://me:hunter2@h/d", Duration::from_secs(1)).unwrap();
         assert!(!format!("{target:?}").contains("hunter2"));
+        assert_eq!(target.place(), "h:5432");
     }
 }

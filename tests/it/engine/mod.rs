@@ -28,3 +28,4 @@ mod supervisor;
 mod table;
 mod tenant;
 mod unflushed;
+mod unreachable;

@@ -190,6 +190,10 @@ impl Sink for Scripted {
         &self.name
     }
 
+    fn target(&self) -> String {
+        format!("{}.example:443", self.name)
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }

@@ -41,7 +41,7 @@ async fn g6_a_server_that_accepts_and_never_answers_is_an_outage_within_the_time
     else {
         panic!("{error:?}");
     };
-    assert_eq!(code, "statement_timeout");
+    assert_eq!(code, "connect_timeout");
     let sentences = warehouse.probe().await;
     assert_eq!(sentences.len(), 1);
     assert!(!sentences[0].contains("hunter2"), "G10: {sentences:?}");
