@@ -27,7 +27,7 @@ pub use demo::DemoArgs;
 pub use error::CliError;
 pub use run::RunArgs;
 
-use crate::config;
+use crate::config::{self, LoadError, Loose};
 use crate::telemetry::{self, LogFormat};
 use crate::topology::Config;
 
@@ -104,12 +104,35 @@ impl ConfigArg {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_to_serve(&self) -> Result<Config, CliError> {
-        crate::topology::load_to_serve(&self.config, &config::environment).map_err(CliError::Config)
+        let loaded = crate::topology::load_to_serve(&self.config, &config::environment);
+        loaded.map_err(|error| self.wrong(error))
+    }
+
+    /// Loads it for a command that connects to nothing: what is not set is asked for when it is
+    /// needed.
+    ///
+    /// # Errors
+    /// As [`Self::load`], where no text can stand for what is not set.
+    pub fn load_loosely(&self) -> Result<Loose<Config>, CliError> {
+        let loaded = crate::topology::load_loosely(&self.config, &config::environment);
+        loaded.map_err(|error| self.wrong(error))
+    }
+
+    /// Problems of this file.
+    fn wrong(&self, error: LoadError) -> CliError {
+        CliError::Config(error, self.config.clone())
     }
 }
 
 fn load(path: &Path) -> Result<Config, CliError> {
-    crate::topology::load(path, &config::environment).map_err(CliError::Config)
+    let loaded = crate::topology::load(path, &config::environment);
+    loaded.map_err(|error| CliError::Config(error, path.to_owned()))
+}
+
+/// A path as it can be found from anywhere.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.display().to_string()
 }
 
 /// Runs the program with these arguments, the first of which is its name.

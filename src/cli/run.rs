@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::error::TOLD_TWICE;
-use super::{CliError, ConfigArg, wiring};
+use super::{CliError, ConfigArg, absolute, wiring};
 use crate::admin::{self, AdminState};
 use crate::runtime::{Deps, Instance};
 use crate::telemetry;
@@ -22,6 +22,8 @@ use crate::topology::Topology;
 ///
 /// Sources stop first, then the inbox is drained, then the sinks. What is not finished within
 /// `delivery.drain_timeout` is read again at the next start. A second signal ends it at once.
+/// The directories of data and files, and the tables of a warehouse, are made if they are not there.
+/// Log lines go to the standard output, problems at the start to the standard error.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  goldwire run\n  goldwire run --config /etc/goldwire.yaml --log-format json"
@@ -57,7 +59,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
         .await
         .map_err(|error| CliError::Unavailable(error.to_string()))?;
     let admin = admin.serve(admin_state(&config, &instance, registry, &clock));
-    announce(&instance, &admin);
+    announce(&args.config, &config, &instance, &admin);
     told.await;
     let drain = config.delivery.drain_timeout.get();
     let deadline = Instant::now() + drain;
@@ -69,9 +71,14 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn announce(instance: &Instance, admin: &admin::Handle) {
+fn announce(file: &ConfigArg, config: &Config, instance: &Instance, admin: &admin::Handle) {
+    for sink in Topology::of(config).sinks {
+        tracing::info!(sink = sink.name, "writes to {} {}", sink.kind, sink.target);
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        config = absolute(&file.config),
+        data_dir = absolute(&config.data_dir),
         admin = %admin.address(),
         webhooks = instance.webhook_address().map(tracing::field::display),
         "goldwire runs"

@@ -9,6 +9,8 @@ use super::{CliError, ConfigArg, print, print_json};
 use crate::topology;
 
 /// Print the JSON Schema of the configuration, or what a sink's target must look like.
+///
+/// Connects to nothing and needs no secret; a variable that decides what is printed has to be set.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  goldwire schema > goldwire.schema.json\n  \
     goldwire schema salesforce crm    fields and validation rule that the org needs\n  \
@@ -35,7 +37,8 @@ pub(super) fn run(args: &SchemaArgs, out: &mut impl Write) -> Result<ExitCode, C
 impl SchemaArgs {
     /// What the target of a sink must look like.
     fn target(&self, kind: &str, name: &str) -> Result<String, CliError> {
-        let config = self.config.load()?;
+        let loaded = self.config.load_loosely()?;
+        let config = &loaded.config;
         let known: Vec<&str> = config.sinks.keys().map(String::as_str).collect();
         let sink = config.sinks.get(name).and_then(|sink| sink.kind());
         let (its, sink) = sink.ok_or_else(|| {
@@ -48,6 +51,10 @@ impl SchemaArgs {
             return Err(CliError::Usage(format!(
                 "sinks.{name} is of kind `{its}`, not `{kind}`"
             )));
+        }
+        for key in sink.schema_needs() {
+            let needed = loaded.need(&format!("sinks.{name}.{kind}.{key}"));
+            needed.map_err(|error| self.config.wrong(error))?;
         }
         let nothing = format!("a sink of kind `{kind}` asks nothing of its target beforehand");
         sink.schema().ok_or(CliError::Usage(nothing))

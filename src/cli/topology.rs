@@ -9,6 +9,8 @@ use super::{CliError, ConfigArg, print, print_json};
 use crate::topology::Topology;
 
 /// Print what flows where: sources, logs, sinks, their groups and rules.
+///
+/// Connects to nothing and needs no secret: a variable that is not set is printed as `${NAME}`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  goldwire topology\n  goldwire topology --json")]
 pub(super) struct TopologyArgs {
@@ -21,7 +23,7 @@ pub(super) struct TopologyArgs {
 }
 
 pub(super) fn run(args: &TopologyArgs, out: &mut impl Write) -> Result<ExitCode, CliError> {
-    let topology = Topology::of(&args.config.load()?);
+    let topology = Topology::of(&args.config.load_loosely()?.config);
     if args.json {
         print_json(out, &topology)?;
     } else {

@@ -44,9 +44,10 @@ pub(super) fn redrive(config: &Config, files: &Files, clock: &SharedClock) -> Re
 pub(super) fn open(config: &Config) -> Result<Redrive, String> {
     let dir = &config.data_dir;
     if !Files::are_in(dir) {
-        let dir = dir.display();
+        let dir = super::absolute(dir);
         return Err(format!(
-            "data_dir {dir}: goldwire has never run there; correct data_dir"
+            "data_dir {dir}: goldwire has never run there; start `goldwire run` first, or correct \
+             data_dir"
         ));
     }
     let files = Files::open(config).map_err(|error| error.to_string())?;

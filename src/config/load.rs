@@ -9,6 +9,7 @@ use std::path::Path as FilePath;
 use serde_json::Value;
 
 use super::comments::without_comments;
+use super::loose::{self, Loose};
 use super::path::{Path, Step};
 use super::schema::{Shape, schema};
 use super::validate::Check;
@@ -40,6 +41,19 @@ pub(crate) fn load<T: Root>(path: &FilePath, env: Environment<'_>) -> Result<T, 
     parse(&text_of(path)?, env)
 }
 
+/// As [`load`], for what looks at a configuration and connects to nothing: variables that are not
+/// set, and secrets whose files cannot be read, are no problem until they are needed. While there
+/// are some, what only several keys together can violate is not looked at.
+///
+/// # Errors
+/// As [`load`], and where the text `${NAME}` cannot stand for a value that is not set.
+pub(crate) fn load_loosely<T: Root>(
+    path: &FilePath,
+    env: Environment<'_>,
+) -> Result<Loose<T>, LoadError> {
+    parse_for(&text_of(path)?, env, How::Loosely)
+}
+
 /// As [`load`], for a process that serves: also reads what that one opens on this machine, the
 /// listener's certificate and key and the files that properties of librdkafka name.
 ///
@@ -49,7 +63,18 @@ pub(crate) fn load_to_serve<T: Root>(
     path: &FilePath,
     env: Environment<'_>,
 ) -> Result<T, LoadError> {
-    parse_for(&text_of(path)?, env, true)
+    parse_for(&text_of(path)?, env, How::ToServe).map(|loaded| loaded.config)
+}
+
+/// What a configuration is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// As it is.
+    Strictly,
+    /// The files that a process opens are looked at, too.
+    ToServe,
+    /// Without what comes from outside, where that is not there.
+    Loosely,
 }
 
 fn text_of(path: &FilePath) -> Result<String, LoadError> {
@@ -90,13 +115,20 @@ pub(crate) fn read_file(path: &FilePath) -> Result<Vec<u8>, String> {
 /// # Errors
 /// As [`load`].
 pub(crate) fn parse<T: Root>(text: &str, env: Environment<'_>) -> Result<T, LoadError> {
-    parse_for(text, env, false)
+    parse_for(text, env, How::Strictly).map(|loaded| loaded.config)
 }
 
-fn parse_for<T: Root>(text: &str, env: Environment<'_>, serves: bool) -> Result<T, LoadError> {
+fn parse_for<T: Root>(text: &str, env: Environment<'_>, how: How) -> Result<Loose<T>, LoadError> {
     let mut root = yaml(text)?;
     let mut problems = Problems::default();
-    let (replaced, refused) = replace_variables(&mut root, env, &mut problems);
+    let mut variables = Variables::new(env);
+    variables.replace(&Path::default(), &mut root, &mut problems);
+    let Variables {
+        replaced,
+        refused,
+        unset,
+        ..
+    } = variables;
 
     let schema = schema::<T>();
     let shape = Shape { root: &schema };
@@ -113,18 +145,28 @@ fn parse_for<T: Root>(text: &str, env: Environment<'_>, serves: bool) -> Result<
         root: &root,
         replaced: &replaced,
         refused: &refused,
-        serves,
+        serves: how == How::ToServe,
     };
     let mut found = Problems::default();
     check.violations(&validator, &mut found);
 
-    let with_secrets = read_secrets(shape, &root, &mut found);
-    let check = Check {
-        shape,
-        root: &with_secrets,
-        ..check
-    };
-    rules::check::<T>(&check, &mut found);
+    let mut unread = Problems::default();
+    let mut with_secrets = read_secrets(shape, &root, &mut unread);
+    let mut unknown = Vec::new();
+    if how == How::Loosely {
+        unknown = loose::unknown(&unset, &found, &mut problems);
+        leave_unread(shape, &mut with_secrets);
+        unknown.append(&mut unread.0);
+    }
+    found.0.append(&mut unread.0);
+    if unknown.is_empty() {
+        let check = Check {
+            shape,
+            root: &with_secrets,
+            ..check
+        };
+        rules::check::<T>(&check, &mut found);
+    }
 
     // A value whose variable is missing is wrong for that reason alone.
     let refused: BTreeSet<String> = refused.iter().map(ToString::to_string).collect();
@@ -134,7 +176,8 @@ fn parse_for<T: Root>(text: &str, env: Environment<'_>, serves: bool) -> Result<
             .into_iter()
             .filter(|problem| !refused.contains(&problem.path)),
     );
-    finish(with_secrets, problems)
+    let config = finish(with_secrets, problems, &unknown)?;
+    Ok(Loose { config, unknown })
 }
 
 /// The process's environment, for [`load`].
@@ -146,7 +189,7 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn finish<T: Root>(root: Value, problems: Problems) -> Result<T, LoadError> {
+fn finish<T: Root>(root: Value, problems: Problems, unknown: &[Problem]) -> Result<T, LoadError> {
     let mut problems = problems.0;
     problems.sort_by(|one, other| (&one.path, &one.found).cmp(&(&other.path, &other.found)));
     problems.dedup();
@@ -154,6 +197,10 @@ fn finish<T: Root>(root: Value, problems: Problems) -> Result<T, LoadError> {
         return Err(LoadError(problems));
     }
     serde_json::from_value(root).map_err(|_| {
+        if !unknown.is_empty() {
+            // The text of a variable that is not set stands where an address, say, has to.
+            return LoadError(unknown.to_vec());
+        }
         // Its text could quote a secret. The schema has accepted what serde refuses.
         let remedy = "the configuration does not match the schema; report this".to_owned();
         LoadError(vec![problem(
@@ -195,20 +242,6 @@ fn yaml(text: &str) -> Result<Value, LoadError> {
     })
 }
 
-fn replace_variables(
-    root: &mut Value,
-    env: Environment<'_>,
-    problems: &mut Problems,
-) -> (BTreeSet<Path>, BTreeSet<Path>) {
-    let mut variables = Variables {
-        env,
-        replaced: BTreeSet::new(),
-        refused: BTreeSet::new(),
-    };
-    variables.replace(&Path::default(), root, problems);
-    (variables.replaced, variables.refused)
-}
-
 /// The tree with `{file: PATH}` replaced by the file's content wherever the schema has a secret.
 fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Value {
     let mut files = Vec::new();
@@ -238,6 +271,18 @@ fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Valu
         }
     }
     read
+}
+
+/// Empty texts for the secrets whose files could not be read. Nobody uses them: who needs one asks
+/// [`Loose::need`] first.
+fn leave_unread(shape: Shape<'_>, root: &mut Value) {
+    let mut files = Vec::new();
+    find_files(&Path::default(), root, &mut files);
+    for (path, _) in files {
+        if shape.is(&path, "Secret") {
+            put(root, &path, "");
+        }
+    }
 }
 
 fn find_files(path: &Path, value: &Value, files: &mut Vec<(Path, String)>) {

@@ -6,6 +6,7 @@
 
 mod comments;
 mod load;
+mod loose;
 mod nearest;
 mod path;
 mod problem;
@@ -16,7 +17,8 @@ mod values;
 mod variables;
 
 pub use load::{LoadError, environment};
-pub(crate) use load::{load, load_to_serve, parse, read_file};
+pub(crate) use load::{load, load_loosely, load_to_serve, parse, read_file};
+pub use loose::Loose;
 pub use problem::{Problem, Problems};
 pub(crate) use rules::{At, Rules, address, bytes, one_kind};
 pub(crate) use schema::schema;

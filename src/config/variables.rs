@@ -20,9 +20,21 @@ pub(super) struct Variables<'a> {
     pub(super) env: Environment<'a>,
     pub(super) replaced: BTreeSet<Path>,
     pub(super) refused: BTreeSet<Path>,
+    /// Those of `refused` whose variable is not set, or empty: they stay as they are written.
+    pub(super) unset: BTreeSet<Path>,
 }
 
-impl Variables<'_> {
+impl<'a> Variables<'a> {
+    /// Nothing is replaced yet.
+    pub(super) fn new(env: Environment<'a>) -> Self {
+        Self {
+            env,
+            replaced: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            unset: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn replace(&mut self, path: &Path, value: &mut Value, problems: &mut Problems) {
         match value {
             Value::String(text) => {
@@ -80,6 +92,7 @@ impl Variables<'_> {
         if let Some(name) = empty.filter(|_| out.is_empty()) {
             let remedy = format!("set it, or write ${{{name}:-…}}");
             let found = format!("${{{name}}}, which is empty");
+            self.unset.insert(path.clone());
             self.refuse(path, found, remedy, problems);
             return None;
         }
@@ -96,10 +109,14 @@ impl Variables<'_> {
             self.refuse(path, "`${` without a variable's name", remedy, problems);
             return None;
         }
-        self.replaced.insert(path.clone());
         let set = (self.env)(name).filter(|value| default.is_none() || !value.is_empty());
+        if set.is_some() {
+            self.replaced.insert(path.clone());
+        }
+        // A default stands in the file, for everybody to read.
         let value = set.or_else(|| default.map(str::to_owned));
         if value.is_none() {
+            self.unset.insert(path.clone());
             let remedy = format!("set the environment variable {name}, or write ${{{name}:-…}}");
             self.refuse(
                 path,
@@ -150,12 +167,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let (replaced, refused) = (BTreeSet::new(), BTreeSet::new());
-        let mut variables = Variables {
-            env: &env,
-            replaced,
-            refused,
-        };
+        let mut variables = Variables::new(&env);
         let (mut value, mut problems) = (Value::from(text), Problems::default());
         variables.replace(&Path::default().key("k"), &mut value, &mut problems);
         let problems = problems.0.iter().map(ToString::to_string).collect();

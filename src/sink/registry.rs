@@ -53,6 +53,11 @@ pub(crate) trait SinkKind {
         None
     }
 
+    /// The keys that [`Self::schema`] follows from: it is not asked for while one is not known.
+    fn schema_needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether it reads golden records itself, and cannot be without Reltio's API.
     fn reads_reltio(&self) -> bool {
         false
@@ -60,14 +65,32 @@ pub(crate) trait SinkKind {
 }
 
 /// What the topology says of a sink.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Described {
+    /// Where it writes, never with a secret: `sqlite:./lake.db`, `files in ./events`.
+    pub target: String,
     /// What it keeps.
     pub mode: Mode,
     /// Whether the target itself refuses late writes.
     pub guarded: bool,
     /// How long ids of changes are kept, at a target without unique keys.
     pub dedupe: Option<Duration>,
+}
+
+/// A URL as it may be shown: what stands before an `@` may be a password (G10).
+pub(crate) fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = match (rest.matches('@').count(), authority.split_once('@')) {
+        (0, _) => rest,
+        (1, Some((_, host))) => rest.split_once('@').map_or(host, |(_, place)| place),
+        // A password that is not escaped: nothing tells where it ends.
+        _ => "…",
+    };
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{place}")
 }
 
 /// What sinks work with besides their configuration.
@@ -132,4 +155,31 @@ kinds! {
     file: FileSink,
     /// Newest golden records in Kafka topics, keyed by subject, fit for compaction.
     kafka: KafkaSink,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g10_a_url_is_shown_without_what_may_be_a_password() {
+        for (url, shown) in [
+            ("sqlite:./lake.db", "sqlite:./lake.db"),
+            (
+                "https://example.my.salesforce.com",
+                "https://example.my.salesforce.com",
+            ),
+            (
+                "postgres://me:canary@h:5432/d?sslmode=require",
+                "postgres://h:5432/d",
+            ),
+            ("postgres://h/d?password=canary", "postgres://h/d"),
+            ("postgres://me:pw@h/d?password=x@canary", "postgres://…"),
+            ("postgres://me:can/ary@h/d", "postgres://…"),
+            ("postgres://me:can?ary@h/d", "postgres://…"),
+            ("postgres://me:can@ary@h/d", "postgres://…"),
+        ] {
+            assert_eq!(without_user(url), shown);
+        }
+    }
 }

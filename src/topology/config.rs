@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::rules;
 use crate::admin::Admin;
-use crate::config::{self, At, LoadError, Root, Rules};
+use crate::config::{self, At, LoadError, Loose, Root, Rules};
 use crate::engine::Delivery;
 use crate::log::{Inbox, LogSettings};
 use crate::reltio::ReltioApi;
@@ -97,6 +97,18 @@ pub fn load_to_serve(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, LoadError> {
     config::load_to_serve(path, env)
+}
+
+/// As [`load`], for what looks at a configuration and connects to nothing: variables that are not
+/// set, and secrets whose files cannot be read, are no problem until [`Loose::need`] asks for them.
+///
+/// # Errors
+/// As [`load`], and where the text `${NAME}` cannot stand for a value that is not set.
+pub fn load_loosely(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loose<Config>, LoadError> {
+    config::load_loosely(path, env)
 }
 
 /// As [`load`], from the file's text.

@@ -5,7 +5,7 @@
 mod config;
 mod rules;
 
-pub use config::{Config, SourceConfig, load, load_to_serve, parse, schema};
+pub use config::{Config, SourceConfig, load, load_loosely, load_to_serve, parse, schema};
 
 use std::fmt::Write as _;
 
@@ -69,6 +69,8 @@ pub struct SinkNode {
     pub name: String,
     /// Its key in the configuration: `kafka`.
     pub kind: &'static str,
+    /// Where it writes, never with a secret.
+    pub target: String,
     /// Its consumer group: one task a partition.
     pub group: String,
     /// `latest` or `history`.
@@ -127,7 +129,7 @@ impl Topology {
         let sinks = config
             .sinks
             .iter()
-            .filter_map(|(name, sink)| sink_node(&config.app, name, sink));
+            .filter_map(|(name, sink)| sink_node((&config.app, &config.tenant), name, sink));
         Self {
             app: config.app.clone(),
             tenant: config.tenant.clone(),
@@ -177,6 +179,7 @@ impl Topology {
             let SinkNode {
                 name,
                 kind,
+                target,
                 group,
                 mode,
                 guard,
@@ -184,7 +187,7 @@ impl Topology {
                 on_full,
                 dead_letters,
             } = sink;
-            line(&mut text, &format!("  -> sink {name} ({kind})"));
+            line(&mut text, &format!("  -> sink {name} ({kind} {target})"));
             let dedupe = dedupe.as_ref();
             let dedupe = dedupe.map(|window| format!(", ids kept for {window}"));
             let dedupe = dedupe.unwrap_or_default();
@@ -222,9 +225,10 @@ fn topic_and_group(kafka: &KafkaSource) -> (String, String) {
     }
 }
 
-fn sink_node(app: &str, name: &str, sink: &SinkConfig) -> Option<SinkNode> {
+fn sink_node((app, tenant): (&str, &str), name: &str, sink: &SinkConfig) -> Option<SinkNode> {
     let (kind, config) = sink.kind()?;
     let Described {
+        target,
         mode,
         guarded,
         dedupe,
@@ -232,6 +236,7 @@ fn sink_node(app: &str, name: &str, sink: &SinkConfig) -> Option<SinkNode> {
     Some(SinkNode {
         name: name.to_owned(),
         kind,
+        target: target.replace("{tenant}", tenant),
         group: format!("{app}.{name}"),
         mode: match mode {
             Mode::Latest => "latest",

@@ -52,7 +52,9 @@ fn files(at: &At<'_>, rules: &mut Rules<'_>) {
     };
     for unusable in tls::server_config(&files).err().unwrap_or_default() {
         if let Some(at) = at.get(unusable.key) {
-            rules.refuse(&at, unusable.why);
+            // Also where the path came from a variable: it is no secret.
+            let file = at.text().unwrap_or_default();
+            rules.refuse(&at, format!("{file}: {}", unusable.why));
         }
     }
 }

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::{CliError, reachable};
 use crate::admin::Listed;
-use crate::cli::wiring;
-use crate::config::Secret;
+use crate::cli::{ConfigArg, absolute, wiring};
+use crate::config::{Loose, Secret};
 use crate::dead_letter::{DeadLetter, Filter, LetterName, LetterView, Redrive, Report, Work};
 use crate::time::{Clock as _, SystemClock};
 use crate::tls;
@@ -35,17 +35,24 @@ pub(super) struct Running {
 
 impl Desk {
     /// The data directory if it is free, else the process that has it.
-    pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
+    pub(super) async fn open(file: &ConfigArg, loaded: &Loose<Config>) -> Result<Self, CliError> {
+        let need = |path| loaded.need(path).map_err(|error| file.wrong(error));
+        for path in ["data_dir", "store", "log", "inbox"] {
+            need(path)?;
+        }
+        let config = &loaded.config;
         let why = match wiring::open(config) {
             Ok(redrive) => return Ok(Self::Files(redrive)),
             Err(why) => why,
         };
+        need("admin")?;
         let running = Running::new(config)?;
         match running.request(Method::GET, "/livez").send().await {
             Ok(_) => Ok(Self::Running(running)),
             Err(_) => Err(CliError::Unavailable(format!(
-                "{why}; and nobody answers at admin.address {}",
-                config.admin.address
+                "{why}; and nobody answers at admin.address {} (configuration: {})",
+                config.admin.address,
+                absolute(&file.config)
             ))),
         }
     }

@@ -28,6 +28,9 @@ use filter::FilterArgs;
 const PAGE: usize = 500;
 
 /// List, show, redrive and discard dead letters.
+///
+/// Works on the data directory if no process has it open, which needs no secret; else asks the
+/// process that has, at `admin.address`, with `admin.token` if there is one.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  goldwire dlq list --sink crm --reason rejected\n  \
@@ -141,7 +144,7 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
             original,
         } => {
             let name: LetterName = name.parse().map_err(CliError::Usage)?;
-            let desk = Desk::open(&config.load()?).await?;
+            let desk = Desk::open(&config, &config.load_loosely()?).await?;
             if payload {
                 let payload = show::payload(&name, desk.original(&name).await?)?;
                 return print(out, &payload).map(|()| ExitCode::SUCCESS);
@@ -189,12 +192,12 @@ pub(super) async fn run(args: DlqArgs, out: &mut impl Write) -> Result<ExitCode,
 /// The desk, unless `filter` names a sink that there is not and that left no letters: mistyped, it
 /// would look as if all were well.
 async fn desk(config: &ConfigArg, filter: &Filter) -> Result<Desk, CliError> {
-    let config = config.load()?;
-    let desk = Desk::open(&config).await?;
+    let loaded = config.load_loosely()?;
+    let desk = Desk::open(config, &loaded).await?;
     let Some(sink) = filter.sink.as_deref() else {
         return Ok(desk);
     };
-    let mut known: BTreeSet<String> = config.sinks.into_keys().collect();
+    let mut known: BTreeSet<String> = loaded.config.sinks.into_keys().collect();
     known.insert(INGEST.to_owned());
     if known.contains(sink) || desk.depth().await?.contains_key(sink) {
         return Ok(desk);

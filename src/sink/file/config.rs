@@ -79,6 +79,7 @@ impl SinkKind for FileSink {
 
     fn described(&self) -> Described {
         Described {
+            target: format!("files in {}", self.dir.display()),
             mode: Mode::History,
             guarded: false,
             dedupe: Some(self.dedupe.window.get()),

@@ -3,7 +3,7 @@
 //! Guarantee (G3): no property can make an acknowledgement come before the brokers have the record:
 //! what acknowledges, orders or gives up is goldwire's own, and refused as a property.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rdkafka::ClientConfig;
@@ -119,7 +119,13 @@ impl SinkKind for KafkaSink {
     }
 
     fn described(&self) -> Described {
+        let one = self.topic.iter();
+        let topics: BTreeSet<&String> = one
+            .chain(self.topics.iter().flatten().map(|of| of.1))
+            .collect();
+        let topics = topics.into_iter().cloned().collect::<Vec<_>>().join(", ");
         Described {
+            target: format!("{topics} at {}", self.bootstrap_servers),
             mode: Mode::Latest,
             guarded: false,
             dedupe: None,

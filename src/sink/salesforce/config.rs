@@ -1,6 +1,6 @@
 //! The configuration of a `salesforce` sink.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use super::schema::schema_text;
 use super::{Deps, Salesforce};
 use crate::config::{At, Period, Rules, Secret};
 use crate::event::short_name;
-use crate::sink::registry::{Described, SinkDeps, SinkKind};
+use crate::sink::registry::{Described, SinkDeps, SinkKind, without_user};
 use crate::sink::{Mode, Sink};
 
 /// Salesforce records kept equal to living golden records.
@@ -190,7 +190,14 @@ impl SinkKind for SalesforceSink {
     }
 
     fn described(&self) -> Described {
+        let tables: BTreeSet<&str> = self
+            .objects
+            .values()
+            .map(|it| it.sobject.as_str())
+            .collect();
+        let tables = tables.into_iter().collect::<Vec<_>>().join(", ");
         Described {
+            target: format!("{tables} at {}", without_user(&self.login_url)),
             mode: Mode::Latest,
             guarded: self.guard == Declared::Version,
             dedupe: None,
@@ -214,6 +221,10 @@ impl SinkKind for SalesforceSink {
 
     fn schema(&self) -> Option<String> {
         Some(schema_text(self))
+    }
+
+    fn schema_needs(&self) -> &'static [&'static str] {
+        &["objects"]
     }
 
     fn reads_reltio(&self) -> bool {

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::connection::{Connection, Failed};
 use super::fault::{Fault, Phase};
@@ -31,6 +31,9 @@ pub(super) struct Pool {
     statements: Statements,
     permits: Semaphore,
     idle: Mutex<Vec<Connection>>,
+    /// The folder of a SQLite file was made, once: one that goes later took acknowledged rows with
+    /// it, and is not made anew in silence.
+    folder: OnceCell<()>,
 }
 
 impl Pool {
@@ -41,6 +44,7 @@ impl Pool {
             target,
             permits: Semaphore::new(connections),
             idle: Mutex::new(Vec::new()),
+            folder: OnceCell::new(),
         }
     }
 
@@ -143,6 +147,9 @@ impl Pool {
     /// A connection whose tables are as this program knows them.
     async fn connect(&self) -> Result<Connection, Fault> {
         let ready = async {
+            let made = self.folder.get_or_try_init(|| self.target.make_folder());
+            // Where it cannot be made, SQLite says what is wrong with the file.
+            made.await.ok();
             let mut connection = Connection::open(&self.target).await?;
             match schema::migrate(&mut connection).await? {
                 schema::VERSION => {

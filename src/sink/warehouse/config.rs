@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Dialect, Warehouse, schema_text};
 use crate::config::{At, Period, Rules, Secret};
-use crate::sink::registry::{Described, SinkDeps, SinkKind};
+use crate::sink::registry::{Described, SinkDeps, SinkKind, without_user};
 use crate::sink::{Mode, Sink};
 
 /// Current and history tables.
@@ -61,6 +61,7 @@ impl SinkKind for WarehouseSink {
 
     fn described(&self) -> Described {
         Described {
+            target: self.shown(),
             mode: Mode::History,
             guarded: true,
             dedupe: None,
@@ -72,6 +73,11 @@ impl SinkKind for WarehouseSink {
         Ok(Arc::new(made.map_err(|error| error.to_string())?))
     }
 
+    fn schema_needs(&self) -> &'static [&'static str] {
+        // It says which database it is.
+        &["url"]
+    }
+
     fn schema(&self) -> Option<String> {
         let dialect = if self.url.reveal().starts_with("sqlite:") {
             Dialect::Sqlite
@@ -79,5 +85,19 @@ impl SinkKind for WarehouseSink {
             Dialect::Postgres
         };
         Some(schema_text(dialect))
+    }
+}
+
+impl WarehouseSink {
+    /// Which database it is. A text that is no URL may be a secret in the wrong place (G10).
+    fn shown(&self) -> String {
+        let url = self.url.reveal();
+        if url.starts_with("sqlite:") || url.contains("://") {
+            without_user(url)
+        } else if url.starts_with("${") && url.ends_with('}') {
+            url.to_owned()
+        } else {
+            "the database of `url`".to_owned()
+        }
     }
 }

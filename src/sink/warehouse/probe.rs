@@ -1,10 +1,12 @@
 //! Whether the database is as the sink needs it. Looks, and changes nothing.
 
+use std::path::Path;
+
 use super::connection::{Connection, Failed};
 use super::dialect::Dialect;
 use super::fault::{Fault, Phase};
 use super::schema::{self, TABLES, VERSION};
-use super::target::{Options, Target};
+use super::target::{Options, Target, folder_of};
 use crate::sink::SinkError;
 
 /// One sentence per problem.
@@ -21,23 +23,25 @@ pub(super) async fn probe(target: &Target) -> Vec<String> {
     }
 }
 
-/// A file that does not exist yet is made at the first delivery; its folder is not.
-async fn folder_problem(file: &std::path::Path) -> Option<String> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => return None,
-    };
-    let there = tokio::fs::metadata(folder).await;
-    let problem = match there {
-        Ok(found) if !found.is_dir() => "is no folder",
-        Ok(found) if found.permissions().readonly() => "is not writable",
-        Ok(_) => return None,
-        Err(_) => "does not exist",
-    };
-    Some(format!(
-        "{} {problem}; make it, and let the process write there",
-        folder.display()
-    ))
+/// A file that does not exist yet is made at the first delivery, with its folder.
+async fn folder_problem(file: &Path) -> Option<String> {
+    let file = file.to_owned();
+    let looked = tokio::task::spawn_blocking(move || {
+        let folder = folder_of(&file);
+        let there = folder.ancestors().find(|at| at.exists());
+        let there = there.filter(|at| !at.as_os_str().is_empty());
+        let there = there.unwrap_or_else(|| Path::new("."));
+        let failed = match tempfile::tempfile_in(there) {
+            Ok(_) => return None,
+            Err(error) => error.kind().to_string(),
+        };
+        Some(format!(
+            "{} cannot be made: {failed} at {}; let the process write there, or correct `url`",
+            file.display(),
+            there.display()
+        ))
+    });
+    looked.await.ok().flatten()
 }
 
 fn sentence(error: &SinkError) -> String {

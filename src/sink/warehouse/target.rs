@@ -1,5 +1,6 @@
 //! Where the tables are: the URL of the configuration, as the drivers want it.
 
+use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
+use crate::dir_lock::create_dirs;
 use crate::time::as_millis;
 
 /// Longest that a file locked by another program is waited for in one attempt.
@@ -90,6 +92,16 @@ impl Target {
         self.limit.saturating_add(margin)
     }
 
+    /// Makes the folder of a SQLite file.
+    pub(super) async fn make_folder(&self) -> std::io::Result<()> {
+        let Options::Sqlite(options) = &self.options else {
+            return Ok(());
+        };
+        let folder = folder_of(options.get_filename()).to_owned();
+        let made = tokio::task::spawn_blocking(move || create_dirs(&folder));
+        made.await.map_err(std::io::Error::other)?
+    }
+
     /// The same, but a file that does not exist is not made.
     pub(super) fn looking_only(&self) -> Self {
         let mut target = self.clone();
@@ -97,6 +109,14 @@ impl Target {
             **options = options.as_ref().clone().create_if_missing(false);
         }
         target
+    }
+}
+
+/// Where a file is, or will be.
+pub(super) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
     }
 }
 

@@ -21,7 +21,7 @@ sources:
   hook: { webhook: { path: /hook, scheme: reltio, secrets: [s] } }
 webhook: { address: 127.0.0.1:0, insecure_plain_http: true }
 sinks:
-  lake: { warehouse: { url: 'sqlite:no-such-directory/lake.db' } }
+  lake: { warehouse: { url: 'sqlite:goldwire.yaml/lake.db' } }
 ";
 
 async fn reltio() -> FakeReltio {

@@ -84,7 +84,7 @@ fn a_directory_where_goldwire_never_ran_is_refused_and_not_made() {
         assert_eq!(ran.code, 69, "{}", ran.out);
         assert!(
             ran.err
-                .starts_with("data_dir mistyped: goldwire has never run there"),
+                .contains("/mistyped: goldwire has never run there; start `goldwire run` first"),
             "{}",
             ran.err
         );

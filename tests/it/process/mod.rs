@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod demo;
 mod ends;
+mod newcomer;
 mod refusals;
 pub(crate) mod running;
 pub(crate) mod sender;
