@@ -3,7 +3,7 @@
 use super::{DeadLetter, shown_sink};
 
 /// The `__connect.errors.*` headers of `letter`, in Connect's order. The exception's message holds
-/// codes and field names only (G10); there is no stack trace, since no exception was thrown.
+/// codes, field names and shapes only (G10); there is no stack trace, since no exception was thrown.
 pub fn headers(letter: &DeadLetter) -> Vec<(String, String)> {
     let stage = match letter.stage.as_str() {
         "decode" => "VALUE_CONVERTER",
@@ -26,11 +26,14 @@ pub fn headers(letter: &DeadLetter) -> Vec<(String, String)> {
 }
 
 fn message(letter: &DeadLetter) -> String {
-    let message = format!("{} while doing {}", letter.code, letter.action);
-    if letter.fields.is_empty() {
+    let mut message = format!("{} while doing {}", letter.code, letter.action);
+    if !letter.fields.is_empty() {
+        message = format!("{message} on {}", letter.fields.join(", "));
+    }
+    if letter.detail.is_empty() {
         return message;
     }
-    format!("{message} on {}", letter.fields.join(", "))
+    format!("{message}: {}", letter.detail)
 }
 
 #[cfg(test)]

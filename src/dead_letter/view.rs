@@ -30,6 +30,8 @@ pub struct LetterView {
     pub action: String,
     pub reason: String,
     pub code: String,
+    #[serde(default)]
+    pub detail: String,
     pub fields: Vec<String>,
     pub attempts: u32,
     /// RFC 3339.
@@ -69,6 +71,7 @@ impl From<&DeadLetter> for LetterView {
             action: letter.action.clone(),
             reason: letter.reason.clone(),
             code: letter.code.clone(),
+            detail: letter.detail.clone(),
             fields: letter.fields.clone(),
             attempts: letter.attempts,
             first_time: rfc3339(letter.first_time),

@@ -37,10 +37,12 @@ pub(crate) async fn write(
             id,
             reason,
             code,
+            detail,
             ..
         } = letter;
         let named = shown_sink(sink);
-        tracing::error!(sink = named, id, reason, code, "dead-lettered");
+        let detail = Some(detail.as_str()).filter(|detail| !detail.is_empty());
+        tracing::error!(sink = named, id, reason, code, detail, "dead-lettered");
     }
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, "dead letters");
     let mut failing = None;

@@ -1,4 +1,7 @@
-//! Why bytes could not be decoded: a stable code and a sentence, never a part of the payload (G10).
+//! Why bytes could not be decoded: a stable code, and a sentence that names the place and the shape
+//! of what stands there, never a part of the payload (G10).
+
+use super::found::{Found, Place};
 
 /// Why a record could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,8 +16,11 @@ pub enum DecodeError {
         limit: usize,
     },
     /// Not UTF-8, which JSON has to be.
-    #[error("the body is not UTF-8")]
-    NotUtf8,
+    #[error("the body is not UTF-8 from byte {from} on")]
+    NotUtf8 {
+        /// Bytes before the first that is not.
+        from: usize,
+    },
     /// Not JSON.
     #[error("the body is not JSON from line {line}, column {column} on")]
     NotJson {
@@ -29,14 +35,28 @@ pub enum DecodeError {
     /// Looks like `JSON_ZIP_BASE64`, but is not base64 of gzip.
     #[error("the body is not the base64 of a gzip stream that it begins as")]
     BadZip,
-    /// An envelope whose `body` is neither text nor an object, or envelopes within envelopes.
-    #[error("the envelope holds no event")]
-    BadEnvelope,
-    /// A member has the wrong shape, is too long, or is there twice.
-    #[error("`{field}` is not what it should be")]
-    BadMember {
+    /// The member of an envelope that should hold the event holds something else.
+    #[error("the envelope's `{field}` holds no event: found {found}, expected {expected}")]
+    BadEnvelope {
         /// The member.
         field: &'static str,
+        /// What it is.
+        found: Found,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Envelopes within envelopes.
+    #[error("the event is in more than {} layers", super::MAX_LAYERS)]
+    TooManyLayers,
+    /// A member has the wrong shape, is too long, or is there twice.
+    #[error("`{field}`: found {found}, expected {expected}")]
+    BadMember {
+        /// The member or the header.
+        field: &'static str,
+        /// What it is.
+        found: Found,
+        /// What it should be.
+        expected: &'static str,
     },
     /// Neither a header nor the body tells what happened.
     #[error("neither `eventType` nor `type` tells what happened")]
@@ -45,10 +65,12 @@ pub enum DecodeError {
     #[error("no `sourceObjectUri` and no `uri` tells whom the event is about")]
     NoSubject,
     /// A URI that is not `entities/{id}` or `relations/{id}`.
-    #[error("`{field}` is not the URI of an entity or a relation")]
+    #[error("`{field}` is not the URI of an entity or a relation: {why}")]
     BadSubject {
-        /// The member.
+        /// The member or the header.
         field: &'static str,
+        /// In which way it is not.
+        why: &'static str,
     },
     /// About more than [`MAX_SUBJECTS`](super::MAX_SUBJECTS) subjects.
     #[error("the event is about more than {} subjects", super::MAX_SUBJECTS)]
@@ -57,10 +79,14 @@ pub enum DecodeError {
     #[error("`tenantId` is not the configured tenant")]
     UnknownTenant,
     /// Two places that must agree do not: neither is chosen.
-    #[error("the event contradicts itself about `{field}`")]
+    #[error("the event contradicts itself about `{field}`: {first} and {second} differ")]
     Contradiction {
         /// What they disagree about.
         field: &'static str,
+        /// One of the two.
+        first: Place,
+        /// The other.
+        second: Place,
     },
 }
 
@@ -70,11 +96,11 @@ impl DecodeError {
         match self {
             Self::Empty => "empty",
             Self::TooLarge { .. } => "too_large",
-            Self::NotUtf8 => "not_utf8",
+            Self::NotUtf8 { .. } => "not_utf8",
             Self::NotJson { .. } => "not_json",
             Self::TooDeep => "too_deep",
             Self::BadZip => "bad_zip",
-            Self::BadEnvelope => "bad_envelope",
+            Self::BadEnvelope { .. } | Self::TooManyLayers => "bad_envelope",
             Self::BadMember { .. } => "bad_member",
             Self::NoType => "no_type",
             Self::NoSubject => "no_subject",

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::found::Place;
 use super::layer::{Layer, object, text};
-use super::metadata::Metadata;
+use super::metadata::{Metadata, Said};
 use super::uris::{ObjectHead, any_uri, other_uris, own_uri};
 use super::{DecodeError, DecodeSettings, Events};
 use crate::event::vocabulary::{EventType, Family};
@@ -51,7 +52,13 @@ struct Deltas<'a> {
 impl<'a> Event<'a> {
     /// Reads what `layer` and its carriers say.
     pub(super) fn read(layer: &Layer<'a>, mut metadata: Metadata<'a>) -> Result<Self, DecodeError> {
-        let event_type = metadata.event_type.ok_or(DecodeError::NoType)?;
+        let Some(Said {
+            value: event_type,
+            place,
+        }) = metadata.event_type
+        else {
+            return Err(DecodeError::NoType);
+        };
         if event_type.kind == Kind::Other {
             return Ok(Self::of_no_consequence(layer, metadata, event_type));
         }
@@ -69,7 +76,7 @@ impl<'a> Event<'a> {
             object_type: object_type(layer, &head)?,
             metadata,
         };
-        event.is_of_one_family()?;
+        event.is_of_one_family(place)?;
         Ok(event)
     }
 
@@ -97,14 +104,21 @@ impl<'a> Event<'a> {
     }
 
     /// Events about relations never become records about entities, nor the reverse.
-    fn is_of_one_family(&self) -> Result<(), DecodeError> {
+    /// `place` is where the event type was said.
+    fn is_of_one_family(&self, mut place: Place) -> Result<(), DecodeError> {
         let mut known = self.meaning.family;
-        for uri in self.own.iter().chain(&self.others) {
+        let own = self.own.iter().map(|uri| (uri, Header::Source.name()));
+        for (uri, member) in own.chain(self.others.iter().map(|uri| (uri, "uris"))) {
             let family = Family::of(uri).unwrap_or(Family::Either);
             if !known.admits(family) {
                 return Err(DecodeError::Contradiction {
-                    field: Header::Source.name(),
+                    field: "entities or relations",
+                    first: place,
+                    second: Place::Member(member),
                 });
+            }
+            if known == Family::Either {
+                place = Place::Member(member);
             }
             known = family;
         }
@@ -187,9 +201,9 @@ impl<'a> Event<'a> {
         record.subject.push_str(part.subject);
         record.set_kind(part.kind);
         record.set_state(part.state);
-        record.version = (self.metadata.version)
-            .filter(|_| part.own || mutation::is(Mutation::LoserInheritsVersion));
-        record.commit_time = self.metadata.commit_time;
+        let said = (self.metadata.version).map(|said| said.value);
+        record.version = said.filter(|_| part.own || mutation::is(Mutation::LoserInheritsVersion));
+        record.commit_time = (self.metadata.commit_time).map(|said| said.value);
         record.received_time = received.received_time;
         record.absorbed_by = part.survivor.map(str::to_owned);
         let named = self.own.iter().chain(&self.others);

@@ -10,9 +10,30 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::metadata::{MAX_TEXT, Metadata};
+use super::found::{Found, Place};
+use super::metadata::{MAX_TEXT, Metadata, too_long};
 use super::{DecodeError, compression, depth};
 use crate::event::Header;
+
+/// Those of [`Layer`]'s members that a refusal can name.
+const MEMBERS: [&str; 16] = [
+    "type",
+    "object",
+    "uri",
+    "URI",
+    "uris",
+    "deltas",
+    "exceededQueueSizeLimit",
+    "messageAttributes",
+    "MessageId",
+    "tenantId",
+    "eventType",
+    "sourceObjectUri",
+    "objectVersion",
+    "commitTime",
+    "messageId",
+    "traceparent",
+];
 
 /// The members of an event or an envelope that are read.
 #[derive(Debug, Deserialize)]
@@ -107,7 +128,9 @@ pub(super) fn open<'a>(
     if bytes.len() > limit {
         return Err(DecodeError::TooLarge { limit });
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
+    let text = std::str::from_utf8(bytes).map_err(|error| DecodeError::NotUtf8 {
+        from: error.valid_up_to(),
+    })?;
     let text = text.trim_ascii_start();
     if text.is_empty() {
         return Err(DecodeError::Empty);
@@ -122,7 +145,11 @@ pub(super) fn open<'a>(
         Some(b'{') => open_object(bytes, text, metadata),
         Some(b'"') => unescaped(bytes, text).map(Opened::Wrapped),
         _ => Err(match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) => DecodeError::BadMember { field: "body" },
+            Ok(_) => DecodeError::BadMember {
+                field: "body",
+                found: Found::json(text),
+                expected: "an object, or text that holds one",
+            },
             Err(error) => refused(&error),
         }),
     }
@@ -148,7 +175,11 @@ fn inside(bytes: &Bytes, body: &str) -> Result<Bytes, DecodeError> {
     match body.as_bytes().first() {
         Some(b'{') => Ok(bytes.slice_ref(body.as_bytes())),
         Some(b'"') => unescaped(bytes, body),
-        _ => Err(DecodeError::BadEnvelope),
+        _ => Err(DecodeError::BadEnvelope {
+            field: "body",
+            found: Found::json(body),
+            expected: "an object, or text that holds one",
+        }),
     }
 }
 
@@ -162,7 +193,13 @@ fn unescaped(bytes: &Bytes, text: &str) -> Result<Bytes, DecodeError> {
 fn refused(error: &serde_json::Error) -> DecodeError {
     if error.is_data() {
         // The members are taken as they are: all that can be wrong is that one is there twice.
-        return DecodeError::BadMember { field: "body" };
+        let said = error.to_string();
+        let twice = |member: &&&str| said.contains(&format!("`{member}`"));
+        return DecodeError::BadMember {
+            field: MEMBERS.iter().find(twice).copied().unwrap_or("body"),
+            found: Found::Twice,
+            expected: "one of a name",
+        };
     }
     DecodeError::NotJson {
         line: error.line(),
@@ -174,9 +211,9 @@ impl<'a> Layer<'a> {
     fn tell(&self, metadata: &mut Metadata<'a>) -> Result<(), DecodeError> {
         if let Some(attributes) = self.attributes {
             let attributes: Attributes<'a> = object("messageAttributes", attributes)?;
-            tell_all(metadata, &attributes.members())?;
+            tell_all(metadata, &attributes.members(), Place::Attributes)?;
         }
-        tell_all(metadata, &self.members())
+        tell_all(metadata, &self.members(), Place::Event)
     }
 
     fn members(&self) -> [(Header, Option<&'a RawValue>); 9] {
@@ -217,10 +254,11 @@ impl<'a> Attributes<'a> {
 fn tell_all<'a>(
     metadata: &mut Metadata<'a>,
     members: &[(Header, Option<&'a RawValue>)],
+    place: Place,
 ) -> Result<(), DecodeError> {
     for (field, value) in members {
         if let Some(value) = value {
-            metadata.take(*field, text(field.name(), value)?)?;
+            metadata.take(*field, text(field.name(), value)?, place)?;
         }
     }
     Ok(())
@@ -232,11 +270,16 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
     field: &'static str,
     json: &'a RawValue,
 ) -> Result<T, DecodeError> {
-    let bad = DecodeError::BadMember { field };
+    let bad = |found, expected| DecodeError::BadMember {
+        field,
+        found,
+        expected,
+    };
     if !json.get().starts_with('{') {
-        return Err(bad);
+        return Err(bad(Found::json(json.get()), "an object"));
     }
-    serde_json::from_str(json.get()).map_err(|_| bad)
+    // What is read of it is taken as it is: all that can be wrong is that a member is there twice.
+    serde_json::from_str(json.get()).map_err(|_| bad(Found::Twice, "one of a name in it"))
 }
 
 /// A member that is text, a number, or an attribute with its type beside it.
@@ -244,23 +287,27 @@ pub(super) fn text<'a>(
     field: &'static str,
     json: &'a RawValue,
 ) -> Result<Cow<'a, str>, DecodeError> {
-    let bad = DecodeError::BadMember { field };
+    let bad = |json: &str| DecodeError::BadMember {
+        field,
+        found: Found::json(json),
+        expected: "text or a number",
+    };
     let json = match json.get().as_bytes().first() {
         Some(b'{') => match object::<Typed<'a>>(field, json)?.value {
             Some(value) => value.get(),
-            None => return Err(bad),
+            None => return Err(bad(json.get())),
         },
         _ => json.get(),
     };
     // An escaped character takes up to six bytes.
     if json.len() > MAX_TEXT * 6 + 2 {
-        return Err(bad);
+        return Err(too_long(field, json));
     }
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json)
             .map(|Text(text)| text)
-            .map_err(|_| bad),
+            .map_err(|_| bad(json)),
         Some(b'-' | b'0'..=b'9') => Ok(Cow::Borrowed(json)),
-        _ => Err(bad),
+        _ => Err(bad(json)),
     }
 }

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 
 use super::DecodeError;
+use super::clock::{time, version};
+use super::found::{Found, Place};
 use crate::event::vocabulary::{EventType, Family};
 use crate::event::{Header, Headers};
 use crate::time::Millis;
@@ -14,19 +16,22 @@ use crate::time::Millis;
 /// The longest value that is read. Ids and types of Reltio are far shorter.
 pub(super) const MAX_TEXT: usize = 1024;
 
-/// Times are from 2001-09-09 to 2100-01-01: what is outside is not in ms. Seconds would make every
-/// event look stale, and microseconds would have its lane wait for thousands of years.
-const TIMES: std::ops::Range<Millis> = 1_000_000_000_000..4_102_444_800_000;
+/// Something, and where it was said first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
 
 /// What was said, of one event.
 #[derive(Debug)]
 pub(super) struct Metadata<'a> {
     tenant: &'a str,
-    pub(super) event_type: Option<EventType>,
+    pub(super) event_type: Option<Said<EventType>>,
     /// `sourceObjectUri`, or another member that names the same object.
-    pub(super) source: Option<Cow<'a, str>>,
-    pub(super) version: Option<i64>,
-    pub(super) commit_time: Option<Millis>,
+    pub(super) source: Option<Said<Cow<'a, str>>>,
+    pub(super) version: Option<Said<i64>>,
+    pub(super) commit_time: Option<Said<Millis>>,
     pub(super) message_id: Cow<'a, str>,
     pub(super) traceparent: Cow<'a, str>,
 }
@@ -44,30 +49,33 @@ impl<'a> Metadata<'a> {
             traceparent: Cow::default(),
         };
         for (header, value) in headers.iter() {
-            metadata.take(header, Cow::Borrowed(value))?;
+            metadata.take(header, Cow::Borrowed(value), Place::Headers)?;
         }
         Ok(metadata)
     }
 
     /// Adds what one place says; white space says nothing.
-    pub(super) fn take(&mut self, field: Header, value: Cow<'a, str>) -> Result<(), DecodeError> {
+    pub(super) fn take(
+        &mut self,
+        field: Header,
+        value: Cow<'a, str>,
+        place: Place,
+    ) -> Result<(), DecodeError> {
         let value = trimmed(value);
         if value.is_empty() {
             return Ok(());
         }
-        let bad = DecodeError::BadMember {
-            field: field.name(),
-        };
+        let name = field.name();
         if value.len() > MAX_TEXT {
-            return Err(bad);
+            return Err(too_long(name, &value));
         }
         match field {
             Header::Tenant if value == self.tenant => Ok(()),
             Header::Tenant => Err(DecodeError::UnknownTenant),
-            Header::EventType => self.take_event_type(EventType::named(&value)),
-            Header::Source => agree(&mut self.source, value, field),
-            Header::Version => agree(&mut self.version, whole_number(&value).ok_or(bad)?, field),
-            Header::CommitTime => agree(&mut self.commit_time, time(&value).ok_or(bad)?, field),
+            Header::EventType => self.take_event_type(EventType::named(&value), place),
+            Header::Source => agree(&mut self.source, value, (name, place)),
+            Header::Version => agree(&mut self.version, version(name, &value)?, (name, place)),
+            Header::CommitTime => agree(&mut self.commit_time, time(name, &value)?, (name, place)),
             // These two name a copy or an attempt: every carrier may have its own. The outermost
             // is the one that can be looked up where the record came from.
             Header::MessageId => keep_first(&mut self.message_id, value),
@@ -76,20 +84,31 @@ impl<'a> Metadata<'a> {
     }
 
     /// The two vocabularies may be mixed as long as they mean the same.
-    fn take_event_type(&mut self, said: EventType) -> Result<(), DecodeError> {
+    fn take_event_type(&mut self, said: EventType, place: Place) -> Result<(), DecodeError> {
         let Some(known) = self.event_type else {
-            self.event_type = Some(said);
+            self.event_type = Some(Said { value: said, place });
             return Ok(());
         };
-        if known.kind != said.kind || !known.family.admits(said.family) {
+        if known.value.kind != said.kind || !known.value.family.admits(said.family) {
             return Err(DecodeError::Contradiction {
                 field: Header::EventType.name(),
+                first: known.place,
+                second: place,
             });
         }
-        if known.family == Family::Either {
-            self.event_type = Some(said);
+        if known.value.family == Family::Either {
+            self.event_type = Some(Said { value: said, place });
         }
         Ok(())
+    }
+}
+
+/// The refusal of a text that is longer than [`MAX_TEXT`].
+pub(super) fn too_long(field: &'static str, text: &str) -> DecodeError {
+    DecodeError::BadMember {
+        field,
+        found: Found::Text(text.chars().count()),
+        expected: "at most 1024 bytes",
     }
 }
 
@@ -113,30 +132,23 @@ fn keep_first<'a>(known: &mut Cow<'a, str>, value: Cow<'a, str>) -> Result<(), D
     Ok(())
 }
 
-fn agree<T: PartialEq>(known: &mut Option<T>, said: T, field: Header) -> Result<(), DecodeError> {
+fn agree<T: PartialEq>(
+    known: &mut Option<Said<T>>,
+    value: T,
+    (field, place): (&'static str, Place),
+) -> Result<(), DecodeError> {
     match known {
-        Some(known) if *known != said => Err(DecodeError::Contradiction {
-            field: field.name(),
+        Some(known) if known.value != value => Err(DecodeError::Contradiction {
+            field,
+            first: known.place,
+            second: place,
         }),
-        _ => {
-            *known = Some(said);
+        Some(_) => Ok(()),
+        None => {
+            *known = Some(Said { value, place });
             Ok(())
         }
     }
-}
-
-fn whole_number(text: &str) -> Option<i64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
-/// A time in ms since 1970, or ISO-8601 with an offset.
-fn time(text: &str) -> Option<Millis> {
-    let millis = whole_number(text).or_else(|| {
-        let timestamp: jiff::Timestamp = text.parse().ok()?;
-        Some(timestamp.as_millisecond())
-    })?;
-    TIMES.contains(&millis).then_some(millis)
 }
 
 #[cfg(test)]
@@ -144,46 +156,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_numbers_and_as_iso_8601() {
-        assert_eq!(time("1720773510454"), Some(1_720_773_510_454));
-        assert_eq!(time("2024-07-12T08:38:30.454Z"), Some(1_720_773_510_454));
-        assert_eq!(
-            time("2024-07-12T10:38:30.454+02:00"),
-            Some(1_720_773_510_454)
-        );
-        assert_eq!(
-            time("2024-07-12T08:38:30.454+0000"),
-            Some(1_720_773_510_454)
-        );
-    }
-
-    #[test]
-    fn what_is_not_a_time_in_milliseconds_is_refused() {
-        for text in [
-            "-1",
-            "1.5",
-            "soon",
-            "1720773510454000",
-            "1720773510",
-            "2024-07-12",
-            "9999999999999999999",
-        ] {
-            assert_eq!(time(text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn two_names_of_one_kind_agree_and_the_narrower_one_stays() {
         let headers = Headers::default();
         let mut metadata = Metadata::of_headers(&headers, "t").unwrap();
-        let mut told = |name: &'static str| metadata.take(Header::EventType, name.into());
+        let mut told =
+            |name: &'static str| metadata.take(Header::EventType, name.into(), Place::Headers);
         told("UPDATE").unwrap();
         told("relationship_changed").unwrap();
         assert_eq!(
-            metadata.event_type,
+            metadata.event_type.map(|said| said.value),
             Some(EventType::named("RELATIONSHIP_CHANGED"))
         );
-        let mut told = |name: &'static str| metadata.take(Header::EventType, name.into());
+        let mut told =
+            |name: &'static str| metadata.take(Header::EventType, name.into(), Place::Headers);
         told("UPDATE").unwrap();
         assert!(told("ENTITY_CHANGED").is_err());
         assert!(told("CREATE").is_err());

@@ -7,17 +7,20 @@
 //! An event is a hint that a subject changed: a snapshot is taken as it is, everything else
 //! (deltas, ids, claim checks, merges) makes a record that says who changed and has to be read.
 
+mod clock;
 mod compression;
 mod depth;
 mod error;
 mod event;
 mod events;
+mod found;
 mod layer;
 mod metadata;
 mod uris;
 
 pub use error::DecodeError;
 pub use events::Events;
+pub use found::{Found, Place};
 
 use bytes::Bytes;
 
@@ -92,7 +95,7 @@ fn unfold<'a>(
     events: &mut Events,
 ) -> Result<(), DecodeError> {
     let Some(left) = layers.checked_sub(1) else {
-        return Err(DecodeError::BadEnvelope);
+        return Err(DecodeError::TooManyLayers);
     };
     match layer::open(bytes, settings.max_bytes, &mut metadata)? {
         Opened::Event(layer) => {

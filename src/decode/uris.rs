@@ -8,7 +8,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::found::{Found, Place};
 use super::layer::{Layer, Text, text};
+use super::metadata::Said;
 use super::{DecodeError, MAX_SUBJECTS};
 use crate::event::Header;
 use crate::event::vocabulary::Family;
@@ -33,29 +35,39 @@ pub(super) struct ObjectHead<'a> {
 pub(super) fn own_uri<'a>(
     layer: &Layer<'a>,
     head: &ObjectHead<'a>,
-    source: Option<Cow<'a, str>>,
+    source: Option<Said<Cow<'a, str>>>,
 ) -> Result<Option<Cow<'a, str>>, DecodeError> {
-    let mut own = source
-        .map(|uri| checked(Header::Source.name(), uri))
-        .transpose()?;
+    let mut own = match source {
+        Some(Said { value, place }) => Some((checked(Header::Source.name(), value)?, place)),
+        None => None,
+    };
     for (field, json) in members(layer, head) {
         let uri = checked(field, text(field, json)?)?;
+        let second = Place::Member(field);
         match &own {
-            Some(own) if *own != uri => return Err(DecodeError::Contradiction { field }),
-            _ => own = Some(uri),
+            Some((known, first)) if *known != uri => {
+                return Err(DecodeError::Contradiction {
+                    field: Header::Source.name(),
+                    first: *first,
+                    second,
+                });
+            }
+            Some(_) => {}
+            None => own = Some((uri, second)),
         }
     }
-    Ok(own)
+    Ok(own.map(|(uri, _)| uri))
 }
 
 /// The first URI of any kind of object, in the same order; empty if there is none.
 pub(super) fn any_uri<'a>(
     layer: &Layer<'a>,
     head: &ObjectHead<'a>,
-    source: Option<Cow<'a, str>>,
+    source: Option<Said<Cow<'a, str>>>,
 ) -> Cow<'a, str> {
     let said = members(layer, head).filter_map(|(field, json)| text(field, json).ok());
     source
+        .map(|source| source.value)
         .into_iter()
         .chain(said)
         .find(|uri| is_uri(uri))
@@ -85,8 +97,12 @@ pub(super) fn other_uris<'a>(
     let Some(json) = layer.uris else {
         return Ok(Vec::new());
     };
-    let bad = DecodeError::BadMember { field: "uris" };
-    let Uris(uris) = serde_json::from_str(json.get()).map_err(|_| bad)?;
+    let bad = |_| DecodeError::BadMember {
+        field: "uris",
+        found: Found::json(json.get()),
+        expected: "an array of URIs",
+    };
+    let Uris(uris) = serde_json::from_str(json.get()).map_err(bad)?;
     if uris.len() > MAX_SUBJECTS {
         return Err(DecodeError::TooManySubjects);
     }
@@ -101,16 +117,20 @@ pub(super) fn other_uris<'a>(
 }
 
 fn checked<'a>(field: &'static str, uri: Cow<'a, str>) -> Result<Cow<'a, str>, DecodeError> {
-    let good = is_uri(&uri) && Family::of(&uri).is_some();
-    if good {
-        Ok(uri)
+    let why = if uri.len() > MAX_URI {
+        "it is longer than 256 bytes"
+    } else if Family::of(&uri).is_none() {
+        "it begins with neither `entities/` nor `relations/`"
+    } else if !is_uri(&uri) {
+        "after `entities/` or `relations/` comes no id of letters, digits, `-`, `_`, `.` and `:`"
     } else {
-        Err(DecodeError::BadSubject { field })
-    }
+        return Ok(uri);
+    };
+    Err(DecodeError::BadSubject { field, why })
 }
 
 /// Whether it is `{objects}/{id}`: no part of an object, no `..`, nothing to be escaped.
-fn is_uri(uri: &str) -> bool {
+pub(super) fn is_uri(uri: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     let is_name =

@@ -11,6 +11,8 @@ pub(super) struct Refused {
     pub(super) stage: &'static str,
     pub(super) reason: &'static str,
     pub(super) code: String,
+    /// The same in a sentence, without anything of the record (G10).
+    pub(super) detail: String,
 }
 
 impl Refused {
@@ -20,6 +22,7 @@ impl Refused {
             stage: "decode",
             reason: "undecodable",
             code: "unknown_source".to_owned(),
+            detail: "its source is not in the configuration any more".to_owned(),
         }
     }
 }
@@ -35,6 +38,7 @@ impl From<DecodeError> for Refused {
             stage: "decode",
             reason,
             code: error.code().to_owned(),
+            detail: error.to_string(),
         }
     }
 }
@@ -54,6 +58,7 @@ pub(super) fn letter(record: &Received, refused: Refused, now: Millis) -> DeadLe
         action: refused.stage.to_owned(),
         reason: refused.reason.to_owned(),
         code: refused.code,
+        detail: refused.detail,
         attempts: 1,
         first_time: now,
         last_time: now,

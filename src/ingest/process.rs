@@ -162,6 +162,8 @@ impl IngestContext {
                 stage: "hydrate",
                 reason: "needs_hydration",
                 code,
+                detail: "the event leaves its object out, and `reltio` is not configured"
+                    .to_owned(),
             });
         };
         let hydrator = Hydrator {
@@ -176,6 +178,7 @@ impl IngestContext {
             stage: "hydrate",
             reason: "unreadable",
             code,
+            detail: String::new(),
         })
     }
 

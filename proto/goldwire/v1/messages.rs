@@ -396,6 +396,9 @@ pub struct DeadLetter {
     /// where headers and original stand under a key of their own: bytes of the original
     #[prost(uint64, tag = "24")]
     pub original_bytes: u64,
+    /// the code in a sentence: places, shapes and limits, nothing of the record; empty where the code says all
+    #[prost(string, tag = "25")]
+    pub detail: ::prost::alloc::string::String,
     /// ingest: the source's bytes; a sink: the EventRecord as it stood in the log
     #[prost(bytes = "bytes", tag = "100")]
     pub original: ::prost::bytes::Bytes,

@@ -66,6 +66,7 @@ pub(super) fn letter(letter: &LetterView) -> String {
         ("commit time", number(letter.commit_time)),
         ("reason", letter.reason.clone()),
         ("code", letter.code.clone()),
+        ("detail", letter.detail.clone()),
         ("fields", letter.fields.join(", ")),
         ("stage", format!("{}, {}", letter.stage, letter.action)),
         ("attempts", letter.attempts.to_string()),

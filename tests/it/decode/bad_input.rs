@@ -99,6 +99,120 @@ fn every_kind_of_bad_input_has_its_code() {
     }
 }
 
+/// What is wrong, where, and what is expected instead: enough to mend the sender by.
+const DETAILS: [(&str, &str); 22] = [
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","commitTime":1720773510}"#,
+        "`commitTime`: found a number of 10 digits, expected ms since 1970; it looks like seconds",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","commitTime":"1720773510454000"}"#,
+        "`commitTime`: found a number of 16 digits, expected ms since 1970; it looks like microseconds",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","commitTime":"2024-07-12T08:38:30"}"#,
+        "`commitTime`: found a date or a time without an offset, expected ms since 1970, or ISO-8601 with an offset (2024-07-12T08:38:30.454Z)",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","objectVersion":1.5}"#,
+        "`objectVersion`: found a number with a sign, a fraction or an exponent, expected a whole number below 2^63",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","objectVersion":true}"#,
+        "`objectVersion`: found true or false, expected text or a number",
+    ),
+    (
+        r#"{"type":"UPDATE","type":"MERGE","uri":"entities/a"}"#,
+        "`type`: found the same member twice, expected one of a name",
+    ),
+    (
+        r#"{"type":"UPDATE","URIs":[],"uris":[]}"#,
+        "`uris`: found the same member twice, expected one of a name",
+    ),
+    (
+        r#"{"type":"UPDATE","object":{"uri":"entities/a","uri":"entities/a"}}"#,
+        "`object`: found the same member twice, expected one of a name in it",
+    ),
+    (
+        r#"{"type":"UPDATE","object":["entities/a"]}"#,
+        "`object`: found an array, expected an object",
+    ),
+    (
+        r#"{"type":"UPDATE","uris":{}}"#,
+        "`uris`: found an object, expected an array of URIs",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"Ada Lovelace"}"#,
+        "`uri` is not the URI of an entity or a relation: it begins with neither `entities/` nor `relations/`",
+    ),
+    (
+        r#"{"type":"UPDATE","uris":["entities/Ada Lovelace"]}"#,
+        "`uris` is not the URI of an entity or a relation: after `entities/` or `relations/` comes no id of letters, digits, `-`, `_`, `.` and `:`",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","object":{"uri":"entities/b"}}"#,
+        "the event contradicts itself about `sourceObjectUri`: `uri` and `object.uri` differ",
+    ),
+    (
+        r#"{"messageAttributes":{"objectVersion":"2"},"body":{"type":"UPDATE","uri":"entities/a","objectVersion":3}}"#,
+        "the event contradicts itself about `objectVersion`: the envelope's attributes and the event differ",
+    ),
+    (
+        r#"{"type":"ENTITY_CHANGED","uri":"relations/a"}"#,
+        "the event contradicts itself about `entities or relations`: the event and `sourceObjectUri` differ",
+    ),
+    (
+        r#"{"messageAttributes":[],"body":{}}"#,
+        "`messageAttributes`: found an array, expected an object",
+    ),
+    (
+        r#"{"messageAttributes":{},"body":[]}"#,
+        "the envelope's `body` holds no event: found an array, expected an object, or text that holds one",
+    ),
+    (
+        "[]",
+        "`body`: found an array, expected an object, or text that holds one",
+    ),
+    (
+        "17",
+        "`body`: found a number of 2 digits, expected an object, or text that holds one",
+    ),
+    (
+        r#"{"type":"UPDATE","uri":"entities/a","tenantId":"other"}"#,
+        "`tenantId` is not the configured tenant",
+    ),
+    (
+        r#"{"type":"UPDATE"}"#,
+        "no `sourceObjectUri` and no `uri` tells whom the event is about",
+    ),
+    (
+        "{\"type\":",
+        "the body is not JSON from line 1, column 8 on",
+    ),
+];
+
+#[test]
+fn a_refusal_names_the_place_and_the_shape_of_what_is_there_and_what_is_expected() {
+    for (body, detail) in DETAILS {
+        let error = decode(&record(&[], body), &settings()).unwrap_err();
+        assert_eq!(error.to_string(), detail, "{body}");
+    }
+    let header = decoded(&[("commitTime", "soon")], r#"{"type":"UPDATE"}"#).unwrap_err();
+    assert!(
+        header
+            .to_string()
+            .starts_with("`commitTime`: found text of 4 characters, ")
+    );
+    let differs = decoded(&[("objectVersion", "2")], r#"{"objectVersion":3}"#).unwrap_err();
+    assert!(
+        differs
+            .to_string()
+            .ends_with("the headers and the event differ")
+    );
+    let utf8 = decode(&record(&[], b"{\"a\":\"\xff\"}".to_vec()), &settings()).unwrap_err();
+    assert_eq!(utf8.to_string(), "the body is not UTF-8 from byte 6 on");
+}
+
 #[test]
 fn bytes_that_are_not_utf_8_are_refused() {
     assert_eq!(
