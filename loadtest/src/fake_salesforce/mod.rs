@@ -7,6 +7,7 @@
 //! lost before, after or long before the write, outages, slowness.
 
 mod admit;
+mod automation;
 mod field;
 mod ids;
 mod org;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use automation::{Automation, Told};
 pub use field::{Field, Kind};
 pub use org::{FakeObject, FakeRecord, Refused};
 pub use table::Table;
@@ -44,6 +46,10 @@ pub struct Faults {
     pub largest_query: usize,
     /// Writes of more rows than this take too long; 0: none does.
     pub largest_write: usize,
+    /// Writes of more bytes than this are answered 413; 0: none is.
+    pub largest_body: usize,
+    /// What the org's triggers and flows do not bear.
+    pub automation: Option<Automation>,
 }
 
 /// Something that goes wrong once, with the next request it fits.
@@ -51,6 +57,8 @@ pub struct Faults {
 pub enum Once {
     /// Every row of the next write is locked.
     LockRows,
+    /// A flow or a trigger that the next write starts meets a lock.
+    LockWithin(Told),
     /// The next write is executed, its answer lost.
     LoseAnswer,
     /// The answer to the next write is lost, and it is executed only by

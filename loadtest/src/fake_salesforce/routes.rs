@@ -154,6 +154,10 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
         );
     }
     let mut state = shared.lock();
+    let largest = state.faults.largest_body;
+    if largest > 0 && body.len() > largest {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
     if state.takes(Once::RequestLimit) {
         return refuse(
             StatusCode::FORBIDDEN,
@@ -202,6 +206,9 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
         method,
         rows: records.len(),
     });
+    if let Some(refused) = automation(&mut state, &records) {
+        return refused;
+    }
     let lock_all = state.takes(Once::LockRows);
     let answers: Vec<Value> = records
         .iter()
@@ -212,6 +219,15 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
         return broken();
     }
     Json(answers).into_response()
+}
+
+/// What triggers and flows make of all rows together, if they fail.
+fn automation(state: &mut State, records: &[Map<String, Value>]) -> Option<Response> {
+    if let Some(Once::LockWithin(told)) = state.once.front().copied() {
+        state.once.pop_front();
+        return Some(told.lock(records.len()));
+    }
+    state.faults.automation?.refuses(records)
 }
 
 fn broken() -> Response {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::automation::{Met, met};
+use super::halving::Said;
 use super::ids;
 use super::org::{Table, Written};
 use crate::sink::SinkError;
@@ -65,39 +67,52 @@ pub(super) fn code(text: &str) -> String {
     }
 }
 
-/// The outcome of one row of a Collections answer.
+/// The outcome of one row of a Collections answer, as if it had been sent alone.
 ///
 /// # Errors
 /// What the row's code means for the record, or for the sink.
 pub fn row(answer: &Value, table: &Table, action: &'static str) -> Result<Written, SinkError> {
+    match judge(answer, table, action) {
+        Said::Final(answer) => answer,
+        Said::Shared(error) => Err(error),
+    }
+}
+
+/// What a Collections answer says of one of its rows.
+pub(super) fn judge(answer: &Value, table: &Table, action: &'static str) -> Said<Written> {
     if answer.get("success").and_then(Value::as_bool) == Some(true) {
         let id = answer
             .get("id")
             .and_then(Value::as_str)
             .and_then(ids::canonical);
-        return id.map(Written::Done).ok_or_else(|| lost("row_without_id"));
+        return Said::Final(id.map(Written::Done).ok_or_else(|| lost("row_without_id")));
     }
     let errors = answer.get("errors").unwrap_or(&Value::Null);
     let problems = problems(errors, "statusCode");
     if problems.iter().any(|problem| problem.is_guard(table)) {
-        return Ok(Written::Stale);
+        return Said::Final(Ok(Written::Stale));
     }
     let Some(first) = problems.into_iter().next() else {
-        return Err(lost("row_without_answer"));
+        return Said::Final(Err(lost("row_without_answer")));
     };
     if first.is_moved(table, action) {
-        return Ok(Written::Moved(first.code));
+        return Said::Final(Ok(Written::Moved(first.code)));
     }
-    let known = if first.wraps_lock() {
-        Some(locked())
-    } else {
-        general(&first.code).filter(|_| !is_access(&first.code))
+    let met = first.met();
+    let known = match met {
+        Some(Met::Lock) => Some(locked()),
+        Some(Met::Limit | Met::Failure) => None,
+        None => general(&first.code).filter(|_| !is_access(&first.code)),
     };
-    Err(known.unwrap_or(SinkError::Rejected {
+    let error = known.unwrap_or(SinkError::Rejected {
         code: first.code,
         fields: first.fields,
         action,
-    }))
+    });
+    match met {
+        Some(Met::Limit | Met::Failure) => Said::Shared(error),
+        Some(Met::Lock) | None => Said::Final(Err(error)),
+    }
 }
 
 /// Whether a row's code speaks of access: to everything, or to this one record, which may be
@@ -138,10 +153,9 @@ impl Problem<'_> {
             && (self.fields.contains(&table.guard) || self.message.contains(GUARD_MESSAGE))
     }
 
-    /// A trigger or a flow that met a lock: the lock's code stands in the text only.
-    fn wraps_lock(&self) -> bool {
-        self.code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
-            && self.message.contains("UNABLE_TO_LOCK_ROW")
+    /// What a trigger or a flow met: that stands in the text only.
+    fn met(&self) -> Option<Met> {
+        met(&self.code, self.message)
     }
 
     /// Whether the org changed since it was read. The answer to a taken external id names the
@@ -203,7 +217,14 @@ fn general(code: &str) -> Option<SinkError> {
 /// What an answer other than 2xx means. `writes`: whether the request could change something.
 pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
     let first = problems(body, "errorCode").into_iter().next();
+    let met = first.as_ref().and_then(Problem::met);
     let code = first.map_or_else(|| format!("http_{status}"), |problem| problem.code);
+    match met {
+        Some(Met::Lock) => return Fault::OneRow(locked()),
+        // What automation did is rolled back, whatever the status.
+        Some(Met::Limit | Met::Failure) => return Fault::OneRow(refused(code)),
+        None => {}
+    }
     match code.as_str() {
         // One row's lock. Its neighbours, sent without it, need not spend an attempt on it.
         "UNABLE_TO_LOCK_ROW" => return Fault::OneRow(locked()),
@@ -232,11 +253,7 @@ pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
         return Fault::All(error);
     }
     match status {
-        400 | 404 | 409 | 412 | 413 | 414 | 431 => Fault::OneRow(SinkError::Rejected {
-            code,
-            fields: Vec::new(),
-            action: "request",
-        }),
+        400 | 404 | 409 | 412 | 413 | 414 | 431 => Fault::OneRow(refused(code)),
         401 => Fault::All(SinkError::Retryable {
             code,
             ambiguous: false,
@@ -248,6 +265,14 @@ pub(super) fn request(status: u16, body: &Value, writes: bool) -> Fault {
                 "Salesforce refuses with status {status}; check the run-as user's rights"
             ),
         }),
+    }
+}
+
+fn refused(code: String) -> SinkError {
+    SinkError::Rejected {
+        code,
+        fields: Vec::new(),
+        action: "request",
     }
 }
 

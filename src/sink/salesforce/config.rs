@@ -46,7 +46,12 @@ pub struct SalesforceSink {
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1))]
     pub concurrency: usize,
-    /// How long requests wait for company, so that one carries up to 200 records.
+    /// Records of one write at most. Lower it where the org's triggers and flows do not bear 200:
+    /// a write that fails as a whole is halved until it passes, and each half is a call.
+    #[serde(default = "batch")]
+    #[schemars(range(min = 1, max = 200))]
+    pub batch: usize,
+    /// How long requests wait for company, so that one carries up to `batch` records.
     #[serde(default = "linger")]
     pub linger: Period,
     /// Longest a request may take here before it counts as ambiguous.
@@ -101,6 +106,12 @@ fn quota() -> Quota {
 }
 fn concurrency() -> usize {
     8
+}
+/// Rows of one sObject Collections request at most.
+pub(super) const LARGEST: usize = 200;
+
+fn batch() -> usize {
+    LARGEST
 }
 fn linger() -> Period {
     "20ms".into()

@@ -10,10 +10,12 @@
 //! are not deleted: a write on its way could bring a deleted record's content back as a new one.
 
 mod assertion;
+mod automation;
 mod codes;
 mod config;
 mod content;
 mod describe;
+mod halving;
 pub mod ids;
 mod org;
 mod plan;

@@ -1,10 +1,11 @@
 //! The org over REST: reads of many lanes in one query, writes of many lanes in one request.
 //!
-//! Guarantee (G7): a row answers for itself. A request that one row breaks is halved until that
-//! row is alone, so its neighbours do not share its fate.
+//! Guarantee (G7): a row answers for itself. A request that one row breaks, or that is more than the
+//! org's triggers and flows bear, is halved until each row is alone: no row shares another's fate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -12,8 +13,9 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use super::codes::{self, Fault};
-use super::config::SalesforceSink;
+use super::config::{LARGEST, SalesforceSink};
 use super::describe::describe;
+use super::halving::{Halving, Said};
 use super::ids;
 use super::org::{Org, Record, RecordWrite, Sought, Table, Written};
 use super::soql;
@@ -22,8 +24,8 @@ use crate::sink::SinkError;
 use crate::sink::batch::{Batcher, SendRows, Shape};
 use crate::time::Millis;
 
-/// Rows of one sObject Collections request at most.
-const LARGEST: usize = 200;
+/// Lanes whose reads go in one query at most.
+const READS: usize = 200;
 
 /// The org over REST.
 #[derive(Debug)]
@@ -47,21 +49,23 @@ impl RestOrg {
         tables: &BTreeMap<Table, BTreeSet<String>>,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
-        let shape = Shape {
+        let shape = |largest| Shape {
             linger: config.linger.get(),
-            largest: LARGEST,
+            largest,
         };
+        let (reads, writes) = (shape(READS), shape(config.batch.clamp(1, LARGEST)));
         let desk = |(table, columns): (&Table, &BTreeSet<String>)| {
             let part = |part: Part| Sends {
                 wire: Arc::clone(wire),
                 table: table.clone(),
                 columns: columns.clone(),
                 part,
+                told: AtomicBool::new(false),
             };
             let desk = Desk {
-                reads: Batcher::new(shape, Arc::clone(&permits), part(Part::Find)),
-                creates: Batcher::new(shape, Arc::clone(&permits), part(Part::Create)),
-                updates: Batcher::new(shape, Arc::clone(&permits), part(Part::Update)),
+                reads: Batcher::new(reads, Arc::clone(&permits), part(Part::Find)),
+                creates: Batcher::new(writes, Arc::clone(&permits), part(Part::Create)),
+                updates: Batcher::new(writes, Arc::clone(&permits), part(Part::Update)),
             };
             (table.clone(), desk)
         };
@@ -119,86 +123,91 @@ struct Sends {
     table: Table,
     columns: BTreeSet<String>,
     part: Part,
+    /// Halving was told.
+    told: AtomicBool,
 }
 
 #[async_trait]
 impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
     async fn send(&self, rows: Vec<Sought>) -> Vec<Result<Vec<Record>, SinkError>> {
-        let mut answers = Vec::with_capacity(rows.len());
-        let mut parts = vec![rows.as_slice()];
-        while let Some(part) = parts.pop() {
-            match self.find(part).await {
-                Ok(found) => answers.extend(part.iter().map(|sought| {
-                    Ok(found
-                        .iter()
-                        .filter(|record| sought.finds(record))
-                        .cloned()
-                        .collect())
-                })),
-                Err(Fault::OneRow(error)) => halve(part, &mut parts, &mut answers, error, "find"),
-                Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
+        let mut halving = Halving::new(rows.len());
+        while let Some(part) = halving.next() {
+            let sought = chosen(&rows, &part);
+            match self.find(&sought).await {
+                Ok(found) => {
+                    let of = |sought: &Sought| {
+                        let found = found.iter().filter(|record| sought.finds(record));
+                        Said::Final(Ok(found.cloned().collect()))
+                    };
+                    halving.answered(&part, sought.iter().map(of).collect());
+                }
+                Err(Fault::OneRow(error)) => halving.broke(&part, &while_doing(error, "find")),
+                Err(Fault::All(error)) => halving.failed(&part, &error),
             }
         }
-        answers
+        halving.answers()
     }
 }
 
 #[async_trait]
 impl SendRows<RecordWrite, Result<Written, SinkError>> for Sends {
     async fn send(&self, rows: Vec<RecordWrite>) -> Vec<Result<Written, SinkError>> {
-        let mut answers = Vec::with_capacity(rows.len());
-        let mut parts = vec![rows.as_slice()];
-        while let Some(part) = parts.pop() {
-            match self.write(part).await {
-                Ok(results) => answers.extend(
-                    results
-                        .iter()
-                        .zip(part)
-                        .map(|(it, row)| codes::row(it, &self.table, row.action)),
-                ),
-                Err(Fault::OneRow(error)) => {
-                    let action = part.first().map_or("update", |row| row.action);
-                    halve(part, &mut parts, &mut answers, error, action);
+        let mut halving = Halving::new(rows.len());
+        while let Some(part) = halving.next() {
+            let writes = chosen(&rows, &part);
+            match self.write(&writes).await {
+                Ok(results) => {
+                    let said = results.iter().zip(&writes);
+                    let said = said.map(|(it, row)| codes::judge(it, &self.table, row.action));
+                    let again = halving.answered(&part, said.collect());
+                    self.tell_halving(part.len(), again);
                 }
-                Err(Fault::All(error)) => answers.extend(part.iter().map(|_| Err(error.clone()))),
+                Err(Fault::OneRow(error)) => {
+                    let action = writes.first().map_or("update", |row| row.action);
+                    self.tell_halving(part.len(), part.len() - 1);
+                    halving.broke(&part, &while_doing(error, action));
+                }
+                Err(Fault::All(error)) => halving.failed(&part, &error),
             }
         }
+        let mut answers = halving.answers();
         self.judge_access(&rows, &mut answers).await;
         answers
     }
 }
 
-/// Puts both halves of a refused part back, the first on top; a single row gets the error. If
-/// even one row is too much for the org to read, the rest is not tried.
-fn halve<'a, I, O>(
-    part: &'a [I],
-    parts: &mut Vec<&'a [I]>,
-    answers: &mut Vec<Result<O, SinkError>>,
-    error: SinkError,
-    action: &'static str,
-) {
-    if part.len() <= 1 {
-        let error = if let SinkError::Rejected { code, fields, .. } = error {
-            SinkError::Rejected {
-                code,
-                fields,
-                action,
-            }
-        } else {
-            error
-        };
-        let slow = error.is_outage();
-        answers.extend(part.iter().map(|_| Err(error.clone())));
-        while let Some(rest) = parts.pop_if(|_| slow) {
-            answers.extend(rest.iter().map(|_| Err(error.clone())));
-        }
-        return;
+/// The rows at the places that `part` names.
+fn chosen<I: Clone>(rows: &[I], part: &[usize]) -> Vec<I> {
+    let rows = part.iter().filter_map(|at| rows.get(*at));
+    rows.cloned().collect()
+}
+
+fn while_doing(error: SinkError, action: &'static str) -> SinkError {
+    match error {
+        SinkError::Rejected { code, fields, .. } => SinkError::Rejected {
+            code,
+            fields,
+            action,
+        },
+        other @ (SinkError::Retryable { .. }
+        | SinkError::Throttled { .. }
+        | SinkError::Systemic { .. }) => other,
     }
-    let (first, second) = part.split_at(part.len() / 2);
-    parts.extend([second, first]);
 }
 
 impl Sends {
+    /// Says once that requests are halved, which costs calls that a smaller batch would spare.
+    fn tell_halving(&self, rows: usize, again: usize) {
+        if again > 1 && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                sobject = self.table.sobject,
+                rows,
+                "the org refused a request as a whole; its rows are sent again in halves. If it is \
+                 the size that its triggers or flows do not bear, lower `batch` of this sink"
+            );
+        }
+    }
+
     async fn find(&self, sought: &[Sought]) -> Result<Vec<Record>, Fault> {
         let mut found: BTreeMap<String, Record> = BTreeMap::new();
         for query in soql::plan(&self.table, self.columns.iter(), sought) {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::bench::{Bench, alive, bench, bench_with, contact, delivery, golden, text};
 
-async fn many(bench: &Bench, from: usize, to: usize) -> Vec<Result<Effect, SinkError>> {
+pub(super) async fn many(bench: &Bench, from: usize, to: usize) -> Vec<Result<Effect, SinkError>> {
     let calls = (from..to).map(|n| async move {
         let entity = format!("entities/e{n}");
         let delivery = delivery(&entity, alive(&golden(&entity, &format!("N{n}"), &[])), 1);

@@ -1,5 +1,6 @@
 //! The Salesforce sink against a faithful fake of an org.
 
+mod batches;
 mod bench;
 mod faults;
 mod probe;
