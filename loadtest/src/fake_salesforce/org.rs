@@ -140,13 +140,7 @@ impl FakeObject {
                 );
                 return Err(("INVALID_FIELD", text));
             };
-            let fits = value.is_null()
-                || match field.kind {
-                    Kind::Text(_) => value.is_string(),
-                    Kind::Checkbox => value.is_boolean(),
-                    Kind::Number => value.is_number(),
-                };
-            if !fits {
+            if field.stored(value).is_none() {
                 let text = format!("Cannot deserialize instance from value {value}");
                 return Err(("JSON_PARSER_ERROR", text));
             }
@@ -189,7 +183,13 @@ impl FakeObject {
             return answer;
         }
         let id = self.new_id();
-        self.put(&id, row);
+        let mut row = row.clone();
+        for (name, field) in &self.fields {
+            if let (Some(default), false) = (field.default, row.contains_key(name)) {
+                row.insert(name.clone(), json!(default));
+            }
+        }
+        self.put(&id, &row);
         json!({ "id": id, "success": true, "errors": [], "created": true })
     }
 
@@ -254,7 +254,14 @@ impl FakeObject {
                 let text = format!("Unable to create/update fields: {name}");
                 return Err(failed("INVALID_FIELD_FOR_INSERT_UPDATE", &text, &[name]));
             }
-            if let (Kind::Text(longest), Some(text)) = (field.kind, given.as_str())
+            if let (Kind::Email(_), Some(text)) = (field.kind, given.as_str())
+                && !text.trim().is_empty()
+                && !text.contains('@')
+            {
+                let text = format!("{name}: invalid email address: {text}");
+                return Err(failed("INVALID_EMAIL_ADDRESS", &text, &[name]));
+            }
+            if let (Some(longest), Some(text)) = (field.kind.longest(), given.as_str())
                 && text.chars().count() > longest
             {
                 let text = format!("{name}: data value too large: {text} (max length={longest})");
@@ -322,16 +329,12 @@ impl FakeObject {
     fn put(&mut self, id: &str, row: &Map<String, Value>) {
         let record = self.records.entry(id.to_owned()).or_default();
         id.clone_into(&mut record.id);
-        for (name, value) in row
-            .iter()
-            .filter(|(name, _)| self.fields.contains_key(*name))
-        {
-            let text = value.as_str().map(str::trim);
-            if value.is_null() || text == Some("") {
-                record.fields.remove(name);
-            } else {
-                let kept = text.map_or_else(|| value.clone(), |text| json!(text));
-                record.fields.insert(name.clone(), kept);
+        for (name, value) in row {
+            let kept = self.fields.get(name).and_then(|field| field.stored(value));
+            match kept {
+                None => {}
+                Some(Value::Null) => drop(record.fields.remove(name)),
+                Some(kept) => drop(record.fields.insert(name.clone(), kept)),
             }
         }
         if let Some(mark) = row.get(&self.table.mark).and_then(Value::as_str) {

@@ -1,10 +1,8 @@
 //! One state of one entity, and the writes that make single records follow from it. Pure.
 
-use serde_json::Value;
-
-use super::content::same;
 use super::ids;
 use super::org::{Record, RecordWrite, Sought, Values};
+use super::stored::FieldTypes;
 use crate::event::Subject;
 use crate::time::Millis;
 
@@ -33,6 +31,9 @@ pub struct Assertion {
 pub struct Snapshot {
     /// Record ids that its crosswalks name, the earliest first.
     pub named: Vec<String>,
+    /// One of them may be another in truth: a source folded its case. Where the org knows none of
+    /// them, no record may be made.
+    pub doubtful: bool,
     /// Its content.
     pub content: Values,
 }
@@ -134,25 +135,28 @@ impl Assertion {
     pub(super) fn chosen_write(
         &self,
         chosen: Option<&Record>,
+        types: &FieldTypes,
         guarded: bool,
     ) -> Option<RecordWrite> {
         let snapshot = self.alive.as_ref()?;
         let entity = self.subject.uri();
         let action = if chosen.is_some() { "update" } else { "create" };
+        let content = match chosen {
+            Some(record) => types.for_update(&snapshot.content, record),
+            None => types.for_create(&snapshot.content),
+        };
         let write = RecordWrite {
             ext: Some(Some(entity.to_owned())),
             archived: Some((false, None)),
-            content: snapshot.content.clone(),
+            content,
             home: chosen.is_none().then(|| entity.to_owned()),
             ..self.write(chosen.map(|record| record.id.clone()), action)
         };
         let Some(record) = chosen else {
             return Some(write);
         };
-        let content = emptied(write.content, record);
-        let write = RecordWrite { content, ..write };
         let outdated = guarded && record.guard < self.content_time;
-        (outdated || differs(record, &write)).then_some(write)
+        (outdated || differs(record, &write, types)).then_some(write)
     }
 
     pub(super) fn archive(
@@ -160,29 +164,21 @@ impl Assertion {
         record: &Record,
         into: Option<String>,
         blank: Option<&Values>,
+        types: &FieldTypes,
     ) -> Option<RecordWrite> {
+        let content = blank.map(|blank| types.for_update(blank, record));
         let write = RecordWrite {
             ext: Some(None),
             archived: Some((true, into)),
-            content: emptied(blank.cloned().unwrap_or_default(), record),
+            content: content.unwrap_or_default(),
             ..self.write(Some(record.id.clone()), "archive")
         };
-        differs(record, &write).then_some(write)
+        differs(record, &write, types).then_some(write)
     }
-}
-
-/// `content` as `record` can take it: a checkbox is never empty, so nothing is no.
-fn emptied(mut content: Values, record: &Record) -> Values {
-    for (field, value) in &mut content {
-        if value.is_null() && record.content.get(field).is_some_and(Value::is_boolean) {
-            *value = Value::Bool(false);
-        }
-    }
-    content
 }
 
 /// Whether a write would change anything but the guard.
-fn differs(record: &Record, write: &RecordWrite) -> bool {
+fn differs(record: &Record, write: &RecordWrite, types: &FieldTypes) -> bool {
     let Record {
         ext,
         mark,
@@ -200,7 +196,7 @@ fn differs(record: &Record, write: &RecordWrite) -> bool {
         || write
             .content
             .iter()
-            .any(|(field, value)| !same(value, content.get(field)))
+            .any(|(field, value)| !types.same(field, value, content.get(field)))
 }
 
 #[cfg(test)]
@@ -220,7 +216,11 @@ mod tests {
         let content = [("LastName".to_owned(), json!("Lovelace"))].into();
         Assertion {
             subject: Subject::new("t", "entities/e"),
-            alive: Some(Snapshot { named, content }),
+            alive: Some(Snapshot {
+                named,
+                doubtful: false,
+                content,
+            }),
             content_time: 10,
             newest: 10,
             targets: Vec::new(),
@@ -265,16 +265,26 @@ mod tests {
         there.mark = Some("entities/e".to_owned());
         there.guard = 10;
         there.content = [("LastName".to_owned(), json!("Lovelace"))].into();
-        assert_eq!(assertion.chosen_write(Some(&there), true), None);
+        assert_eq!(
+            assertion.chosen_write(Some(&there), &FieldTypes::default(), true),
+            None
+        );
         there.guard = 9;
         assert!(
-            assertion.chosen_write(Some(&there), true).is_some(),
+            assertion
+                .chosen_write(Some(&there), &FieldTypes::default(), true)
+                .is_some(),
             "the guard has to grow"
         );
-        assert_eq!(assertion.chosen_write(Some(&there), false), None);
+        assert_eq!(
+            assertion.chosen_write(Some(&there), &FieldTypes::default(), false),
+            None
+        );
         there.mark = Some("entities/f".to_owned());
         assert!(
-            assertion.chosen_write(Some(&there), false).is_some(),
+            assertion
+                .chosen_write(Some(&there), &FieldTypes::default(), false)
+                .is_some(),
             "every lane leaves its mark"
         );
     }
@@ -282,13 +292,19 @@ mod tests {
     #[test]
     fn home_is_written_once_by_the_write_that_creates() {
         let assertion = alive(&[]);
-        let created = assertion.chosen_write(None, true).unwrap();
+        let created = assertion
+            .chosen_write(None, &FieldTypes::default(), true)
+            .unwrap();
         assert_eq!(
             (created.home.as_deref(), created.id),
             (Some("entities/e"), None)
         );
         let updated = assertion
-            .chosen_write(Some(&record(ID[0], None, None)), true)
+            .chosen_write(
+                Some(&record(ID[0], None, None)),
+                &FieldTypes::default(),
+                true,
+            )
             .unwrap();
         assert_eq!(updated.home, None);
     }

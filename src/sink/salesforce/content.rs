@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::config::FieldSource;
 use super::org::Values;
+use super::stored::blank;
 use crate::event::Object;
 
 /// Content of the mapped `fields`. `known` lists the members of the object that are known, dotted
@@ -30,26 +31,6 @@ pub(super) fn content(
 /// that defaults and constants stay and everything else goes.
 pub(super) fn erased(fields: &BTreeMap<String, FieldSource>) -> Values {
     content(fields, &Object::default(), None)
-}
-
-/// Whether a stored value is as wanted. Salesforce trims text, keeps empty text as null, and
-/// answers whole numbers with a fraction.
-pub(super) fn same(wanted: &Value, stored: Option<&Value>) -> bool {
-    let stored = stored.unwrap_or(&Value::Null);
-    match (blank(wanted), blank(stored)) {
-        (true, true) => return true,
-        (true, false) | (false, true) => return false,
-        (false, false) => {}
-    }
-    match (wanted, stored) {
-        (Value::String(wanted), Value::String(stored)) => wanted.trim() == stored.trim(),
-        (Value::Number(wanted), Value::Number(stored)) => wanted.as_f64() == stored.as_f64(),
-        (wanted, stored) => wanted == stored,
-    }
-}
-
-fn blank(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn is_known(source: &FieldSource, known: Option<&[String]>) -> bool {
@@ -204,15 +185,6 @@ mod tests {
             (&made["LastName"], &made["LeadSource"]),
             (&json!("Unknown"), &json!("MDM"))
         );
-    }
-
-    #[test]
-    fn what_salesforce_stores_differently_is_the_same() {
-        assert!(same(&json!(" Ada "), Some(&json!("Ada"))));
-        assert!(same(&json!(5), Some(&json!(5.0))));
-        assert!(same(&json!(""), None) && same(&Value::Null, Some(&json!(""))));
-        assert!(!same(&json!("Ada"), None) && !same(&Value::Null, Some(&json!("Ada"))));
-        assert!(!same(&json!("5"), Some(&json!(5))));
     }
 
     proptest! {

@@ -1,10 +1,15 @@
 //! What an sObject is to the run-as user: its fields, and what may be done with it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::codes::Fault;
+use super::stored::{FieldType, FieldTypes};
 use super::wire::Wire;
 use crate::sink::SinkError;
 
@@ -48,6 +53,8 @@ pub(super) struct Field {
     pub(super) length: u32,
     #[serde(default)]
     pub(super) precision: u32,
+    #[serde(default)]
+    pub(super) scale: u32,
 }
 
 fn yes() -> bool {
@@ -69,7 +76,47 @@ pub(super) async fn describe(wire: &Wire, sobject: &str) -> Result<Description, 
         .map_err(|_| unknown("unreadable_description".to_owned(), "correct api_version"))
 }
 
+/// How long a description is taken for the org's own: an administrator may change a field's type.
+const FRESH: Duration = Duration::from_hours(1);
+
+/// What the fields of an sObject hold, asked when it is first needed and once an hour.
+#[derive(Debug, Default)]
+pub(super) struct Described {
+    known: Mutex<Option<(Instant, Arc<FieldTypes>)>>,
+}
+
+impl Described {
+    /// The types of `sobject`'s fields. Who comes while the org is asked waits for its answer.
+    ///
+    /// # Errors
+    /// If the org does not describe it; it is asked again by the next who comes.
+    pub(super) async fn types(
+        &self,
+        wire: &Wire,
+        sobject: &str,
+    ) -> Result<Arc<FieldTypes>, SinkError> {
+        let mut known = self.known.lock().await;
+        if let Some((asked, types)) = &*known
+            && asked.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(types));
+        }
+        let asked = Instant::now();
+        let types = Arc::new(describe(wire, sobject).await?.types());
+        *known = Some((asked, Arc::clone(&types)));
+        Ok(types)
+    }
+}
+
 impl Description {
+    fn types(&self) -> FieldTypes {
+        let of = |field: &Field| {
+            let kind = FieldType::named(&field.kind, field.scale)?;
+            Some((field.name.clone(), kind))
+        };
+        self.fields.iter().filter_map(of).collect()
+    }
+
     /// Whether the run-as user may create, or else change, records with these `fields`.
     pub(super) fn allows<'a>(
         &self,

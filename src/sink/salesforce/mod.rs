@@ -14,6 +14,7 @@ mod automation;
 mod codes;
 mod config;
 mod content;
+mod decimal;
 mod describe;
 mod halving;
 pub mod ids;
@@ -26,6 +27,7 @@ mod rules;
 mod schema;
 mod session;
 mod soql;
+mod stored;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -42,6 +44,7 @@ pub use org::{Org, Record, RecordWrite, Sought, Table, Values, Written};
 pub use plan::Mapping;
 pub use procedure::{HOPS, Tools};
 pub use schema::schema_text;
+pub use stored::{FieldType, FieldTypes};
 
 pub use codes::row as answer;
 pub use rest::{record, row};

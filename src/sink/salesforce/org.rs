@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use super::config::SalesforceObject;
+use super::stored::FieldTypes;
 use crate::sink::SinkError;
 use crate::time::Millis;
 
@@ -140,6 +142,13 @@ pub enum Written {
 /// Records of one org. Many lanes call at once; an implementation may put them into one request.
 #[async_trait]
 pub trait Org: Debug + Send + Sync {
+    /// What the table's fields hold. Nothing is known of an org that does not tell: then every
+    /// field is taken for text.
+    async fn field_types(&self, table: &Table) -> Result<Arc<FieldTypes>, SinkError> {
+        let _ = table;
+        Ok(Arc::default())
+    }
+
     /// The records that `sought` finds, with goldwire's fields and the mapped ones.
     async fn find(&self, table: &Table, sought: Sought) -> Result<Vec<Record>, SinkError>;
 

@@ -72,7 +72,7 @@ impl Mapping {
             });
         }
         delivered.read = known.read;
-        for (table, assertion) in self.assertions(delivery, &known) {
+        for (table, assertion) in self.assertions(delivery, &known)? {
             let one = self.tools.assert(&table, &assertion, archived).await?;
             delivered.second_look |= one.second_look;
             if one.effect == Effect::Stale {
@@ -135,7 +135,11 @@ impl Mapping {
 
     /// What is to be asserted, table by table: a living entity in the table of its type, a dead
     /// one in its type's, or in every one if nothing tells its type.
-    pub(super) fn assertions(&self, delivery: &Write, known: &Known) -> Vec<(Table, Assertion)> {
+    pub(super) fn assertions(
+        &self,
+        delivery: &Write,
+        known: &Known,
+    ) -> Result<Vec<(Table, Assertion)>, SinkError> {
         let alive = match &known.state {
             SubjectState::Alive(object) => Some(Arc::clone(object)),
             SubjectState::Absorbed { .. }
@@ -151,9 +155,9 @@ impl Mapping {
             if object_type.is_empty() && alive.is_none() || name == object_type {
                 let blank = objects.entry(Table::of(object)).or_default();
                 blank.extend(content::erased(&object.fields));
-                snapshot = alive
-                    .as_ref()
-                    .map(|alive| self.snapshot(object, alive, known));
+                let told = alive.as_ref();
+                let told = told.map(|alive| self.snapshot(object, alive, known));
+                snapshot = told.transpose()?;
             }
         }
         let assertion = |blank: Values| Assertion {
@@ -165,13 +169,19 @@ impl Mapping {
             hops: delivery.hops,
             blank: known.erased.then_some(blank),
         };
-        objects
-            .into_iter()
-            .map(|(table, blank)| (table, assertion(blank)))
-            .collect()
+        let asserted = |(table, blank)| (table, assertion(blank));
+        Ok(objects.into_iter().map(asserted).collect())
     }
 
-    fn snapshot(&self, object: &SalesforceObject, alive: &Object, known: &Known) -> Snapshot {
+    /// # Errors
+    /// If a crosswalk of the org's source names no record: made all the same, a record would be a
+    /// second one beside the one that is meant.
+    fn snapshot(
+        &self,
+        object: &SalesforceObject,
+        alive: &Object,
+        known: &Known,
+    ) -> Result<Snapshot, SinkError> {
         let mut crosswalks = alive.crosswalks().unwrap_or_default();
         let now = self.tools.clock.now();
         crosswalks.retain(|crosswalk| {
@@ -180,11 +190,22 @@ impl Mapping {
         crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
         let named = crosswalks
             .iter()
-            .filter_map(|crosswalk| ids::canonical(&crosswalk.value));
-        Snapshot {
-            named: named.collect(),
+            .map(|crosswalk| ids::canonical(&crosswalk.value));
+        Ok(Snapshot {
+            named: named.collect::<Option<_>>().ok_or_else(bad_crosswalk)?,
+            doubtful: crosswalks.iter().any(|it| ids::may_be_folded(&it.value)),
             content: content::content(&object.fields, alive, known.fields.as_deref()),
-        }
+        })
+    }
+}
+
+/// A crosswalk of the org's source that is no record id, or may be another's: the value itself is
+/// not shown (G10).
+pub(super) fn bad_crosswalk() -> SinkError {
+    SinkError::Rejected {
+        code: "bad_crosswalk".to_owned(),
+        fields: Vec::new(),
+        action: "map",
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::assertion::Assertion;
 use super::ids;
 use super::org::{Org, Record, RecordWrite, Table, Written};
+use super::plan::bad_crosswalk;
 use crate::event::Subject;
 use crate::reltio::{Answer, Found, RecordReader, ReltioError, late_enough, settle_wait};
 use crate::sink::{Ack, Effect, SinkError, Tell};
@@ -118,6 +119,7 @@ impl Tools {
         assertion: &Assertion,
         archived: &AtomicBool,
     ) -> Result<(), Cut> {
+        let types = self.org.field_types(table).await?;
         let found = self.org.find(table, assertion.sought()).await?;
         let mut sorted = self.sort(assertion, &found).await?;
         for record in sorted.mine.iter().filter(|it| assertion.takes(it)) {
@@ -127,6 +129,9 @@ impl Tools {
             taken.push(record.id.clone());
         }
         let chosen = assertion.choose(&sorted.mine);
+        if chosen.is_none() && assertion.alive.as_ref().is_some_and(|it| it.doubtful) {
+            return Err(Cut::Failed(bad_crosswalk()));
+        }
         // 1: the external id comes off whatever is not the chosen one.
         let entity = Some(assertion.subject.uri());
         let bears = found
@@ -139,7 +144,7 @@ impl Tools {
         self.tell_others(assertion, &sorted.others).await?;
         // 3: the chosen one.
         let mut into = chosen.map(|record| record.id.clone());
-        if let Some(write) = assertion.chosen_write(chosen, self.guarded) {
+        if let Some(write) = assertion.chosen_write(chosen, &types, self.guarded) {
             into = Some(self.put(table, write).await?);
         }
         // 4: the others.
@@ -153,7 +158,7 @@ impl Tools {
             .into_iter()
             .map(|it| (it, None, assertion.blank.as_ref()));
         for (record, into, blank) in rest.chain(nobodys) {
-            if let Some(write) = assertion.archive(record, into, blank) {
+            if let Some(write) = assertion.archive(record, into, blank, &types) {
                 // Set before the answer: a write whose answer is lost may have archived too.
                 let before = archived.swap(true, Ordering::Relaxed);
                 let written = self.put(table, write).await;
@@ -248,8 +253,9 @@ impl Tools {
     /// The living entity with a crosswalk that names `record`.
     async fn namer(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
         let settle = as_millis(self.settle);
-        for value in [record.id.as_str(), ids::short(&record.id)] {
-            let look_up = || self.reltio.by_crosswalk(&self.source, value);
+        // Reltio compares with case, and has the id as the source wrote it.
+        for value in ids::spellings(&record.id) {
+            let look_up = || self.reltio.by_crosswalk(&self.source, &value);
             let answer = late_enough(due, settle, look_up).await;
             if let Some(uri) = self.living(answer, None)? {
                 return Ok(Some(uri));

@@ -14,11 +14,12 @@ use tokio::sync::Semaphore;
 
 use super::codes::{self, Fault};
 use super::config::{LARGEST, SalesforceSink};
-use super::describe::describe;
+use super::describe::{Described, describe};
 use super::halving::{Halving, Said};
 use super::ids;
 use super::org::{Org, Record, RecordWrite, Sought, Table, Written};
 use super::soql;
+use super::stored::FieldTypes;
 use super::wire::{SharedWire, Wire};
 use crate::sink::SinkError;
 use crate::sink::batch::{Batcher, SendRows, Shape};
@@ -30,12 +31,14 @@ const READS: usize = 200;
 /// The org over REST.
 #[derive(Debug)]
 pub(super) struct RestOrg {
+    wire: SharedWire,
     desks: BTreeMap<Table, Desk>,
 }
 
 /// Reads and writes of one table.
 #[derive(Debug)]
 struct Desk {
+    described: Described,
     reads: Batcher<Sought, Result<Vec<Record>, SinkError>>,
     creates: Batcher<RecordWrite, Result<Written, SinkError>>,
     updates: Batcher<RecordWrite, Result<Written, SinkError>>,
@@ -63,6 +66,7 @@ impl RestOrg {
                 told: AtomicBool::new(false),
             };
             let desk = Desk {
+                described: Described::default(),
                 reads: Batcher::new(reads, Arc::clone(&permits), part(Part::Find)),
                 creates: Batcher::new(writes, Arc::clone(&permits), part(Part::Create)),
                 updates: Batcher::new(writes, Arc::clone(&permits), part(Part::Update)),
@@ -70,6 +74,7 @@ impl RestOrg {
             (table.clone(), desk)
         };
         Self {
+            wire: Arc::clone(wire),
             desks: tables.iter().map(desk).collect(),
         }
     }
@@ -84,6 +89,11 @@ impl RestOrg {
 
 #[async_trait]
 impl Org for RestOrg {
+    async fn field_types(&self, table: &Table) -> Result<Arc<FieldTypes>, SinkError> {
+        let described = &self.desk(table)?.described;
+        described.types(&self.wire, &table.sobject).await
+    }
+
     async fn find(&self, table: &Table, sought: Sought) -> Result<Vec<Record>, SinkError> {
         let answer = self
             .desk(table)?

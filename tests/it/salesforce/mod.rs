@@ -3,7 +3,9 @@
 mod batches;
 mod bench;
 mod faults;
+mod ids;
 mod probe;
+mod stored;
 
 use goldwire::event::{self, Subject, SubjectState};
 use goldwire::sink::{Effect, Sink as _, Write};
@@ -316,18 +318,15 @@ async fn g4_the_guard_s_refusal_is_stale_and_another_entity_s_time_is_not_compar
 }
 
 #[tokio::test]
-async fn hostile_crosswalks_and_names_stay_values() {
+async fn hostile_names_stay_values() {
     let bench = bench().await;
-    let odd = ["') OR Id != '", "not-an-id", "003000000000000000000"];
     let entity = "entities/a' OR Name != '\\";
-    bench
-        .lives(&golden(entity, "x'; DROP", &odd), 1)
-        .await
-        .unwrap();
-    bench
-        .lives(&golden(entity, "x'; DROP", &odd), 1)
-        .await
-        .unwrap();
+    for _ in 0..2 {
+        bench
+            .lives(&golden(entity, "x'; DROP", &[]), 1)
+            .await
+            .unwrap();
+    }
     let contacts = bench.contacts();
     assert_eq!(
         (contacts.len(), text(&contacts[0], "Reltio_Id__c")),
