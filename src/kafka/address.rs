@@ -1,9 +1,32 @@
-//! Where the brokers are.
+//! Where the brokers are, and whether the way to them is encrypted.
 
 use std::net::IpAddr;
 
+use super::properties::{Properties, Unfit};
+
+/// Refuses clear text to brokers on other machines unless it is meant (`insecure`). `key` is the one
+/// that holds `bootstrap`.
+pub fn check_encrypted(
+    key: &str,
+    bootstrap: &str,
+    properties: &Properties,
+    insecure: bool,
+    problems: &mut Vec<Unfit>,
+) {
+    let protocol = properties.get("security.protocol");
+    let protocol = protocol.map_or_else(String::new, |text| text.reveal().to_uppercase());
+    let encrypted = matches!(protocol.as_str(), "SSL" | "SASL_SSL");
+    if encrypted || insecure || is_loopback(bootstrap) {
+        return;
+    }
+    let why = "nothing is encrypted on the way to another machine: set \
+               `properties.security.protocol` to SASL_SSL or SSL (`insecure_plaintext` is for \
+               networks that nobody listens to)";
+    problems.push(Unfit::key(key, why));
+}
+
 /// Whether every broker of `host:port,host:port` is on this machine, as its name or address says.
-pub fn is_loopback(bootstrap: &str) -> bool {
+fn is_loopback(bootstrap: &str) -> bool {
     bootstrap.split(',').all(|broker| {
         let broker = broker.trim();
         let broker = broker.rsplit_once("://").map_or(broker, |(_, rest)| rest);

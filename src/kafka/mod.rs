@@ -4,7 +4,7 @@
 mod address;
 mod properties;
 
-pub use address::is_loopback;
+pub use address::check_encrypted;
 pub use properties::{
     Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,
 };

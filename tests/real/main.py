@@ -17,6 +17,7 @@ import scenario_isolation
 import scenario_kafka_sink
 import scenario_main
 import scenario_password
+import scenario_pooler
 import scenario_throughput
 from lib import WORK, Failed, Process
 from servers import Servers
@@ -26,6 +27,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "warehouse": scenario_cargo.warehouse,
     "disk": scenario_cargo.disk,
     "password": scenario_password.run,
+    "pooler": scenario_pooler.run,
     "main": scenario_main.run,
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,

@@ -74,12 +74,12 @@ class Postgres:
             connect_timeout=10, options="-c statement_timeout=60000",
         )
 
-    def create(self, database: str) -> str:
+    def create(self, database: str, options: str = "") -> str:
         """Makes an empty database, and gives its URL."""
         connection = self.connect("postgres")
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f'CREATE DATABASE "{database}"')
+            cursor.execute(f'CREATE DATABASE "{database}" {options}')
         connection.close()
         return self.url(database)
 

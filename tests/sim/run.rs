@@ -53,7 +53,7 @@ reltio:
   clock_skew: 200ms
 sources:
   topic:
-    kafka: { bootstrap_servers: 'unused:9092', topic: changes, group: ingest, start: earliest, include_relationships: true }
+    kafka: { bootstrap_servers: '127.0.0.1:9092', topic: changes, group: ingest, start: earliest, include_relationships: true }
   hook:
     webhook: { path: /hook, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true }
   part:

@@ -161,21 +161,14 @@ impl KafkaSink {
         kafka::check_owned(&OWNED, &self.properties, &mut problems);
         kafka::check_credentials(&self.properties, &mut problems);
         kafka::check_each(&self.properties, &mut problems);
-        if self.is_exposed() {
-            let why = "nothing is encrypted on the way to another machine: set \
-                       `properties.security.protocol` to SASL_SSL or SSL (`insecure_plaintext` is for \
-                       networks that nobody listens to)";
-            problems.push(Unfit::key("bootstrap_servers", why));
-        }
+        kafka::check_encrypted(
+            "bootstrap_servers",
+            &self.bootstrap_servers,
+            &self.properties,
+            self.insecure_plaintext,
+            &mut problems,
+        );
         problems
-    }
-
-    /// Whether clear text would leave this machine and nobody said that it may.
-    fn is_exposed(&self) -> bool {
-        let protocol = self.properties.get("security.protocol");
-        let protocol = protocol.map_or_else(String::new, |text| text.reveal().to_uppercase());
-        let encrypted = matches!(protocol.as_str(), "SSL" | "SASL_SSL");
-        !encrypted && !self.insecure_plaintext && !kafka::is_loopback(&self.bootstrap_servers)
     }
 
     /// What librdkafka is given.

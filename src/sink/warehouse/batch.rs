@@ -152,10 +152,7 @@ impl Pool {
             made.await.ok();
             let mut connection = Connection::open(&self.target).await?;
             match schema::migrate(&mut connection).await? {
-                schema::VERSION => {
-                    connection.prepare().await?;
-                    Ok(connection)
-                }
+                schema::VERSION => Ok(connection),
                 newer => Err(Failed::Newer(newer)),
             }
         };

@@ -15,7 +15,15 @@ use crate::sink::{Mode, Sink};
 #[serde(deny_unknown_fields)]
 pub struct WarehouseSink {
     /// `sqlite:PATH` or `postgres://user:password@host/database`; a secret, since it holds one.
+    ///
+    /// On another machine `sslmode` is `verify-full`, `verify-ca` or `require`. Special characters of
+    /// user and password are written %XX. Settings (`options[search_path]=mdm`) are made in each
+    /// transaction, so that a pooler (`PgBouncer`, Neon, Supabase) in transaction or session mode may
+    /// stand before the server.
     pub url: Secret,
+    /// Sends golden records and the password in clear text to a database on another machine.
+    #[serde(default)]
+    pub insecure_plaintext: bool,
     /// Connections at most. SQLite always writes through one.
     #[serde(default = "pool")]
     #[schemars(range(min = 1, max = 64))]

@@ -2,6 +2,10 @@
 //!
 //! After a timeout, or when the transport failed, the connection is closed and never used again:
 //! nobody knows what the server still does on it.
+//!
+//! Nothing in PostgreSQL is relied on from one transaction to the next: a pooler may run each on
+//! another connection. So every query is part of a transaction, settings are its own, and a
+//! statement is prepared, without a name, for one use.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,6 +33,8 @@ pub(super) enum Failed {
     Sql(sqlx::Error),
     /// The tables are of a newer goldwire.
     Newer(i64),
+    /// The database's encoding does not hold every character.
+    Encoding,
     /// What a record holds cannot be written.
     Unfit(Unfit),
 }
@@ -55,6 +61,8 @@ enum Link {
 #[derive(Debug)]
 pub(super) struct Connection {
     link: Link,
+    /// Begins a transaction that may write.
+    begin: Arc<str>,
     limit: Duration,
 }
 
@@ -69,24 +77,39 @@ impl Connection {
                 Link::Postgres(connect.await?)
             }
         };
-        let mut connection = Self { link, limit };
-        if connection.dialect() == Dialect::Postgres {
-            // G1: an acknowledged commit is on disk, whatever the server's default is.
-            connection
-                .command(
-                    "SELECT set_config('synchronous_commit', 'on', false) \
-                     WHERE current_setting('synchronous_commit') = 'off'"
-                        .to_owned(),
-                )
-                .await?;
-        }
-        Ok(connection)
+        let begin = Arc::clone(&target.begin);
+        Ok(Self { link, begin, limit })
     }
 
     pub(super) fn dialect(&self) -> Dialect {
         match &self.link {
             Link::Sqlite(_) => Dialect::Sqlite,
             Link::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Begins a transaction that may write.
+    pub(super) async fn begin(&mut self) -> Result<(), Failed> {
+        self.command(self.begin.to_string()).await
+    }
+
+    /// Begins a transaction that only looks, and waits for no writer.
+    pub(super) async fn begin_looking(&mut self) -> Result<(), Failed> {
+        match self.dialect() {
+            Dialect::Sqlite => self.command("BEGIN".to_owned()).await,
+            Dialect::Postgres => self.begin().await,
+        }
+    }
+
+    /// Begins the transaction of a batch: in PostgreSQL with a staging table, which this server
+    /// process may have already.
+    pub(super) async fn begin_batch(&mut self) -> Result<(), Failed> {
+        match self.dialect() {
+            Dialect::Sqlite => self.begin().await,
+            Dialect::Postgres => {
+                let sql = format!("{}; {}", self.begin, staging::TABLE);
+                self.command(sql).await
+            }
         }
     }
 
@@ -113,16 +136,9 @@ impl Connection {
         match &mut self.link {
             Link::Sqlite(link) => within(self.limit, sqlx::query_scalar(sql).fetch_one(link)).await,
             Link::Postgres(link) => {
-                within(self.limit, sqlx::query_scalar(sql).fetch_one(link)).await
+                let row = within(self.limit, sqlx::raw_sql(sql).fetch_one(link)).await?;
+                Ok(row.try_get(0)?)
             }
-        }
-    }
-
-    /// Makes ready what only this connection uses; after the tables are there.
-    pub(super) async fn prepare(&mut self) -> Result<(), Failed> {
-        match self.dialect() {
-            Dialect::Sqlite => Ok(()),
-            Dialect::Postgres => self.command(staging::TABLE.to_owned()).await,
         }
     }
 
@@ -182,6 +198,7 @@ impl Connection {
                 }
                 let arguments = arrays(statement, &rows)?;
                 let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments);
+                let query = query.persistent(false);
                 let answers = within(self.limit, query.fetch_all(link)).await?;
                 answers
                     .iter()
@@ -189,7 +206,8 @@ impl Connection {
                     .collect()
             }
             (Link::Postgres(link), Texts::Staged(text)) => {
-                let query = sqlx::query(AssertSqlSafe(Arc::clone(text)));
+                // One round trip: it has nothing to bind.
+                let query = sqlx::raw_sql(AssertSqlSafe(Arc::clone(text)));
                 let answers = within(self.limit, query.fetch_all(link)).await?;
                 answers
                     .iter()

@@ -31,6 +31,13 @@ pub(super) enum Phase {
     Commit,
 }
 
+impl Phase {
+    /// Whether a record may be at fault.
+    fn has_begun(self) -> bool {
+        matches!(self, Self::Work | Self::Commit)
+    }
+}
+
 /// An error, judged.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -51,6 +58,7 @@ impl Fault {
             Failed::Timeout if phase == Phase::Connect => Self::away("connect_timeout", false),
             Failed::Timeout => Self::away("statement_timeout", ambiguous),
             Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
+            Failed::Encoding => Self::systemic("encoding", remedy::ENCODING),
             Failed::Unfit(unfit) => Self::record(unfit.0, vec!["object".to_owned()]),
             Failed::Sql(sqlx::Error::Database(error)) => Self::of_database(error.as_ref(), phase),
             // The kind is one of the library's own names, and no text of the system's.
@@ -77,7 +85,10 @@ impl Fault {
             Some(error) => {
                 let names = [error.constraint(), error.column()];
                 let names = names.into_iter().flatten().map(ToOwned::to_owned).collect();
-                Self::of_sqlstate(&code, names, phase)
+                match remedy::of_pooler(error.message()).filter(|_| code == "08P01") {
+                    Some(remedy) => Self::systemic(&code, remedy),
+                    None => Self::of_sqlstate(&code, names, phase),
+                }
             }
             None => Self::of_sqlite(&code, phase == Phase::Commit),
         }
@@ -96,10 +107,13 @@ impl Fault {
             (_, "53100") => Self::full(code),
             ("53", _) => Self::throttled(code, FULL / 2),
             ("58", _) => Self::server(code, ambiguous),
+            // No record was sent yet.
+            ("22", _) if !phase.has_begun() => Self::systemic(code, remedy::SETTING),
             ("22" | "23" | "44" | "54" | "P0", _) => Self::record(code, names),
             _ => match remedy::of_sqlstate(code) {
                 Some(remedy) => Self::systemic(code, remedy),
-                None => Self::unknown(code),
+                None if phase.has_begun() => Self::unknown(code),
+                None => Self::away(code, false),
             },
         }
     }
@@ -135,7 +149,7 @@ impl Fault {
     /// The connection ended by itself. In the middle of a write it may be what was written that
     /// ends it each time: such a record goes alone, and each try is counted.
     fn cut(code: &str, phase: Phase) -> Self {
-        let writes = matches!(phase, Phase::Work | Phase::Commit);
+        let writes = phase.has_begun();
         Self {
             of_a_record: writes,
             ..Self::away(code, writes)
@@ -260,10 +274,45 @@ mod tests {
             ("25006", "halt"),
         ] {
             assert_eq!(
-                class(&Fault::of_sqlstate(code, vec![], Phase::Begin)),
+                class(&Fault::of_sqlstate(code, vec![], Phase::Work)),
                 wanted,
                 "{code}"
             );
+        }
+    }
+
+    #[test]
+    fn g6_what_no_record_was_sent_for_is_no_record_s_fault() {
+        for (code, wanted) in [("22023", "halt"), ("XX000", "outage"), ("42704", "halt")] {
+            for phase in [Phase::Connect, Phase::Begin] {
+                let fault = Fault::of_sqlstate(code, vec![], phase);
+                assert_eq!(class(&fault), wanted, "{code}");
+                assert!(!fault.of_a_record, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_pooler_refuses_halts_and_what_passes_is_tried_again() {
+        for refused in [
+            "unsupported startup parameter: options",
+            "transaction blocks not allowed in statement pooling mode",
+            "no such database: x",
+            "SASL authentication failed",
+            "SSL required",
+            "expected password response, got message type 0",
+        ] {
+            assert!(remedy::of_pooler(refused).is_some(), "{refused}");
+        }
+        for passes in [
+            "query_wait_timeout",
+            "server conn crashed?",
+            "pgbouncer cannot connect to server",
+            "server login has been failing, try again later (server_login_retry)",
+            "no more connections allowed (max_client_conn)",
+            "client_login_timeout (server down)",
+        ] {
+            assert_eq!(remedy::of_pooler(passes), None, "{passes}");
         }
     }
 

@@ -8,6 +8,9 @@
 //! the commit (G3), and each write of a transaction has an outcome of its own (G7). A snapshot's
 //! JSON text goes into its column as it came, every digit of its numbers with it.
 //!
+//! PostgreSQL may stand behind a pooler in session or transaction mode: what a transaction needs it
+//! sets itself. A database whose encoding is not UTF8 is refused.
+//!
 //! # Tables
 //!
 //! | table | a row is |
@@ -34,6 +37,7 @@ mod content;
 mod dialect;
 mod fault;
 mod partial;
+mod postgres_url;
 mod probe;
 mod remedy;
 mod row;
@@ -60,13 +64,23 @@ use super::{Ack, Capabilities, Mode, Sink, SinkError, Write};
 use crate::event::{Filter, Kind, Subject};
 use crate::telemetry::Metrics;
 
-/// Whether `url` names a database that this sink can write to. Connects to nothing.
+/// Whether `url` names a database that this sink can write to; over the network in clear text only
+/// if that is `insecure`. Connects to nothing.
 ///
 /// # Errors
 /// What is wrong with it, as the rest of a sentence that does not hold the URL.
-pub fn check_url(url: &str) -> Result<(), &'static str> {
-    Target::parse(url, Duration::from_secs(1)).map(drop)
+pub fn check_url(url: &str, insecure: bool) -> Result<(), &'static str> {
+    let target = Target::parse(url, Duration::from_secs(1))?;
+    if target.is_exposed() && !insecure {
+        return Err(EXPOSED);
+    }
+    Ok(())
 }
+
+const EXPOSED: &str = "demands no encryption on the way to another machine; add \
+                       `sslmode=verify-full`, with `sslrootcert=FILE` if the authority is your own, \
+                       or `sslmode=require` (`insecure_plaintext` is for networks that nobody \
+                       listens to)";
 
 /// Why a warehouse cannot be as configured. Never holds the URL.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +126,9 @@ impl Warehouse {
         }
         let target =
             Target::parse(config.url.reveal(), limit).map_err(|why| refused("url", why))?;
+        if target.is_exposed() && !config.insecure_plaintext {
+            return Err(refused("url", EXPOSED));
+        }
         let connections = match target.dialect() {
             Dialect::Sqlite => 1,
             Dialect::Postgres => usize::try_from(config.connections).unwrap_or(1).max(1),

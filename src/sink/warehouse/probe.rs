@@ -5,6 +5,7 @@ use std::path::Path;
 use super::connection::{Connection, Failed};
 use super::dialect::Dialect;
 use super::fault::{Fault, Phase};
+use super::remedy;
 use super::schema::{self, TABLES, VERSION};
 use super::target::{Options, Target, folder_of};
 use crate::sink::SinkError;
@@ -73,6 +74,10 @@ const NOT_OWNED: &str = "SELECT count(*) FROM pg_class
 async fn look(target: &Target) -> Result<Vec<String>, Failed> {
     let mut connection = Connection::open(target).await?;
     let mut sentences = Vec::new();
+    connection.begin_looking().await?;
+    if schema::has_unfit_encoding(&mut connection).await? {
+        sentences.push(remedy::ENCODING.to_owned());
+    }
     let found = schema::version(&mut connection).await?;
     if found > VERSION {
         sentences.push(schema::newer(found));
@@ -80,6 +85,7 @@ async fn look(target: &Target) -> Result<Vec<String>, Failed> {
     if connection.dialect() == Dialect::Postgres {
         rights(&mut connection, found, &mut sentences).await?;
     }
+    connection.roll_back().await?;
     connection.close().await;
     Ok(sentences)
 }

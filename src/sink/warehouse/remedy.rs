@@ -1,5 +1,54 @@
 //! What a person must do where no record would be accepted.
 
+/// Of a database whose encoding does not hold every character.
+pub(super) const ENCODING: &str = "the database's encoding is not UTF8, and does not hold what \
+    records hold; make another (CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0), and let \
+    `url` lead to it";
+
+/// Of a setting that the server does not take.
+pub(super) const SETTING: &str = "the server refuses a setting; correct `options` in `url`";
+
+/// What a pooler says of itself in passing. `PgBouncer` answers everything of its own with 08P01,
+/// what a person must mend and what passes alike: only the words differ.
+const PASSES: [&str; 12] = [
+    "timeout",
+    "server_login_retry",
+    "server conn crashed",
+    "server closed",
+    "cannot connect",
+    "connect failed",
+    "dns lookup failed",
+    "shutting down",
+    "shutdown",
+    "paused",
+    "too many",
+    "no more connections",
+];
+
+/// The remedy for a protocol violation, which is how poolers refuse; nothing if it passes by
+/// itself. The message is compared, and not kept (G10).
+pub(super) fn of_pooler(message: &str) -> Option<&'static str> {
+    let said = message.to_lowercase();
+    let says = |words: &str| said.contains(words);
+    if PASSES.iter().any(|words| says(words)) {
+        return None;
+    }
+    let remedy = if says("startup parameter") {
+        "the pooler refuses a parameter that is told while connecting; unset PGOPTIONS, and write \
+         settings as `options[name]=value` into `url`"
+    } else if says("transaction blocks") {
+        "the pooler's statement mode takes no transactions; let it pool by transaction or session"
+    } else if says("no such") || says("does not exist") || says("authentication") {
+        "the pooler refuses database, user or password; correct `url`"
+    } else if says("ssl") || says("tls") {
+        "the pooler demands TLS, or a certificate; see `sslmode` and `sslcert` of the URL"
+    } else {
+        "the server, or a pooler before it, refuses what was sent; see its log, and that `url` leads \
+         to PostgreSQL or to a pooler in transaction or session mode"
+    };
+    Some(remedy)
+}
+
 /// The remedy for a SQLSTATE; nothing if it is no such case.
 pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
     let remedy = match (code.get(..2).unwrap_or_default(), code) {
@@ -19,10 +68,11 @@ pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
         (_, "42P07") => {
             "a table of that name exists and is not goldwire's; give goldwire a schema of its own"
         }
-        (_, "26000" | "42P05") => {
-            "prepared statements do not survive: a pooler hands out other connections; use its \
-             session mode or connect to the server itself"
+        (_, "26000" | "34000" | "42P05") => {
+            "a pooler ends or changes the connection within a transaction; let it pool by transaction \
+             or session"
         }
+        (_, "42704" | "55P02") => SETTING,
         ("42" | "0A", _) => {
             "the tables are not as `goldwire schema warehouse` prints them, or the server is older \
              than PostgreSQL 12; correct them"

@@ -5,7 +5,7 @@ use crate::config::{At, Rules};
 pub(super) fn check(_: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(at) = section.get("url")
         && let Some(text) = at.text()
-        && let Err(why) = super::check_url(text)
+        && let Err(why) = super::check_url(text, section.is_true("insecure_plaintext"))
     {
         rules.refuse(&at, format!("it {why}"));
     }

@@ -166,16 +166,40 @@ pub(super) async fn version(connection: &mut Connection) -> Result<i64, Failed> 
         .await
 }
 
+/// Whether the database holds every character: SQLite always does.
+const UNFIT_ENCODING: &str = "SELECT count(*) WHERE current_setting('server_encoding') <> 'UTF8'";
+
+/// Whether the encoding is one that loses characters.
+pub(super) async fn has_unfit_encoding(connection: &mut Connection) -> Result<bool, Failed> {
+    match connection.dialect() {
+        Dialect::Sqlite => Ok(false),
+        Dialect::Postgres => Ok(connection.number(UNFIT_ENCODING).await? > 0),
+    }
+}
+
+async fn look(connection: &mut Connection) -> Result<i64, Failed> {
+    connection.begin_looking().await?;
+    if has_unfit_encoding(connection).await? {
+        return Err(Failed::Encoding);
+    }
+    let found = version(connection).await?;
+    connection.roll_back().await?;
+    Ok(found)
+}
+
 /// Brings the tables to [`VERSION`], if they are older. Tells the version found: more than
 /// [`VERSION`] means that nothing may be written.
+///
+/// # Errors
+/// Among others if the database cannot hold every character.
 pub(super) async fn migrate(connection: &mut Connection) -> Result<i64, Failed> {
     // Without a lock first: a user without the right to create tables can go on where they exist.
-    let found = version(connection).await?;
+    let found = look(connection).await?;
     if found >= VERSION {
         return Ok(found);
     }
     let dialect = connection.dialect();
-    connection.command(dialect.begin().to_owned()).await?;
+    connection.begin().await?;
     if dialect == Dialect::Postgres {
         connection.command(LOCK.to_owned()).await?;
     }

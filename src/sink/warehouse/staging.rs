@@ -2,15 +2,17 @@
 //!
 //! A row is a subject's current state, a change, or mostly both, with one and the same snapshot: so
 //! a snapshot crosses the wire once, and is parsed once, for both tables. The table is temporary:
-//! each connection has its own, none of it is in the server's log, and a commit empties it.
+//! each server process has its own, none of it is in the server's log, and a commit empties it.
 
 use std::borrow::Cow;
 
 use super::content::Content;
 use super::row::{ChangeRow, CurrentRow, Prepared};
 
-/// Made on each connection.
-pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_incoming (
+/// Made in each transaction where this server process does not have it: behind a pooler that may be
+/// another process each time. Other columns want another name: a process that outlives this program
+/// keeps the table, empty.
+pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_incoming_3 (
  n integer, relation boolean, tells boolean, tenant text, subject text,
  object_type text, state text, absorbed_by text, version bigint, commit_time bigint,
  stands_for bigint, label text, start_entity text, end_entity text, alive_at bigint,
@@ -22,7 +24,7 @@ pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_in
 ) ON COMMIT DELETE ROWS";
 
 /// Fills it, all columns in their order.
-pub(super) const COPY: &str = "COPY pg_temp.goldwire_incoming FROM STDIN (FORMAT binary)";
+pub(super) const COPY: &str = "COPY pg_temp.goldwire_incoming_3 FROM STDIN (FORMAT binary)";
 
 /// Columns of the table.
 const COLUMNS: i16 = 27;

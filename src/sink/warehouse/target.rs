@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -9,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::dialect::Dialect;
+use super::postgres_url::{self, PostgresUrl};
 use crate::dir_lock::create_dirs;
 use crate::time::as_millis;
 
@@ -22,6 +24,8 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(7);
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) options: Options,
+    /// Begins a transaction.
+    pub(super) begin: Arc<str>,
     /// Longest that the server may work on a statement.
     limit: Duration,
 }
@@ -45,16 +49,30 @@ impl Target {
     /// # Errors
     /// A sentence that does not hold the URL.
     pub(super) fn parse(url: &str, limit: Duration) -> Result<Self, &'static str> {
-        let options = if let Some(path) = url.strip_prefix("sqlite:") {
-            Options::Sqlite(Box::new(sqlite(url, path, limit)?))
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Options::Postgres(Box::new(postgres(url, limit)?))
-        } else {
-            return Err(
-                "names no database; write sqlite:PATH or postgres://user:password@host/database",
-            );
-        };
-        Ok(Self { options, limit })
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return Ok(Self {
+                options: Options::Sqlite(Box::new(sqlite(url, path, limit)?)),
+                begin: Dialect::Sqlite.begin().into(),
+                limit,
+            });
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let url = PostgresUrl::parse(url)?;
+            return Ok(Self {
+                begin: begin(&url.settings, limit).into(),
+                options: Options::Postgres(Box::new(url.options.disable_statement_logging())),
+                limit,
+            });
+        }
+        Err("names no database; write sqlite:PATH or postgres://user:password@host/database")
+    }
+
+    /// Whether golden records and the password would leave this machine in clear text.
+    pub(super) fn is_exposed(&self) -> bool {
+        match &self.options {
+            Options::Sqlite(_) => false,
+            Options::Postgres(options) => postgres_url::is_exposed(options),
+        }
     }
 
     pub(super) fn dialect(&self) -> Dialect {
@@ -143,30 +161,44 @@ fn sqlite(url: &str, path: &str, limit: Duration) -> Result<SqliteConnectOptions
 }
 
 /// Every statement finds rows by their keys. Without statistics yet, the planner would read whole
-/// tables, and keep that plan while they grow; and compiling a plan takes longer than running it.
-/// A batch is sorted in memory.
-const SESSION: [(&str, &str); 6] = [
+/// tables; and compiling a plan takes longer than running it. A batch is sorted in memory. The
+/// staging table is there already, which is no news.
+const SETTINGS: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
     ("work_mem", "64MB"),
     ("idle_in_transaction_session_timeout", "1min"),
+    ("client_min_messages", "error"),
 ];
 
-fn postgres(url: &str, limit: Duration) -> Result<PgConnectOptions, &'static str> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| "is not a PostgreSQL URL; special characters in its parts are written %XX")?;
-    let named = options.get_application_name().is_some();
-    let options = if named {
-        options
-    } else {
-        options.application_name("goldwire")
-    };
-    Ok(options
-        .options([("statement_timeout", as_millis(limit).max(1))])
-        .options(SESSION)
-        .disable_statement_logging())
+/// Begins a transaction with what the URL sets and what the sink needs. All of it ends with the
+/// transaction: behind a pooler the next one may run on another connection, and this connection
+/// is somebody else's then.
+fn begin(settings: &[(String, String)], limit: Duration) -> String {
+    let timeout = as_millis(limit).max(1).to_string();
+    let given = settings.iter().map(|(name, value)| (&**name, &**value));
+    let own = SETTINGS
+        .into_iter()
+        .chain([("statement_timeout", &*timeout)]);
+    let calls = given.chain(own).map(|(name, value)| {
+        let (name, value) = (literal(name), literal(value));
+        format!("set_config({name}, {value}, true)")
+    });
+    let calls: Vec<String> = calls.collect();
+    // G1: an acknowledged commit is on disk, whatever the server's default is.
+    format!(
+        "{}; SELECT {}; SELECT set_config('synchronous_commit', 'on', true) \
+         WHERE current_setting('synchronous_commit') = 'off'",
+        Dialect::Postgres.begin(),
+        calls.join(", ")
+    )
+}
+
+/// Text as a literal, whatever `standard_conforming_strings` is.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 #[cfg(test)]
@@ -177,6 +209,7 @@ mod tests {
     fn g10_a_url_that_is_refused_is_not_repeated() {
         for url in [
             "postgres://me:hunter2@host:notaport/db",
+            "postgres://me:hunter@2@host/db",
             "mysql://me:hunter2@host/db",
             "sqlite::memory:",
             "sqlite:",
@@ -187,5 +220,18 @@ mod tests {
         let target = Target::parse("postgres://me:hunter2@h/d", Duration::from_secs(1)).unwrap();
         assert!(!format!("{target:?}").contains("hunter2"));
         assert_eq!(target.place(), "h:5432");
+    }
+
+    #[test]
+    fn what_a_url_sets_is_set_in_each_transaction_before_what_the_sink_needs() {
+        let url = "postgres://h/d?options[search_path]=a'b%5C&options[statement_timeout]=0";
+        let target = Target::parse(url, Duration::from_secs(2)).unwrap();
+        let set = r"SELECT set_config(E'search_path', E'a''b\\', true), ";
+        assert!(target.begin.contains(set), "{}", target.begin);
+        let own = target
+            .begin
+            .find("E'statement_timeout', E'2000', true")
+            .unwrap();
+        assert!(own > target.begin.find("E'0'").unwrap());
     }
 }

@@ -36,8 +36,7 @@ pub(super) async fn write(
     statements: &Statements,
     batch: &[Prepared<'_>],
 ) -> Result<Vec<Effect>, Broken> {
-    let begin = connection.dialect().begin().to_owned();
-    connection.command(begin).await.map_err(at(Phase::Begin))?;
+    connection.begin_batch().await.map_err(at(Phase::Begin))?;
     let mut writing = Writing {
         connection,
         statements,

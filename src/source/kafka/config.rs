@@ -27,6 +27,9 @@ pub struct KafkaSource {
     /// Any property of librdkafka: `security.protocol`, `sasl.username`, `ssl.ca.location`, …
     #[serde(default)]
     pub properties: BTreeMap<String, Secret>,
+    /// Takes golden records, and sends passwords, in clear text from brokers on other machines.
+    #[serde(default)]
+    pub insecure_plaintext: bool,
     /// Largest body, before and after decompression; a larger one is dead-lettered.
     #[serde(default = "max_record")]
     pub max_body: ByteSize,

@@ -1,5 +1,6 @@
 //! Configuration: every mistake is found at once, and named by its exact path.
 
+mod clear_text;
 mod every_key;
 mod files;
 mod kafka_sink;
@@ -19,7 +20,7 @@ pub(crate) fn env(name: &str) -> Option<String> {
         "RELTIO_CLIENT_SECRET" | "KAFKA_PASSWORD" | "HOOK_SECRET" | "SF_SECRET" | "ADMIN_TOKEN" => {
             "s3cret!"
         }
-        "WAREHOUSE_URL" => "postgres://u:s3cret!@h/d",
+        "WAREHOUSE_URL" => "postgres://u:s3cret!@h/d?sslmode=require",
         _ => return None,
     };
     Some(value.to_owned())
@@ -117,7 +118,7 @@ fn the_example_of_int_004_is_valid() {
     let text = include_str!("../../../docs/int-004.yaml");
     let env = |name: &str| match name {
         "SALESFORCE_URL" => Some("https://example.my.salesforce.com".to_owned()),
-        "WAREHOUSE_URL" => Some("postgres://u:p@h/d".to_owned()),
+        "WAREHOUSE_URL" => Some("postgres://u:p@h/d?sslmode=require".to_owned()),
         "GOLDWIRE_DATA" => None,
         _ => Some("value".to_owned()),
     };

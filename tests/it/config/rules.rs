@@ -97,6 +97,12 @@ fn g10_a_warehouse_url_is_read_as_the_sink_reads_it() {
         ("sqlite::memory:", "names no file"),
         ("sqlite:./lake.db?bogus=1", "is not a SQLite URL"),
         ("postgres://u:s3cret@h:99999/d", "is not a PostgreSQL URL"),
+        ("postgres://u:s3cret/@127.0.0.1/d", "/ as %2F"),
+        ("postgres://u:s3cret@@127.0.0.1/d", "@ as %40"),
+        (
+            "postgres://u:s3cret@127.0.0.1/d?s3cret=1",
+            "a parameter that is not known",
+        ),
         ("mysql://u:s3cret@h/d", "names no database"),
     ] {
         let tree = with("/sinks/lake/warehouse/url", url);
@@ -333,7 +339,7 @@ fn names_that_goldwire_uses_itself_are_refused() {
 fn properties_that_another_key_says_are_refused() {
     let tree = with(
         "/sources/topic/kafka/properties",
-        json!({ "group.id": "g" }),
+        json!({ "group.id": "g", "security.protocol": "SSL" }),
     );
     let path = "sources.topic.kafka.properties[\"group.id\"]";
     refused(&tree, path, "the key `group` says it");

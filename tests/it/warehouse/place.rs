@@ -39,9 +39,14 @@ impl Place {
 
     /// A database of its own on the server that the environment names.
     pub(super) async fn postgres_database() -> Self {
+        Self::postgres_database_with("").await
+    }
+
+    /// The same, made with options.
+    pub(super) async fn postgres_database_with(options: &str) -> Self {
         let base = base_url();
         let database = format!("t{}", uuid::Uuid::new_v4().simple());
-        execute_at(&base, format!("CREATE DATABASE {database}")).await;
+        execute_at(&base, format!("CREATE DATABASE {database} {options}")).await;
         let (server, rest) = base.rsplit_once('/').unwrap();
         let parameters = rest
             .split_once('?')
@@ -60,7 +65,8 @@ impl Place {
 
     pub(super) fn config(&self) -> WarehouseSink {
         WarehouseSink {
-            url: Secret::new(self.url.clone()),
+            url: Secret::new(through_the_pooler(&self.url)),
+            insecure_plaintext: false,
             connections: 3,
             batch: 50,
             linger: "2ms".into(),
@@ -191,6 +197,20 @@ impl Place {
 #[expect(clippy::disallowed_methods, reason = "a test's only configuration")]
 fn base_url() -> String {
     std::env::var("GOLDWIRE_TEST_POSTGRES").expect("GOLDWIRE_TEST_POSTGRES is set")
+}
+
+/// `GOLDWIRE_TEST_POOLER` may hold the `host:port` of a pooler: the sink connects through it, and the
+/// tests look at the server itself.
+#[expect(clippy::disallowed_methods, reason = "a test's only configuration")]
+fn through_the_pooler(url: &str) -> String {
+    match std::env::var("GOLDWIRE_TEST_POOLER") {
+        Ok(pooler) if url.starts_with("postgres") => {
+            let (user, rest) = url.split_once('@').unwrap();
+            let (_, rest) = rest.split_once('/').unwrap();
+            format!("{user}@{pooler}/{rest}")
+        }
+        Ok(_) | Err(_) => url.to_owned(),
+    }
 }
 
 async fn execute_at(url: &str, sql: String) {

@@ -1,6 +1,6 @@
 //! The suite on PostgreSQL, and what only a server can do.
 
-use goldwire::sink::{Effect, SinkError};
+use goldwire::sink::{Effect, Sink as _, SinkError};
 
 use super::place::{Place, deliver, deliver_all};
 use super::{event, facts, failures, merges, orders, person, version_1};
@@ -110,4 +110,43 @@ async fn postgres_g7_a_record_that_ends_its_connection_takes_no_other_with_it() 
     }
     let rows = place.rows(&["subject"], "golden_records").await;
     assert_eq!(rows.len(), 59);
+}
+
+/// Characters were lost, or records refused one by one.
+#[tokio::test]
+#[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
+async fn postgres_g3_a_database_that_does_not_hold_every_character_is_refused() {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let options =
+            format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        let place = Place::postgres_database_with(&options).await;
+        let warehouse = place.open();
+        let sentences = warehouse.probe().await;
+        assert!(sentences[0].contains("ENCODING 'UTF8'"), "{sentences:?}");
+        let row = event("entities/a", 1, 1, person("x"));
+        let SinkError::Systemic { code, remedy } = warehouse.write_one(&row).await.unwrap_err()
+        else {
+            panic!("{encoding} is no halt");
+        };
+        assert_eq!(code, "encoding");
+        assert!(remedy.contains("ENCODING 'UTF8'"), "{remedy}");
+        let tables = "pg_class WHERE relname LIKE 'golden%'";
+        assert_eq!(place.one("count(*)", tables).await, "0");
+    }
+}
+
+/// No record is to blame, and none is given up.
+#[tokio::test]
+#[ignore = "needs GOLDWIRE_TEST_POSTGRES"]
+async fn postgres_a_setting_that_the_server_refuses_halts_with_a_remedy() {
+    for setting in ["nonsense", "work_mem"] {
+        let mut place = Place::postgres().await;
+        place.url = format!("{}&options[{setting}]=lots", place.url);
+        let warehouse = place.open();
+        let row = event("entities/a", 1, 1, person("x"));
+        let error = warehouse.write_one(&row).await.unwrap_err();
+        assert!(matches!(error, SinkError::Systemic { .. }), "{error:?}");
+        assert!(error.to_string().contains("`options`"), "{error}");
+        assert_eq!(warehouse.probe().await.len(), 1);
+    }
 }

@@ -113,8 +113,9 @@ fn tell(dialect: Dialect, table: &str, of_relations: bool) -> Statement {
         replaced = replaced.join(", "),
     );
     let is_one = if of_relations { "" } else { "NOT " };
-    let staged =
-        format!("SELECT {all}, n FROM pg_temp.goldwire_incoming WHERE tells AND {is_one}relation");
+    let staged = format!(
+        "SELECT {all}, n FROM pg_temp.goldwire_incoming_3 WHERE tells AND {is_one}relation"
+    );
     let returns = &[Type::Text, Type::Text, Type::Int, Type::Int];
     Statement::staged(dialect, columns, returns, &staged, &body)
 }

@@ -17,7 +17,7 @@ pub(in super::super) struct History {
 
 impl History {
     pub(super) fn new(dialect: Dialect) -> Self {
-        let table = "pg_temp.goldwire_incoming AS h SET object = NULL, object_exact = NULL
+        let table = "pg_temp.goldwire_incoming_3 AS h SET object = NULL, object_exact = NULL
  FROM incoming AS i WHERE h.tenant = i.tenant AND h.subject = i.subject
   AND h.changed_at <= i.erased_at";
         Self {
@@ -73,6 +73,6 @@ fn append(dialect: Dialect) -> Statement {
     );
     let staged = "SELECT tenant, subject, changed_at, changed_version, event_id, kind, change_type,
    change_state, change_absorbed_by, object, object_exact, observed, received_time
-  FROM pg_temp.goldwire_incoming WHERE changed_at IS NOT NULL";
+  FROM pg_temp.goldwire_incoming_3 WHERE changed_at IS NOT NULL";
     Statement::staged(dialect, kept.to_vec(), &[], staged, &body)
 }

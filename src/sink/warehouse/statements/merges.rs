@@ -53,7 +53,7 @@ fn losers(dialect: Dialect) -> Statement {
  WHERE (SELECT 1 FROM merges AS m
   WHERE m.tenant = i.tenant AND m.loser = i.subject LIMIT 1) IS NOT NULL";
     let staged =
-        "SELECT tenant, subject FROM pg_temp.goldwire_incoming WHERE tells AND NOT relation";
+        "SELECT tenant, subject FROM pg_temp.goldwire_incoming_3 WHERE tells AND NOT relation";
     let returns = &[Type::Text, Type::Text];
     Statement::staged(dialect, KEY.to_vec(), returns, staged, body)
 }

@@ -108,6 +108,14 @@ impl KafkaSettings {
                 required("group", config.group.as_ref(), &mut problems),
             ),
         };
+        if !bootstrap.is_empty() {
+            let key = match &config.subscription {
+                Some(_) => "subscription.kafkaConfig.bootstrapServers",
+                None => "bootstrap_servers",
+            };
+            let insecure = config.insecure_plaintext;
+            kafka::check_encrypted(key, &bootstrap, &properties, insecure, &mut problems);
+        }
         check_queue(&properties, &mut problems);
         kafka::check_credentials(&properties, &mut problems);
         kafka::check_each(&properties, &mut problems);

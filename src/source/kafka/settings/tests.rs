@@ -12,7 +12,7 @@ fn resolve(config: Value) -> Result<KafkaSettings, Vec<String>> {
 }
 
 fn direct() -> Value {
-    json!({ "bootstrap_servers": "b:9092", "topic": "reltio.{tenant}.changes", "group": "g" })
+    json!({ "bootstrap_servers": "127.0.0.1:9092", "topic": "reltio.{tenant}.changes", "group": "g" })
 }
 
 fn with(key: &str, value: Value) -> Value {
@@ -48,7 +48,7 @@ fn the_direct_keys_are_taken_with_the_tenant_filled_in() {
     assert_eq!(settings.topic, "reltio.acme.changes");
     assert_eq!(
         (settings.bootstrap.as_str(), settings.group.as_str()),
-        ("b:9092", "g")
+        ("127.0.0.1:9092", "g")
     );
     assert_eq!(settings.start, Some(StartAt::Earliest));
 }
@@ -75,11 +75,42 @@ fn every_missing_key_is_named_at_once() {
 fn both_ways_of_naming_the_broker_are_refused() {
     let mut config = int_004();
     config["topic"] = json!("t");
-    config["properties"]["security.protocol"] = json!("PLAINTEXT");
+    config["properties"]["security.protocol"] = json!("SASL_SSL");
     let problems = resolve(config).unwrap_err();
     assert_eq!(problems.len(), 2);
     assert!(problems[0].starts_with("topic: set beside"));
     assert!(problems[1].starts_with("properties.security.protocol: set beside"));
+}
+
+#[test]
+fn clear_text_from_another_machine_is_refused_unless_it_is_meant() {
+    let said = |config: &Value| resolve(config.clone()).err().unwrap_or_default();
+    for protocol in [
+        None,
+        Some("PLAINTEXT"),
+        Some("plaintext"),
+        Some("SASL_PLAINTEXT"),
+    ] {
+        let mut config = direct();
+        config["bootstrap_servers"] = json!("127.0.0.1:9092,b:9092");
+        config["properties"] = json!({ "sasl.mechanism": "GSSAPI" });
+        if let Some(protocol) = protocol {
+            config["properties"]["security.protocol"] = json!(protocol);
+        }
+        let found = said(&config);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("bootstrap_servers: nothing is encrypted"),
+            "{found:?}"
+        );
+        config["insecure_plaintext"] = json!(true);
+        assert_eq!(said(&config), Vec::<String>::new());
+    }
+    let mut config = int_004();
+    config["subscription"]["kafkaConfig"]["securityProtocol"] = json!("SASL_PLAINTEXT");
+    let found = said(&config);
+    let key = "subscription.kafkaConfig.bootstrapServers: nothing is encrypted";
+    assert!(found.len() == 1 && found[0].starts_with(key), "{found:?}");
 }
 
 #[test]
