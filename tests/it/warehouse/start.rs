@@ -67,12 +67,14 @@ async fn a_database_that_is_away_is_no_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_told_by_the_probe_and_halts_a_delivery() {
+async fn a_folder_that_cannot_be_made_is_told_by_the_probe_and_halts_a_delivery() {
     let mut place = Place::sqlite();
-    place.url = place.url.replace("w.db", "nowhere/w.db");
+    place.url = place.url.replace("w.db", "file/w.db");
+    let (_, path) = place.url.split_once(':').unwrap();
+    std::fs::write(path.trim_end_matches("/w.db"), b"").unwrap();
     let warehouse = place.open();
     let sentences = warehouse.probe().await;
-    assert!(sentences[0].contains("does not exist"), "{sentences:?}");
+    assert!(sentences[0].contains("cannot be made"), "{sentences:?}");
     let error = warehouse
         .write_one(&event("entities/a", 1, 1, person("x")))
         .await
