@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::found::{Found, Place};
 use super::metadata::{MAX_TEXT, Metadata, too_long};
 use super::{DecodeError, compression, depth};
-use crate::event::Header;
+use crate::event::{Header, json};
 
 /// Those of [`Layer`]'s members that a refusal can name.
 const MEMBERS: [&str; 16] = [
@@ -184,9 +184,13 @@ fn inside(bytes: &Bytes, body: &str) -> Result<Bytes, DecodeError> {
 }
 
 fn unescaped(bytes: &Bytes, text: &str) -> Result<Bytes, DecodeError> {
-    match serde_json::from_str(text).map_err(|error| refused(&error))? {
-        Text(Cow::Borrowed(inner)) => Ok(bytes.slice_ref(inner.as_bytes())),
-        Text(Cow::Owned(inner)) => Ok(inner.into()),
+    match serde_json::from_str(text) {
+        Ok(Text(Cow::Borrowed(inner))) => Ok(bytes.slice_ref(inner.as_bytes())),
+        Ok(Text(Cow::Owned(inner))) => Ok(inner.into()),
+        // Half of a surrogate pair is no error in JSON.
+        Err(error) => json::text_within(text)
+            .map(Bytes::from)
+            .map_err(|_| refused(&error)),
     }
 }
 

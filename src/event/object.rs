@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde_json::{Value, value::RawValue};
 
 use super::activity::{self, Activity};
+use super::json;
 use super::proto::{Content, EventRecord};
 use crate::mutation::{self, Mutation};
 use crate::time::Millis;
@@ -119,12 +120,12 @@ impl Object {
         &self.text
     }
 
-    /// The whole tree, parsed when it is first asked for; null if a number of the text is none
-    /// that a tree can hold. Some senders print `URI` where others print `uri`; here it is always
-    /// `uri`.
+    /// The whole tree, built when it is first asked for as [`json::tree`] tells; null if the text is
+    /// nested deeper than [`json::MAX_LEVELS`]. Some senders print `URI` where others print `uri`;
+    /// here it is always `uri`.
     pub fn json(&self) -> &Value {
         self.tree.get_or_init(|| {
-            let mut tree: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+            let mut tree = json::tree(&self.text).unwrap_or_default();
             // Two spellings of one member would make two objects of copies of one change.
             if let Value::Object(members) = &mut tree
                 && let Some(uri) = members.remove("URI")
@@ -135,8 +136,7 @@ impl Object {
         })
     }
 
-    /// Whether the text can be a tree. A lone surrogate and a number beyond a float's range are
-    /// JSON, and cannot.
+    /// Whether the text can be a tree: it is not nested too deeply.
     pub fn is_tree(&self) -> bool {
         self.json().is_object()
     }

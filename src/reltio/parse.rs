@@ -1,10 +1,11 @@
 //! Bodies of Reltio's API, and the URIs it gives out. Pure.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::ReltioError;
 use crate::event::Object;
+use crate::event::json::Members;
 use crate::time::Millis;
 
 /// `errorCode` of "Object with id=… not found" (Reltio's `OpenAPI` files).
@@ -44,31 +45,40 @@ pub(super) fn nothing(body: &[u8]) -> Result<(), ReltioError> {
 
 /// The object that a read answered.
 pub(super) fn object(body: &[u8]) -> Result<Object, ReltioError> {
-    Object::parse(body)
-        .ok()
-        .filter(|object| object.uri().is_some())
+    let object = Object::parse(body).map_err(|_| unreadable())?;
+    if !object.is_tree() {
+        // It would be as deep in every answer.
+        return Err(ReltioError::Rejected {
+            code: "too_deep".to_owned(),
+        });
+    }
+    object
+        .uri()
+        .is_some()
+        .then_some(object)
         .ok_or_else(unreadable)
 }
 
 /// The objects that a look-up answered: `[{index, object, successful}]` as published; bare
-/// objects are taken as well.
+/// objects are taken as well. Their text stays as it came.
 pub(super) fn objects(body: &[u8]) -> Result<Vec<Object>, ReltioError> {
-    let items = match serde_json::from_slice(body).map_err(|_| unreadable())? {
-        Value::Array(items) => items,
-        item @ Value::Object(_) => vec![item],
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            return Err(unreadable());
-        }
+    let answer: &RawValue = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    let items: Vec<&RawValue> = match answer.get().as_bytes().first() {
+        Some(b'[') => serde_json::from_str(answer.get()).map_err(|_| unreadable())?,
+        Some(b'{') => vec![answer],
+        _ => return Err(unreadable()),
     };
-    let inner = |mut item: Value| match item.get_mut("object") {
-        Some(object) => object.take(),
-        None => item,
-    };
-    let parsed = items
-        .into_iter()
-        .map(inner)
-        .filter_map(|item| Object::parse(item.to_string().as_bytes()).ok());
+    let parsed = items.into_iter().map(object_within);
+    let parsed = parsed.filter_map(|object| Object::parse(object.get().as_bytes()).ok());
     Ok(parsed.filter(|object| object.uri().is_some()).collect())
+}
+
+/// The member `object`; without one the item itself.
+fn object_within(item: &RawValue) -> &RawValue {
+    let Members(members) = serde_json::from_str(item.get()).unwrap_or_default();
+    let mut members = members.into_iter().rev();
+    let object = members.find(|(name, _)| name.get() == "\"object\"");
+    object.map_or(item, |(_, object)| object)
 }
 
 /// Whether `object`, read at `date`, has the crosswalk. Reltio falls back to an entity whose id is the value.
@@ -115,6 +125,29 @@ mod tests {
         for body in [&b"<html>not found</html>"[..], b"", b"{}", b"[]"] {
             assert!(matches!(nothing(body), Err(ReltioError::Refused { .. })));
         }
+    }
+
+    #[test]
+    fn an_object_that_is_nested_too_deeply_is_not_asked_for_again() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let body = |levels| format!(r#"{{"uri":"entities/a","x":{}}}"#, nested(levels));
+        assert!(object(body(100).as_bytes()).is_ok());
+        let refused = object(body(200).as_bytes());
+        assert!(matches!(refused, Err(ReltioError::Rejected { .. })));
+    }
+
+    #[test]
+    fn an_object_that_was_looked_up_keeps_its_text() {
+        let text = r#"{"uri": "entities/a", "n": 1234567890123456.78, "e": 1e400, "s": "\ud83d"}"#;
+        let body = format!(r#"[{{"index":0, "object": {text}, "successful": true}}]"#);
+        let plain = format!("[{text}]");
+        for body in [body.as_str(), &plain, text] {
+            let found = objects(body.as_bytes()).unwrap();
+            assert_eq!(found.len(), 1, "{body}");
+            assert_eq!(found[0].text(), text.as_bytes());
+        }
+        assert!(objects(b"7").is_err() && objects(b"[").is_err());
+        assert!(objects(b"[7,{\"object\":7}]").unwrap().is_empty());
     }
 
     #[test]

@@ -38,5 +38,6 @@ mod salesforce;
 mod store_contract;
 mod tenant;
 mod upgrade;
+mod values;
 mod warehouse;
 mod webhook;

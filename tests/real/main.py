@@ -13,6 +13,7 @@ from pathlib import Path
 
 import goldwire
 import scenario_cargo
+import scenario_duckdb
 import scenario_isolation
 import scenario_kafka_sink
 import scenario_main
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "main": scenario_main.run,
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
+    "duckdb": scenario_duckdb.run,
     "throughput": scenario_throughput.short,
 }
 # What a scenario does instead when it is named.

@@ -1,8 +1,13 @@
-//! A change as a line of JSON, its object copied as it came. Pure.
+//! A change as a line of JSON. Pure.
+//!
+//! Guarantee: a line's object is copied as it came, or, where many readers of JSON would refuse
+//! the file for it, shown as [`shown`] tells, with its exact text beside it.
 
 use serde::Serialize;
+use serde::ser::Error as _;
 
-use crate::event::{Object, SubjectState, short_name};
+use crate::event::shown::shown;
+use crate::event::{SubjectState, short_name};
 use crate::sink::{Change, SinkError, Write};
 use crate::time::Millis;
 
@@ -23,6 +28,8 @@ struct Head<'a> {
     observed: bool,
     state: &'static str,
     absorbed_by: Option<&'a str>,
+    /// The object's text where `object` differs from it.
+    object_exact: Option<&'a str>,
 }
 
 /// The one member that a line needs of its object.
@@ -78,8 +85,13 @@ fn line(lines: &mut Vec<u8>, write: &Write, change: &Change) -> serde_json::Resu
         | SubjectState::Erased
         | SubjectState::Gone => None,
     };
-    let own_type = object.filter(|_| write.object_type.is_empty());
-    let own_type = own_type.and_then(|object| type_of(object));
+    let text = object.map(|object| std::str::from_utf8(object.text()));
+    let text = text.transpose().map_err(serde_json::Error::custom)?;
+    let shown = text.and_then(shown);
+    let object_exact = text.filter(|_| shown.is_some());
+    let text = shown.as_deref().or(text);
+    let own_type = text.filter(|_| write.object_type.is_empty());
+    let own_type = own_type.and_then(type_of);
     let head = Head {
         id: &change.id,
         tenant: write.subject.tenant(),
@@ -92,15 +104,16 @@ fn line(lines: &mut Vec<u8>, write: &Write, change: &Change) -> serde_json::Resu
         observed: change.observed,
         state: change.state.word(),
         absorbed_by,
+        object_exact,
     };
     serde_json::to_writer(&mut *lines, &head)?;
     // The object takes the place of the closing brace.
     lines.pop();
     lines.extend_from_slice(b",\"object\":");
-    match object {
-        Some(object) => {
+    match text {
+        Some(text) => {
             let start = lines.len();
-            lines.extend_from_slice(object.text());
+            lines.extend_from_slice(text.as_bytes());
             let added = lines.get_mut(start..).unwrap_or_default();
             // Between tokens a line's end is white space like any other. A search is much quicker
             // than a look at each byte, and senders seldom print any.
@@ -115,7 +128,7 @@ fn line(lines: &mut Vec<u8>, write: &Write, change: &Change) -> serde_json::Resu
     Ok(())
 }
 
-fn type_of(object: &Object) -> Option<String> {
-    let typed: Typed<'_> = serde_json::from_slice(object.text()).ok()?;
+fn type_of(object: &str) -> Option<String> {
+    let typed: Typed<'_> = serde_json::from_str(object).ok()?;
     Some(short_name(&typed.object_type?).to_owned())
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::codes::{self, Fault};
 use super::config::SalesforceSink;
 use super::session::{Session, Token};
+use crate::event::tree;
 use crate::sink::SinkError;
 
 /// The org's REST API.
@@ -176,7 +177,7 @@ async fn exchange(
         .bytes()
         .await
         .map_err(|_| unanswered("connection_lost", writes))?;
-    Ok((status, serde_json::from_slice(&body).ok()))
+    Ok((status, tree(&body).ok()))
 }
 
 fn place(url: &reqwest::Url) -> String {

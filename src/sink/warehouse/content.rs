@@ -1,21 +1,19 @@
 //! A snapshot as it goes into the tables: its JSON text, untouched.
 //!
 //! Nothing is lost in silence: PostgreSQL holds neither U+0000 nor half of a surrogate pair in
-//! `jsonb`, so where a snapshot has one, `object` shows U+FFFD in its place and `object_exact`
-//! keeps the JSON as it was, in both databases alike. Numbers keep every digit: no tree is built.
+//! `jsonb`, nor a number of more digits than its `numeric` has, so where a snapshot has one,
+//! `object` shows U+FFFD in its place or the number in quotes, and `object_exact` keeps the JSON as
+//! it was, in both databases alike. Numbers keep every digit: no tree is built.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::scan::{levels, shown};
-use crate::event::{Object, short_name};
+use crate::event::json::Members;
+use crate::event::shown::{levels, shown};
+use crate::event::{MAX_LEVELS, Object, short_name};
 use crate::sink::SinkError;
-
-/// Levels of a snapshot at most: what a tree of it can have, for whoever needs one.
-const DEEPEST: usize = 127;
 
 /// Why a snapshot cannot be kept. A code, and nothing of the snapshot (G10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl<'a> Content<'a> {
 
     /// The content of a snapshot whose JSON is `text`.
     pub(super) fn of_text(text: Cow<'a, str>) -> Result<Self, Unfit> {
-        if levels(&text) > DEEPEST {
+        if levels(&text) > MAX_LEVELS {
             return Err(Unfit("too_deep"));
         }
         let content = match (shown(&text), text) {
@@ -78,7 +76,7 @@ impl<'a> Content<'a> {
                 ..Self::default()
             },
             // A member that is there twice: the last one counts, as in a tree.
-            Err(_) => Self::of_tree(&serde_json::from_str(text).unwrap_or_default()),
+            Err(_) => Self::of_members(text),
         };
         Self {
             object: Some(Cow::Borrowed(text)),
@@ -86,17 +84,18 @@ impl<'a> Content<'a> {
         }
     }
 
-    fn of_tree(tree: &Value) -> Self {
-        let text = |value: Option<&Value>| Some(Cow::Owned(value?.as_str()?.to_owned()));
-        let end = |member: &str| {
-            let end = tree.get(member)?;
-            text(end.get("objectURI").or_else(|| end.get("objectUri")))
+    fn of_members(text: &'a str) -> Self {
+        let Members(members) = serde_json::from_str(text).unwrap_or_default();
+        let last = |wanted: &str| {
+            let mut members = members.iter().rev();
+            let (_, value) = members.find(|(name, _)| string(name).as_deref() == Some(wanted))?;
+            Some(*value)
         };
         Self {
-            label: text(tree.get("label")),
-            object_type: text(tree.get("type")).map(short),
-            start: end("startObject"),
-            end: end("endObject"),
+            label: last("label").and_then(string),
+            object_type: last("type").and_then(string).map(short),
+            start: last("startObject").and_then(end),
+            end: last("endObject").and_then(end),
             ..Self::default()
         }
     }
@@ -202,10 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_no_numeric_holds_is_shown_in_quotes_and_the_exact_json_is_kept() {
+        let json = r#"{"label":"x","n":1e999999,"m":1e400}"#;
+        let content = content(json);
+        let shown = r#"{"label":"x","n":"1e999999","m":1e400}"#;
+        assert_eq!(content.object.as_deref(), Some(shown));
+        assert_eq!(content.exact.as_deref(), Some(json));
+    }
+
+    #[test]
     fn of_a_member_that_is_there_twice_the_last_counts() {
-        let twice = content(r#"{"label": "a", "label": "b", "type": 7}"#);
+        let twice = content(
+            r#"{"label": "a", "label": "b", "type": 7, "n": 1e400,
+                "$serde_json::private::RawValue": "[1]", "startObject": {"objectUri": "entities/a"}}"#,
+        );
         assert_eq!(twice.label.as_deref(), Some("b"));
         assert_eq!(twice.object_type, None);
+        assert_eq!(twice.start.as_deref(), Some("entities/a"));
     }
 
     #[test]
@@ -225,7 +237,7 @@ mod tests {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         let json = |levels: usize| Cow::Owned(format!("{{\"a\":{}}}", nested(levels - 1)));
         assert!(Content::of_text(json(127)).is_ok());
-        assert!(serde_json::from_str::<Value>(&json(127)).is_ok());
+        assert!(crate::event::tree(json(127).as_bytes()).is_ok());
         assert_eq!(Content::of_text(json(128)), Err(Unfit("too_deep")));
     }
 }

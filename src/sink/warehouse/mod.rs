@@ -24,9 +24,9 @@
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is
 //! in the history. State `unknown`: only older changes came so far. An erasure (GDPR) takes the
 //! content out of every row up to its time, also of those that arrive after it; SQLite overwrites
-//! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000 or
-//! half of a surrogate pair, which PostgreSQL cannot, `object` has U+FFFD instead and `object_exact`
-//! the JSON as it was. A partial snapshot is laid over the current row; its history row holds what
+//! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000,
+//! half of a surrogate pair or a number of more digits than `numeric` has, which PostgreSQL cannot,
+//! `object` has U+FFFD or the number in quotes instead, and `object_exact` the JSON as it was. A partial snapshot is laid over the current row; its history row holds what
 //! it brought.
 
 mod batch;
@@ -42,7 +42,6 @@ mod probe;
 mod remedy;
 mod row;
 mod rules;
-mod scan;
 mod schema;
 mod staging;
 mod statements;

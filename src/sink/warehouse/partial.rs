@@ -1,13 +1,14 @@
-//! A snapshot of which only some members are known, laid over what the table holds. The one place
-//! where a snapshot is a tree.
+//! A snapshot of which only some members are known, laid over what the table holds.
+//!
+//! Guarantee: every value stays the text that it was. An object is opened only where a path leads
+//! into it.
 
 use std::borrow::Cow;
-
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 use super::content::{Content, Unfit};
-use super::scan::shown;
 use crate::event::Object;
+use crate::event::json::{Members, text_within};
 
 /// A snapshot of which only some members are known.
 #[derive(Debug, Clone, Copy)]
@@ -17,67 +18,121 @@ pub(super) struct Partial<'a> {
     pub(super) object: &'a Object,
 }
 
+/// The members of an object by their names.
+type Opened<'a> = BTreeMap<String, Member<'a>>;
+
+#[derive(Debug, Clone)]
+struct Member<'a> {
+    /// Its name as it stands in the text, with the quotes.
+    name: Cow<'a, str>,
+    value: Part<'a>,
+}
+
+#[derive(Debug, Clone)]
+enum Part<'a> {
+    Text(&'a str),
+    Object(Opened<'a>),
+}
+
 impl Partial<'_> {
     /// The content after the known members replaced those of `before`, a snapshot's JSON.
     ///
     /// # Errors
-    /// If either holds what no tree can: the members that are not known would be lost.
+    /// If either is no JSON object: the members that are not known would be lost.
     pub(super) fn over(&self, before: Option<&str>) -> Result<Content<'static>, Unfit> {
-        let mut members = before.map_or_else(|| Ok(Map::new()), tree)?;
-        let Value::Object(known) = self.object.json() else {
-            return Err(Unfit("no_tree"));
-        };
-        for path in self.fields {
-            lay(&mut members, known, path);
+        let no_object = Unfit("no_object");
+        let before = before.map(|text| opened(text).ok_or(no_object));
+        let mut members = before.transpose()?.unwrap_or_default();
+        let known = std::str::from_utf8(self.object.text()).ok();
+        let mut known = known.and_then(opened).ok_or(no_object)?;
+        // As in an object's tree: two spellings of one member are one.
+        if let Some(member) = known.remove("URI") {
+            let name = Cow::Borrowed("\"uri\"");
+            let member = Member { name, ..member };
+            known.entry("uri".to_owned()).or_insert(member);
         }
-        for (name, value) in known {
+        for path in self.fields {
+            lay(&mut members, &known, path);
+        }
+        for (name, member) in known {
             // What is there is known, listed or not; a member listed in parts was laid above.
             let in_parts = self
                 .fields
                 .iter()
                 .any(|path| path.split_once('.').is_some_and(|(head, _)| head == name));
             if !in_parts {
-                members.insert(name.clone(), value.clone());
+                members.insert(name, member);
             }
         }
-        Content::of_text(Cow::Owned(Value::Object(members).to_string()))
+        let mut text = String::new();
+        write(&members, &mut text);
+        Content::of_text(Cow::Owned(text))
     }
 }
 
-fn tree(before: &str) -> Result<Map<String, Value>, Unfit> {
-    let tree = serde_json::from_str(before);
-    // Half of a surrogate pair is no text that a tree can hold.
-    let tree =
-        tree.or_else(|error| shown(before).map_or(Err(error), |text| serde_json::from_str(&text)));
-    tree.map_err(|_| Unfit("no_tree"))
+/// The members of the object that `json` is; nothing if it is none.
+fn opened(json: &str) -> Option<Opened<'_>> {
+    let Members(members) = serde_json::from_str(json).ok()?;
+    let members = members.into_iter().map(|(name, value)| {
+        let member = Member {
+            name: Cow::Borrowed(name.get()),
+            value: Part::Text(value.get()),
+        };
+        Some((text_within(name.get()).ok()?, member))
+    });
+    members.collect()
+}
+
+impl<'a> Part<'a> {
+    /// Its members, if it is an object.
+    fn opened(&self) -> Option<Cow<'_, Opened<'a>>> {
+        match self {
+            Self::Text(text) => opened(text).map(Cow::Owned),
+            Self::Object(members) => Some(Cow::Borrowed(members)),
+        }
+    }
 }
 
 /// Makes `path` in `to` what it is in `from`; takes it out if it is not there.
-fn lay(to: &mut Map<String, Value>, from: &Map<String, Value>, path: &str) {
+fn lay<'a>(to: &mut Opened<'a>, from: &Opened<'a>, path: &str) {
     let Some((head, rest)) = path.split_once('.') else {
         match from.get(path) {
-            Some(value) => to.insert(path.to_owned(), value.clone()),
+            Some(member) => to.insert(path.to_owned(), member.clone()),
             None => to.remove(path),
         };
         return;
     };
-    let empty = Map::new();
-    let inner = from.get(head).and_then(Value::as_object);
+    let inner = from.get(head).and_then(|member| member.value.opened());
     if inner.is_none() && !to.contains_key(head) {
         return;
     }
-    let target = to.entry(head).or_insert_with(|| Value::Object(Map::new()));
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
+    let target = to.entry(head.to_owned()).or_insert_with(|| Member {
+        name: Cow::Owned(serde_json::Value::from(head).to_string()),
+        value: Part::Text("{}"),
+    });
+    let mut members = (target.value.opened()).map_or_else(Opened::new, Cow::into_owned);
+    lay(&mut members, &inner.unwrap_or_default(), rest);
+    target.value = Part::Object(members);
+}
+
+fn write(members: &Opened<'_>, out: &mut String) {
+    let mut before = '{';
+    for member in members.values() {
+        out.push(before);
+        out.push_str(&member.name);
+        out.push(':');
+        match &member.value {
+            Part::Text(text) => out.push_str(text),
+            Part::Object(members) => write(members, out),
+        }
+        before = ',';
     }
-    if let Value::Object(target) = target {
-        lay(target, inner.unwrap_or(&empty), rest);
-    }
+    out.push_str(if members.is_empty() { "{}" } else { "}" });
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -120,15 +175,32 @@ mod tests {
     }
 
     #[test]
-    fn members_that_are_not_known_are_never_lost_with_a_number_that_no_tree_holds() {
+    fn every_value_that_is_not_known_stays_the_text_that_it_was() {
+        let known = object(&json!({"label": "x", "c": {"e": 1}}));
+        let fields = ["c.e".to_owned()];
+        let partial = Partial {
+            fields: &fields,
+            object: &known,
+        };
+        let before = r#"{"a": 1e999, "\ud800": ["\udfff", -0.0], "c": {"d": 1E2, "e": 0}}"#;
+        let content = partial.over(Some(before)).unwrap();
+        let exact = r#"{"\ud800":["\udfff", -0.0],"a":1e999,"c":{"d":1E2,"e":1},"label":"x"}"#;
+        assert_eq!(content.exact.as_deref(), Some(exact));
+        let shown = exact
+            .replace("\\ud800", "\\ufffd")
+            .replace("\\udfff", "\\ufffd");
+        assert_eq!(content.object.as_deref(), Some(shown.as_str()));
+    }
+
+    #[test]
+    fn what_is_no_object_is_never_taken_for_an_empty_one() {
         let known = object(&json!({"label": "x"}));
         let partial = Partial {
             fields: &[],
             object: &known,
         };
-        assert_eq!(partial.over(Some(r#"{"a": 1e999}"#)), Err(Unfit("no_tree")));
-        let content = partial.over(Some(r#"{"a": "\ud800"}"#)).unwrap();
-        let seen: Value = serde_json::from_str(&content.object.unwrap()).unwrap();
-        assert_eq!(seen, json!({"a": "\u{fffd}", "label": "x"}));
+        for before in ["[]", "", "{\"a\":}"] {
+            assert_eq!(partial.over(Some(before)), Err(Unfit("no_object")));
+        }
     }
 }

@@ -19,7 +19,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// What is in the files, in order.
-fn text(dir: &Path) -> String {
+pub(crate) fn text(dir: &Path) -> String {
     let read = |path| std::fs::read_to_string(path).unwrap();
     files(dir).iter().map(read).collect()
 }

@@ -6,6 +6,7 @@ use goldwire::sink::{Effect, Sink as _, SinkError};
 use prost::Message as _;
 use serde_json::json;
 
+use super::super::values;
 use super::{TOPIC, cluster, read, sink, write};
 
 /// More digits than a floating-point number keeps, and blanks that no printer makes.
@@ -30,6 +31,26 @@ async fn a_living_subject_is_its_objects_bytes_under_its_uri() {
         ("content_time", "7000"),
     ] {
         assert_eq!(found[0].header(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_halves_of_pairs_and_private_names_go_through_as_they_were_sent() {
+    let cluster = cluster(&[TOPIC]);
+    let sink = sink(&cluster, &json!({}));
+    let bodies = [
+        values::NUMBERS,
+        values::LONE_SURROGATE,
+        values::PRIVATE_RAW_VALUE,
+    ];
+    for body in bodies {
+        sink.write_one(&values::write(body)).await.unwrap();
+    }
+    let found = read(&cluster, TOPIC);
+    for body in bodies {
+        let object = values::object(body);
+        let mut sent = found.iter().filter_map(|record| record.value.as_deref());
+        assert!(sent.any(|value| value == object.text()), "{body}");
     }
 }
 

@@ -6,6 +6,7 @@ mod faults;
 mod ids;
 mod probe;
 mod stored;
+mod values;
 
 use goldwire::event::{self, Subject, SubjectState};
 use goldwire::sink::{Effect, Sink as _, Write};

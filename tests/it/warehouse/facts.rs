@@ -243,7 +243,8 @@ pub(super) async fn a_type_and_a_life_known_only_from_late_rows_are_kept(place: 
     assert_eq!(place.rows(&["label"], "golden_records_live").await, [["x"]]);
 }
 
-/// The text reaches its column as it came; half of a surrogate pair is shown as a mark.
+/// The text reaches its column as it came; half of a surrogate pair is shown as a mark, and a number
+/// that no `numeric` of PostgreSQL holds as a text.
 pub(super) async fn every_digit_is_kept(place: Place) {
     let warehouse = place.open();
     let alive = |text: &str| {
@@ -252,11 +253,13 @@ pub(super) async fn every_digit_is_kept(place: Place) {
     };
     let text = r#"{"label": "x", "n": 12345678901234567890.123456789012345670, "big": 1e400}"#;
     let odd = r#"{"label":"x","s":"\ud800"}"#;
+    let huge = r#"{"label":"x","n":[1e999999,1e-9999]}"#;
     deliver(
         &warehouse,
         &[
             event("entities/a", 1, 1, alive(text)),
             event("entities/b", 1, 1, alive(odd)),
+            event("entities/c", 1, 1, alive(huge)),
         ],
     )
     .await;
@@ -270,6 +273,9 @@ pub(super) async fn every_digit_is_kept(place: Place) {
         assert_eq!(place.one("object_exact", &of("a")).await, "~");
         assert_eq!(place.one("object ->> 's'", &of("b")).await, "\u{fffd}");
         assert_eq!(place.one("object_exact", &of("b")).await, odd);
+        assert_eq!(place.one("object_exact", &of("c")).await, huge);
+        let shown = place.one("object -> 'n' ->> 0", &of("c")).await;
+        assert_eq!(shown, "1e999999");
     }
 }
 

@@ -6,7 +6,7 @@ mod facts;
 mod failures;
 mod merges;
 mod orders;
-mod place;
+pub(crate) mod place;
 mod postgres;
 mod start;
 mod suite;

@@ -10,7 +10,7 @@ use goldwire::telemetry::Metrics;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) url: String,
     pub(super) dialect: Dialect,
     pub(super) statement_timeout: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let dir = TempDir::new().unwrap();
         Self {
             url: format!("sqlite:{}", dir.path().join("w.db").display()),
@@ -76,7 +76,7 @@ impl Place {
         }
     }
 
-    pub(super) fn open(&self) -> Warehouse {
+    pub(crate) fn open(&self) -> Warehouse {
         Warehouse::open("analytics", &self.config(), Arc::new(Metrics::noop())).unwrap()
     }
 
@@ -135,7 +135,7 @@ impl Place {
     }
 
     /// One text.
-    pub(super) async fn one(&self, column: &str, from: &str) -> String {
+    pub(crate) async fn one(&self, column: &str, from: &str) -> String {
         let rows = self.rows(&[column], from).await;
         assert_eq!(rows.len(), 1, "{from}: {rows:?}");
         rows[0][0].clone()
@@ -236,7 +236,7 @@ pub(super) async fn deliver_all(
 }
 
 /// Delivers one after the other, all with success.
-pub(super) async fn deliver(warehouse: &Warehouse, deliveries: &[Write]) {
+pub(crate) async fn deliver(warehouse: &Warehouse, deliveries: &[Write]) {
     for delivery in deliveries {
         warehouse.write_one(delivery).await.unwrap();
     }
