@@ -3,7 +3,8 @@
 //! Guarantee: alive is not healthy. A sink that is paused, halted, behind an open breaker or waiting
 //! for its quota is live, and makes nothing unready. With a token, everything but `/livez` and
 //! `/readyz` asks for it; without one the listener is for loopback, and answers no other host's
-//! name, so that no web page can reach it through a browser.
+//! name, so that no web page can reach it through a browser. Outside loopback a token and what it
+//! guards go through TLS, unless the configuration takes the risk by name.
 
 mod auth;
 mod config;
@@ -22,9 +23,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, middleware};
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use config::Admin;
 pub(crate) use config::check;
@@ -35,6 +38,7 @@ pub use watch::{Pulse, Watch};
 use crate::dead_letter::Redrive;
 use crate::listener::{self, Door, Peer};
 use crate::telemetry;
+use crate::tls::Certificates;
 
 /// Connections at once; more wait in the system's queue until one has been quiet for too long.
 const CONNECTIONS: u32 = 256;
@@ -61,12 +65,19 @@ pub struct Handle {
     closing: CancellationToken,
     end: axum_server::Handle<Peer>,
     server: JoinSet<()>,
+    certificates: Option<Arc<Certificates>>,
+    _watch: Option<AbortOnDropHandle<()>>,
 }
 
 impl Handle {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its certificate, if it has TLS. It is looked at every five seconds by itself.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_deref()
     }
 
     /// Ends it; requests under way have until `within`.
@@ -93,19 +104,29 @@ pub struct Bound {
     address: SocketAddr,
     listener: TcpListener,
     access: auth::Access,
+    certificates: Option<Arc<Certificates>>,
 }
+
+const INSECURE: &str = "admin.insecure_plain_http: the admin token and dead letters pass in clear \
+    text; whoever sees them can do what the token allows. Set admin.tls";
 
 /// Takes the port of `admin.address`.
 ///
 /// # Errors
-/// If the address cannot be had, or is not loopback and there is no token.
+/// If the address cannot be had, or is not loopback and lacks a token or TLS, or the certificate
+/// cannot be used.
 pub async fn bind(admin: &Admin) -> Result<Bound, String> {
     let token = admin.token.clone();
-    if token.is_none() && !admin.address.ip().is_loopback() {
-        let address = admin.address;
-        return Err(format!(
-            "admin.address {address}: add admin.token, or listen on 127.0.0.1"
-        ));
+    let private = admin.tls.is_some() || admin.insecure_plain_http;
+    if let Some(remedy) = config::lacks(admin.address, token.is_some(), private) {
+        return Err(format!("admin.address {}: {remedy}", admin.address));
+    }
+    let certificates = match &admin.tls {
+        Some(tls) => Some(Certificates::load("admin.tls", tls)?),
+        None => None,
+    };
+    if certificates.is_none() && !admin.address.ip().is_loopback() {
+        tracing::warn!("{INSECURE}");
     }
     let refused = |error| {
         let address = admin.address;
@@ -116,6 +137,7 @@ pub async fn bind(admin: &Admin) -> Result<Bound, String> {
         address: listener.local_addr().map_err(refused)?,
         listener,
         access: auth::Access::new(token),
+        certificates,
     })
 }
 
@@ -126,13 +148,18 @@ impl Bound {
             address,
             listener,
             access,
+            certificates,
         } = self;
         let router = router(state, access)
             .layer(middleware::from_fn(begun))
             .into_make_service_with_connect_info::<Peer>();
         let (closing, end) = (CancellationToken::new(), axum_server::Handle::new());
         let door = Door::new(listener, CONNECTIONS, HEAD, closing.clone());
-        let serving = listener::server(door).handle(end.clone()).serve(router);
+        let serving = listener::server(door).handle(end.clone());
+        let serving = match &certificates {
+            Some(tls) => serving.acceptor(tls.greeting(HEAD)).serve(router).boxed(),
+            None => serving.serve(router).boxed(),
+        };
         let mut server = JoinSet::new();
         server.spawn(async move {
             if let Err(error) = serving.await {
@@ -144,6 +171,8 @@ impl Bound {
             closing,
             end,
             server,
+            _watch: certificates.as_ref().map(Certificates::watch),
+            certificates,
         }
     }
 }

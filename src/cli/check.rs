@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CliError, ConfigArg, absolute, print, wiring};
+use super::{CliError, ConfigArg, absolute, print, running, wiring};
 use crate::runtime::Files;
-use crate::tls;
 use crate::topology::{Config, Topology, counted};
 
 /// The answer to a liveness question is short and local.
@@ -96,14 +95,10 @@ fn places(file: &ConfigArg, config: &Config) -> String {
 /// `GET /livez`, which needs no token.
 async fn live(config: &Config) -> Result<(), String> {
     let address = config.admin.address;
-    let url = format!("http://{}/livez", super::dlq::reachable(address));
-    tls::use_ring();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build();
+    let (client, base) = running::client(&config.admin)?;
+    let client = client.timeout(PATIENCE).build();
     let client = client.map_err(|_| "no HTTP client can be made".to_owned())?;
-    match client.get(url).send().await {
+    match client.get(format!("{base}/livez")).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => {
             let parts = answer.text().await.unwrap_or_default();

@@ -10,6 +10,7 @@ mod dlq;
 mod error;
 mod init;
 mod run;
+mod running;
 mod schema;
 pub mod sign;
 mod topology;

@@ -1,13 +1,13 @@
 //! The configuration of the webhook listener and of its endpoints.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{ByteSize, Networks, Period, Secret};
 use crate::event::CompletenessConfig;
+use crate::tls::Tls;
 
 /// The listener of all webhook sources.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -39,16 +39,6 @@ fn connections() -> u32 {
 
 fn deadline() -> Period {
     "4s".into()
-}
-
-/// A certificate chain and its key, PEM.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// Certificate chain.
-    pub cert_file: PathBuf,
-    /// Private key.
-    pub key_file: PathBuf,
 }
 
 /// An endpoint of the webhook listener.

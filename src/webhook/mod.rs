@@ -40,9 +40,8 @@ mod limit;
 mod proxies;
 mod rules;
 pub mod signature;
-pub(crate) mod tls;
 
-pub use config::{RateLimit, SignatureScheme, Tls, WebhookListener, WebhookSource};
+pub use config::{RateLimit, SignatureScheme, WebhookListener, WebhookSource};
 pub(crate) use rules::{endpoint as check_endpoint, listener as check_listener};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -56,7 +55,7 @@ use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use signature::check_secret;
 
@@ -64,11 +63,11 @@ use crate::listener::{self, Door, Peer};
 use crate::log::LogAppender;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
+use crate::tls::Certificates;
 use append::{Inbox, Trouble};
 use endpoint::Endpoint;
 use intake::Intake;
 use proxies::Proxies;
-use tls::Greeting;
 
 /// Bytes of bodies held at once, unless a few of the largest need more.
 const BODIES: usize = 64 << 20;
@@ -104,6 +103,8 @@ pub struct Handle {
     closing: CancellationToken,
     appends: TaskTracker,
     trouble: Arc<Trouble>,
+    certificates: Option<Arc<Certificates>>,
+    _watch: Option<AbortOnDropHandle<()>>,
 }
 
 /// Looks at a listener from outside.
@@ -140,6 +141,11 @@ impl Handle {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its certificate, if it has TLS of its own. It is looked at every five seconds by itself.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_deref()
     }
 
     /// Lets nobody in any more, and finishes what is under way, appends included, within `drain`.
@@ -230,7 +236,7 @@ pub async fn serve(
     clock: SharedClock,
     metrics: Arc<Metrics>,
 ) -> Result<Handle, ServeError> {
-    let transport = transport(listener)?;
+    let certificates = certificates(listener)?;
     let deadline = listener.deadline.get();
     let Reception { intake, appends } = Reception::new(listener, endpoints, inbox, clock, metrics)?;
     let unbound = |why| ServeError::Address {
@@ -249,8 +255,8 @@ pub async fn serve(
         .fallback(intake::take)
         .with_state(intake)
         .into_make_service_with_connect_info::<Peer>();
-    let serving = match transport {
-        Some(tls) => tokio::spawn(bounded.acceptor(tls).serve(app)),
+    let serving = match &certificates {
+        Some(tls) => tokio::spawn(bounded.acceptor(tls.greeting(deadline)).serve(app)),
         None => tokio::spawn(bounded.serve(app)),
     };
     tracing::info!(%address, "listening for webhooks");
@@ -261,13 +267,17 @@ pub async fn serve(
         closing,
         appends,
         trouble,
+        _watch: certificates.as_ref().map(Certificates::watch),
+        certificates,
     })
 }
 
 /// How bytes get here: by TLS, or in clear text where the configuration takes the risk by name.
-fn transport(listener: &WebhookListener) -> Result<Option<Greeting>, ServeError> {
+fn certificates(listener: &WebhookListener) -> Result<Option<Arc<Certificates>>, ServeError> {
     match (&listener.tls, &listener.trusted_proxy) {
-        (Some(tls), _) => Greeting::new(tls, listener.deadline.get()).map(Some),
+        (Some(tls), _) => Certificates::load("webhook.tls", tls)
+            .map(Some)
+            .map_err(ServeError::Refused),
         (None, Some(_)) => Ok(None),
         (None, None) if listener.insecure_plain_http => {
             tracing::warn!("{INSECURE}");

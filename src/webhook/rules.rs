@@ -3,9 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use super::config::Tls;
-use super::tls;
 use crate::config::{At, Rules, address, network};
+use crate::tls;
 
 /// The rules of the listener.
 pub(crate) fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
@@ -25,8 +24,8 @@ pub(crate) fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
             "missing; add cert_file and key_file, or the addresses of the proxy that ends TLS as trusted_proxy",
         ),
         Some(tls) if plain => rules.refuse(&tls, "remove it, or remove insecure_plain_http"),
-        Some(tls) if rules.serve() => files(&tls, rules),
-        _ => {}
+        Some(tls) => tls::check(&tls, rules),
+        None => {}
     }
     if let Some(proxy) = listener.get("trusted_proxy") {
         let written = if proxy.text().is_some() {
@@ -44,19 +43,6 @@ pub(crate) fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
     }
     // An answer that begins at the deadline has to arrive within Reltio's five seconds.
     rules.period(&listener, &["deadline"], ("100ms", "4500ms"));
-}
-
-fn files(at: &At<'_>, rules: &mut Rules<'_>) {
-    let Ok(files) = serde_json::from_value::<Tls>(at.value.clone()) else {
-        return;
-    };
-    for unusable in tls::server_config(&files).err().unwrap_or_default() {
-        if let Some(at) = at.get(unusable.key) {
-            // Also where the path came from a variable: it is no secret.
-            let file = at.text().unwrap_or_default();
-            rules.refuse(&at, format!("{file}: {}", unusable.why));
-        }
-    }
 }
 
 /// The rules of an endpoint.

@@ -12,9 +12,9 @@ const KNOWS: [(&str, &[&str]); 27] = [
     ("time", &[]),
     ("telemetry", &[]),
     ("dir_lock", &[]),
-    ("tls", &[]),
     ("listener", &[]),
     ("config", &[]),
+    ("tls", &["config", "listener"]),
     ("event", &["time", "mutation"]),
     ("log", &["config", "dir_lock", "event", "time"]),
     ("store", &["backoff", "dir_lock", "event", "time"]),
@@ -66,6 +66,7 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "mutation",
             "telemetry",
             "time",
+            "tls",
         ],
     ),
     (
@@ -108,6 +109,7 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "listener",
             "telemetry",
             "time",
+            "tls",
         ],
     ),
     // The root of the configuration, and what follows from it.

@@ -7,13 +7,12 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{CliError, reachable};
+use super::CliError;
 use crate::admin::Listed;
-use crate::cli::{ConfigArg, absolute, wiring};
+use crate::cli::{ConfigArg, absolute, running, wiring};
 use crate::config::{Loose, Secret};
 use crate::dead_letter::{DeadLetter, Filter, LetterName, LetterView, Redrive, Report, Work};
 use crate::time::{Clock as _, SystemClock};
-use crate::tls;
 use crate::topology::Config;
 
 /// How long the running process may take to be reached. Redriving many letters may take long.
@@ -135,14 +134,10 @@ impl Desk {
 
 impl Running {
     fn new(config: &Config) -> Result<Self, CliError> {
-        tls::use_ring();
-        let client = Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT)
-            .build();
+        let (client, base) = running::client(&config.admin).map_err(CliError::Usage)?;
+        let client = client.connect_timeout(CONNECT).build();
         let client =
             client.map_err(|_| CliError::Internal("no HTTP client can be made".to_owned()))?;
-        let base = format!("http://{}", reachable(config.admin.address));
         Ok(Self {
             client,
             base,

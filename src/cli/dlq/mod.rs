@@ -9,7 +9,6 @@ mod show;
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -254,16 +253,4 @@ fn answer<T: Serialize>(
         print(out, text(value))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Where a listener at `address` is reached from this machine.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }

@@ -10,6 +10,7 @@ use goldwire::topology::{Config, Topology};
 use reqwest::{Client, RequestBuilder, StatusCode};
 
 use super::fixture::{Fixture, fixture, letter, records, undecodable};
+use crate::logged::Logged;
 
 /// Healthy but for one sink, which is halted.
 #[derive(Debug)]
@@ -36,20 +37,25 @@ fn json_of(config: &Config) -> serde_json::Value {
     serde_json::to_value(Topology::of(config)).unwrap()
 }
 
-pub(crate) async fn serve(fixture: &Fixture, token: Option<&str>, live: bool) -> Handle {
+/// What a listener over the fixture shows.
+pub(crate) fn state(fixture: &Fixture, live: bool) -> AdminState {
     fixture.metrics.dead_letter_depth("crm", 7);
     let config = crate::config::parse(crate::config::FULL).unwrap();
-    let state = AdminState {
+    AdminState {
         redrive: fixture.redrive.clone(),
         topology: Arc::new(json_of(&config)),
         registry: fixture.registry.clone(),
         health: Arc::new(Halted { live }),
-    };
+    }
+}
+
+pub(crate) async fn serve(fixture: &Fixture, token: Option<&str>, live: bool) -> Handle {
     let admin = Admin {
         address: ([127, 0, 0, 1], 0).into(),
         token: token.map(Secret::new),
+        ..Admin::default()
     };
-    admin::serve(&admin, state).await.unwrap()
+    admin::serve(&admin, state(fixture, live)).await.unwrap()
 }
 
 fn client() -> Client {
@@ -117,22 +123,22 @@ async fn without_a_token_another_hosts_name_is_refused_so_that_no_web_page_gets_
 }
 
 #[tokio::test]
-async fn outside_loopback_there_is_no_listener_without_a_token() {
-    let fixture = fixture(&[]);
-    let handle = serve(&fixture, None, true).await;
-    handle.shutdown(std::time::Duration::from_secs(5)).await;
-    let state = AdminState {
-        redrive: fixture.redrive.clone(),
-        topology: Arc::new(json_of(&crate::config::parse(crate::config::FULL).unwrap())),
-        registry: prometheus::Registry::new(),
-        health: Arc::new(Halted { live: true }),
-    };
-    let open = Admin {
+async fn outside_loopback_there_is_no_listener_without_a_token_and_tls() {
+    let mut open = Admin {
         address: ([0, 0, 0, 0], 0).into(),
-        token: None,
+        ..Admin::default()
     };
-    let why = admin::serve(&open, state).await.unwrap_err();
+    let why = admin::bind(&open).await.unwrap_err();
     assert!(why.contains("add admin.token"), "{why}");
+    open.token = Some(Secret::new("t0ken"));
+    let why = admin::bind(&open).await.unwrap_err();
+    for key in ["admin.tls", "admin.insecure_plain_http: true"] {
+        assert!(why.contains(key), "{why}");
+    }
+    let logged = Logged::down_to(tracing::Level::INFO);
+    open.insecure_plain_http = true;
+    assert!(admin::bind(&open).await.is_ok());
+    assert!(logged.text().contains("clear text"), "loud");
 }
 
 #[tokio::test]

@@ -1,21 +1,32 @@
 //! Commands that ask the running process, since it has the data directory open.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
+use goldwire::admin::{self, Admin};
+use goldwire::config::Secret;
+use goldwire::tls::Tls;
 use tempfile::TempDir;
 
-use super::admin::serve;
+use super::admin::{serve, state};
 use super::fixture::{fixture, letter, records, undecodable};
 use super::program::{Ran, dir_with, goldwire};
 
 /// A configuration whose data directory cannot be opened, and whose admin listener is `address`.
 fn config(address: SocketAddr) -> TempDir {
+    config_with(address, "")
+}
+
+/// The same with this in place of the example's `admin.tls`.
+fn config_with(address: SocketAddr, tls: &str) -> TempDir {
+    let example = "  tls: { cert_file: tls/admin.pem, key_file: tls/admin-key.pem }\n";
     let text = crate::config::FULL
         .replace(
             "data_dir: /var/lib/goldwire",
             "data_dir: goldwire.yaml/not-a-directory",
         )
-        .replace("address: 127.0.0.1:9464", &format!("address: {address}"));
+        .replace("address: 127.0.0.1:9464", &format!("address: {address}"))
+        .replace(example, tls);
     dir_with(&text)
 }
 
@@ -166,4 +177,44 @@ async fn a_containers_health_check_is_the_liveness_of_the_running_process() {
     let ran = run(&config(stuck.address()), &["check", "--live"]).await;
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("no progress for 60 s"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_commands_believe_the_certificate_of_the_configuration_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listeners, others) = (files(folder.path(), "a"), files(folder.path(), "b"));
+    let fixture = fixture(&[letter("crm", "a", "rejected")]);
+    let admin = Admin {
+        address: ([127, 0, 0, 1], 0).into(),
+        token: Some(Secret::new("t0ken")),
+        tls: Some(listeners.clone()),
+        ..Admin::default()
+    };
+    let handle = admin::serve(&admin, state(&fixture, true)).await.unwrap();
+    let with = |tls: &Tls| {
+        let (cert, key) = (tls.cert_file.display(), tls.key_file.display());
+        let tls = format!("  tls: {{ cert_file: {cert}, key_file: {key} }}\n");
+        config_with(handle.address(), &tls)
+    };
+    let right = with(&listeners);
+    let listed = run(&right, &["dlq", "list"]).await;
+    assert!(listed.out.ends_with("open: crm 1\n"), "{}", listed.err);
+    assert_eq!(run(&right, &["check", "--live"]).await.code, 0);
+    for stranger in [with(&others), config(handle.address())] {
+        let refused = run(&stranger, &["dlq", "list"]).await;
+        assert_eq!(refused.code, 69, "{}", refused.out);
+        assert_eq!(run(&stranger, &["check", "--live"]).await.code, 1);
+    }
+}
+
+/// A certificate for no name that the commands use.
+fn files(folder: &Path, name: &str) -> Tls {
+    let made = rcgen::generate_simple_self_signed(vec!["goldwire.example".to_owned()]).unwrap();
+    let tls = Tls {
+        cert_file: folder.join(format!("{name}.pem")),
+        key_file: folder.join(format!("{name}.key")),
+    };
+    std::fs::write(&tls.cert_file, made.cert.pem()).unwrap();
+    std::fs::write(&tls.key_file, made.signing_key.serialize_pem()).unwrap();
+    tls
 }

@@ -14,15 +14,19 @@ fn prepared() -> (TempDir, Value) {
     certificate(dir.path());
     let mut tree = full();
     let file = |name: &str| dir.path().join(name).display().to_string();
-    tree["webhook"]["tls"] = json!({ "cert_file": file("cert.pem"), "key_file": file("key.pem") });
+    let pair = |cert: &str, key: &str| json!({ "cert_file": file(cert), "key_file": file(key) });
+    tree["webhook"]["tls"] = pair("cert.pem", "key.pem");
+    tree["admin"]["tls"] = pair("admin.pem", "admin-key.pem");
     (dir, tree)
 }
 
-/// Writes a certificate and its key.
+/// Writes a certificate and its key for each listener.
 pub(crate) fn certificate(dir: &Path) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    for (cert, key) in [("cert.pem", "key.pem"), ("admin.pem", "admin-key.pem")] {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(dir.join(cert), made.cert.pem()).unwrap();
+        std::fs::write(dir.join(key), made.signing_key.serialize_pem()).unwrap();
+    }
 }
 
 /// What stands in the way of serving with `tree`, a line a problem.
@@ -49,10 +53,7 @@ fn a_certificate_and_its_key_are_read_before_anything_is_bound() {
         found[0].starts_with("webhook.tls.key_file: found "),
         "{found:?}"
     );
-    assert!(
-        found[0].ends_with("give the key of webhook.tls.cert_file"),
-        "{found:?}"
-    );
+    assert!(found[0].ends_with("give the key of cert_file"), "{found:?}");
 
     std::fs::write(dir.path().join("cert.pem"), "no certificate").unwrap();
     std::fs::remove_file(dir.path().join("key.pem")).unwrap();
@@ -71,6 +72,15 @@ fn a_certificate_and_its_key_are_read_before_anything_is_bound() {
         "{found:?}"
     );
     assert!(found[1].contains("there is no such file"), "{found:?}");
+}
+
+#[test]
+fn the_admin_listeners_files_are_read_too() {
+    let (dir, tree) = prepared();
+    std::fs::remove_file(dir.path().join("admin-key.pem")).unwrap();
+    let found = problems(&dir, &tree);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("admin.tls.key_file: found "));
 }
 
 #[test]

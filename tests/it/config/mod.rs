@@ -1,5 +1,6 @@
 //! Configuration: every mistake is found at once, and named by its exact path.
 
+mod admin;
 mod clear_text;
 mod every_key;
 mod files;

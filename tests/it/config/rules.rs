@@ -161,14 +161,6 @@ fn partitions_are_drained_before_they_are_taken_away() {
 }
 
 #[test]
-fn the_admin_listener_outside_loopback_needs_a_token() {
-    let mut tree = with("/admin/address", "0.0.0.0:9464");
-    assert_eq!(problems(&tree), Vec::<String>::new());
-    tree["admin"].as_object_mut().unwrap().remove("token");
-    refused(&tree, "admin.address", "add admin.token");
-}
-
-#[test]
 fn what_needs_the_api_is_refused_without_it() {
     let mut tree = without("/reltio");
     let found = problems(&tree);

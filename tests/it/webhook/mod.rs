@@ -3,6 +3,7 @@
 mod answers;
 mod authentication;
 mod bench;
+mod certificates;
 mod limits;
 mod pressure;
 mod transport;

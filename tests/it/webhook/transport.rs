@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goldwire::config::Secret;
-use goldwire::webhook::{SignatureScheme, Tls};
+use goldwire::tls::Tls;
+use goldwire::webhook::SignatureScheme;
 
 use super::bench::{Bench, NOW, RELTIO_SECRET, client, listener, reltio, signed, source, until};
 use crate::logged::Logged;
