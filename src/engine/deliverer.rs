@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::retry::RetryPolicy;
 use super::work::{Refusal, Work};
 use crate::mutation::{self, Mutation};
-use crate::sink::{Ack, Effect, Mode, Sink, SinkError, UNANSWERED, Write};
+use crate::sink::{Ack, DUPLICATE, Effect, Mode, Sink, SinkError, UNANSWERED, Write};
 use crate::telemetry::{Metrics, SinkMetrics, spans};
 use crate::time::SharedClock;
 
@@ -144,7 +144,9 @@ impl Deliverer {
             } => {
                 // A sink that takes others is not set up wrongly. One that is halted spends nothing
                 // of a record's budget.
-                if !company.takes && self.gate.rejected(&work.subject, &code) {
+                if code == DUPLICATE {
+                    self.gate.duplicate();
+                } else if !company.takes && self.gate.rejected(&work.subject, &code) {
                     return Verdict::Again;
                 }
                 work.tries.attempts += 1;

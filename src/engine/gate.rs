@@ -178,6 +178,14 @@ impl Gate {
         true
     }
 
+    /// The sink refused this record for what other records it has: it is set up rightly, however
+    /// many such records come in a row.
+    pub fn duplicate(&self) {
+        let mut inner = self.inner();
+        self.goes_on(&mut inner);
+        self.answered(&mut inner);
+    }
+
     fn answered(&self, inner: &mut Inner) {
         let was_open = inner.breaker.is_open();
         inner.breaker.answered();

@@ -182,7 +182,7 @@ pub enum SinkError {
     Rejected {
         /// The target's code.
         code: String,
-        /// Target fields it is about.
+        /// Target fields it is about, or ids of records of the target.
         fields: Vec<String>,
         /// What was being done: upsert, archive, append.
         action: &'static str,
@@ -196,6 +196,10 @@ pub enum SinkError {
         remedy: String,
     },
 }
+
+/// The code of a rejection where the target has another record that it takes for the same. It says
+/// of the record what it is, and nothing of how the sink is set up.
+pub const DUPLICATE: &str = "DUPLICATES_DETECTED";
 
 impl SinkError {
     /// The target's code, or ours.

@@ -8,6 +8,7 @@
 
 mod admit;
 mod automation;
+mod duplicates;
 mod field;
 mod ids;
 mod org;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use automation::{Automation, Told};
+pub use duplicates::DuplicateRule;
 pub use field::{Field, Kind};
 pub use org::{FakeObject, FakeRecord, Refused};
 pub use table::Table;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::duplicates::DuplicateRule;
 use super::field::{Field, Kind};
 use super::table::{GUARD_MESSAGE, Table};
 use super::{ids, soql};
@@ -30,9 +31,13 @@ pub struct FakeObject {
     pub guard: bool,
     /// Whether the run-as user may create and change records.
     pub writable: bool,
+    /// Its duplicate rule, if it has one.
+    pub duplicates: Option<DuplicateRule>,
     /// Records that are not shared with the run-as user: it sees them, and may not change them.
     pub read_only: BTreeSet<String>,
     prefix: &'static str,
+    /// Whether the write under way is to be saved past rules that alert.
+    pub(super) saves_duplicates: bool,
     pub(super) records: BTreeMap<String, FakeRecord>,
     created: usize,
 }
@@ -74,6 +79,8 @@ impl FakeObject {
             fields,
             guard: true,
             writable: true,
+            duplicates: None,
+            saves_duplicates: false,
             read_only: BTreeSet::new(),
             prefix,
             records: BTreeMap::new(),
@@ -269,7 +276,8 @@ impl FakeObject {
             }
         }
         self.check_guard(before, row)?;
-        self.check_unique(before, row)
+        self.check_unique(before, row)?;
+        self.check_duplicates(before, row)
     }
 
     /// `AND(NOT(ISNEW()), NOT(ISCHANGED(mark)), guard < PRIORVALUE(guard))`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State as Extract};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::admit::{admit, refuse, token};
 use super::org::failed;
-use super::{Once, Seen, Shared, State, ids, soql};
+use super::{Once, Seen, Shared, State, duplicates, ids, soql};
 
 /// Rows of one request at most.
 const ROWS: usize = 200;
@@ -125,24 +125,25 @@ impl Late {
     }
 }
 
-async fn create(Extract(shared): Extract<Shared>, body: Bytes) -> Response {
-    rows(&shared, &Verb::Create, &body)
+async fn create(Extract(shared): Extract<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    rows(&shared, &Verb::Create, &headers, &body)
 }
 
-async fn update(Extract(shared): Extract<Shared>, body: Bytes) -> Response {
-    rows(&shared, &Verb::Update, &body)
+async fn update(Extract(shared): Extract<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    rows(&shared, &Verb::Update, &headers, &body)
 }
 
 async fn upsert(
     Extract(shared): Extract<Shared>,
     Path((_, _, ext)): Path<(String, String, String)>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    rows(&shared, &Verb::Upsert(ext), &body)
+    rows(&shared, &Verb::Upsert(ext), &headers, &body)
 }
 
 /// Collections: 200 with an answer per row, or 400 and nothing done.
-fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
+fn rows(shared: &Shared, verb: &Verb, headers: &HeaderMap, body: &Bytes) -> Response {
     let bad = |code: &str, message: &str| refuse(StatusCode::BAD_REQUEST, code, message);
     let Some(records) = records(body) else {
         return bad("JSON_PARSER_ERROR", "unexpected input");
@@ -170,6 +171,7 @@ fn rows(shared: &Shared, verb: &Verb, body: &Bytes) -> Response {
         let text = "Your request was running for too long, and has been stopped.";
         return bad("REQUEST_RUNNING_TOO_LONG", text);
     }
+    duplicates::heed(&mut state, headers);
     let mut seen = BTreeSet::new();
     for row in &records {
         let sobject = sobject(row);

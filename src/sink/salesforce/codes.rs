@@ -4,6 +4,7 @@
 //! codes and field names only what looks like one. The division into classes is ours: Salesforce
 //! publishes none.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,7 +13,7 @@ use super::automation::{Met, met};
 use super::halving::Said;
 use super::ids;
 use super::org::{Table, Written};
-use crate::sink::SinkError;
+use crate::sink::{DUPLICATE, SinkError};
 
 /// The text of the validation rule that is the guard, by which its refusal is known.
 pub const GUARD_MESSAGE: &str = "goldwire: older than what is here";
@@ -92,6 +93,9 @@ pub(super) fn judge(answer: &Value, table: &Table, action: &'static str) -> Said
     if problems.iter().any(|problem| problem.is_guard(table)) {
         return Said::Final(Ok(Written::Stale));
     }
+    if problems.iter().any(|problem| problem.code == DUPLICATE) {
+        return Said::Final(Ok(Written::Duplicate(duplicates(errors))));
+    }
     let Some(first) = problems.into_iter().next() else {
         return Said::Final(Err(lost("row_without_answer")));
     };
@@ -113,6 +117,27 @@ pub(super) fn judge(answer: &Value, table: &Table, action: &'static str) -> Said
         Some(Met::Limit | Met::Failure) => Said::Shared(error),
         Some(Met::Lock) | None => Said::Final(Err(error)),
     }
+}
+
+/// The records that a duplicate rule names: `duplicateResult.matchResults[].matchRecords[].record.Id`
+/// of an error (`DuplicateResult` and `MatchRecord` of the SOAP API's reference; that REST prints
+/// them so is seen in clients that read it). Ids are no personal data.
+fn duplicates(errors: &Value) -> Vec<String> {
+    let list = |value: &Value, key: &str| {
+        let list = value.get(key).and_then(Value::as_array);
+        list.cloned().unwrap_or_default()
+    };
+    let errors = errors.as_array().map(Vec::as_slice).unwrap_or_default();
+    let results = errors
+        .iter()
+        .filter_map(|error| error.get("duplicateResult"));
+    let records = results
+        .flat_map(|result| list(result, "matchResults"))
+        .flat_map(|result| list(&result, "matchRecords"));
+    let ids: BTreeSet<String> = records
+        .filter_map(|matched| ids::canonical(matched.get("record")?.get("Id")?.as_str()?))
+        .collect();
+    ids.into_iter().collect()
 }
 
 /// Whether a row's code speaks of access: to everything, or to this one record, which may be

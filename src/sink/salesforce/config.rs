@@ -51,6 +51,14 @@ pub struct SalesforceSink {
     #[serde(default = "batch")]
     #[schemars(range(min = 1, max = 200))]
     pub batch: usize,
+    /// What the org's duplicate rules may do about a write (API v52.0 and later). A rule whose
+    /// action is to block refuses either way.
+    #[serde(default)]
+    pub duplicate_rules: DuplicateRules,
+    /// What becomes of a golden record whose new record a duplicate rule refuses because of
+    /// exactly one other. Several, or none that is told, are always a dead letter with their ids.
+    #[serde(default)]
+    pub on_duplicate: OnDuplicate,
     /// How long requests wait for company, so that one carries up to `batch` records.
     #[serde(default = "linger")]
     pub linger: Period,
@@ -84,6 +92,29 @@ pub enum Declared {
     /// It is not: G4 holds eventually.
     #[default]
     None,
+}
+
+/// What duplicate rules may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DuplicateRules {
+    /// Rules that only alert do not keep a record from being saved.
+    #[default]
+    Allow,
+    /// Rules that alert refuse, as those that block do.
+    Refuse,
+}
+
+/// What becomes of a golden record of which the org has one record already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDuplicate {
+    /// A dead letter with the record's id.
+    #[default]
+    DeadLetter,
+    /// The record becomes the golden record's, as if it had been created for it, unless it is
+    /// another's: goldwire wrote it before, or a crosswalk in Reltio names it. Else a dead letter.
+    Link,
 }
 
 fn api_version() -> String {

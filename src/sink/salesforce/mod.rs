@@ -16,6 +16,7 @@ mod config;
 mod content;
 mod decimal;
 mod describe;
+mod duplicate;
 mod halving;
 pub mod ids;
 mod org;
@@ -39,7 +40,10 @@ use async_trait::async_trait;
 
 pub use assertion::{Assertion, Snapshot};
 pub use codes::GUARD_MESSAGE;
-pub use config::{AttributeField, Declared, FieldSource, SalesforceObject, SalesforceSink};
+pub use config::{
+    AttributeField, Declared, DuplicateRules, FieldSource, OnDuplicate, SalesforceObject,
+    SalesforceSink,
+};
 pub use org::{Org, Record, RecordWrite, Sought, Table, Values, Written};
 pub use plan::Mapping;
 pub use procedure::{HOPS, Tools};
@@ -125,6 +129,7 @@ impl Salesforce {
             source: config.crosswalk_source.clone(),
             settle: deps.settle,
             guarded: config.guard == Declared::Version,
+            links: config.on_duplicate == OnDuplicate::Link,
             clock: deps.clock,
             metrics: deps.metrics,
         };

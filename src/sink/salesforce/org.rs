@@ -137,6 +137,9 @@ pub enum Written {
     /// The org is not as it was read: the external id is taken, or the record is gone. The lane
     /// reads again, from the top.
     Moved(String),
+    /// A duplicate rule refused it: ids of the records that it takes for the same, as far as the
+    /// org tells them. They may be of another sObject.
+    Duplicate(Vec<String>),
 }
 
 /// Records of one org. Many lanes call at once; an implementation may put them into one request.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::assertion::Assertion;
+use super::duplicate;
 use super::ids;
 use super::org::{Org, Record, RecordWrite, Table, Written};
 use super::plan::bad_crosswalk;
@@ -36,6 +37,8 @@ pub struct Tools {
     pub settle: Duration,
     /// Whether the org compares the guard.
     pub guarded: bool,
+    /// Whether the one record that a duplicate rule names may be taken.
+    pub links: bool,
     /// The time.
     pub clock: SharedClock,
     /// What reads of owners came to.
@@ -55,11 +58,13 @@ enum Owner {
 }
 
 /// Why a turn ends before its last step.
-enum Cut {
+pub(super) enum Cut {
     /// The guard refused: the record holds something newer.
     Stale,
     /// The org is not as it was read: again, from the top.
     Again(String),
+    /// A duplicate rule refused the write because of these records.
+    Duplicate(Vec<String>, &'static str),
     /// It failed.
     Failed(SinkError),
 }
@@ -96,6 +101,9 @@ impl Tools {
                 Err(Cut::Again(code)) => {
                     last = code;
                     continue;
+                }
+                Err(Cut::Duplicate(records, action)) => {
+                    return Err(duplicate::refusal(records, action));
                 }
                 Err(Cut::Failed(error)) => return Err(error),
             };
@@ -145,7 +153,12 @@ impl Tools {
         // 3: the chosen one.
         let mut into = chosen.map(|record| record.id.clone());
         if let Some(write) = assertion.chosen_write(chosen, &types, self.guarded) {
-            into = Some(self.put(table, write).await?);
+            into = Some(match self.put(table, write).await {
+                Err(Cut::Duplicate(records, _)) if chosen.is_none() && self.links => {
+                    self.link(table, assertion, records, archived).await?
+                }
+                written => written?,
+            });
         }
         // 4: the others.
         let rest = sorted
@@ -171,11 +184,13 @@ impl Tools {
         Ok(())
     }
 
-    async fn put(&self, table: &Table, write: RecordWrite) -> Result<String, Cut> {
+    pub(super) async fn put(&self, table: &Table, write: RecordWrite) -> Result<String, Cut> {
+        let action = write.action;
         match self.org.write(table, write).await? {
             Written::Done(id) => Ok(id),
             Written::Stale => Err(Cut::Stale),
             Written::Moved(code) => Err(Cut::Again(code)),
+            Written::Duplicate(records) => Err(Cut::Duplicate(records, action)),
         }
     }
 
@@ -220,14 +235,19 @@ impl Tools {
         Ok(())
     }
 
+    /// When a read of Reltio is sure to see what the assertion is about: waits until then.
+    pub(super) async fn settled(&self, assertion: &Assertion) -> Millis {
+        tokio::time::sleep(settle_wait(self.clock.now(), assertion.newest, self.settle)).await;
+        assertion.newest.saturating_add(as_millis(self.settle))
+    }
+
     async fn owner(&self, assertion: &Assertion, record: &Record) -> Result<Owner, SinkError> {
         let entity = assertion.subject.uri();
         let home = assertion.is_home(record);
         if assertion.names(record) || home && assertion.is_undisputed(record) {
             return Ok(Owner::Own);
         }
-        let settled = assertion.newest.saturating_add(as_millis(self.settle));
-        tokio::time::sleep(settle_wait(self.clock.now(), assertion.newest, self.settle)).await;
+        let settled = self.settled(assertion).await;
         let namer = self.namer(record, settled).await?;
         if home {
             // Only a crosswalk takes it from the living entity that it was created for.
@@ -251,7 +271,11 @@ impl Tools {
     }
 
     /// The living entity with a crosswalk that names `record`.
-    async fn namer(&self, record: &Record, due: Millis) -> Result<Option<String>, SinkError> {
+    pub(super) async fn namer(
+        &self,
+        record: &Record,
+        due: Millis,
+    ) -> Result<Option<String>, SinkError> {
         let settle = as_millis(self.settle);
         // Reltio compares with case, and has the id as the source wrote it.
         for value in ids::spellings(&record.id) {

@@ -12,10 +12,15 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::codes::{self, Fault};
-use super::config::SalesforceSink;
+use super::config::{DuplicateRules, SalesforceSink};
 use super::session::{Session, Token};
 use crate::event::tree;
 use crate::sink::SinkError;
+
+/// What duplicate rules may do about a write:
+/// <https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/headers_duplicaterules.htm>.
+/// Without `includeRecordDetails` the answer tells ids and no values.
+const DUPLICATE_RULES: &str = "Sforce-Duplicate-Rule-Header";
 
 /// The org's REST API.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(super) struct Wire {
     timeout: Duration,
     base: String,
     place: String,
+    /// The value of the header that tells what duplicate rules may do.
+    duplicates: &'static str,
 }
 
 /// Longest that a connection may take to be there.
@@ -57,6 +64,10 @@ impl Wire {
             timeout: config.request_timeout.get(),
             place: place(&login),
             base: format!("/services/data/{}", config.api_version),
+            duplicates: match config.duplicate_rules {
+                DuplicateRules::Allow => "allowSave=true",
+                DuplicateRules::Refuse => "allowSave=false",
+            },
         })
     }
 
@@ -141,7 +152,7 @@ impl Wire {
             request.query(query)
         };
         match body {
-            Some(body) => request.json(body),
+            Some(body) => request.header(DUPLICATE_RULES, self.duplicates).json(body),
             None => request,
         }
     }

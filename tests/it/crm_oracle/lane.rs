@@ -91,6 +91,7 @@ impl Lane {
                         ms(SETTLE)
                     },
                     guarded: world.guarded,
+                    links: false,
                     clock: Arc::clone(&world.clock),
                     metrics: Arc::clone(&world.metrics),
                 },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use goldwire::sink::SinkError;
+use goldwire::sink::{DUPLICATE, SinkError};
 
 use super::delivery::{busy, person_at, rejected, unreachable};
 use super::rig::{Rig, Running};
@@ -79,4 +79,22 @@ async fn a_mended_sink_is_not_held_halted_by_a_record_that_it_rejects() {
     person_at(&rig, "entities/0", 1);
     rig.caught_up(&running).await;
     assert_eq!(rig.letters("crm").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn duplicates_however_many_in_a_row_are_dead_letters_and_halt_nobody() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running.sink.answers(|_| {
+        Some(Err(SinkError::Rejected {
+            code: DUPLICATE.to_owned(),
+            fields: vec!["003000000000001AAA".to_owned()],
+            action: "create",
+        }))
+    });
+    for subject in 0..200 {
+        person_at(&rig, &format!("entities/{subject}"), 1);
+    }
+    rig.caught_up(&running).await;
+    assert_eq!(rig.letters("crm").len(), 200);
 }

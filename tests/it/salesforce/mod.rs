@@ -2,6 +2,7 @@
 
 mod batches;
 mod bench;
+mod duplicates;
 mod faults;
 mod ids;
 mod probe;
