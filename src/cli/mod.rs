@@ -9,6 +9,7 @@ mod demo;
 mod dlq;
 mod error;
 mod init;
+mod map;
 mod run;
 mod running;
 mod schema;
@@ -35,7 +36,8 @@ use crate::topology::Config;
 const CODES: &str = "\
 Exit codes:
   0   done
-  1   `check --connect`, `check --live`: something is not as it should be
+  1   `check --connect`, `check --live`: something is not as it should be; `map`: something
+      would be a dead letter
   64  the command line or the configuration is wrong; `dlq`: a letter that was named stays, or
       is not open
   69  something needed is not available: a directory in use, an address taken, a disk full
@@ -48,8 +50,9 @@ Environment:
                 and read of Reltio took
 
 Examples:
-  goldwire init                      write a starter goldwire.yaml
+  goldwire init                      write a starter goldwire.yaml, and say what comes next
   goldwire check                     find every mistake in it
+  goldwire map --event event.json    see what each sink would do with an event
   goldwire run                       keep the sinks in step
   goldwire dlq list --sink crm       see what a sink refused";
 
@@ -75,6 +78,7 @@ enum Command {
     Init(init::InitArgs),
     Webhook(wiring::WebhookArgs),
     Schema(schema::SchemaArgs),
+    Map(map::MapArgs),
 }
 
 /// Where the configuration is.
@@ -169,7 +173,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         | Command::Dlq(_)
         | Command::Init(_)
         | Command::Webhook(_)
-        | Command::Schema(_) => "warn",
+        | Command::Schema(_)
+        | Command::Map(_) => "warn",
     };
     telemetry::init_logs(cli.log_format, Some(filter.as_deref().unwrap_or(quiet)))
         .map_err(CliError::Usage)?;
@@ -184,6 +189,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Init(args) => init::run(&args, &mut out),
         Command::Webhook(args) => wiring::webhook(&args, &mut out),
         Command::Schema(args) => schema::run(&args, &mut out),
+        Command::Map(args) => map::run(&args, &mut out),
     }
 }
 

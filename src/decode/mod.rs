@@ -7,6 +7,7 @@
 //! An event is a hint that a subject changed: a snapshot is taken as it is, everything else
 //! (deltas, ids, claim checks, merges) makes a record that says who changed and has to be read.
 
+mod carrier;
 mod clock;
 mod compression;
 mod depth;
@@ -18,6 +19,7 @@ mod layer;
 mod metadata;
 mod uris;
 
+pub use carrier::carriers;
 pub use error::DecodeError;
 pub use events::Events;
 pub use found::{Found, Place};

@@ -24,6 +24,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The row of a record that the sink does not have; nothing if it lacks a clock, or only asks.
+    pub(super) fn unknown(record: &Record) -> Option<Self> {
+        let id = change_id(record)?;
+        Some(Self { id, noted: None })
+    }
+
     /// Whether the sink has it. One that was read afterwards gives way to a payload, which comes
     /// after it: readers take the last.
     pub(crate) fn is_there(self, observed: bool) -> bool {

@@ -18,6 +18,6 @@ mod process;
 mod reads;
 mod task;
 
-pub use process::{IngestContext, SourceRules};
+pub use process::{Fate, IngestContext, SourceRules};
 pub use reads::SharedReads;
 pub use task::{IngestSettings, IngestStatus, IngestTask};

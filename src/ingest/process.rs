@@ -58,7 +58,7 @@ pub struct IngestContext {
 
 /// What is to be done with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// It goes to the event log.
     Kept,
     /// The source's filter leaves it out.
@@ -69,7 +69,7 @@ pub(super) enum Fate {
 
 impl SourceRules {
     /// Decides without waiting. `api`: whether Reltio can be read.
-    pub(super) fn fate(&self, event: &EventRecord, api: bool) -> Fate {
+    pub fn fate(&self, event: &EventRecord, api: bool) -> Fate {
         // Nothing is read for what the filter leaves out anyway.
         if !self.filter.passes_kind(event.kind(), event.is_relation()) {
             return Fate::Filtered;

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod file;
 pub mod kafka;
+pub mod preview;
 pub mod registry;
 pub mod salesforce;
 pub mod warehouse;

@@ -11,10 +11,12 @@ use serde::Deserialize;
 
 use super::file::FileSink;
 use super::kafka::KafkaSink;
+use super::preview::{self, Previewed};
 use super::salesforce::SalesforceSink;
 use super::warehouse::WarehouseSink;
-use super::{Mode, Sink, Tell};
+use super::{Mode, Sink, Tell, Write};
 use crate::config::{At, Rules};
+use crate::event::{Kind as EventKind, Subject};
 use crate::reltio::RecordReader;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
@@ -46,6 +48,18 @@ pub(crate) trait SinkKind {
     /// # Errors
     /// A sentence that names the sink, if it cannot be made as configured.
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String>;
+
+    /// As [`Sink::accepts`], from the configuration alone.
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: EventKind) -> bool;
+
+    /// What a write would make of the target, and where each value comes from, from the
+    /// configuration alone: nothing is connected or touched, and no secret is needed.
+    ///
+    /// # Errors
+    /// Why the record would be a dead letter.
+    fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
+        Ok(preview::given(&self.described().target, write))
+    }
 
     /// What the target must look like, as a person brings it there; nothing if there is nothing to
     /// bring.

@@ -7,9 +7,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::File;
+use super::preview::preview;
 use crate::config::{At, ByteSize, Period, Rules};
+use crate::event::{Filter, Kind, Subject};
+use crate::sink::preview::{Previewed, takes};
 use crate::sink::registry::{Described, SinkDeps, SinkKind};
-use crate::sink::{Mode, Sink};
+use crate::sink::{Mode, Sink, Write};
 
 /// An append-only history in files of newline-delimited JSON.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -72,6 +75,13 @@ impl Default for Dedupe {
     }
 }
 
+impl FileSink {
+    /// Which records it takes.
+    pub(super) fn filter(&self) -> Filter {
+        Filter::new(Some(&self.object_types), Some(&self.event_types), true)
+    }
+}
+
 impl SinkKind for FileSink {
     fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         super::rules::check(top, section, rules);
@@ -84,6 +94,14 @@ impl SinkKind for FileSink {
             guarded: false,
             dedupe: Some(self.dedupe.window.get()),
         }
+    }
+
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        takes(&self.filter(), subject, object_type, kind)
+    }
+
+    fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
+        preview(self, write)
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {

@@ -21,6 +21,7 @@
 mod appender;
 mod config;
 mod line;
+mod preview;
 mod probe;
 mod rules;
 mod trouble;
@@ -33,6 +34,7 @@ pub use appender::{Appender, FileDeps};
 pub use config::{Dedupe, FileSink};
 pub use trouble::Trouble;
 
+use super::preview::takes;
 use super::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write};
 use crate::event::{Filter, Kind, Subject};
 use crate::telemetry::Metrics;
@@ -64,7 +66,7 @@ impl File {
                 linger: config.linger.get(),
                 ..Capabilities::new(Mode::History)
             },
-            filter: Filter::new(Some(&config.object_types), Some(&config.event_types), true),
+            filter: config.filter(),
             appender: Arc::new(Mutex::new(appender)),
             metrics,
         }
@@ -100,9 +102,7 @@ impl Sink for File {
     }
 
     fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
-        kind == Kind::Erased
-            || self.filter.passes_kind(kind, subject.is_relation())
-                && (object_type.is_empty() || self.filter.passes_type(object_type))
+        takes(&self.filter, subject, object_type, kind)
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {

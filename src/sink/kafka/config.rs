@@ -10,11 +10,15 @@ use rdkafka::ClientConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Kafka;
+use super::preview::preview;
+use super::topics::Topics;
+use super::{Kafka, takes};
 use crate::config::{At, ByteSize, Period, Rules};
+use crate::event::{Filter, Kind, Subject};
 use crate::kafka::{self, Properties, Unfit};
+use crate::sink::preview::Previewed;
 use crate::sink::registry::{Described, SinkDeps, SinkKind};
-use crate::sink::{Mode, Sink};
+use crate::sink::{Mode, Sink, Write};
 
 /// Properties that goldwire sets itself, and what to use instead.
 const OWNED: [(&str, &str); 14] = [
@@ -132,6 +136,20 @@ impl SinkKind for KafkaSink {
         }
     }
 
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        takes(
+            &self.filter(),
+            &Topics::new(self, ""),
+            subject,
+            object_type,
+            kind,
+        )
+    }
+
+    fn preview(&self, tenant: &str, write: &Write) -> Previewed {
+        preview(self, tenant, write)
+    }
+
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {
         Ok(Arc::new(Kafka::new(
             name,
@@ -143,6 +161,11 @@ impl SinkKind for KafkaSink {
 }
 
 impl KafkaSink {
+    /// Which records it takes, besides those that no topic is for.
+    pub(super) fn filter(&self) -> Filter {
+        Filter::new(Some(&self.object_types), Some(&self.event_types), true)
+    }
+
     /// Every problem that a reader of the configuration cannot see in the schema, with its key. No
     /// secret is in them (G10).
     pub fn problems(&self) -> Vec<Unfit> {

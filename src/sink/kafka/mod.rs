@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod encode;
 mod errors;
+mod preview;
 mod probe;
 mod reports;
 mod rules;
@@ -83,7 +84,7 @@ impl Kafka {
             name: name.to_owned(),
             config: config.clone(),
             topics: Topics::new(config, tenant),
-            filter: Filter::new(Some(&config.object_types), Some(&config.event_types), true),
+            filter: config.filter(),
             client: Client::new(config.client(), config.properties.clone()),
             turn: Mutex::new(()),
             metrics,
@@ -164,6 +165,19 @@ impl Kafka {
     }
 }
 
+/// Whether records like this are produced: erasures always.
+fn takes(
+    filter: &Filter,
+    topics: &Topics,
+    subject: &Subject,
+    object_type: &str,
+    kind: Kind,
+) -> bool {
+    let of_type =
+        object_type.is_empty() || topics.take(object_type) && filter.passes_type(object_type);
+    kind == Kind::Erased || filter.passes_kind(kind, subject.is_relation()) && of_type
+}
+
 /// The type that the write names, else the one in the object's tree.
 fn object_type<'a>(write: &'a Write, current: &'a Current) -> &'a str {
     if let SubjectState::Alive(object) = &current.state
@@ -206,9 +220,7 @@ impl Sink for Kafka {
     }
 
     fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
-        let of_type = object_type.is_empty()
-            || self.topics.take(object_type) && self.filter.passes_type(object_type);
-        kind == Kind::Erased || self.filter.passes_kind(kind, subject.is_relation()) && of_type
+        takes(&self.filter, &self.topics, subject, object_type, kind)
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {

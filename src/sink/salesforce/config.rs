@@ -6,12 +6,14 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::preview::preview;
 use super::schema::schema_text;
-use super::{Deps, Salesforce};
+use super::{Deps, Salesforce, takes};
 use crate::config::{At, Period, Rules, Secret};
-use crate::event::short_name;
+use crate::event::{Filter, Kind, Subject, short_name};
+use crate::sink::preview::Previewed;
 use crate::sink::registry::{Described, SinkDeps, SinkKind, without_user};
-use crate::sink::{Mode, Sink};
+use crate::sink::{Mode, Sink, Write};
 
 /// Salesforce records kept equal to living golden records.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -226,6 +228,13 @@ pub struct AttributeField {
     pub default: serde_json::Value,
 }
 
+impl SalesforceSink {
+    /// Which kinds of events it takes.
+    pub(super) fn filter(&self) -> Filter {
+        Filter::new(None, Some(&self.event_types), false)
+    }
+}
+
 impl SinkKind for SalesforceSink {
     fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         super::rules::check(top, section, rules);
@@ -244,6 +253,14 @@ impl SinkKind for SalesforceSink {
             guarded: self.guard == Declared::Version,
             dedupe: None,
         }
+    }
+
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        takes(&self.filter(), &self.objects, subject, object_type, kind)
+    }
+
+    fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
+        preview(self, write)
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {

@@ -88,7 +88,7 @@ fn attribute(object: &Object, path: &str) -> Value {
 }
 
 /// The operational value of a list. Several may be: then the one of the lowest URI, then text.
-fn operational(values: &Value) -> Option<&Value> {
+pub(super) fn operational(values: &Value) -> Option<&Value> {
     let operational = |value: &&Value| value.get("ov").and_then(Value::as_bool) != Some(false);
     let uri = |value: &Value| {
         value

@@ -21,6 +21,7 @@ mod halving;
 pub mod ids;
 mod org;
 mod plan;
+mod preview;
 mod probe;
 mod procedure;
 mod rest;
@@ -140,7 +141,7 @@ impl Salesforce {
                 tools,
             },
             tables,
-            filter: Filter::new(None, Some(&config.event_types), false),
+            filter: config.filter(),
             longest_request: config.longest_request.get(),
             wire: None,
             owed: Mutex::default(),
@@ -155,6 +156,19 @@ impl Salesforce {
             list.remove(subject)
         }
     }
+}
+
+/// Whether records like this are asserted: of entities whose type is mapped, or not known.
+fn takes(
+    filter: &Filter,
+    objects: &BTreeMap<String, SalesforceObject>,
+    subject: &Subject,
+    object_type: &str,
+    kind: Kind,
+) -> bool {
+    !subject.is_relation()
+        && (object_type.is_empty() || objects.contains_key(object_type))
+        && filter.passes_kind(kind, false)
 }
 
 #[async_trait]
@@ -185,9 +199,13 @@ impl Sink for Salesforce {
     }
 
     fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
-        !subject.is_relation()
-            && (object_type.is_empty() || self.mapping.objects.contains_key(object_type))
-            && self.filter.passes_kind(kind, false)
+        takes(
+            &self.filter,
+            &self.mapping.objects,
+            subject,
+            object_type,
+            kind,
+        )
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::preview::preview;
 use super::{Dialect, Warehouse, schema_text};
 use crate::config::{At, Period, Rules, Secret};
+use crate::event::{Filter, Kind, Subject};
+use crate::sink::preview::{Previewed, takes};
 use crate::sink::registry::{Described, SinkDeps, SinkKind, without_user};
-use crate::sink::{Mode, Sink};
+use crate::sink::{Mode, Sink, Write};
 
 /// Current and history tables.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -62,6 +65,13 @@ fn every() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
+impl WarehouseSink {
+    /// Which records it takes.
+    pub(super) fn filter(&self) -> Filter {
+        Filter::new(Some(&self.object_types), Some(&self.event_types), true)
+    }
+}
+
 impl SinkKind for WarehouseSink {
     fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         super::rules::check(top, section, rules);
@@ -74,6 +84,14 @@ impl SinkKind for WarehouseSink {
             guarded: true,
             dedupe: None,
         }
+    }
+
+    fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
+        takes(&self.filter(), subject, object_type, kind)
+    }
+
+    fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
+        preview(write)
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {

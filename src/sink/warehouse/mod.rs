@@ -38,6 +38,7 @@ mod dialect;
 mod fault;
 mod partial;
 mod postgres_url;
+mod preview;
 mod probe;
 mod remedy;
 mod row;
@@ -59,6 +60,7 @@ pub use schema::schema_text;
 
 use self::batch::Pool;
 use self::target::Target;
+use super::preview::takes;
 use super::{Ack, Capabilities, Mode, Sink, SinkError, Write};
 use crate::event::{Filter, Kind, Subject};
 use crate::telemetry::Metrics;
@@ -143,7 +145,7 @@ impl Warehouse {
                 linger: config.linger.get(),
                 ..Capabilities::new(Mode::History)
             },
-            filter: Filter::new(Some(&config.object_types), Some(&config.event_types), true),
+            filter: config.filter(),
             metrics,
         })
     }
@@ -169,9 +171,7 @@ impl Sink for Warehouse {
     }
 
     fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool {
-        kind == Kind::Erased
-            || self.filter.passes_kind(kind, subject.is_relation())
-                && (object_type.is_empty() || self.filter.passes_type(object_type))
+        takes(&self.filter, subject, object_type, kind)
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {

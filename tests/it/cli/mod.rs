@@ -5,6 +5,7 @@ mod connect;
 mod fixture;
 mod letters;
 mod many_letters;
+mod map;
 mod newcomer;
 mod offline;
 pub(crate) mod program;

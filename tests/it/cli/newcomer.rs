@@ -26,11 +26,11 @@ fn with(dir: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
     }
 }
 
-fn bare(dir: &Path, arguments: &[&str]) -> Ran {
+pub(super) fn bare(dir: &Path, arguments: &[&str]) -> Ran {
     with(dir, &[], arguments)
 }
 
-fn files(dir: &Path) -> Vec<String> {
+pub(super) fn files(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -294,6 +294,7 @@ fn every_command_explains_itself_with_examples_and_the_top_with_exit_codes() {
         "webhook",
         "webhook sign",
         "schema",
+        "map",
     ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let ran = goldwire(dir.path(), &words);

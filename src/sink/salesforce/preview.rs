@@ -1,0 +1,172 @@
+//! The record that a write would make, as far as it shows without the org.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::config::{FieldSource, SalesforceObject, SalesforceSink};
+use super::content::{content, erased, operational};
+use super::ids;
+use crate::event::{Object, SubjectState};
+use crate::sink::preview::{Preview, PreviewValue, Previewed};
+use crate::sink::{Current, SinkError, Write};
+
+/// # Errors
+/// If nothing tells the entity's type, or its snapshot is no tree.
+pub(super) fn preview(config: &SalesforceSink, write: &Write) -> Previewed {
+    let Some(current) = &write.current else {
+        return Ok(Vec::new());
+    };
+    let rejected = |code: &str| SinkError::Rejected {
+        code: code.to_owned(),
+        fields: Vec::new(),
+        action: "map",
+    };
+    let mut object_type = &*write.object_type;
+    if let SubjectState::Alive(object) = &current.state {
+        if !object.is_tree() {
+            return Err(rejected("no_tree"));
+        }
+        object_type = object.object_type().unwrap_or(object_type);
+        if object_type.is_empty() {
+            return Err(rejected("no_type"));
+        }
+    }
+    let tables = config.objects.iter();
+    let mut tables: Vec<_> = tables
+        .filter(|(name, _)| object_type.is_empty() || *name == object_type)
+        .map(|(_, object)| object)
+        .collect();
+    tables.dedup_by(|one, other| one.sobject == other.sobject);
+    Ok(tables
+        .into_iter()
+        .map(|table| match &current.state {
+            SubjectState::Alive(object) => living(config, table, write, current, object),
+            SubjectState::Absorbed { .. }
+            | SubjectState::Removed
+            | SubjectState::Erased
+            | SubjectState::Gone => dead(table, write, current),
+        })
+        .collect())
+}
+
+fn living(
+    config: &SalesforceSink,
+    table: &SalesforceObject,
+    write: &Write,
+    current: &Current,
+    object: &Object,
+) -> Preview {
+    let entity = write.subject.uri();
+    let source = &config.crosswalk_source;
+    let known = current.fields.as_deref();
+    let action = if object.crosswalks().is_none() {
+        "read Reltio, since the event has no crosswalks, and upsert what it answers".to_owned()
+    } else {
+        format!("update what a crosswalk of {source} names, else what bears its id, else create")
+    };
+    let mut values = Vec::new();
+    for crosswalk in object.crosswalks().unwrap_or_default() {
+        if crosswalk.source == *source && crosswalk.deleted.is_none() {
+            let id = ids::canonical(&crosswalk.value);
+            let from = format!("crosswalk {source} {:?}", crosswalk.value);
+            let from = match &id {
+                Some(_) => from,
+                None => format!("{from}, which is no record id"),
+            };
+            values.push(PreviewValue::new("Id", id, from));
+        }
+    }
+    values.push(PreviewValue::new(&table.ext_field, entity, "the entity"));
+    for (field, value) in content(&table.fields, object, known) {
+        let from = table.fields.get(&field);
+        let from = from.map_or_else(String::new, |source| origin(source, object, &value));
+        values.push(PreviewValue::new(&field, value, from));
+    }
+    let kept = table.fields.keys();
+    let kept = kept.filter(|field| !values.iter().any(|value| value.field == **field));
+    let kept: Vec<&str> = kept.map(String::as_str).collect();
+    if !kept.is_empty() {
+        let from = format!("kept, since the event does not tell: {}", kept.join(", "));
+        values.push(PreviewValue::new("-", Value::Null, from));
+    }
+    values.extend(marks(table, write, current, false));
+    Preview {
+        target: table.sobject.clone(),
+        action,
+        values,
+    }
+}
+
+fn dead(table: &SalesforceObject, write: &Write, current: &Current) -> Preview {
+    let mut values = marks(table, write, current, true);
+    if current.erased {
+        for (field, value) in erased(&table.fields) {
+            let from = "erased: what the mapping makes of no values";
+            values.push(PreviewValue::new(&field, value, from));
+        }
+    }
+    Preview {
+        target: table.sobject.clone(),
+        action: "archive the records that the entity owns; create none".to_owned(),
+        values,
+    }
+}
+
+/// The fields that goldwire keeps for itself.
+fn marks(
+    table: &SalesforceObject,
+    write: &Write,
+    current: &Current,
+    archived: bool,
+) -> Vec<PreviewValue> {
+    vec![
+        PreviewValue::new(&table.mark_field, write.subject.uri(), "the entity"),
+        PreviewValue::new(&table.archived_field, archived, "its state"),
+        PreviewValue::new(
+            &table.guard_field,
+            current.content_time,
+            "the guard: commit time, or when Reltio was read",
+        ),
+    ]
+}
+
+/// Where the value of a field comes from.
+fn origin(source: &FieldSource, object: &Object, value: &Value) -> String {
+    match source {
+        FieldSource::Constant(_) => "a constant of the mapping".to_owned(),
+        FieldSource::Member(member) => format!("object.{member}"),
+        FieldSource::Attribute(path) => chosen(object, path),
+        FieldSource::AttributeOr(field) if *value == field.default => {
+            format!("the default, if not {}", chosen(object, &field.path))
+        }
+        FieldSource::AttributeOr(field) => chosen(object, &field.path),
+    }
+}
+
+/// Which value of an attribute counts, level by level.
+fn chosen(object: &Object, path: &str) -> String {
+    let mut told = format!("attributes.{path}");
+    let mut level = object.json().get("attributes");
+    for step in path.split('.') {
+        let values = level.and_then(|level| level.get(step));
+        let list = values.and_then(Value::as_array).map_or(0, Vec::len);
+        let Some(value) = values.and_then(operational) else {
+            let none = if list == 0 {
+                "is not there"
+            } else {
+                "has no operational value"
+            };
+            return format!("{told}: {step} {none}");
+        };
+        let uri = value.get("uri").and_then(Value::as_str);
+        // Writing to a string does not fail.
+        if let Some(place) = uri.filter(|_| list > 1) {
+            write!(told, ", {place} of {list} values").ok();
+        } else if list > 1 {
+            write!(told, ", the operational one of {list} values").ok();
+        }
+        level = value.get("value");
+    }
+    told
+}
