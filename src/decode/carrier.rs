@@ -11,15 +11,21 @@ use super::{DecodeSettings, MAX_LAYERS, compression};
 use crate::event::Received;
 
 /// What is known by a member of its own.
-const KNOWN: [(&str, &str); 8] = [
+const KNOWN: [(&str, &str); 14] = [
     ("TopicArn", "an SNS notification"),
     ("specversion", "a CloudEvent"),
     ("detail-type", "an EventBridge event"),
+    ("dataVersion", "an Event Grid event"),
     ("subscription", "a Pub/Sub push"),
+    ("UserProperties", "a Service Bus message"),
+    ("applicationProperties", "a Service Bus message"),
+    ("ContentData", "a Service Bus message"),
+    ("messageBody", "a Service Bus message"),
     ("schema", "a Kafka Connect envelope"),
     ("messageAttributes", "an SQS message"),
     ("MessageAttributes", "an SQS message"),
     ("MessageId", "an SQS message"),
+    ("attributes", "a message with attributes"),
 ];
 
 /// The layers around the event of `record`, the outermost first; empty if it came as it is.
@@ -49,6 +55,9 @@ fn name(bytes: &[u8]) -> &'static str {
     }
     if text.starts_with('"') {
         return "JSON as a JSON text";
+    }
+    if text.starts_with('[') {
+        return "an array of one";
     }
     let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).unwrap_or_default();
     let known = KNOWN

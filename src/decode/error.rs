@@ -36,7 +36,7 @@ pub enum DecodeError {
     #[error("the body is not the base64 of a gzip stream that it begins as")]
     BadZip,
     /// The member of an envelope that should hold the event holds something else.
-    #[error("the envelope's `{field}` holds no event: found {found}, expected {expected}")]
+    #[error("the envelope's `{field}`: found {found}, expected {expected}")]
     BadEnvelope {
         /// The member.
         field: &'static str,

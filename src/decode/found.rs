@@ -25,6 +25,8 @@ pub enum Found {
     LocalTime,
     /// The same member again.
     Twice,
+    /// A second place for what this member holds.
+    Beside(&'static str),
 }
 
 impl Found {
@@ -71,6 +73,7 @@ impl fmt::Display for Found {
             Self::Text(characters) => write!(f, "text of {characters} characters"),
             Self::LocalTime => f.write_str("a date or a time without an offset"),
             Self::Twice => f.write_str("the same member twice"),
+            Self::Beside(member) => write!(f, "it beside `{member}`"),
         }
     }
 }

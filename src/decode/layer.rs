@@ -10,13 +10,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::bag::Bag;
 use super::found::{Found, Place};
 use super::metadata::{MAX_TEXT, Metadata, too_long};
-use super::{DecodeError, compression, depth};
+use super::{DecodeError, compression, depth, envelope};
 use crate::event::{Header, json};
 
-/// Those of [`Layer`]'s members that a refusal can name.
-const MEMBERS: [&str; 16] = [
+/// The members of events and envelopes, so that a refusal can name one that is there twice.
+const MEMBERS: [&str; 36] = [
     "type",
     "object",
     "uri",
@@ -25,7 +26,7 @@ const MEMBERS: [&str; 16] = [
     "deltas",
     "exceededQueueSizeLimit",
     "messageAttributes",
-    "MessageId",
+    "specversion",
     "tenantId",
     "eventType",
     "sourceObjectUri",
@@ -33,9 +34,30 @@ const MEMBERS: [&str; 16] = [
     "commitTime",
     "messageId",
     "traceparent",
+    "body",
+    "payload",
+    "detail",
+    "data",
+    "data_base64",
+    "message",
+    "ContentData",
+    "messageBody",
+    "IsBodyBase64",
+    "attributes",
+    "UserProperties",
+    "ApplicationProperties",
+    "Properties",
+    "BrokerProperties",
+    "messageProperties",
+    "detail-type",
+    "subject",
+    "MessageId",
+    "message_id",
+    "id",
 ];
 
-/// The members of an event or an envelope that are read.
+/// The members of an event that are read, and of them those that an envelope may have, too.
+/// (`CloudEvents` has names in lower case only.)
 #[derive(Debug, Deserialize)]
 pub(super) struct Layer<'a> {
     #[serde(borrow, rename = "type")]
@@ -56,49 +78,30 @@ pub(super) struct Layer<'a> {
     /// SQS and Reltio's sample; SNS spells the same names in its own way.
     #[serde(borrow, rename = "messageAttributes", alias = "MessageAttributes")]
     attributes: Option<&'a RawValue>,
-    #[serde(borrow, alias = "Body", alias = "Message")]
-    body: Option<&'a RawValue>,
-    #[serde(borrow, rename = "MessageId")]
-    carrier_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "tenantId")]
+    /// The mark of a `CloudEvent`.
+    #[serde(borrow)]
+    specversion: Option<&'a RawValue>,
+    #[serde(borrow, rename = "tenantId", alias = "tenantid")]
     tenant_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "eventType")]
+    #[serde(borrow, rename = "eventType", alias = "eventtype")]
     said_type: Option<&'a RawValue>,
-    #[serde(borrow, rename = "sourceObjectUri")]
+    #[serde(borrow, rename = "sourceObjectUri", alias = "sourceobjecturi")]
     source: Option<&'a RawValue>,
-    #[serde(borrow, rename = "objectVersion")]
+    #[serde(borrow, rename = "objectVersion", alias = "objectversion")]
     version: Option<&'a RawValue>,
-    #[serde(borrow, rename = "commitTime")]
+    #[serde(borrow, rename = "commitTime", alias = "committime")]
     commit_time: Option<&'a RawValue>,
-    #[serde(borrow, rename = "messageId")]
+    #[serde(borrow, rename = "messageId", alias = "messageid")]
     message_id: Option<&'a RawValue>,
     #[serde(borrow)]
     traceparent: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Attributes<'a> {
-    #[serde(borrow, rename = "tenantId")]
-    tenant_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "eventType")]
-    event_type: Option<&'a RawValue>,
-    #[serde(borrow, rename = "sourceObjectUri")]
-    source: Option<&'a RawValue>,
-    #[serde(borrow, rename = "objectVersion")]
-    version: Option<&'a RawValue>,
-    #[serde(borrow, rename = "commitTime")]
-    commit_time: Option<&'a RawValue>,
-    #[serde(borrow, rename = "messageId")]
-    message_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    traceparent: Option<&'a RawValue>,
-}
-
-/// An attribute with a type beside it: SQS's `StringValue`, SNS's `Value`.
+/// An attribute with a type beside it: SQS's `StringValue`, SNS's `Value`, Kafka Connect's `payload`.
 #[derive(Deserialize)]
 struct Typed<'a> {
     #[serde(borrow, rename = "Value", alias = "StringValue", alias = "stringValue")]
-    #[serde(alias = "value")]
+    #[serde(alias = "value", alias = "payload")]
     value: Option<&'a RawValue>,
 }
 
@@ -144,14 +147,27 @@ pub(super) fn open<'a>(
     match text.as_bytes().first() {
         Some(b'{') => open_object(bytes, text, metadata),
         Some(b'"') => unescaped(bytes, text).map(Opened::Wrapped),
-        _ => Err(match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) => DecodeError::BadMember {
-                field: "body",
-                found: Found::json(text),
-                expected: "an object, or text that holds one",
-            },
-            Err(error) => refused(&error),
-        }),
+        Some(b'[') => only_one(bytes, text).map(Opened::Wrapped),
+        _ => Err(not_an_event(text)),
+    }
+}
+
+/// The object in an array of one: Azure Event Grid sends each event in one.
+fn only_one(bytes: &Bytes, text: &str) -> Result<Bytes, DecodeError> {
+    match serde_json::from_str::<[&RawValue; 1]>(text) {
+        Ok([one]) if one.get().starts_with('{') => Ok(bytes.slice_ref(one.get().as_bytes())),
+        _ => Err(not_an_event(text)),
+    }
+}
+
+fn not_an_event(text: &str) -> DecodeError {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => DecodeError::BadMember {
+            field: "body",
+            found: Found::json(text),
+            expected: "an object, text that holds one, or an array of one object",
+        },
+        Err(error) => refused(&error),
     }
 }
 
@@ -160,30 +176,24 @@ fn open_object<'a>(
     text: &'a str,
     metadata: &mut Metadata<'a>,
 ) -> Result<Opened<'a>, DecodeError> {
-    let layer: Layer<'a> = serde_json::from_str(text).map_err(|error| refused(&error))?;
-    layer.tell(metadata)?;
-    match layer.body {
-        Some(body) if layer.event_type.is_none() && layer.object.is_none() => {
-            inside(bytes, body.get()).map(Opened::Wrapped)
-        }
-        _ => Ok(Opened::Event(layer)),
+    let layer: Layer<'a> = parsed(text)?;
+    if !layer.is_event()
+        && let Some(inner) = envelope::open(bytes, text, &layer, metadata)?
+    {
+        return Ok(Opened::Wrapped(inner));
     }
+    layer.tell_attributes(metadata)?;
+    layer.tell_members(metadata, Place::Event, false)?;
+    Ok(Opened::Event(layer))
 }
 
-/// The bytes of an envelope's body: a part of `bytes` if it is an object.
-fn inside(bytes: &Bytes, body: &str) -> Result<Bytes, DecodeError> {
-    match body.as_bytes().first() {
-        Some(b'{') => Ok(bytes.slice_ref(body.as_bytes())),
-        Some(b'"') => unescaped(bytes, body),
-        _ => Err(DecodeError::BadEnvelope {
-            field: "body",
-            found: Found::json(body),
-            expected: "an object, or text that holds one",
-        }),
-    }
+/// The members of an object.
+pub(super) fn parsed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
+    serde_json::from_str(text).map_err(|error| refused(&error))
 }
 
-fn unescaped(bytes: &Bytes, text: &str) -> Result<Bytes, DecodeError> {
+/// What a JSON text stands for: a part of `bytes`, if nothing in it is escaped.
+pub(super) fn unescaped(bytes: &Bytes, text: &str) -> Result<Bytes, DecodeError> {
     match serde_json::from_str(text) {
         Ok(Text(Cow::Borrowed(inner))) => Ok(bytes.slice_ref(inner.as_bytes())),
         Ok(Text(Cow::Owned(inner))) => Ok(inner.into()),
@@ -212,26 +222,54 @@ fn refused(error: &serde_json::Error) -> DecodeError {
 }
 
 impl<'a> Layer<'a> {
-    fn tell(&self, metadata: &mut Metadata<'a>) -> Result<(), DecodeError> {
-        if let Some(attributes) = self.attributes {
-            let attributes: Attributes<'a> = object("messageAttributes", attributes)?;
-            tell_all(metadata, &attributes.members(), Place::Attributes)?;
-        }
-        tell_all(metadata, &self.members(), Place::Event)
+    /// Whether it is an event, whatever an envelope would say: an event has an object or a type. A
+    /// `CloudEvent` has a type, too, of its own kind.
+    fn is_event(&self) -> bool {
+        let typed = self.event_type.is_some() && !self.is_cloud_event();
+        typed || self.object.is_some() || self.deltas.is_some()
     }
 
-    fn members(&self) -> [(Header, Option<&'a RawValue>); 9] {
-        [
-            (Header::EventType, self.event_type),
-            (Header::EventType, self.said_type),
+    /// Whether it is a `CloudEvent` in the JSON format.
+    pub(super) fn is_cloud_event(&self) -> bool {
+        self.specversion.is_some()
+    }
+
+    /// Says what Reltio's, SQS's and SNS's attributes say.
+    pub(super) fn tell_attributes(&self, metadata: &mut Metadata<'a>) -> Result<(), DecodeError> {
+        match self.attributes {
+            Some(json) => Bag::read("messageAttributes", json)?.tell(metadata),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what the members say. `theirs`: the types are of an envelope's own vocabulary.
+    pub(super) fn tell_members(
+        &self,
+        metadata: &mut Metadata<'a>,
+        place: Place,
+        theirs: bool,
+    ) -> Result<(), DecodeError> {
+        let named = if theirs {
+            Header::Label
+        } else {
+            Header::EventType
+        };
+        let members = [
+            (named, self.event_type),
+            (named, self.said_type),
             (Header::Tenant, self.tenant_id),
             (Header::Source, self.source),
             (Header::Version, self.version),
             (Header::CommitTime, self.commit_time),
             (Header::MessageId, self.message_id),
-            (Header::MessageId, self.carrier_id),
             (Header::Traceparent, self.traceparent),
-        ]
+        ];
+        for (field, value) in members {
+            if let Some(value) = value {
+                metadata.take(field, text(field.name(), value)?, place)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the object was left out, or may have been cut, for its size.
@@ -239,33 +277,6 @@ impl<'a> Layer<'a> {
         self.exceeded
             .is_some_and(|exceeded| exceeded.get() != "false")
     }
-}
-
-impl<'a> Attributes<'a> {
-    fn members(&self) -> [(Header, Option<&'a RawValue>); 7] {
-        [
-            (Header::EventType, self.event_type),
-            (Header::Tenant, self.tenant_id),
-            (Header::Source, self.source),
-            (Header::Version, self.version),
-            (Header::CommitTime, self.commit_time),
-            (Header::MessageId, self.message_id),
-            (Header::Traceparent, self.traceparent),
-        ]
-    }
-}
-
-fn tell_all<'a>(
-    metadata: &mut Metadata<'a>,
-    members: &[(Header, Option<&'a RawValue>)],
-    place: Place,
-) -> Result<(), DecodeError> {
-    for (field, value) in members {
-        if let Some(value) = value {
-            metadata.take(*field, text(field.name(), value)?, place)?;
-        }
-    }
-    Ok(())
 }
 
 /// The struct that an object's members make up. (An array would be taken for the members in

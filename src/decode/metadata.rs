@@ -6,11 +6,15 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::DecodeError;
 use super::clock::{time, version};
 use super::found::{Found, Place};
+use super::layer::text;
+use super::uris::is_subject;
 use crate::event::vocabulary::{EventType, Family};
-use crate::event::{Header, Headers};
+use crate::event::{Header, Headers, Kind};
 use crate::time::Millis;
 
 /// The longest value that is read. Ids and types of Reltio are far shorter.
@@ -61,26 +65,53 @@ impl<'a> Metadata<'a> {
         value: Cow<'a, str>,
         place: Place,
     ) -> Result<(), DecodeError> {
-        let value = trimmed(value);
+        let value = plain(field, trimmed(value));
         if value.is_empty() {
             return Ok(());
         }
         let name = field.name();
         if value.len() > MAX_TEXT {
-            return Err(too_long(name, &value));
+            // What is a carrier's own may be of any length, and says nothing then.
+            let own = matches!(field, Header::Label | Header::Subject);
+            return if own {
+                Ok(())
+            } else {
+                Err(too_long(name, &value))
+            };
         }
+        let at = (name, place);
         match field {
-            Header::Tenant if value == self.tenant => Ok(()),
-            Header::Tenant => Err(DecodeError::UnknownTenant),
-            Header::EventType => self.take_event_type(EventType::named(&value), place),
-            Header::Source => agree(&mut self.source, value, (name, place)),
-            Header::Version => agree(&mut self.version, version(name, &value)?, (name, place)),
-            Header::CommitTime => agree(&mut self.commit_time, time(name, &value)?, (name, place)),
-            // These two name a copy or an attempt: every carrier may have its own. The outermost
-            // is the one that can be looked up where the record came from.
-            Header::MessageId => keep_first(&mut self.message_id, value),
-            Header::Traceparent => keep_first(&mut self.traceparent, value),
+            Header::Tenant | Header::CeTenant if value == self.tenant => Ok(()),
+            Header::Tenant | Header::CeTenant => Err(DecodeError::UnknownTenant),
+            Header::EventType | Header::CeEventType => {
+                self.take_event_type(EventType::named(&value), place)
+            }
+            Header::Label => self.take_label(EventType::named(&value), place),
+            Header::Source | Header::CeSource => agree(&mut self.source, value, at),
+            Header::Subject if is_subject(&value) => agree(&mut self.source, value, at),
+            Header::Subject => Ok(()),
+            Header::Version | Header::CeVersion => {
+                agree(&mut self.version, version(name, &value)?, at)
+            }
+            Header::CommitTime | Header::CeCommitTime => {
+                agree(&mut self.commit_time, time(name, &value)?, at)
+            }
+            // These name a copy or an attempt: every carrier may have its own. The outermost is the
+            // one that can be looked up where the record came from.
+            Header::MessageId | Header::CeMessageId | Header::CeId | Header::PubSubId => {
+                keep_first(&mut self.message_id, value)
+            }
+            Header::Traceparent | Header::CeTraceparent => keep_first(&mut self.traceparent, value),
         }
+    }
+
+    /// What a carrier calls the event is the sender's to choose: only a name of Reltio's says
+    /// something.
+    fn take_label(&mut self, said: EventType, place: Place) -> Result<(), DecodeError> {
+        if said.kind == Kind::Other {
+            return Ok(());
+        }
+        self.take_event_type(said, place)
     }
 
     /// The two vocabularies may be mixed as long as they mean the same.
@@ -101,6 +132,27 @@ impl<'a> Metadata<'a> {
         }
         Ok(())
     }
+}
+
+/// A value without what a converter may have put around it: the quotes of JSON, of the HTTP binding
+/// of `CloudEvents` or of Service Bus, or Kafka Connect's schema.
+fn plain(field: Header, value: Cow<'_, str>) -> Cow<'_, str> {
+    if !matches!(value.as_bytes().first(), Some(b'"' | b'{')) {
+        return value;
+    }
+    match value {
+        Cow::Borrowed(written) => inner(field, written).unwrap_or(value),
+        Cow::Owned(written) => {
+            let inner = inner(field, &written).map(Cow::into_owned);
+            Cow::Owned(inner.unwrap_or(written))
+        }
+    }
+}
+
+/// The text that is written as JSON.
+fn inner(field: Header, written: &str) -> Option<Cow<'_, str>> {
+    let json: &RawValue = serde_json::from_str(written).ok()?;
+    text(field.name(), json).ok()
 }
 
 /// The refusal of a text that is longer than [`MAX_TEXT`].

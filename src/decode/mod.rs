@@ -7,10 +7,12 @@
 //! An event is a hint that a subject changed: a snapshot is taken as it is, everything else
 //! (deltas, ids, claim checks, merges) makes a record that says who changed and has to be read.
 
+mod bag;
 mod carrier;
 mod clock;
 mod compression;
 mod depth;
+mod envelope;
 mod error;
 mod event;
 mod events;
@@ -39,7 +41,8 @@ pub const MAX_DEPTH: usize = 100;
 pub const MAX_SUBJECTS: usize = 256;
 
 /// How many layers one event may be in, itself included: an SQS message that holds an SNS
-/// notification that holds a compressed event has four, and two may be quoted once more.
+/// notification that holds a compressed event has four, and two may be quoted once more. A push of
+/// Pub/Sub has two.
 const MAX_LAYERS: usize = 6;
 
 /// How the records of one source are decoded.
@@ -119,7 +122,7 @@ pub fn lacks_survivor(event: &EventRecord) -> bool {
     event.state() == State::Absorbed && event.absorbed_by.is_none()
 }
 
-/// Whether decoding reads the header `name` (lower-case); sources keep only those.
+/// Whether decoding reads the header `name`; sources keep only those.
 pub fn reads_header(name: &str) -> bool {
-    Header::ALL.iter().any(|header| header.key() == name)
+    Header::named(name).is_some()
 }

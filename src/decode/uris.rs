@@ -129,8 +129,13 @@ fn checked<'a>(field: &'static str, uri: Cow<'a, str>) -> Result<Cow<'a, str>, D
     Err(DecodeError::BadSubject { field, why })
 }
 
+/// Whether it is the URI of an entity or a relation.
+pub(super) fn is_subject(uri: &str) -> bool {
+    is_uri(uri) && Family::of(uri).is_some()
+}
+
 /// Whether it is `{objects}/{id}`: no part of an object, no `..`, nothing to be escaped.
-pub(super) fn is_uri(uri: &str) -> bool {
+fn is_uri(uri: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     let is_name =

@@ -38,7 +38,7 @@ pub use identity::{ChangeId, EventId, event_id};
 pub use json::{JsonError, MAX_LEVELS, tree};
 pub use object::{Crosswalk, Object, ObjectError, short_name};
 pub use proto::{Completeness, Content, EventRecord, Kind, Origin, SourceRecord, State};
-pub use received::{Header, Headers, Packer, Received};
+pub use received::{Header, Headers, Packer, Received, Values};
 pub use record::{Record, RecordError};
 pub use subject::{Life, Subject, SubjectState};
 

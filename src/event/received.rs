@@ -29,11 +29,36 @@ pub enum Header {
     MessageId,
     /// W3C trace context.
     Traceparent,
+    /// [`Header::Tenant`] as an extension attribute of `CloudEvents`.
+    CeTenant,
+    /// [`Header::EventType`] as an extension attribute.
+    CeEventType,
+    /// [`Header::Source`] as an extension attribute.
+    CeSource,
+    /// [`Header::Version`] as an extension attribute.
+    CeVersion,
+    /// [`Header::CommitTime`] as an extension attribute.
+    CeCommitTime,
+    /// [`Header::MessageId`] as an extension attribute.
+    CeMessageId,
+    /// [`Header::Traceparent`] as an extension attribute: the distributed tracing extension.
+    CeTraceparent,
+    /// What a carrier calls the event: `type` of `CloudEvents`, `detail-type` of `EventBridge`.
+    Label,
+    /// Whom a carrier says the event to be about: `subject` of `CloudEvents` and of Event Grid.
+    Subject,
+    /// `id` of `CloudEvents`.
+    CeId,
+    /// Google Pub/Sub's id of a message, where a push subscription writes metadata to headers.
+    PubSubId,
 }
+
+/// Before the names of `CloudEvents`' attributes: in HTTP and Pub/Sub, Kafka, and AMQP.
+const CE: [&str; 4] = ["ce-", "ce_", "cloudEvents:", "cloudEvents_"];
 
 impl Header {
     /// Every header.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 18] = [
         Self::Tenant,
         Self::EventType,
         Self::Source,
@@ -41,9 +66,20 @@ impl Header {
         Self::CommitTime,
         Self::MessageId,
         Self::Traceparent,
+        Self::CeTenant,
+        Self::CeEventType,
+        Self::CeSource,
+        Self::CeVersion,
+        Self::CeCommitTime,
+        Self::CeMessageId,
+        Self::CeTraceparent,
+        Self::Label,
+        Self::Subject,
+        Self::CeId,
+        Self::PubSubId,
     ];
 
-    /// The name as Reltio writes it.
+    /// The name as Reltio writes it, or as Kafka has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tenant => "tenantId",
@@ -53,6 +89,17 @@ impl Header {
             Self::CommitTime => "commitTime",
             Self::MessageId => "messageId",
             Self::Traceparent => "traceparent",
+            Self::CeTenant => "ce_tenantid",
+            Self::CeEventType => "ce_eventtype",
+            Self::CeSource => "ce_sourceobjecturi",
+            Self::CeVersion => "ce_objectversion",
+            Self::CeCommitTime => "ce_committime",
+            Self::CeMessageId => "ce_messageid",
+            Self::CeTraceparent => "ce_traceparent",
+            Self::Label => "ce_type",
+            Self::Subject => "ce_subject",
+            Self::CeId => "ce_id",
+            Self::PubSubId => "x-goog-pubsub-message-id",
         }
     }
 
@@ -65,14 +112,61 @@ impl Header {
             Self::Version => "objectversion",
             Self::CommitTime => "committime",
             Self::MessageId => "messageid",
-            Self::Traceparent => "traceparent",
+            Self::Traceparent
+            | Self::CeTenant
+            | Self::CeEventType
+            | Self::CeSource
+            | Self::CeVersion
+            | Self::CeCommitTime
+            | Self::CeMessageId
+            | Self::CeTraceparent
+            | Self::Label
+            | Self::Subject
+            | Self::CeId
+            | Self::PubSubId => self.name(),
         }
     }
 
-    /// The header of this name, whatever its case.
+    /// The header of this name, whatever its case, and whatever stands before an attribute of
+    /// `CloudEvents`.
     pub fn named(name: &str) -> Option<Self> {
-        let of = |header: &Self| header.key().eq_ignore_ascii_case(name);
-        Self::ALL.into_iter().find(of)
+        let place = Self::place_of(name)?;
+        Self::ALL.get(place).copied()
+    }
+
+    /// Its place in [`Header::ALL`].
+    fn place_of(name: &str) -> Option<usize> {
+        let attribute = CE.iter().find_map(|before| {
+            let (start, rest) = name.split_at_checked(before.len())?;
+            start.eq_ignore_ascii_case(before).then_some(rest)
+        });
+        Self::ALL.iter().position(|header| {
+            let (key, name) = match attribute {
+                Some(attribute) => (header.key().strip_prefix("ce_").unwrap_or(""), attribute),
+                None => (header.key(), name),
+            };
+            !key.is_empty() && key.eq_ignore_ascii_case(name)
+        })
+    }
+}
+
+/// Values of the headers that decoding reads, found by their names.
+#[derive(Debug, Default)]
+pub struct Values<'h>([Option<&'h str>; Header::ALL.len()]);
+
+impl<'h> Values<'h> {
+    /// Keeps `value` if decoding reads the header `name`. Of several with one name the last counts, as
+    /// with Kafka's `lastHeader`.
+    pub fn keep(&mut self, name: &str, value: &'h str) {
+        let place = Header::place_of(name);
+        if let Some(kept) = place.and_then(|place| self.0.get_mut(place)) {
+            *kept = Some(value);
+        }
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(|value| value.len()).sum()
     }
 }
 
@@ -81,7 +175,7 @@ impl Header {
 pub struct Headers {
     text: Bytes,
     /// Where each value ends, and the next one begins.
-    ends: [usize; Header::ALL.len()],
+    ends: [u32; Header::ALL.len()],
 }
 
 impl Headers {
@@ -102,6 +196,7 @@ impl Headers {
             .into_iter()
             .zip(self.ends)
             .map(move |(of, end)| {
+                let end = usize::try_from(end).unwrap_or(usize::MAX);
                 let value = self.text.get(start..end).unwrap_or_default();
                 start = end;
                 (of, str::from_utf8(value).unwrap_or_default())
@@ -120,16 +215,12 @@ impl Packer {
     }
 
     /// A copy of a record's headers and body.
-    pub fn pack<'h>(
-        &mut self,
-        value: impl Fn(Header) -> Option<&'h str>,
-        body: &[u8],
-    ) -> (Headers, Bytes) {
+    pub fn pack(&mut self, values: &Values<'_>, body: &[u8]) -> (Headers, Bytes) {
         let mut ends = [0; Header::ALL.len()];
-        for (end, header) in ends.iter_mut().zip(Header::ALL) {
-            let value = value(header).unwrap_or_default();
-            self.0.extend_from_slice(value.as_bytes());
-            *end = self.0.len();
+        for (end, value) in ends.iter_mut().zip(values.0) {
+            self.0
+                .extend_from_slice(value.unwrap_or_default().as_bytes());
+            *end = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         }
         let headers = self.0.len();
         self.0.extend_from_slice(body);
@@ -203,9 +294,11 @@ impl From<SourceRecord> for Received {
             offset,
             message_id,
         } = origin.unwrap_or_default();
-        let text = map.values().map(String::len).sum();
-        let value = |header: Header| map.get(header.key()).map(String::as_str);
-        let (headers, _) = Packer::new(text).pack(value, &[]);
+        let mut values = Values::default();
+        for (name, value) in &map {
+            values.keep(name, value);
+        }
+        let (headers, _) = Packer::new(values.bytes()).pack(&values, &[]);
         Self {
             source: source.into(),
             topic: topic.into(),
@@ -248,6 +341,29 @@ mod tests {
         assert_eq!(Headers::default().iter().count(), 0);
         assert_eq!(Header::named("OBJECTversion"), Some(Header::Version));
         assert_eq!(Header::named("x-secret"), None);
+    }
+
+    #[test]
+    fn attributes_of_cloudevents_have_their_binding_s_prefix_and_places_of_their_own() {
+        for name in [
+            "ce-tenantid",
+            "ce_tenantid",
+            "Ce-TenantId",
+            "cloudEvents:tenantid",
+        ] {
+            assert_eq!(Header::named(name), Some(Header::CeTenant), "{name}");
+        }
+        assert_eq!(Header::named("ce-type"), Some(Header::Label));
+        for name in ["ce-", "ce_specversion", "ce-source", "type", "id", "tenant"] {
+            assert_eq!(Header::named(name), None, "{name}");
+        }
+        for header in Header::ALL {
+            assert_eq!(Header::named(header.key()), Some(header));
+            assert_eq!(header.key(), header.name().to_lowercase());
+        }
+        let record = of(&[("ce_tenantid", "acme"), ("tenantid", "other")], b"{}");
+        assert_eq!(record.headers.get(Header::Tenant), "other");
+        assert_eq!(record.headers.get(Header::CeTenant), "acme");
     }
 
     #[test]

@@ -18,10 +18,11 @@ use super::append::Inbox;
 use super::body::{self, Encoding};
 use super::endpoint::Endpoint;
 use super::limit::{Budget, Claim};
+use super::percent::percent_decoded;
 use super::proxies::Proxies;
 use super::signature::STANDARD_ID;
 use crate::decode::reads_header;
-use crate::event::{Origin, SourceRecord};
+use crate::event::{Header, Origin, SourceRecord};
 use crate::listener::Peer;
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock};
@@ -200,7 +201,11 @@ fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // The others, signatures and tokens among them, are not stored.
     let kept = headers.keys().filter(|name| reads_header(name.as_str()));
-    let kept = kept.filter_map(|name| Some((name.to_string(), text(name.as_str())?.to_owned())));
+    let kept = kept.filter_map(|name| {
+        let header = Header::named(name.as_str())?;
+        let value = percent_decoded(header, text(name.as_str())?);
+        Some((header.key().to_owned(), value))
+    });
     let record = SourceRecord {
         source: endpoint.source.to_string(),
         received_time: now,

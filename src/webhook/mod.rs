@@ -37,6 +37,7 @@ mod config;
 mod endpoint;
 mod intake;
 mod limit;
+mod percent;
 mod proxies;
 mod rules;
 pub mod signature;

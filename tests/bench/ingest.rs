@@ -19,7 +19,7 @@ use goldwire::decode::{DecodeSettings, Events, decode_into};
 use goldwire::engine::ClockRules;
 use goldwire::event::CompletenessConfig;
 use goldwire::event::Filter;
-use goldwire::event::{Header, Packer, Received};
+use goldwire::event::{Header, Packer, Received, Values};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestTask, SourceRules};
 use goldwire::log::journal::{Journal, JournalSettings};
 use goldwire::log::{Log, MemoryLog};
@@ -102,17 +102,13 @@ impl Topic {
             .zip(self.next..)
             .map(|(message, number)| {
                 let [tenant, version, time] = &message.headers;
-                let value = |header: Header| match header {
-                    _ if !self.in_headers => None,
-                    Header::Tenant => Some(tenant.as_str()),
-                    Header::Version => Some(version.as_str()),
-                    Header::CommitTime => Some(time.as_str()),
-                    Header::EventType
-                    | Header::Source
-                    | Header::MessageId
-                    | Header::Traceparent => None,
-                };
-                let (headers, body) = packer.pack(value, message.body.as_bytes());
+                let mut values = Values::default();
+                if self.in_headers {
+                    values.keep(Header::Tenant.name(), tenant);
+                    values.keep(Header::Version.name(), version);
+                    values.keep(Header::CommitTime.name(), time);
+                }
+                let (headers, body) = packer.pack(&values, message.body.as_bytes());
                 Received {
                     source: Arc::clone(&self.names[0]),
                     topic: Arc::clone(&self.names[1]),

@@ -33,21 +33,71 @@ pub(super) fn write(
     compressed: bool,
 ) -> Written {
     if enveloped {
-        let attributes: Map<_, _> = metadata
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), Value::String(value)))
-            .collect();
-        let body = if compressed {
-            Value::String(zip(&body.to_string()))
-        } else {
-            body.clone()
-        };
-        let envelope = json!({ "messageAttributes": attributes, "body": body });
+        let envelope = envelope(&metadata, body, compressed);
         return (Vec::new(), envelope.to_string().into());
     }
     let text = body.to_string();
     let body = if compressed { zip(&text) } else { text };
     (metadata, body.into())
+}
+
+/// The envelope of a carrier. Which one follows from the message's id, so that a script has all of
+/// them, and is in everything else what it was with one.
+fn envelope(metadata: &[(&'static str, String)], body: &Value, compressed: bool) -> Value {
+    let text = body.to_string();
+    let text = if compressed { zip(&text) } else { text };
+    let said = |value: fn(&String) -> Value| -> Map<String, Value> {
+        let pairs = metadata.iter();
+        let pairs = pairs.map(|(name, text)| ((*name).to_owned(), value(text)));
+        pairs.collect()
+    };
+    let plain = said(|text| json!(text));
+    let id = metadata.iter().find(|(name, _)| *name == "messageId");
+    let digit = id.and_then(|(_, id)| id.chars().next()?.to_digit(16));
+    match digit.unwrap_or_default() {
+        0 | 1 => json!({
+            "MessageId": "m", "Body": text,
+            "MessageAttributes": said(|text| json!({ "DataType": "String", "StringValue": text })),
+        }),
+        2 | 3 => json!({
+            "Type": "Notification", "MessageId": "m", "Message": text,
+            "MessageAttributes": said(|text| json!({ "Type": "String", "Value": text })),
+        }),
+        4 | 5 => json!({
+            "message": { "data": STANDARD.encode(text), "attributes": plain, "messageId": "m" },
+            "subscription": "projects/p/subscriptions/s",
+        }),
+        6 | 7 => cloud_event(metadata, &text, (!compressed).then_some(body)),
+        8 | 9 => json!({
+            "Body": text, "BrokerProperties": { "MessageId": "m" }, "UserProperties": plain,
+        }),
+        _ => {
+            let body = if compressed {
+                json!(text)
+            } else {
+                body.clone()
+            };
+            json!({ "messageAttributes": plain, "body": body })
+        }
+    }
+}
+
+/// A structured `CloudEvent`: metadata in extension attributes, whose names have no capitals.
+fn cloud_event(metadata: &[(&'static str, String)], text: &str, body: Option<&Value>) -> Value {
+    let own = [
+        ("specversion", "1.0"),
+        ("type", "com.example.reltio.change"),
+        ("source", "/reltio"),
+        ("id", "m"),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), json!(value)));
+    let said = metadata.iter();
+    let said = said.map(|(name, value)| (name.to_lowercase(), json!(value)));
+    let data = body.map_or_else(
+        || ("data_base64".to_owned(), json!(STANDARD.encode(text))),
+        |body| ("data".to_owned(), body.clone()),
+    );
+    own.into_iter().chain(said).chain([data]).collect()
 }
 
 /// base64 of gzip, Reltio's `JSON_ZIP_BASE64`.

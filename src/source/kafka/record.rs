@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _};
 
-use crate::event::{Header, Packer, Received};
+use crate::event::{Packer, Received, Values};
 use crate::source::Batch;
 use crate::time::Millis;
 
@@ -22,12 +22,11 @@ pub(super) struct Of {
 /// librdkafka read ahead is free again. A tombstone has an empty body.
 pub(super) fn batch(of: &Of, messages: &[BorrowedMessage<'_>]) -> Batch {
     let headers: Vec<_> = messages.iter().map(headers).collect();
-    let text = headers.iter().flatten().flatten().map(|value| value.len());
+    let text = headers.iter().map(Values::bytes);
     let bodies = messages.iter().map(BorrowedMessage::payload_len);
     let mut packer = Packer::new(text.chain(bodies).sum());
     let records = messages.iter().zip(&headers).map(|(message, values)| {
-        let known = |header| values.get(place(header)).copied().flatten();
-        let (headers, body) = packer.pack(known, message.payload().unwrap_or_default());
+        let (headers, body) = packer.pack(values, message.payload().unwrap_or_default());
         Received {
             source: Arc::clone(&of.source),
             topic: Arc::clone(&of.topic),
@@ -46,29 +45,17 @@ pub(super) fn batch(of: &Of, messages: &[BorrowedMessage<'_>]) -> Batch {
     }
 }
 
-type Values<'m> = [Option<&'m str>; Header::ALL.len()];
-
-/// The values of the headers that decoding reads. Of several with one name the last counts, as with
-/// Kafka's `lastHeader`.
+/// The values of the headers that decoding reads.
 fn headers<'m>(message: &'m BorrowedMessage<'_>) -> Values<'m> {
-    let mut values = [None; Header::ALL.len()];
+    let mut values = Values::default();
     let all = message
         .headers()
         .into_iter()
         .flat_map(BorrowedHeaders::iter);
     for header in all {
-        let text = header.value.and_then(|value| str::from_utf8(value).ok());
-        let place = Header::named(header.key).and_then(|of| values.get_mut(place(of)));
-        if let (Some(place), Some(text)) = (place, text) {
-            *place = Some(text);
+        if let Some(text) = header.value.and_then(|value| str::from_utf8(value).ok()) {
+            values.keep(header.key, text);
         }
     }
     values
-}
-
-fn place(header: Header) -> usize {
-    Header::ALL
-        .iter()
-        .position(|of| *of == header)
-        .unwrap_or_default()
 }

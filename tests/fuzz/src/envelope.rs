@@ -8,25 +8,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use goldwire::decode::DecodeError;
 use goldwire::event::CompletenessConfig;
-use goldwire::event::{EventRecord, SourceRecord};
+use goldwire::event::{EventRecord, Header, SourceRecord};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::decode::{LIMIT, checked};
 use super::message;
 
-const NAMES: [(&str, &str); 7] = [
-    ("tenantid", "tenantId"),
-    ("eventtype", "eventType"),
-    ("sourceobjecturi", "sourceObjectUri"),
-    ("objectversion", "objectVersion"),
-    ("committime", "commitTime"),
-    ("messageid", "messageId"),
-    ("traceparent", "traceparent"),
-];
-
-/// Lines of headers, an empty line, a body: as it is, and with headers and body in the envelopes
-/// of Reltio, SQS and SNS, as text, as an object, quoted and compressed.
+/// Lines of headers, an empty line, a body: as it is, and with headers and body in the envelopes of
+/// every carrier, as text, as an object, in base64, quoted and compressed.
 pub fn envelope(input: &[u8]) {
     let plain = message::record(input);
     let Ok(body) = str::from_utf8(&plain.body) else {
@@ -68,7 +58,19 @@ fn carried(plain: &SourceRecord, body: &str) -> Vec<SourceRecord> {
         ..plain.clone()
     };
     let notification = json!({ "Type": "Notification", "Message": body, "MessageAttributes": sns });
+    let bytes = STANDARD.encode(body);
     let mut all = vec![
+        beside(json!({ "schema": { "type": "bytes" }, "payload": bytes }).to_string()),
+        beside(json!({ "specversion": "1.0", "type": "x", "id": "i", "data_base64": bytes }).to_string()),
+        alone(
+            json!({ "message": { "attributes": said, "data": bytes, "messageId": "m" } })
+                .to_string(),
+        ),
+        alone(json!({ "ContentData": bytes, "Properties": said, "MessageId": "m" }).to_string()),
+        alone(
+            json!({ "Body": body, "UserProperties": said, "BrokerProperties": { "MessageId": "m" } })
+                .to_string(),
+        ),
         beside(zip(body)),
         beside(json!(body).to_string()),
         beside(json!({ "messageAttributes": said, "body": body }).to_string()),
@@ -80,16 +82,32 @@ fn carried(plain: &SourceRecord, body: &str) -> Vec<SourceRecord> {
     ];
     if body.starts_with('{') && serde_json::from_str::<&RawValue>(body).is_ok() {
         let said = Value::from(said);
-        all.push(alone(format!(
-            r#"{{"messageAttributes": {said}, "body": {body}}}"#
-        )));
+        let envelope = format!(r#"{{"messageAttributes": {said}, "body": {body}}}"#);
+        all.extend([
+            beside(format!(r#"{{"schema": {{}}, "payload": {body}}}"#)),
+            beside(format!(
+                r#"{{"specversion": "1.0", "type": "x", "id": "i", "data": {body}}}"#
+            )),
+            beside(format!("[{body}]")),
+            alone(format!(
+                r#"{{"body": {body}, "applicationProperties": {said}}}"#
+            )),
+            alone(format!(
+                r#"{{"detail-type": "x", "id": "e", "detail": {envelope}}}"#
+            )),
+            alone(format!(
+                r#"[{{"eventType": "x", "subject": "x", "data": {envelope}}}]"#
+            )),
+            alone(envelope),
+        ]);
     }
     all
 }
 
 fn attributes(record: &SourceRecord, value: impl Fn(&str) -> Value) -> Map<String, Value> {
-    let said = NAMES.iter().filter_map(|(header, name)| {
-        Some(((*name).to_owned(), value(record.headers.get(*header)?)))
+    let said = Header::ALL.into_iter().filter_map(|header| {
+        let text = record.headers.get(header.key())?;
+        Some((header.name().to_owned(), value(text)))
     });
     said.collect()
 }

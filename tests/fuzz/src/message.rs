@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use goldwire::decode::reads_header;
-use goldwire::event::SourceRecord;
+use goldwire::event::{Header, SourceRecord};
 
 /// `name: value` lines up to the first empty line, then the body. Without an empty line, and with
 /// a line above it that is no header, everything is body.
@@ -29,9 +28,9 @@ pub(crate) fn record(input: &[u8]) -> SourceRecord {
     let (headers, body) = split(input);
     let headers: HashMap<_, _> = headers
         .into_iter()
-        .filter(|(name, _)| reads_header(name))
         .filter_map(|(name, value)| {
-            Some((name.to_owned(), String::from_utf8(value.to_vec()).ok()?))
+            let key = Header::named(name)?.key().to_owned();
+            Some((key, String::from_utf8(value.to_vec()).ok()?))
         })
         .collect();
     SourceRecord {

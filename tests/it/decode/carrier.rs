@@ -10,6 +10,7 @@ use goldwire::event::SourceRecord;
 use serde_json::{Map, Value, json};
 
 use super::record;
+use super::wrap::Wrap;
 
 /// How metadata and body travel.
 #[derive(Debug, Clone, Copy)]
@@ -18,16 +19,14 @@ pub(super) enum Carrier {
     Headers,
     /// Headers, and `JSON_ZIP_BASE64`.
     Zipped,
-    /// `messageAttributes` and `body` as an object: Reltio's own sample.
-    Envelope,
-    /// The same with the body as text.
-    TextEnvelope,
-    /// The same with the body compressed.
-    ZippedEnvelope,
-    /// What `ReceiveMessage` of SQS answers.
-    Sqs,
-    /// An SNS notification, as it is posted and as a queue holds it.
-    Sns,
+    /// Headers of a `CloudEvent` in binary mode.
+    CloudEventHeaders,
+    /// Headers as Kafka Connect's `JsonConverter` writes them.
+    ConnectHeaders,
+    /// The metadata in an envelope's attributes.
+    In(Wrap),
+    /// The same, and the body compressed.
+    ZippedIn(Wrap),
     /// An SNS notification in an SQS message.
     SnsInSqs,
     /// No headers, no envelope: everything beside the object.
@@ -35,17 +34,21 @@ pub(super) enum Carrier {
 }
 
 impl Carrier {
-    pub(super) const ALL: [Self; 9] = [
-        Self::Headers,
-        Self::Zipped,
-        Self::Envelope,
-        Self::TextEnvelope,
-        Self::ZippedEnvelope,
-        Self::Sqs,
-        Self::Sns,
-        Self::SnsInSqs,
-        Self::Inline,
-    ];
+    /// Every carrier that can say the metadata.
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![
+            Self::Headers,
+            Self::Zipped,
+            Self::CloudEventHeaders,
+            Self::ConnectHeaders,
+            Self::SnsInSqs,
+            Self::Inline,
+        ];
+        let saying = || Wrap::ALL.into_iter().filter(|wrap| wrap.says());
+        all.extend(saying().map(Self::In));
+        all.extend(saying().map(Self::ZippedIn));
+        all
+    }
 
     /// Whether what is in it is the very text that was put in.
     pub(super) fn keeps_the_text(self) -> bool {
@@ -53,67 +56,63 @@ impl Carrier {
     }
 
     pub(super) fn carry(self, metadata: &[(&str, &str)], body: &str) -> SourceRecord {
-        let plain = |value: &str| json!(value);
-        let sqs = |value: &str| json!({ "DataType": "String", "StringValue": value });
-        let sns = |value: &str| json!({ "Type": "String", "Value": value });
-        let notification = || {
-            json!({
-                "Type": "Notification",
-                "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
-                "TopicArn": "arn:aws:sns:us-east-1:123456789012:reltio",
-                "Message": body,
-                "MessageAttributes": attributes(metadata, sns),
-            })
-        };
         match self {
             Self::Headers => record(metadata, body),
             Self::Zipped => record(metadata, zip(body.as_bytes())),
-            Self::Envelope => {
-                let attributes = Value::from(attributes(metadata, plain));
-                // By hand, so that the body keeps its spelling.
-                record(
-                    &[],
-                    format!(r#"{{"messageAttributes": {attributes}, "body": {body} }}"#),
-                )
+            Self::CloudEventHeaders => {
+                let mut names: Vec<_> = metadata
+                    .iter()
+                    .map(|(name, value)| (format!("ce_{}", name.to_lowercase()), *value))
+                    .collect();
+                for (name, value) in [
+                    ("type", "com.example.change"),
+                    ("id", "A234"),
+                    ("subject", "x"),
+                ] {
+                    names.push((format!("ce_{name}"), value));
+                }
+                let headers: Vec<_> = names
+                    .iter()
+                    .map(|(name, value)| (&**name, *value))
+                    .collect();
+                record(&headers, body)
             }
-            Self::TextEnvelope => {
-                let attributes = attributes(metadata, plain);
-                let envelope = json!({ "messageAttributes": attributes, "body": body });
-                record(&[], envelope.to_string())
+            Self::ConnectHeaders => {
+                let schema = json!({ "type": "string", "optional": false });
+                let values: Vec<_> = metadata
+                    .iter()
+                    .enumerate()
+                    .map(|(number, (name, value))| {
+                        let written = json!({ "schema": schema, "payload": value });
+                        let value = if number % 2 == 0 {
+                            json!(value)
+                        } else {
+                            written
+                        };
+                        (*name, value.to_string())
+                    })
+                    .collect();
+                let headers: Vec<_> = values
+                    .iter()
+                    .map(|(name, value)| (*name, &**value))
+                    .collect();
+                record(&headers, body)
             }
-            Self::ZippedEnvelope => {
-                let attributes = attributes(metadata, plain);
-                let body = zip(body.as_bytes());
-                let envelope = json!({ "messageAttributes": attributes, "body": body });
-                record(&[], envelope.to_string())
-            }
-            Self::Sqs => {
-                let attributes = attributes(metadata, sqs);
-                let message =
-                    json!({ "MessageId": "m-1", "Body": body, "MessageAttributes": attributes });
-                record(&[], message.to_string())
-            }
-            Self::Sns => record(&[], notification().to_string()),
+            Self::In(wrap) => record(&[], wrap.around(metadata, body)),
+            Self::ZippedIn(wrap) => record(&[], wrap.around(metadata, &zip(body.as_bytes()))),
             Self::SnsInSqs => {
-                let message = json!({ "MessageId": "m-2", "Body": notification().to_string() });
-                record(&[], message.to_string())
+                let notification = Wrap::Sns.around(metadata, body);
+                record(&[], Wrap::Sqs.around(&[], &notification))
             }
             Self::Inline => {
                 let mut all: Map<String, Value> = serde_json::from_str(body).unwrap();
-                for (name, value) in attributes(metadata, plain) {
-                    all.entry(name).or_insert(value);
+                for (name, value) in metadata {
+                    all.entry(*name).or_insert(json!(value));
                 }
                 record(&[], Value::from(all).to_string())
             }
         }
     }
-}
-
-fn attributes(metadata: &[(&str, &str)], value: impl Fn(&str) -> Value) -> Map<String, Value> {
-    metadata
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), value(text)))
-        .collect()
 }
 
 /// `JSON_ZIP_BASE64`.

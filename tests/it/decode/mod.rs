@@ -2,10 +2,14 @@
 
 mod bad_input;
 mod carrier;
+mod documented;
+mod envelopes;
 mod filter;
 mod random;
+mod stacks;
 mod subjects;
 mod variants;
+mod wrap;
 
 use goldwire::decode::{DecodeError, DecodeSettings};
 use goldwire::event::CompletenessConfig;

@@ -124,7 +124,8 @@ proptest! {
     #[test]
     fn no_headers_make_decoding_panic(
         name in proptest::sample::select(
-            ["tenantId", "eventType", "sourceObjectUri", "objectVersion", "commitTime", "messageId"]
+            ["tenantId", "eventType", "sourceObjectUri", "objectVersion", "commitTime", "messageId",
+                "ce_type", "ce_subject", "ce_tenantid", "ce_committime"]
                 .to_vec()
         ),
         value in ".{0,40}",
@@ -136,11 +137,11 @@ proptest! {
     #[test]
     fn no_damage_to_an_event_makes_decoding_panic(
         event in 0..EVENTS.len(),
-        carrier in 0..Carrier::ALL.len(),
+        carrier in proptest::sample::select(Carrier::all()),
         headers in any::<bool>(),
         damages in proptest::collection::vec(damage(), 1..6),
     ) {
-        let carried = Carrier::ALL[carrier].carry(if headers { &HEADERS } else { &[] }, EVENTS[event]);
+        let carried = carrier.carry(if headers { &HEADERS } else { &[] }, EVENTS[event]);
         let left: Vec<_> =
             carried.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         check(apply(carried.body.to_vec(), &damages), &left);

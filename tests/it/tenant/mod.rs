@@ -47,17 +47,13 @@ fn opened(emission: &Emission) -> (BTreeMap<String, String>, Value) {
     let text = std::str::from_utf8(&emission.body).unwrap();
     let form = emission.form;
     if form.enveloped {
-        let mut envelope: Value = serde_json::from_str(text).unwrap();
-        let attributes = envelope["messageAttributes"].take();
-        let body = match envelope["body"].take() {
-            Value::String(zipped) => unzipped(&zipped),
-            body @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_)) => body,
+        let (attributes, body) = unwrapped(&serde_json::from_str(text).unwrap());
+        let body = match body.as_str() {
+            Some(text) if form.compressed => unzipped(text),
+            Some(text) => serde_json::from_str(text).unwrap(),
+            None => body,
         };
-        return (serde_json::from_value(attributes).unwrap(), body);
+        return (attributes, body);
     }
     let headers = emission.headers.iter();
     let headers = headers.map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -67,6 +63,56 @@ fn opened(emission: &Emission) -> (BTreeMap<String, String>, Value) {
         serde_json::from_str(text).unwrap()
     };
     (headers.collect(), body)
+}
+
+/// Metadata and body of an envelope.
+fn unwrapped(envelope: &Value) -> (BTreeMap<String, String>, Value) {
+    let decoded = |text: &Value| {
+        let bytes = STANDARD.decode(text.as_str().unwrap()).unwrap();
+        Value::from(String::from_utf8(bytes).unwrap())
+    };
+    if envelope["specversion"] == "1.0" {
+        let names = [
+            "tenantId",
+            "messageId",
+            "eventType",
+            "sourceObjectUri",
+            "objectVersion",
+            "commitTime",
+        ];
+        let said = names.iter().filter_map(|name| {
+            let text = envelope[name.to_lowercase()].as_str()?;
+            Some(((*name).to_owned(), text.to_owned()))
+        });
+        let body = if envelope["data_base64"].is_null() {
+            envelope["data"].clone()
+        } else {
+            decoded(&envelope["data_base64"])
+        };
+        return (said.collect(), body);
+    }
+    let message = &envelope["message"];
+    let (attributes, body) = if message.is_object() {
+        (&message["attributes"], decoded(&message["data"]))
+    } else {
+        let of = |names: [&str; 3]| {
+            let known = names.map(|name| &envelope[name]);
+            known.into_iter().find(|value| !value.is_null()).unwrap()
+        };
+        let attributes = of(["messageAttributes", "MessageAttributes", "UserProperties"]);
+        (attributes, of(["body", "Body", "Message"]).clone())
+    };
+    let text = |value: &Value| {
+        let forms = [value, &value["StringValue"], &value["Value"]];
+        let text = forms.into_iter().find_map(Value::as_str);
+        text.unwrap().to_owned()
+    };
+    let said = attributes.as_object().unwrap().iter();
+    (
+        said.map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        body,
+    )
 }
 
 #[test]

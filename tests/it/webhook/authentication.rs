@@ -60,6 +60,10 @@ async fn the_inbox_keeps_the_time_and_the_headers_that_decoding_reads_and_no_sec
         .header("Authorization", "Bearer token")
         .header("tenantId", "t1")
         .header("objectVersion", "7")
+        .header("ce-sourceobjecturi", "entities%2Fa")
+        .header("Ce-Id", "A234")
+        .header("ce-specversion", "1.0")
+        .header("X-Goog-Pubsub-Message-Id", "20")
         .header("Content-Type", "application/json")
         .header("Cookie", "c")
         .send();
@@ -71,7 +75,14 @@ async fn the_inbox_keeps_the_time_and_the_headers_that_decoding_reads_and_no_sec
         .map(|(k, v)| format!("{k}={v}"))
         .collect();
     kept.sort();
-    assert_eq!(kept, ["objectversion=7", "tenantid=t1"]);
+    let expected = [
+        "ce_id=A234",
+        "ce_sourceobjecturi=entities/a",
+        "objectversion=7",
+        "tenantid=t1",
+        "x-goog-pubsub-message-id=20",
+    ];
+    assert_eq!(kept, expected);
     assert_eq!((record.source.as_str(), record.received_time), ("crm", NOW));
 }
 
