@@ -44,6 +44,7 @@ fn letter(sink: &str, record: &Record, refusal: &Refusal, tries: &Tries) -> Dead
         action: refusal.action.clone(),
         reason: refusal.reason.to_owned(),
         code: refusal.code.clone(),
+        detail: detail(&refusal.code).to_owned(),
         fields: refusal.fields.clone(),
         attempts: tries.attempts,
         first_time: tries.first_time,
@@ -51,5 +52,16 @@ fn letter(sink: &str, record: &Record, refusal: &Refusal, tries: &Tries) -> Dead
         processor: env!("CARGO_PKG_VERSION").to_owned(),
         original: record.bytes().clone(),
         ..DeadLetter::default()
+    }
+}
+
+/// What the engine's own codes mean, in a sentence; those of sinks and of Reltio are theirs.
+fn detail(code: &str) -> &'static str {
+    match code {
+        "no_object" => "`object` is nested too deeply to be read, or is not JSON",
+        "no_clocks" => "the erasure has neither `objectVersion` nor `commitTime`",
+        "no_reltio_api" => "the event leaves `object` out, and `reltio` is not configured",
+        "unclean_stops" => "the process ended without a shutdown while it held this record",
+        _ => "",
     }
 }

@@ -178,6 +178,11 @@ async fn what_has_no_clocks_is_no_line_and_an_erasure_without_them_a_dead_letter
     rig.caught_up(&running).await;
     let letters = rig.letters("events");
     assert_eq!((letters.len(), letters[0].code.as_str()), (1, "no_clocks"));
+    assert!(
+        letters[0]
+            .detail
+            .contains("neither `objectVersion` nor `commitTime`")
+    );
     rig.send("ENTITY_REMOVED_GDPR", A, at(3, 6000), &body);
     rig.caught_up(&running).await;
     assert_eq!(versions(&running, A), [3]);

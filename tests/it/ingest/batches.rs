@@ -115,6 +115,8 @@ async fn what_cannot_be_decoded_is_kept_as_it_came_beside_what_can() {
             (letter.stage.as_str(), letter.code.as_str()),
             ("decode", "not_json")
         );
+        let said = "the body is not JSON from line 1, column ";
+        assert!(letter.detail.starts_with(said), "{}", letter.detail);
     }
 }
 
