@@ -27,7 +27,7 @@ def run(servers: Servers) -> str:
     sender.join(60)
     expect(not sender.errors, f"the records were not taken: {sender.errors[:1]}")
     for mode in ("transaction", "session"):
-        pooler = Pgbouncer(servers.folder / f"pooler-{mode}", servers.postgres, mode).start()
+        pooler = Pgbouncer(servers.folder / f"pgbouncer-{mode}", servers.postgres, mode).start()
         said.append(f"{mode}: {end_to_end(servers, pooler, events)}")
         url = servers.postgres.create(f"tests-{mode}")
         environment = {
@@ -57,7 +57,7 @@ def check(program: Goldwire) -> str:
 
 def refused_mode(servers: Servers) -> str:
     """Statement mode takes no transactions: that is told, and is no outage."""
-    pooler = Pgbouncer(servers.folder / "pooler-statement", servers.postgres, "statement").start()
+    pooler = Pgbouncer(servers.folder / "pgbouncer-statement", servers.postgres, "statement").start()
     servers.postgres.create("statement")
     program = goldwire(servers, "statement", servers.postgres.url("statement", pooler.port))
     said = check(program)

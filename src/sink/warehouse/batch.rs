@@ -126,7 +126,12 @@ impl Pool {
             };
             let fault = Fault::of(&broken.failed, broken.phase);
             if fault.lost {
-                drop(connection);
+                if matches!(broken.failed, Failed::Moved) {
+                    // Its files are let go before others of these names are opened.
+                    connection.close().await;
+                } else {
+                    drop(connection);
+                }
                 // A kept connection that died of idleness says nothing about the server now.
                 let idled = kept && broken.phase == Phase::Begin;
                 if !idled || matches!(broken.failed, Failed::Timeout) {

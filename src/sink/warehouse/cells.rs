@@ -47,12 +47,18 @@ fn content_cells<'b>(cells: &mut Row<'b>, content: Option<&'b Content<'_>>, of_r
         Cell::maybe(content.and_then(|content| content.object.as_ref())),
         Cell::maybe(content.and_then(|content| content.exact.as_ref())),
     ]);
+    cells.extend(activity_cells(content));
     if of_relations {
         cells.extend([
             Cell::maybe(content.and_then(|content| content.start.as_ref())),
             Cell::maybe(content.and_then(|content| content.end.as_ref())),
         ]);
     }
+}
+
+fn activity_cells<'b>(content: Option<&Content<'_>>) -> [Cell<'b>; 2] {
+    let activity = content.map(|content| content.activity).unwrap_or_default();
+    [Cell::Int(activity.from), Cell::Int(activity.until)]
 }
 
 /// The changes; without content up to `erased_at`.
@@ -78,6 +84,7 @@ pub(super) fn change_cells<'b>(
             Cell::Flag(change.observed),
             Cell::Int(Some(change.received_time)),
         ]);
+        cells.extend(activity_cells(content));
         cells
     })
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::content::Unfit;
 use super::dialect::{Cell, Dialect, Row, Statement, Texts, Type};
+use super::file::OpenFile;
 use super::staging::{self, Encoder, Staged};
 use super::target::{Options, Target};
 
@@ -35,6 +36,8 @@ pub(super) enum Failed {
     Newer(i64),
     /// The database's encoding does not hold every character.
     Encoding,
+    /// The SQLite file was removed, renamed or replaced.
+    Moved,
     /// What a record holds cannot be written.
     Unfit(Unfit),
 }
@@ -63,6 +66,8 @@ pub(super) struct Connection {
     link: Link,
     /// Begins a transaction that may write.
     begin: Arc<str>,
+    /// Of SQLite.
+    file: Option<OpenFile>,
     limit: Duration,
 }
 
@@ -77,8 +82,32 @@ impl Connection {
                 Link::Postgres(connect.await?)
             }
         };
-        let begin = Arc::clone(&target.begin);
-        Ok(Self { link, begin, limit })
+        let file = match &target.options {
+            Options::Sqlite(options) => {
+                let opened = OpenFile::of(options.get_filename()).await;
+                Some(opened.map_err(|_| Failed::Moved)?)
+            }
+            Options::Postgres(_) => None,
+        };
+        Ok(Self {
+            link,
+            begin: Arc::clone(&target.begin),
+            file,
+            limit,
+        })
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// Also if what was committed is in no file that anybody will open again.
+    pub(super) async fn commit(&mut self) -> Result<(), Failed> {
+        self.command("COMMIT".to_owned()).await?;
+        let in_place = match &mut self.file {
+            Some(file) => file.is_in_place().await,
+            None => true,
+        };
+        if in_place { Ok(()) } else { Err(Failed::Moved) }
     }
 
     pub(super) fn dialect(&self) -> Dialect {
@@ -122,12 +151,21 @@ impl Connection {
         }
     }
 
-    /// Changes tables: in SQLite that takes as long as the file is large.
+    /// Changes tables, which takes as long as they are large.
     pub(super) async fn migrate(&mut self, sql: String) -> Result<(), Failed> {
-        let Link::Sqlite(link) = &mut self.link else {
-            return self.command(sql).await;
-        };
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(link).await?;
+        match &mut self.link {
+            Link::Sqlite(link) => sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(link)
+                .await
+                .map(drop),
+            Link::Postgres(link) => {
+                let sql = format!("SET LOCAL statement_timeout = 0; {sql}");
+                sqlx::raw_sql(AssertSqlSafe(sql))
+                    .execute(link)
+                    .await
+                    .map(drop)
+            }
+        }?;
         Ok(())
     }
 

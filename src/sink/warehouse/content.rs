@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::event::json::Members;
 use crate::event::shown::{levels, shown};
-use crate::event::{MAX_LEVELS, Object, short_name};
+use crate::event::{Activity, MAX_LEVELS, Object, short_name};
 use crate::sink::SinkError;
 
 /// Why a snapshot cannot be kept. A code, and nothing of the snapshot (G10).
@@ -41,6 +41,8 @@ pub(super) struct Content<'a> {
     /// Ends of a relation.
     pub(super) start: Option<Cow<'a, str>>,
     pub(super) end: Option<Cow<'a, str>>,
+    /// From when and until when it is active.
+    pub(super) activity: Activity,
 }
 
 impl<'a> Content<'a> {
@@ -80,6 +82,7 @@ impl<'a> Content<'a> {
         };
         Self {
             object: Some(Cow::Borrowed(text)),
+            activity: activity(text),
             ..content
         }
     }
@@ -109,8 +112,18 @@ impl<'a> Content<'a> {
             object_type: owned(self.object_type),
             start: owned(self.start),
             end: owned(self.end),
+            activity: self.activity,
         }
     }
+}
+
+/// From when and until when the object of `text` is active. No tree is built where no member that
+/// tells of it is there.
+fn activity(text: &str) -> Activity {
+    let tells = ["startDate", "endDate", "deleteDate"];
+    let tells = tells.iter().any(|member| text.contains(member));
+    let object = tells.then(|| Object::parse(text.as_bytes()).ok()).flatten();
+    object.map_or_else(Activity::default, |object| object.activity())
 }
 
 /// The members that have columns of their own.
@@ -230,6 +243,17 @@ mod tests {
             content(r#"{"startObject": "a", "label": null}"#).start,
             None
         );
+    }
+
+    #[test]
+    fn start_and_end_are_those_of_the_object_also_where_it_has_marks() {
+        let dates = content(r#"{"startDate": "5", "activeness": {"endDate": 9}, "x": "\ud800"}"#);
+        let wanted = Activity {
+            from: Some(5),
+            until: Some(9),
+        };
+        assert_eq!(dates.activity, wanted);
+        assert_eq!(content(r#"{"label": "x"}"#).activity, Activity::default());
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Fault {
             Failed::Timeout if phase == Phase::Connect => Self::away("connect_timeout", false),
             Failed::Timeout => Self::away("statement_timeout", ambiguous),
             Failed::Newer(found) => Self::systemic("newer_tables", &schema::newer(*found)),
+            Failed::Moved => Self::systemic("file_moved", remedy::MOVED),
             Failed::Encoding => Self::systemic("encoding", remedy::ENCODING),
             Failed::Unfit(unfit) => Self::record(unfit.0, vec!["object".to_owned()]),
             Failed::Sql(sqlx::Error::Database(error)) => Self::of_database(error.as_ref(), phase),

@@ -8,6 +8,7 @@
 //! the commit (G3), and each write of a transaction has an outcome of its own (G7). A snapshot's
 //! JSON text goes into its column as it came, every digit of its numbers with it.
 //!
+//! A SQLite file that was removed, renamed or replaced is noticed before the next acknowledgement.
 //! PostgreSQL may stand behind a pooler in session or transaction mode: what a transaction needs it
 //! sets itself. A database whose encoding is not UTF8 is refused.
 //!
@@ -22,13 +23,16 @@
 //! | `merges` | a loser and a winner: `active` until the loser was seen alive, or absorbed by another, later |
 //!
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is
-//! in the history. State `unknown`: only older changes came so far. An erasure (GDPR) takes the
+//! in the history. State `unknown`: only older changes came so far. `active_from` and `active_until`
+//! are Reltio's start and end dates; the views `golden_records_live` and `relations_live` hold what is
+//! alive and active at the moment of the query. An erasure (GDPR) takes the
 //! content out of every row up to its time, also of those that arrive after it; SQLite overwrites
 //! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000,
 //! half of a surrogate pair or a number of more digits than `numeric` has, which PostgreSQL cannot,
 //! `object` has U+FFFD or the number in quotes instead, and `object_exact` the JSON as it was. A partial snapshot is laid over the current row; its history row holds what
 //! it brought.
 
+mod backfill;
 mod batch;
 mod cells;
 mod config;
@@ -36,6 +40,7 @@ mod connection;
 mod content;
 mod dialect;
 mod fault;
+mod file;
 mod partial;
 mod postgres_url;
 mod preview;
@@ -46,7 +51,9 @@ mod rules;
 mod schema;
 mod staging;
 mod statements;
+mod tables;
 mod target;
+mod views;
 mod write;
 
 use std::sync::Arc;
@@ -56,7 +63,7 @@ use async_trait::async_trait;
 
 pub use config::WarehouseSink;
 pub use dialect::Dialect;
-pub use schema::schema_text;
+pub use tables::schema_text;
 
 use self::batch::Pool;
 use self::target::Target;

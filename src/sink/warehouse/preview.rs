@@ -73,6 +73,8 @@ fn origin(column: &str) -> &'static str {
         "object" => "the event's object as it came",
         "object_exact" => "the object's JSON, where no jsonb can hold it",
         "label" => "object.label",
+        "active_from" => "the object's start dates",
+        "active_until" => "the object's end dates and crosswalks",
         "start_entity" => "object.startObject",
         "end_entity" => "object.endObject",
         "stands_for" => "the guard: commit time, or when Reltio was read",

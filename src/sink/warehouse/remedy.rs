@@ -5,6 +5,11 @@ pub(super) const ENCODING: &str = "the database's encoding is not UTF8, and does
     records hold; make another (CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0), and let \
     `url` lead to it";
 
+/// Of a SQLite file that is not the one of its name any more.
+pub(super) const MOVED: &str = "the file of `url`, or the -wal file beside it, was removed, renamed or \
+    replaced while goldwire wrote to it: what was delivered before is in the old one only. Put it back \
+    while goldwire is stopped; otherwise the sink goes on with what is there now";
+
 /// Of a setting that the server does not take.
 pub(super) const SETTING: &str = "the server refuses a setting; correct `options` in `url`";
 

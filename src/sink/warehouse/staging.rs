@@ -20,14 +20,14 @@ pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_in
  changed_at bigint, changed_version bigint, event_id text, kind text,
  change_type text, change_state text, change_absorbed_by text, observed boolean,
  received_time bigint,
- object jsonb, object_exact text
+ object jsonb, object_exact text, active_from bigint, active_until bigint
 ) ON COMMIT DELETE ROWS";
 
 /// Fills it, all columns in their order.
 pub(super) const COPY: &str = "COPY pg_temp.goldwire_incoming_3 FROM STDIN (FORMAT binary)";
 
 /// Columns of the table.
-const COLUMNS: i16 = 27;
+const COLUMNS: i16 = 29;
 /// Of these the ones of the current state, before the ones of the change.
 const OF_CURRENT: usize = 11;
 const OF_CHANGE: usize = 9;
@@ -136,7 +136,11 @@ impl Encoder {
             Some(object) => self.bytes(&[&[JSONB], object.as_bytes()])?,
             None => self.nulls(1),
         }
-        self.maybe(row.content.and_then(|content| content.exact.as_ref()))
+        self.maybe(row.content.and_then(|content| content.exact.as_ref()))?;
+        let activity = row.content.map(|content| content.activity);
+        let activity = activity.unwrap_or_default();
+        self.int(activity.from)?;
+        self.int(activity.until)
     }
 
     fn current(&mut self, row: &Staged<'_, '_>, current: &CurrentRow<'_>) -> Result<(), TooLarge> {

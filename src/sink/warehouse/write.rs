@@ -47,8 +47,7 @@ pub(super) async fn write(
     writing.everything().await.map_err(at(Phase::Work))?;
     let effects = batch.iter().map(|prepared| writing.effect(prepared));
     let effects = effects.collect();
-    let commit = connection.command("COMMIT".to_owned()).await;
-    commit.map_err(at(Phase::Commit))?;
+    connection.commit().await.map_err(at(Phase::Commit))?;
     Ok(effects)
 }
 

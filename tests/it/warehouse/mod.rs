@@ -1,16 +1,19 @@
 //! The warehouse sink against real databases: SQLite always, PostgreSQL where
 //! `GOLDWIRE_TEST_POSTGRES` holds the URL of a database in which schemas may be made.
 
+mod activity;
 mod contention;
 mod facts;
 mod failures;
 mod merges;
+mod moved;
 mod orders;
 pub(crate) mod place;
 mod postgres;
 mod start;
 mod suite;
 mod version_1;
+mod version_2;
 
 use std::sync::Arc;
 

@@ -134,6 +134,28 @@ impl Place {
         rows
     }
 
+    /// How the database would answer a query.
+    pub(super) async fn plan(&self, query: &str) -> String {
+        match self.dialect {
+            Dialect::Sqlite => {
+                let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+                let mut link = SqliteConnection::connect(&self.url).await.unwrap();
+                let rows = sqlx::query(sql).fetch_all(&mut link).await.unwrap();
+                let steps = rows.iter().map(|row| row.get::<String, _>("detail"));
+                steps.collect::<Vec<_>>().join("; ")
+            }
+            Dialect::Postgres => {
+                let mut link = PgConnection::connect(&self.url).await.unwrap();
+                let whole = "SET enable_seqscan = off";
+                sqlx::raw_sql(whole).execute(&mut link).await.unwrap();
+                let sql = AssertSqlSafe(format!("EXPLAIN {query}"));
+                let rows = sqlx::query(sql).fetch_all(&mut link).await.unwrap();
+                let steps = rows.iter().map(|row| row.get::<String, _>(0));
+                steps.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
     /// One text.
     pub(crate) async fn one(&self, column: &str, from: &str) -> String {
         let rows = self.rows(&[column], from).await;
@@ -155,6 +177,8 @@ impl Place {
             "label",
             "object",
             "object_exact",
+            "active_from",
+            "active_until",
             "alive_at",
             "erased_at",
         ];
@@ -173,6 +197,8 @@ impl Place {
             "object_exact",
             "observed",
             "received_time",
+            "active_from",
+            "active_until",
             "valid_from",
             "valid_to",
             "is_current",

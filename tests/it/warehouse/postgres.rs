@@ -3,7 +3,7 @@
 use goldwire::sink::{Effect, Sink as _, SinkError};
 
 use super::place::{Place, deliver, deliver_all};
-use super::{event, facts, failures, merges, orders, person, version_1};
+use super::{activity, event, facts, failures, merges, orders, person, version_1, version_2};
 
 macro_rules! on_postgres {
     ($($name:ident => $case:path;)*) => {
@@ -39,6 +39,17 @@ on_postgres! {
     postgres_tables_of_version_1_keep_every_row => version_1::keeps_every_row;
     postgres_tables_of_version_1_keep_their_readers => version_1::keeps_its_readers;
     postgres_views_that_depend_on_version_1_are_named => version_1::names_views_that_depend_on_it;
+    postgres_what_has_ended_is_not_live => activity::what_has_ended_is_not_live;
+    postgres_an_end_told_later_ends => activity::an_end_told_later_ends;
+    postgres_a_loser_told_as_changed_stays_a_loser => activity::a_loser_told_as_changed_stays_a_loser;
+    postgres_a_partial_snapshot_keeps_the_end_that_it_does_not_know =>
+        activity::a_partial_snapshot_keeps_the_end_that_it_does_not_know;
+    postgres_a_relation_is_live_between_what_is => activity::a_relation_is_live_between_what_is;
+    postgres_an_erasure_takes_the_dates_with_it => activity::an_erasure_takes_the_dates_with_it;
+    postgres_times_are_readable => activity::times_are_readable;
+    postgres_views_use_indexes => activity::views_use_indexes;
+    postgres_tables_of_version_2_know_since_when_afterwards => version_2::knows_since_when_afterwards;
+    postgres_tables_of_version_2_keep_their_readers => version_2::keeps_its_readers;
     postgres_a_missing_table_halts_with_a_remedy => failures::a_missing_table;
     postgres_a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
     postgres_g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;

@@ -3,7 +3,7 @@
 use goldwire::event::SubjectState;
 
 use super::place::{Place, deliver};
-use super::{event, facts, failures, merges, person, version_1};
+use super::{activity, event, facts, failures, merges, person, version_1, version_2};
 
 macro_rules! on_sqlite {
     ($($name:ident => $case:path;)*) => {
@@ -35,6 +35,16 @@ on_sqlite! {
     tables_of_a_newer_version_are_left_alone => failures::newer_tables;
     tables_made_by_hand_are_used => failures::tables_made_by_hand;
     tables_of_version_1_keep_every_row => version_1::keeps_every_row;
+    what_has_ended_is_not_live => activity::what_has_ended_is_not_live;
+    an_end_told_later_ends => activity::an_end_told_later_ends;
+    a_loser_told_as_changed_stays_a_loser => activity::a_loser_told_as_changed_stays_a_loser;
+    a_partial_snapshot_keeps_the_end_that_it_does_not_know =>
+        activity::a_partial_snapshot_keeps_the_end_that_it_does_not_know;
+    a_relation_is_live_between_what_is => activity::a_relation_is_live_between_what_is;
+    an_erasure_takes_the_dates_with_it => activity::an_erasure_takes_the_dates_with_it;
+    times_are_readable => activity::times_are_readable;
+    views_use_indexes => activity::views_use_indexes;
+    tables_of_version_2_know_since_when_afterwards => version_2::knows_since_when_afterwards;
     a_missing_table_halts_with_a_remedy => failures::a_missing_table;
     a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
     g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;

@@ -8,7 +8,7 @@ const FACTS: [(&str, Type); 3] = [
     ("alive_at", Type::Int),
     ("erased_at", Type::Int),
 ];
-const STATE: [(&str, Type); 8] = [
+const STATE: [(&str, Type); 10] = [
     ("state", Type::Text),
     ("absorbed_by", Type::Text),
     ("version", Type::Int),
@@ -17,6 +17,8 @@ const STATE: [(&str, Type); 8] = [
     ("label", Type::Text),
     ("object", Type::Text),
     ("object_exact", Type::Text),
+    ("active_from", Type::Int),
+    ("active_until", Type::Int),
 ];
 const ENDS: [(&str, Type); 2] = [("start_entity", Type::Text), ("end_entity", Type::Text)];
 

@@ -17,14 +17,16 @@ pub(in super::super) struct History {
 
 impl History {
     pub(super) fn new(dialect: Dialect) -> Self {
-        let table = "pg_temp.goldwire_incoming_3 AS h SET object = NULL, object_exact = NULL
+        let table = "pg_temp.goldwire_incoming_3 AS h
+ SET object = NULL, object_exact = NULL, active_from = NULL, active_until = NULL
  FROM incoming AS i WHERE h.tenant = i.tenant AND h.subject = i.subject
   AND h.changed_at <= i.erased_at";
         Self {
             append: append(dialect),
             blank: blank(
                 dialect,
-                "golden_record_changes AS h SET object = NULL, object_exact = NULL
+                "golden_record_changes AS h
+ SET object = NULL, object_exact = NULL, active_from = NULL, active_until = NULL
  FROM incoming AS i WHERE h.tenant = i.tenant AND h.subject = i.subject
   AND h.commit_time <= i.erased_at AND h.object IS NOT NULL",
             ),
@@ -56,6 +58,8 @@ fn append(dialect: Dialect) -> Statement {
         ("object_exact", Type::Text),
         ("observed", Type::Flag),
         ("received_time", Type::Int),
+        ("active_from", Type::Int),
+        ("active_until", Type::Int),
     ];
     let replaced: Vec<String> = kept
         .iter()
@@ -72,7 +76,8 @@ fn append(dialect: Dialect) -> Statement {
         replaced = replaced.join(", "),
     );
     let staged = "SELECT tenant, subject, changed_at, changed_version, event_id, kind, change_type,
-   change_state, change_absorbed_by, object, object_exact, observed, received_time
+   change_state, change_absorbed_by, object, object_exact, observed, received_time,
+   active_from, active_until
   FROM pg_temp.goldwire_incoming_3 WHERE changed_at IS NOT NULL";
     Statement::staged(dialect, kept.to_vec(), &[], staged, &body)
 }
