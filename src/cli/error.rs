@@ -38,7 +38,13 @@ pub enum CliError {
 fn told(error: &LoadError, file: &Path) -> String {
     let of_file = |path: &str| Path::new(path) == file;
     if error.0.iter().any(|problem| of_file(&problem.path)) {
-        return error.to_string();
+        let place = absolute(file);
+        return match Path::new(&place).parent() {
+            Some(folder) if !file.is_absolute() => {
+                format!("{error}\nlooked in {}", folder.display())
+            }
+            Some(_) | None => error.to_string(),
+        };
     }
     let problems = counted(error.0.len(), "problem");
     format!("{error}\n{problems} in {}", absolute(file))

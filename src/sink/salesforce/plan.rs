@@ -182,12 +182,7 @@ impl Mapping {
         alive: &Object,
         known: &Known,
     ) -> Result<Snapshot, SinkError> {
-        let mut crosswalks = alive.crosswalks().unwrap_or_default();
-        let now = self.tools.clock.now();
-        crosswalks.retain(|crosswalk| {
-            crosswalk.source == self.tools.source && !crosswalk.is_deleted(now)
-        });
-        crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
+        let crosswalks = naming(alive, &self.tools.source, self.tools.clock.now());
         let named = crosswalks
             .iter()
             .map(|crosswalk| ids::canonical(&crosswalk.value));
@@ -197,6 +192,14 @@ impl Mapping {
             content: content::content(&object.fields, alive, known.fields.as_deref()),
         })
     }
+}
+
+/// The crosswalks of `source` that name records at `now`, the earliest first.
+pub(super) fn naming(alive: &Object, source: &str, now: Millis) -> Vec<Crosswalk> {
+    let mut crosswalks = alive.crosswalks().unwrap_or_default();
+    crosswalks.retain(|crosswalk| crosswalk.source == source && !crosswalk.is_deleted(now));
+    crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
+    crosswalks
 }
 
 /// A crosswalk of the org's source that is no record id, or may be another's: the value itself is

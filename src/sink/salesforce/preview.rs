@@ -7,12 +7,14 @@ use serde_json::Value;
 use super::config::{FieldSource, SalesforceObject, SalesforceSink};
 use super::content::{content, erased, operational};
 use super::ids;
+use super::plan::{bad_crosswalk, naming};
 use crate::event::{Object, SubjectState};
 use crate::sink::preview::{Preview, PreviewValue, Previewed};
 use crate::sink::{Current, SinkError, Write};
+use crate::time::{Clock as _, SystemClock};
 
 /// # Errors
-/// If nothing tells the entity's type, or its snapshot is no tree.
+/// If nothing tells the entity's type, its snapshot is no tree, or a crosswalk names no record.
 pub(super) fn preview(config: &SalesforceSink, write: &Write) -> Previewed {
     let Some(current) = &write.current else {
         return Ok(Vec::new());
@@ -38,16 +40,14 @@ pub(super) fn preview(config: &SalesforceSink, write: &Write) -> Previewed {
         .map(|(_, object)| object)
         .collect();
     tables.dedup_by(|one, other| one.sobject == other.sobject);
-    Ok(tables
-        .into_iter()
-        .map(|table| match &current.state {
-            SubjectState::Alive(object) => living(config, table, write, current, object),
-            SubjectState::Absorbed { .. }
-            | SubjectState::Removed
-            | SubjectState::Erased
-            | SubjectState::Gone => dead(table, write, current),
-        })
-        .collect())
+    let of_table = |table: &SalesforceObject| match &current.state {
+        SubjectState::Alive(object) => living(config, table, write, current, object),
+        SubjectState::Absorbed { .. }
+        | SubjectState::Removed
+        | SubjectState::Erased
+        | SubjectState::Gone => Ok(dead(table, write, current)),
+    };
+    tables.into_iter().map(of_table).collect()
 }
 
 fn living(
@@ -56,7 +56,7 @@ fn living(
     write: &Write,
     current: &Current,
     object: &Object,
-) -> Preview {
+) -> Result<Preview, SinkError> {
     let entity = write.subject.uri();
     let source = &config.crosswalk_source;
     let known = current.fields.as_deref();
@@ -66,16 +66,15 @@ fn living(
         format!("update what a crosswalk of {source} names, else what bears its id, else create")
     };
     let mut values = Vec::new();
-    for crosswalk in object.crosswalks().unwrap_or_default() {
-        if crosswalk.source == *source && crosswalk.deleted.is_none() {
-            let id = ids::canonical(&crosswalk.value);
-            let from = format!("crosswalk {source} {:?}", crosswalk.value);
-            let from = match &id {
-                Some(_) => from,
-                None => format!("{from}, which is no record id"),
-            };
-            values.push(PreviewValue::new("Id", id, from));
-        }
+    for crosswalk in naming(object, source, SystemClock.now()) {
+        let id = ids::canonical(&crosswalk.value).ok_or_else(bad_crosswalk)?;
+        let folded = if ids::may_be_folded(&crosswalk.value) {
+            ", whose case a source may have folded: it counts if the org knows it"
+        } else {
+            ""
+        };
+        let from = format!("crosswalk {source} {:?}{folded}", crosswalk.value);
+        values.push(PreviewValue::new("Id", id, from));
     }
     values.push(PreviewValue::new(&table.ext_field, entity, "the entity"));
     for (field, value) in content(&table.fields, object, known) {
@@ -91,11 +90,11 @@ fn living(
         values.push(PreviewValue::new("-", Value::Null, from));
     }
     values.extend(marks(table, write, current, false));
-    Preview {
+    Ok(Preview {
         target: table.sobject.clone(),
         action,
         values,
-    }
+    })
 }
 
 fn dead(table: &SalesforceObject, write: &Write, current: &Current) -> Preview {

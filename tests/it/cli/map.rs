@@ -214,6 +214,13 @@ fn what_would_be_a_dead_letter_is_told_with_code_and_reason_and_ends_with_1() {
     );
     assert_eq!(nobody["dead_letter"]["code"], "bad_subject");
 
+    let mut alien = event();
+    alien["object"]["crosswalks"][0]["value"] = json!("customer 17");
+    let (code, alien) = told(&alien, &["--sink", "crm"]);
+    let sink = &alien["records"][0]["sinks"][0];
+    assert_eq!((code, &sink["decision"]), (1, &json!("dead letter")));
+    assert_eq!(sink["dead_letter"]["code"], "bad_crosswalk");
+
     // A merge says who was absorbed; what the winner is now is read.
     let merged = json!({ "type": "ENTITIES_MERGED", "uris": ["entities/w", "entities/l"],
         "sourceObjectUri": "entities/w", "objectVersion": 4, "commitTime": 1_767_225_600_000_i64 });

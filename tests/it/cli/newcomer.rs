@@ -185,6 +185,21 @@ fn what_decides_about_the_answer_has_to_be_set_and_is_named() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_told_with_the_directory_where_it_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    for verb in ["check", "run", "topology"] {
+        let ran = bare(dir.path(), &[verb]);
+        let here = dir.path().canonicalize().unwrap();
+        let told = format!(
+            "goldwire.yaml: there is no such file; give a readable file, or write one with \
+             `goldwire init`\nlooked in {}\n",
+            here.display()
+        );
+        assert_eq!((ran.code, ran.err), (64, told));
+    }
+}
+
+#[test]
 fn other_mistakes_are_told_with_variables_unset() {
     let text = crate::config::FULL.replace("partitions: 8", "partitions: many");
     let ran = bare(dir_with(&text).path(), &["topology"]);
