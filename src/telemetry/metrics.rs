@@ -42,6 +42,7 @@ pub struct Metrics {
     dead_letters: Gauge<u64>,
     sink_state: Gauge<u64>,
     sink_gaps: Gauge<u64>,
+    calls_remaining: Gauge<u64>,
     source_state: Gauge<u64>,
     /// Instruments of a provider that was dropped go nowhere.
     #[expect(dead_code, reason = "held, not read")]
@@ -103,6 +104,10 @@ impl Metrics {
             sink_state: gauge(
                 names::SINK_STATE,
                 "0 running, 1 unreachable, 2 paused by its target, 3 halted, 4 paused by a person",
+            ),
+            calls_remaining: gauge(
+                names::CALLS_REMAINING,
+                "API calls that the target has left for all its clients",
             ),
             sink_gaps: gauge(
                 names::SINK_GAPS,
@@ -202,6 +207,12 @@ impl Metrics {
     pub fn dead_letter_depth(&self, sink: &str, letters: u64) {
         self.dead_letters
             .record(letters, &[KeyValue::new("sink", sink.to_owned())]);
+    }
+
+    /// API calls that the target of `sink` has left for all its clients, as it last said.
+    pub fn calls_remaining(&self, sink: &str, calls: u64) {
+        self.calls_remaining
+            .record(calls, &[KeyValue::new("sink", sink.to_owned())]);
     }
 
     /// Partitions of which a detached sink missed records.

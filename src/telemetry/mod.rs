@@ -65,6 +65,7 @@ mod tests {
         metrics.dead_letter_depth("k", 2);
         metrics.sink_state("k", 0);
         metrics.sink_gaps("k", 0);
+        metrics.calls_remaining("k", 1);
         metrics.source_state("s", 0);
         let text = text(&registry).unwrap();
         let docs = include_str!("../../docs/metrics.md");
@@ -72,7 +73,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 15, "{text}");
+        assert_eq!(names.len(), 16, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

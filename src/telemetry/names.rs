@@ -29,5 +29,7 @@ pub const SINK_STATE: &str = "goldwire_sink_state";
 pub const SOURCE_STATE: &str = "goldwire_source_state";
 /// Reconciles that were passed on too often.
 pub const RECONCILES_DROPPED: &str = "goldwire_reconciles_dropped";
+/// API calls that a target has left for all its clients.
+pub const CALLS_REMAINING: &str = "goldwire_sink_calls_remaining";
 /// Partitions of which a detached sink missed records.
 pub const SINK_GAPS: &str = "goldwire_sink_gaps";

@@ -79,11 +79,19 @@ pub(super) async fn admit(
         if uri.to_string().len() > LONGEST_URL {
             return StatusCode::URI_TOO_LONG.into_response();
         }
+        let daily = state.settings.daily_calls;
+        if state.usage + state.others >= daily {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                "REQUEST_LIMIT_EXCEEDED",
+                "TotalRequests Limit exceeded.",
+            );
+        }
         state.usage += 1;
-        state.usage
+        format!("api-usage={}/{daily}", state.usage + state.others)
     };
     let mut answer = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&format!("api-usage={usage}/100000")) {
+    if let Ok(value) = HeaderValue::from_str(&usage) {
         answer.headers_mut().insert("sforce-limit-info", value);
     }
     answer

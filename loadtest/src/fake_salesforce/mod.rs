@@ -92,6 +92,8 @@ pub struct Settings {
     pub client_secret: String,
     /// How long a token lives.
     pub token_life: Duration,
+    /// API calls that all clients may make in a day.
+    pub daily_calls: usize,
     /// Records of one page of a query's answer.
     pub page: usize,
     /// Seed of what goes wrong.
@@ -107,6 +109,7 @@ impl Settings {
             client_id: "fake".to_owned(),
             client_secret: "fake-secret".to_owned(),
             token_life: Duration::from_hours(1),
+            daily_calls: 100_000,
             page: 2000,
             seed: 1,
             objects,
@@ -122,6 +125,7 @@ struct State {
     tokens_granted: usize,
     cursors: BTreeMap<String, Vec<Value>>,
     usage: usize,
+    others: usize,
     seen: Vec<Seen>,
     faults: Faults,
     once: VecDeque<Once>,
@@ -167,6 +171,7 @@ impl FakeSalesforce {
             tokens_granted: 0,
             cursors: BTreeMap::new(),
             usage: 0,
+            others: 0,
             seen: Vec::new(),
             faults: Faults::default(),
             once: VecDeque::new(),
@@ -223,6 +228,11 @@ impl FakeSalesforce {
     /// Requests so far that counted against the API limit.
     pub fn requests(&self) -> usize {
         self.shared.lock().usage
+    }
+
+    /// Other clients used so many of the org's calls, too.
+    pub fn set_others_usage(&self, calls: usize) {
+        self.shared.lock().others = calls;
     }
 
     /// Queries and writes executed so far.

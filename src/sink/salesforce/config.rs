@@ -44,6 +44,13 @@ pub struct SalesforceSink {
     /// Requests a second at most.
     #[serde(default = "quota")]
     pub quota: Quota,
+    /// What the sink may use of the org's API calls in any 24 hours, above 0 and up to 1. The first
+    /// half of it at any speed, the second half spread over 24 hours; then the sink pauses. It also
+    /// pauses while less than a tenth of the org's calls (or than what is not its share) is left for
+    /// all clients. Several processes with this sink count apart.
+    #[serde(default = "daily_share")]
+    #[schemars(range(min = 0, max = 1))]
+    pub daily_share: f64,
     /// Requests at the same time at most.
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1))]
@@ -136,6 +143,9 @@ pub struct Quota {
 
 fn quota() -> Quota {
     Quota { per_second: 20 }
+}
+fn daily_share() -> f64 {
+    0.5
 }
 fn concurrency() -> usize {
     8

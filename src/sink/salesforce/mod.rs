@@ -28,6 +28,7 @@ mod rest;
 mod rules;
 mod schema;
 mod session;
+mod share;
 mod soql;
 mod stored;
 mod wire;
@@ -57,6 +58,7 @@ pub use soql::plan as queries;
 
 use self::plan::tables;
 use self::rest::RestOrg;
+use self::share::Share;
 use self::wire::{SharedWire, Wire};
 use crate::event::{Filter, Kind, Subject, SubjectState};
 use crate::reltio::RecordReader;
@@ -103,7 +105,8 @@ impl Salesforce {
     /// If the configuration cannot work: with the key and the remedy.
     pub fn new(name: &str, config: &SalesforceSink, deps: Deps) -> Result<Self, String> {
         let at = |problem: String| format!("sinks.{name}.{problem}");
-        let wire: SharedWire = Arc::new(Wire::new(config).map_err(at)?);
+        let share = Share::new(name, config.daily_share, Arc::clone(&deps.metrics));
+        let wire: SharedWire = Arc::new(Wire::new(config, share).map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
         let org = Arc::new(RestOrg::new(&wire, config, &tables));
         let mut made = Self::over(org, name, config, deps)?;
@@ -240,6 +243,9 @@ impl Salesforce {
                 fields: Vec::new(),
                 action: "map",
             });
+        }
+        if let Some(wire) = &self.wire {
+            wire.share().admit()?;
         }
         let archived = AtomicBool::new(false);
         let result = self.mapping.assert(delivery, &archived).await;

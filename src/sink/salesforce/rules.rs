@@ -21,6 +21,11 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, "must be at least 1");
     }
+    if let Some(at) = section.get("daily_share")
+        && at.value.as_f64().is_some_and(|share| share <= 0.0)
+    {
+        rules.refuse(&at, "write a share above 0 and up to 1");
+    }
     let mut types = BTreeMap::new();
     for (name, at) in section
         .get("objects")

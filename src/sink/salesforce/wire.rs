@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::codes::{self, Fault};
 use super::config::{DuplicateRules, SalesforceSink};
 use super::session::{Session, Token};
+use super::share::{Share, Usage};
 use crate::event::tree;
 use crate::sink::SinkError;
 
@@ -31,6 +32,7 @@ pub(super) struct Wire {
     timeout: Duration,
     base: String,
     place: String,
+    share: Share,
     /// The value of the header that tells what duplicate rules may do.
     duplicates: &'static str,
 }
@@ -43,7 +45,7 @@ impl Wire {
     ///
     /// # Errors
     /// If the URL is not one, or not https.
-    pub(super) fn new(config: &SalesforceSink) -> Result<Self, String> {
+    pub(super) fn new(config: &SalesforceSink, share: Share) -> Result<Self, String> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Another part may have been quicker.
             drop(rustls::crypto::ring::default_provider().install_default());
@@ -62,6 +64,7 @@ impl Wire {
             http,
             quota: RateLimiter::direct(Quota::per_second(per_second)),
             timeout: config.request_timeout.get(),
+            share,
             place: place(&login),
             base: format!("/services/data/{}", config.api_version),
             duplicates: match config.duplicate_rules {
@@ -74,6 +77,11 @@ impl Wire {
     /// Where the org is: host and port.
     pub(super) fn place(&self) -> String {
         self.place.clone()
+    }
+
+    /// What the sink may use of the org's calls.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// `GET` of a path below the API version, with a query string.
@@ -110,9 +118,13 @@ impl Wire {
         loop {
             self.wait_for_quota().await;
             let request = self.request(&method, &token, path, query, body);
-            let (status, answer) = exchange(request, body.is_some())
+            self.share.called();
+            let (status, usage, answer) = exchange(request, body.is_some())
                 .await
                 .map_err(Fault::All)?;
+            if let Some(usage) = usage {
+                self.share.note(usage);
+            }
             if status == 401 && !renewed {
                 token = self.session.token(Some(&token)).await.map_err(Fault::All)?;
                 renewed = true;
@@ -165,11 +177,12 @@ impl Wire {
     }
 }
 
-/// Sends, and reads the answer: its status, and its body if that is JSON.
+/// Sends, and reads the answer: its status, what it tells of the org's calls, and its body if that
+/// is JSON.
 async fn exchange(
     request: reqwest::RequestBuilder,
     writes: bool,
-) -> Result<(u16, Option<Value>), SinkError> {
+) -> Result<(u16, Option<Usage>, Option<Value>), SinkError> {
     let answer = request.send().await.map_err(|error| {
         if error.is_connect() || error.is_builder() {
             return unanswered("unreachable", false);
@@ -184,11 +197,15 @@ async fn exchange(
         )
     })?;
     let status = answer.status().as_u16();
+    let info = answer.headers().get("sforce-limit-info");
+    let usage = info
+        .and_then(|info| info.to_str().ok())
+        .and_then(Usage::parse);
     let body = answer
         .bytes()
         .await
         .map_err(|_| unanswered("connection_lost", writes))?;
-    Ok((status, tree(&body).ok()))
+    Ok((status, usage, tree(&body).ok()))
 }
 
 fn place(url: &reqwest::Url) -> String {

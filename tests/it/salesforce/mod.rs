@@ -7,6 +7,7 @@ mod faults;
 mod ids;
 mod probe;
 mod stored;
+mod usage;
 mod values;
 
 use goldwire::event::{self, Subject, SubjectState};
