@@ -19,6 +19,7 @@ mod variables;
 pub use load::{LoadError, environment};
 pub(crate) use load::{load, load_loosely, load_to_serve, parse, read_file};
 pub use loose::Loose;
+pub(crate) use nearest::nearest;
 pub use problem::{Problem, Problems};
 pub(crate) use rules::{At, Rules, address, bytes, one_kind};
 pub(crate) use schema::schema;

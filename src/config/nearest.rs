@@ -2,7 +2,7 @@
 
 /// The nearest of `known` to `word`, if one is near. Case and `_` count for nothing, since INT-004
 /// writes its keys in another style.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = plain(word);
     let near = plain.chars().count() / 3 + 1;
     known

@@ -7,10 +7,13 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Url};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::ReltioApi;
@@ -21,7 +24,7 @@ use super::refusals::Refusals;
 use super::throttle::Throttle;
 use super::token::Tokens;
 use super::verdict::{self, ATTEMPTS, ATTEMPTS_AT_500, Verdict};
-use super::{Answer, Found, RecordReader, ReltioError};
+use super::{Answer, Found, RecordReader, ReltioError, TenantModel};
 use crate::event::{LONGEST_AHEAD, Object};
 use crate::telemetry::spans;
 use crate::time::{Millis, SharedClock};
@@ -38,7 +41,16 @@ pub struct Client {
     clock: SharedClock,
     /// This host's clock is far off, which was told.
     off: AtomicBool,
+    /// The tenant's configuration, or why there is none, and when that was asked.
+    model: Mutex<Option<(Instant, Model)>>,
 }
+
+type Model = Result<Arc<TenantModel>, ReltioError>;
+
+/// How long a tenant's configuration is taken for the newest.
+const MODEL_IS_FRESH: Duration = Duration::from_hours(1);
+/// How long nobody asks again for a configuration that may not be read.
+const MODEL_IS_REFUSED: Duration = Duration::from_mins(10);
 
 impl Client {
     /// A client as configured; nothing is sent yet. `clock` tells when tokens end, and seeds the
@@ -61,6 +73,7 @@ impl Client {
             refusals: Refusals::default(),
             clock,
             off: AtomicBool::new(false),
+            model: Mutex::new(None),
         })
     }
 
@@ -165,6 +178,16 @@ impl Client {
         Ok(Answer { date, found })
     }
 
+    /// Types with what they inherit and sources: `GET {tenant}/configuration`.
+    async fn configuration(&self) -> Model {
+        let request = self.http.get(self.address(["configuration"]));
+        let reply = self.send(request).await?;
+        if reply.status == 404 {
+            return Err(rejected("404"));
+        }
+        TenantModel::parse(&reply.body).map(Arc::new)
+    }
+
     /// Reltio's clock at the answer. Without it nobody could say what the answer may have seen.
     fn date(&self, reply: &Reply) -> Result<Millis, ReltioError> {
         let date = verdict::date(&reply.headers).ok_or_else(|| ReltioError::Unavailable {
@@ -196,6 +219,26 @@ impl RecordReader for Client {
         let span = spans::read("crosswalk");
         let result = self.holder(source, value).instrument(span).await;
         self.refusals.book(&format!("{source} {value}"), result)
+    }
+
+    /// Who comes while Reltio is asked waits for its answer.
+    async fn model(&self) -> Model {
+        let mut known = self.model.lock().await;
+        if let Some((asked, model)) = &*known {
+            let fresh = match model {
+                Ok(_) => MODEL_IS_FRESH,
+                Err(_) => MODEL_IS_REFUSED,
+            };
+            if asked.elapsed() < fresh {
+                return model.clone();
+            }
+        }
+        let asked = Instant::now();
+        let model = self.configuration().instrument(spans::read("model")).await;
+        // One that did not answer may do so the next time.
+        let told = !matches!(model, Err(ReltioError::Unavailable { .. }));
+        *known = told.then(|| (asked, model.clone()));
+        model
     }
 }
 

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod http;
 mod jitter;
+mod model;
 mod parse;
 mod patience;
 mod refusals;
@@ -17,6 +18,7 @@ mod verdict;
 pub use client::Client;
 pub use config::ReltioApi;
 pub(crate) use config::check;
+pub use model::{TenantModel, Unknown};
 pub(crate) use patience::until_answered;
 
 use std::fmt::Debug;
@@ -125,4 +127,12 @@ pub trait RecordReader: Debug + Send + Sync {
     /// The living entity that has the crosswalk `value` of `source` (short name); `source` and
     /// `value` as in [`Crosswalk`](crate::event::Crosswalk).
     async fn by_crosswalk(&self, source: &str, value: &str) -> Result<Answer, ReltioError>;
+
+    /// The tenant's configuration, read when it is first asked for. Rejected by a reader that has
+    /// none.
+    async fn model(&self) -> Result<Arc<TenantModel>, ReltioError> {
+        Err(ReltioError::Rejected {
+            code: "no_configuration".to_owned(),
+        })
+    }
 }

@@ -34,6 +34,7 @@ pub struct Metrics {
     outcomes: Counter<u64>,
     reads: Counter<u64>,
     reconciles_dropped: Counter<u64>,
+    mapping_doubts: Counter<u64>,
     webhook_requests: Counter<u64>,
     source_delay: Histogram<f64>,
     latency: Histogram<f64>,
@@ -90,6 +91,10 @@ impl Metrics {
             reconciles_dropped: counter(
                 names::RECONCILES_DROPPED,
                 "Reconciles that were passed on too often",
+            ),
+            mapping_doubts: counter(
+                names::MAPPING_DOUBTS,
+                "Golden records that make one doubt the mapping, by what does",
             ),
             webhook_requests: counter(names::WEBHOOK_REQUESTS, "Webhook requests, by status code"),
             source_delay: seconds(names::SOURCE_DELAY, "Reltio's commit to goldwire's receipt"),
@@ -174,6 +179,16 @@ impl Metrics {
     /// A reconcile was passed on too often and is dropped: a record of the CRM may stay wrong.
     pub fn reconcile_dropped(&self) {
         self.reconciles_dropped.add(1, &[]);
+    }
+
+    /// A golden record makes one doubt the mapping of `sink`: a field was `not_emptied` for want of
+    /// certainty about its path, or there is `no_crosswalk` of the configured source.
+    pub fn mapping_doubt(&self, sink: &str, doubt: &'static str) {
+        let labels = [
+            KeyValue::new("sink", sink.to_owned()),
+            KeyValue::new("doubt", doubt),
+        ];
+        self.mapping_doubts.add(1, &labels);
     }
 
     /// A webhook request was answered, at one of the endpoints or at none.

@@ -57,6 +57,7 @@ mod tests {
         sink.outcome("delivered", 1);
         metrics.read("ask", "found");
         metrics.reconcile_dropped();
+        metrics.mapping_doubt("k", "no_crosswalk");
         metrics.webhook(Some(&"s".into()), true, 200);
         metrics.source_delay(&"s".into(), 1.0);
         sink.latency(1.0);
@@ -73,7 +74,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 16, "{text}");
+        assert_eq!(names.len(), 17, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

@@ -31,5 +31,7 @@ pub const SOURCE_STATE: &str = "goldwire_source_state";
 pub const RECONCILES_DROPPED: &str = "goldwire_reconciles_dropped";
 /// API calls that a target has left for all its clients.
 pub const CALLS_REMAINING: &str = "goldwire_sink_calls_remaining";
+/// What makes one doubt a sink's mapping.
+pub const MAPPING_DOUBTS: &str = "goldwire_mapping_doubts";
 /// Partitions of which a detached sink missed records.
 pub const SINK_GAPS: &str = "goldwire_sink_gaps";

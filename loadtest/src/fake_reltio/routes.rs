@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::faults::Fault;
 use super::{Fake, count, lock};
+use crate::tenant::model;
 use crate::time::Millis;
 
 type Shared = State<Arc<Fake>>;
@@ -27,6 +28,7 @@ pub(super) fn routes(fake: Arc<Fake>) -> Router {
         .route("/entities/_byCrosswalk", post(by_crosswalk_in_body))
         .route("/entities/{id}", get(entity))
         .route("/relations/{id}", get(relation))
+        .route("/configuration", get(configuration))
         .layer(middleware::from_fn_with_state(Arc::clone(&fake), guard));
     let base = format!("/reltio/api/{}", fake.tenant.name());
     Router::new()
@@ -113,6 +115,10 @@ async fn entity(State(fake): Shared, Path(id): Path<String>) -> Response {
 
 async fn relation(State(fake): Shared, Path(id): Path<String>) -> Response {
     fake.read(&format!("relations/{id}"))
+}
+
+async fn configuration() -> Response {
+    answer(200, model())
 }
 
 #[derive(Debug, Deserialize)]

@@ -38,13 +38,8 @@ impl Kind {
             Self::Text(_) => text.map(|text| json!(text)),
             Self::Email(_) => text.map(|text| json!(text.to_lowercase())),
             Self::Checkbox => value.as_bool().map(|yes| json!(yes)),
-            Self::Number if value.is_i64() => Some(value.clone()),
-            Self::Number => value.as_f64().map(|number| json!(number.round())),
-            Self::Decimal(scale) => {
-                let unit = 10_f64.powi(scale);
-                let number = value.as_f64()?;
-                Some(json!((number * unit).round() / unit))
-            }
+            Self::Number => rounded(value, 0),
+            Self::Decimal(scale) => rounded(value, scale),
             Self::DateTime => {
                 let time: Timestamp = text?.parse().ok()?;
                 Some(json!(
@@ -78,6 +73,17 @@ impl Kind {
             | Self::Reference => None,
         }
     }
+}
+
+/// A number with no more than `scale` digits behind the point; one that has no more keeps every digit.
+fn rounded(value: &Value, scale: i32) -> Option<Value> {
+    let number = value.as_number()?.to_string();
+    let behind = number.split_once('.').map_or(0, |(_, digits)| digits.len());
+    if !number.contains(['e', 'E']) && i32::try_from(behind).is_ok_and(|behind| behind <= scale) {
+        return Some(value.clone());
+    }
+    let unit = 10_f64.powi(scale);
+    Some(json!((value.as_f64()? * unit).round() / unit))
 }
 
 /// A field of an object.

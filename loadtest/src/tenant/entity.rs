@@ -24,7 +24,7 @@ impl EntityType {
         }
     }
 
-    fn attributes(self) -> &'static [&'static str] {
+    pub(super) fn attributes(self) -> &'static [&'static str] {
         match self {
             Self::Individual => &[
                 "FirstName",

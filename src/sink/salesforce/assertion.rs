@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub doubtful: bool,
     /// Its content.
     pub content: Values,
+    /// What a new record gets besides.
+    pub initial: Values,
 }
 
 impl Assertion {
@@ -141,9 +143,12 @@ impl Assertion {
         let snapshot = self.alive.as_ref()?;
         let entity = self.subject.uri();
         let action = if chosen.is_some() { "update" } else { "create" };
-        let content = match chosen {
-            Some(record) => types.for_update(&snapshot.content, record),
-            None => types.for_create(&snapshot.content),
+        let content = if let Some(record) = chosen {
+            types.for_update(&snapshot.content, record)
+        } else {
+            let mut content = snapshot.initial.clone();
+            content.extend(snapshot.content.clone());
+            types.for_create(&content)
         };
         let write = RecordWrite {
             ext: Some(Some(entity.to_owned())),
@@ -220,6 +225,7 @@ mod tests {
                 named,
                 doubtful: false,
                 content,
+                initial: Values::new(),
             }),
             content_time: 10,
             newest: 10,

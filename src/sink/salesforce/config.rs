@@ -28,7 +28,9 @@ pub struct SalesforceSink {
     /// REST API version.
     #[serde(default = "api_version")]
     pub api_version: String,
-    /// Short name of the Reltio source whose crosswalks name records of this org.
+    /// Short name of the Reltio source whose crosswalks name records of this org; of its long form,
+    /// `configuration/sources/SFDC`, the last part counts. Case counts: Reltio is asked by it.
+    #[serde(deserialize_with = "source_name")]
     pub crosswalk_source: String,
     /// What each entity type becomes. Of a path or a dotted name the last part counts:
     /// `com.example.Individual` is `Individual`.
@@ -90,6 +92,11 @@ fn by_short_name<'de, D: serde::Deserializer<'de>>(
     let objects = BTreeMap::<String, SalesforceObject>::deserialize(written)?;
     let short = |(name, object): (String, _)| (short_name(&name).to_owned(), object);
     Ok(objects.into_iter().map(short).collect())
+}
+
+fn source_name<'de, D: serde::Deserializer<'de>>(written: D) -> Result<String, D::Error> {
+    let written = String::deserialize(written)?;
+    Ok(short_name(written.trim()).to_owned())
 }
 
 /// Whether the target has the guard.
@@ -190,9 +197,24 @@ pub struct SalesforceObject {
     /// The time that the content stands for, ms (number, 18 digits).
     #[serde(default = "guard_field")]
     pub guard_field: String,
+    /// What becomes of the record of an entity that is not active now.
+    #[serde(default)]
+    pub ended: Ended,
     /// Target field → where its value comes from.
     #[schemars(extend("minProperties" = 1))]
     pub fields: BTreeMap<String, FieldSource>,
+}
+
+/// What becomes of the record of an entity that is not active now: its end date has passed, its start
+/// date is still to come, or all its crosswalks are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It is out of use, and none is created; it comes back into use when the entity is active again.
+    #[default]
+    Archive,
+    /// It is written like any other.
+    Keep,
 }
 
 fn ext_field() -> String {
@@ -220,7 +242,7 @@ fn guard_field() -> String {
 pub enum FieldSource {
     /// Path of an attribute, nested ones with dots: `Address.City`.
     Attribute(String),
-    /// Path of an attribute, and what stands there when the golden record has no value.
+    /// Path of an attribute, and what is to be done when the golden record has no value.
     AttributeOr(AttributeField),
     /// Always this.
     Constant(serde_json::Value),
@@ -228,14 +250,56 @@ pub enum FieldSource {
     Member(String),
 }
 
-/// An attribute with a default.
+/// An attribute that may be absent.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttributeField {
     /// Path of the attribute.
     pub path: String,
-    /// What stands there when the golden record has no value.
+    /// What stands there when the golden record has no value. With `on_empty: keep`: what a new
+    /// record gets.
+    #[serde(default)]
     pub default: serde_json::Value,
+    /// What becomes of a value that stands there, when the golden record has none.
+    #[serde(default)]
+    pub on_empty: OnEmpty,
+    /// Empties the field also where nothing shows that the path is right: neither Reltio's
+    /// configuration nor a golden record with a value there.
+    #[serde(default)]
+    pub clear: bool,
+}
+
+/// What becomes of a field for which a golden record has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnEmpty {
+    /// It is emptied, or gets the default. A checkbox is unchecked.
+    #[default]
+    Clear,
+    /// It is left as it is.
+    Keep,
+}
+
+impl FieldSource {
+    /// Path of the attribute, if it comes from one.
+    pub(super) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Attribute(path) => Some(path),
+            Self::AttributeOr(field) => Some(&field.path),
+            Self::Constant(_) | Self::Member(_) => None,
+        }
+    }
+
+    /// What becomes of the field where there is no value, and whether that was said for certain.
+    pub(super) fn on_empty(&self) -> (OnEmpty, bool) {
+        match self {
+            Self::AttributeOr(field) => (
+                field.on_empty,
+                field.clear || field.on_empty == OnEmpty::Keep,
+            ),
+            Self::Attribute(_) | Self::Constant(_) | Self::Member(_) => (OnEmpty::Clear, false),
+        }
+    }
 }
 
 impl SalesforceSink {

@@ -1,8 +1,8 @@
 //! What a golden record's attributes become in target fields. Pure.
 //!
 //! Guarantee: the same snapshot always gives the same content, whatever the order of its lists;
-//! what the snapshot does not tell is left out (kept), what it tells to be empty is `Null`
-//! (cleared).
+//! what the snapshot does not tell is left out (kept), what it tells to be empty is listed as such,
+//! since it is not for the snapshot alone to say whether a field may be emptied.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,17 @@ use serde_json::Value;
 use super::config::FieldSource;
 use super::org::Values;
 use super::stored::blank;
+use crate::config::nearest;
 use crate::event::Object;
+
+/// What a snapshot tells of the mapped fields.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Content {
+    /// Fields with a value.
+    pub(super) values: Values,
+    /// Fields without one, and what the mapping puts there: a default, or null.
+    pub(super) empty: Values,
+}
 
 /// Content of the mapped `fields`. `known` lists the members of the object that are known, dotted
 /// ones (`attributes.FirstName`) included; `None`: all of them.
@@ -19,18 +29,63 @@ pub(super) fn content(
     fields: &BTreeMap<String, FieldSource>,
     object: &Object,
     known: Option<&[String]>,
-) -> Values {
-    fields
-        .iter()
-        .filter(|(_, source)| is_known(source, known))
-        .map(|(field, source)| (field.clone(), value(source, object)))
-        .collect()
+) -> Content {
+    let mut content = Content::default();
+    for (field, source) in fields.iter().filter(|(_, source)| is_known(source, known)) {
+        let value = value(source, object);
+        if !blank(&value) || matches!(source, FieldSource::Constant(_)) {
+            content.values.insert(field.clone(), value);
+            continue;
+        }
+        let instead = match source {
+            FieldSource::AttributeOr(or) => or.default.clone(),
+            FieldSource::Attribute(_) | FieldSource::Constant(_) | FieldSource::Member(_) => {
+                Value::Null
+            }
+        };
+        content.empty.insert(field.clone(), instead);
+    }
+    content
 }
 
 /// Content of an erased record: what the mapping makes of a golden record without any value, so
-/// that defaults and constants stay and everything else goes.
+/// that defaults and constants stay and everything else goes, whatever is kept at other times.
 pub(super) fn erased(fields: &BTreeMap<String, FieldSource>) -> Values {
-    content(fields, &Object::default(), None)
+    let Content { mut values, empty } = content(fields, &Object::default(), None);
+    values.extend(empty);
+    values
+}
+
+/// Members of an object that Reltio is known to send, and whose value is one.
+const MEMBERS: [&str; 14] = [
+    "uri",
+    "type",
+    "label",
+    "secondaryLabel",
+    "createdBy",
+    "createdTime",
+    "updatedBy",
+    "updatedTime",
+    "startDate",
+    "endDate",
+    "consolidatedRating",
+    "defaultProfilePic",
+    "defaultProfilePicValue",
+    "isFavorite",
+];
+
+/// What is odd about a field that comes from `member`, if Reltio is not known to send such a one.
+pub(super) fn odd_member(member: &str) -> Option<String> {
+    if MEMBERS.contains(&member) {
+        return None;
+    }
+    let hint = match nearest(member, MEMBERS.into_iter()) {
+        Some(nearest) => format!("; is it `{nearest}`?"),
+        None => String::new(),
+    };
+    Some(format!(
+        "golden records are not known to have a member `{member}`{hint}"
+    ))
 }
 
 fn is_known(source: &FieldSource, known: Option<&[String]>) -> bool {
@@ -51,10 +106,7 @@ fn value(source: &FieldSource, object: &Object) -> Value {
     match source {
         FieldSource::Constant(constant) => constant.clone(),
         FieldSource::Attribute(path) => attribute(object, path),
-        FieldSource::AttributeOr(field) => match attribute(object, &field.path) {
-            found if blank(&found) => field.default.clone(),
-            found => found,
-        },
+        FieldSource::AttributeOr(field) => attribute(object, &field.path),
         FieldSource::Member(member) => object
             .json()
             .get(member)
@@ -111,7 +163,7 @@ fn scalar(value: &Value) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::AttributeField;
+    use super::super::config::{AttributeField, OnEmpty};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -124,6 +176,8 @@ mod tests {
         let last = AttributeField {
             path: "LastName".into(),
             default: json!("Unknown"),
+            on_empty: OnEmpty::Clear,
+            clear: false,
         };
         [
             ("FirstName", FieldSource::Attribute("FirstName".into())),
@@ -156,25 +210,26 @@ mod tests {
     #[test]
     fn operational_values_defaults_constants_and_members_become_fields() {
         let made = content(&fields(), &object(&golden()), None);
+        assert_eq!(json!(made.empty), json!({ "LastName": "Unknown" }));
         let wanted = json!({
-            "FirstName": "Ada", "LastName": "Unknown", "MailingCity": "London",
-            "LeadSource": "MDM", "Description": "Ada L",
+            "FirstName": "Ada", "MailingCity": "London", "LeadSource": "MDM", "Description": "Ada L",
         });
-        assert_eq!(serde_json::to_value(made).unwrap(), wanted);
+        assert_eq!(json!(made.values), wanted);
     }
 
     #[test]
     fn what_is_not_known_is_kept_and_what_is_absent_from_a_whole_snapshot_is_cleared() {
         let known = ["attributes.Address".to_owned(), "label".to_owned()];
         let made = content(&fields(), &object(&json!({ "label": "x" })), Some(&known));
-        let names: Vec<&str> = made.keys().map(String::as_str).collect();
-        assert_eq!(names, ["Description", "LeadSource", "MailingCity"]);
-        assert_eq!(made["MailingCity"], Value::Null);
+        let names: Vec<&str> = made.values.keys().map(String::as_str).collect();
+        assert_eq!(names, ["Description", "LeadSource"]);
+        assert_eq!(json!(made.empty), json!({ "MailingCity": null }));
         let known = [
             "attributes.Add".to_owned(),
             "attributes.Address.Cit".to_owned(),
         ];
-        assert!(!content(&fields(), &Object::default(), Some(&known)).contains_key("MailingCity"));
+        let made = content(&fields(), &Object::default(), Some(&known));
+        assert!(!made.empty.contains_key("MailingCity"));
     }
 
     #[test]
@@ -201,11 +256,11 @@ mod tests {
             turned.rotate_left(turn.min(list.len()));
             let of = |list: &[Value]| {
                 let made = content(&fields(), &object(&json!({ "attributes": { "FirstName": list } })), None);
-                made["FirstName"].clone()
+                made.values.get("FirstName").cloned()
             };
             prop_assert_eq!(of(&list), of(&turned));
-            let any = values.iter().any(|(ov, ..)| *ov);
-            prop_assert_eq!(of(&list).is_null(), !any);
+            let none = values.iter().all(|(ov, ..)| !ov);
+            prop_assert!(!none || of(&list).is_none());
         }
 
         #[test]
@@ -214,7 +269,7 @@ mod tests {
             let made = content(&fields(), &object(&json!({ "attributes": {
                 "FirstName": value, "Address": [{ "value": value }], "LastName": [{ "value": value }],
             } })), None);
-            prop_assert!(made.values().all(|value| !value.is_array() && !value.is_object()));
+            prop_assert!(made.values.values().all(|value| !value.is_array() && !value.is_object()));
         }
     }
 }

@@ -16,6 +16,7 @@ mod config;
 mod content;
 mod decimal;
 mod describe;
+mod doubts;
 mod duplicate;
 mod halving;
 pub mod ids;
@@ -43,8 +44,8 @@ use async_trait::async_trait;
 pub use assertion::{Assertion, Snapshot};
 pub use codes::GUARD_MESSAGE;
 pub use config::{
-    AttributeField, Declared, DuplicateRules, FieldSource, OnDuplicate, SalesforceObject,
-    SalesforceSink,
+    AttributeField, Declared, DuplicateRules, Ended, FieldSource, OnDuplicate, OnEmpty,
+    SalesforceObject, SalesforceSink,
 };
 pub use org::{Org, Record, RecordWrite, Sought, Table, Values, Written};
 pub use plan::Mapping;
@@ -139,10 +140,7 @@ impl Salesforce {
         };
         Ok(Self {
             name: name.to_owned(),
-            mapping: Mapping {
-                objects: config.objects.clone(),
-                tools,
-            },
+            mapping: Mapping::new(name, config.objects.clone(), tools),
             tables,
             filter: config.filter(),
             longest_request: config.longest_request.get(),
@@ -217,7 +215,11 @@ impl Sink for Salesforce {
 
     async fn probe(&self) -> Vec<String> {
         match &self.wire {
-            Some(wire) => probe::probe(wire, &self.mapping.objects, &self.tables).await,
+            Some(wire) => {
+                let mut problems = probe::probe(wire, &self.mapping.objects, &self.tables).await;
+                problems.extend(probe::tenant(&self.mapping).await);
+                problems
+            }
             None => Vec::new(),
         }
     }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::assertion::{Assertion, Snapshot};
-use super::config::SalesforceObject;
+use super::config::{Ended, FieldSource, OnEmpty, SalesforceObject};
+use super::content::Content;
+use super::doubts::Doubts;
 use super::org::{Table, Values};
 use super::procedure::{Tools, sink_error};
 use super::{content, ids};
 use crate::event::{Crosswalk, Object, SubjectState};
-use crate::reltio::{Found, late_enough, settle_wait};
+use crate::reltio::{Found, ReltioError, late_enough, settle_wait};
 use crate::sink::{Ack, Current, Effect, SinkError, Write};
 use crate::time::{Millis, as_millis};
 
@@ -41,12 +43,23 @@ impl Known {
 #[derive(Debug)]
 pub struct Mapping {
     /// The configured objects, by type.
-    pub objects: BTreeMap<String, SalesforceObject>,
+    pub(super) objects: BTreeMap<String, SalesforceObject>,
     /// What the procedure works with.
-    pub tools: Tools,
+    pub(super) tools: Tools,
+    doubts: Doubts,
 }
 
 impl Mapping {
+    /// The mapping of sink `sink`: its configured objects, by type, and what the procedure works
+    /// with.
+    pub fn new(sink: &str, objects: BTreeMap<String, SalesforceObject>, tools: Tools) -> Self {
+        Self {
+            objects,
+            tools,
+            doubts: Doubts::new(sink),
+        }
+    }
+
     /// Makes the delivery's state true. `archived` is set as soon as a record was archived, also
     /// when the turn fails afterwards.
     ///
@@ -72,7 +85,7 @@ impl Mapping {
             });
         }
         delivered.read = known.read;
-        for (table, assertion) in self.assertions(delivery, &known)? {
+        for (table, assertion) in self.assertions(delivery, &known).await? {
             let one = self.tools.assert(&table, &assertion, archived).await?;
             delivered.second_look |= one.second_look;
             if one.effect == Effect::Stale {
@@ -134,8 +147,9 @@ impl Mapping {
     }
 
     /// What is to be asserted, table by table: a living entity in the table of its type, a dead
-    /// one in its type's, or in every one if nothing tells its type.
-    pub(super) fn assertions(
+    /// one in its type's, or in every one if nothing tells its type. One that is not active now is
+    /// as dead, unless the configuration keeps it; its records stay its own.
+    pub(super) async fn assertions(
         &self,
         delivery: &Write,
         known: &Known,
@@ -151,13 +165,20 @@ impl Mapping {
         let object_type = of_object.unwrap_or(&delivery.object_type);
         let mut objects: BTreeMap<Table, Values> = BTreeMap::new();
         let mut snapshot = None;
+        let mut targets = delivery.targets.clone();
         for (name, object) in &self.objects {
             if object_type.is_empty() && alive.is_none() || name == object_type {
                 let blank = objects.entry(Table::of(object)).or_default();
                 blank.extend(content::erased(&object.fields));
-                let told = alive.as_ref();
-                let told = told.map(|alive| self.snapshot(object, alive, known));
-                snapshot = told.transpose()?;
+                let Some(alive) = &alive else { continue };
+                let now = self.tools.clock.now();
+                if object.ended == Ended::Keep || alive.activity().is_active(now) {
+                    snapshot = Some(self.snapshot(object_type, object, alive, known).await?);
+                } else {
+                    // Those that were never written bear nothing by which they are found.
+                    let named = naming(alive, &self.tools.source, now);
+                    targets.extend(named.iter().filter_map(|it| ids::canonical(&it.value)));
+                }
             }
         }
         let assertion = |blank: Values| Assertion {
@@ -165,7 +186,7 @@ impl Mapping {
             alive: snapshot.clone(),
             content_time: known.content_time,
             newest: delivery.newest,
-            targets: delivery.targets.clone(),
+            targets: targets.clone(),
             hops: delivery.hops,
             blank: known.erased.then_some(blank),
         };
@@ -176,21 +197,89 @@ impl Mapping {
     /// # Errors
     /// If a crosswalk of the org's source names no record: made all the same, a record would be a
     /// second one beside the one that is meant.
-    fn snapshot(
+    async fn snapshot(
         &self,
+        object_type: &str,
         object: &SalesforceObject,
         alive: &Object,
         known: &Known,
     ) -> Result<Snapshot, SinkError> {
+        let all = alive.crosswalks().unwrap_or_default();
+        let metrics = &self.tools.metrics;
+        self.doubts.crosswalks(&self.tools.source, &all, metrics)?;
         let crosswalks = naming(alive, &self.tools.source, self.tools.clock.now());
-        let named = crosswalks
-            .iter()
-            .map(|crosswalk| ids::canonical(&crosswalk.value));
+        let named = crosswalks.iter().map(|it| ids::canonical(&it.value));
+        let named = named.collect::<Option<_>>().ok_or_else(bad_crosswalk)?;
+        let content = content::content(&object.fields, alive, known.fields.as_deref());
+        let (content, initial) = self.settled(object_type, object, content).await?;
         Ok(Snapshot {
-            named: named.collect::<Option<_>>().ok_or_else(bad_crosswalk)?,
+            named,
             doubtful: crosswalks.iter().any(|it| ids::may_be_folded(&it.value)),
-            content: content::content(&object.fields, alive, known.fields.as_deref()),
+            content,
+            initial,
         })
+    }
+
+    /// What is to stand in the record, and what a new one gets besides: a field without a value is
+    /// emptied, or gets its default, only if nothing forbids it.
+    async fn settled(
+        &self,
+        object_type: &str,
+        object: &SalesforceObject,
+        content: Content,
+    ) -> Result<(Values, Values), SinkError> {
+        let Content { mut values, empty } = content;
+        self.doubts.have(object_type, values.keys());
+        let mut initial = Values::new();
+        for (field, instead) in empty {
+            let Some(source) = object.fields.get(&field) else {
+                continue;
+            };
+            let (on_empty, sure) = source.on_empty();
+            if on_empty == OnEmpty::Keep {
+                // A new record has what the org gives it, unless the mapping says what.
+                initial.extend((!instead.is_null()).then_some((field, instead)));
+            } else if sure || self.may_empty(object_type, &field, source).await? {
+                values.insert(field, instead);
+            } else {
+                initial.insert(field, instead);
+            }
+        }
+        Ok((values, initial))
+    }
+
+    /// Whether it is certain that the field's path is right: a golden record had a value there, or
+    /// Reltio's configuration has it.
+    async fn may_empty(
+        &self,
+        object_type: &str,
+        field: &str,
+        source: &FieldSource,
+    ) -> Result<bool, SinkError> {
+        if self.doubts.had(object_type, field) {
+            return Ok(true);
+        }
+        let why = match (source.path(), source) {
+            (Some(path), _) => match self.tools.reltio.model().await {
+                Ok(model) => model
+                    .attribute(object_type, path)
+                    .err()
+                    .map(|it| it.to_string()),
+                Err(error @ ReltioError::Unavailable { .. }) => return Err(sink_error(&error)),
+                Err(ReltioError::Refused { code, .. } | ReltioError::Rejected { code }) => {
+                    Some(format!(
+                        "path `{path}` is not known to be right, since Reltio does not show its configuration ({code})"
+                    ))
+                }
+            },
+            (None, FieldSource::Member(member)) => content::odd_member(member),
+            (None, _) => None,
+        };
+        if let Some(why) = &why {
+            self.doubts
+                .left(object_type, field, why, &self.tools.metrics);
+        }
+        Ok(why.is_none())
     }
 }
 

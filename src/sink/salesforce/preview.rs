@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::config::{FieldSource, SalesforceObject, SalesforceSink};
+use super::config::{Ended, FieldSource, OnEmpty, SalesforceObject, SalesforceSink};
 use super::content::{content, erased, operational};
 use super::ids;
 use super::plan::{bad_crosswalk, naming};
 use crate::event::{Object, SubjectState};
 use crate::sink::preview::{Preview, PreviewValue, Previewed};
 use crate::sink::{Current, SinkError, Write};
-use crate::time::{Clock as _, SystemClock};
+use crate::time::{Clock as _, Millis, SystemClock};
 
 /// # Errors
 /// If nothing tells the entity's type, its snapshot is no tree, or a crosswalk names no record.
@@ -41,13 +41,21 @@ pub(super) fn preview(config: &SalesforceSink, write: &Write) -> Previewed {
         .collect();
     tables.dedup_by(|one, other| one.sobject == other.sobject);
     let of_table = |table: &SalesforceObject| match &current.state {
-        SubjectState::Alive(object) => living(config, table, write, current, object),
-        SubjectState::Absorbed { .. }
+        SubjectState::Alive(object) if is_used(table, object, SystemClock.now()) => {
+            living(config, table, write, current, object)
+        }
+        SubjectState::Alive(_)
+        | SubjectState::Absorbed { .. }
         | SubjectState::Removed
         | SubjectState::Erased
         | SubjectState::Gone => Ok(dead(table, write, current)),
     };
     tables.into_iter().map(of_table).collect()
+}
+
+/// Whether an entity's record is in use, by its dates.
+fn is_used(table: &SalesforceObject, object: &Object, now: Millis) -> bool {
+    table.ended == Ended::Keep || object.activity().is_active(now)
 }
 
 fn living(
@@ -77,10 +85,20 @@ fn living(
         values.push(PreviewValue::new("Id", id, from));
     }
     values.push(PreviewValue::new(&table.ext_field, entity, "the entity"));
-    for (field, value) in content(&table.fields, object, known) {
-        let from = table.fields.get(&field);
-        let from = from.map_or_else(String::new, |source| origin(source, object, &value));
-        values.push(PreviewValue::new(&field, value, from));
+    let told = content(&table.fields, object, known);
+    for (field, source) in &table.fields {
+        let value = told.values.get(field).or_else(|| told.empty.get(field));
+        let Some(value) = value.cloned() else {
+            continue;
+        };
+        let from = origin(source, object, &value);
+        let kept = told.empty.contains_key(field) && source.on_empty().0 == OnEmpty::Keep;
+        let from = if kept {
+            format!("for a new record alone, since it is kept when empty: {from}")
+        } else {
+            from
+        };
+        values.push(PreviewValue::new(field, value, from));
     }
     let kept = table.fields.keys();
     let kept = kept.filter(|field| !values.iter().any(|value| value.field == **field));

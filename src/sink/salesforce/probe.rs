@@ -1,11 +1,18 @@
 //! Whether the org is as the configuration says: one sentence per problem, with its remedy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::config::{FieldSource, SalesforceObject};
+use super::content;
 use super::describe::{Field, describe};
 use super::org::Table;
+use super::plan::Mapping;
 use super::wire::Wire;
+use crate::reltio::TenantModel;
+
+/// How long Reltio may take to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Describes every table, and says what is wrong with it.
 pub(super) async fn probe(
@@ -25,6 +32,54 @@ pub(super) async fn probe(
                 problems.extend(check(table, mapped, &sources, &description.fields));
             }
             Err(error) => problems.push(format!("{sobject} cannot be described: {error}")),
+        }
+    }
+    problems
+}
+
+/// Holds the mapping against Reltio's configuration of the tenant.
+pub(super) async fn tenant(mapping: &Mapping) -> Vec<String> {
+    let asked = mapping.tools.reltio.model();
+    let unread = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(model)) => return against(mapping, &model),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    let fields = mapping.objects.values().flat_map(|it| it.fields.values());
+    let mut open = fields.filter(|source| source.path().is_some() && !source.on_empty().1);
+    if open.next().is_none() {
+        return Vec::new();
+    }
+    vec![format!(
+        "nothing tells whether the attributes of `objects` are there, since Reltio's configuration \
+         cannot be read: {unread}. Give the client a role that may read it, or write each field as \
+         `attribute_or` with `clear: true` or `on_empty: keep`; until then no field is emptied \
+         before a golden record had a value there"
+    )]
+}
+
+fn against(mapping: &Mapping, model: &TenantModel) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Err(unknown) = model.source(&mapping.tools.source) {
+        problems.push(format!(
+            "crosswalk_source: {unknown}; without it every golden record becomes a new record"
+        ));
+    }
+    for (name, object) in &mapping.objects {
+        if let Err(unknown) = model.entity_type(name) {
+            problems.push(format!("objects.{name}: {unknown}; correct the type"));
+            continue;
+        }
+        for (field, source) in &object.fields {
+            let unknown = |path| model.attribute(name, path).err().map(|it| it.to_string());
+            let odd = match source {
+                FieldSource::Attribute(path) => unknown(path),
+                FieldSource::AttributeOr(or) => unknown(&or.path),
+                FieldSource::Member(member) => content::odd_member(member),
+                FieldSource::Constant(_) => None,
+            };
+            let told = odd.map(|odd| format!("objects.{name}.fields.{field}: {odd}; correct it"));
+            problems.extend(told);
         }
     }
     problems

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::config::{At, Period, Rules};
 use crate::event::short_name;
 
@@ -26,6 +28,16 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, "write a share above 0 and up to 1");
     }
+    if let Some(at) = section.get("crosswalk_source")
+        && at
+            .text()
+            .is_some_and(|text| short_name(text.trim()).is_empty())
+    {
+        rules.refuse(
+            &at,
+            "write the source's name as Reltio has it: SFDC_CONTACT",
+        );
+    }
     let mut types = BTreeMap::new();
     for (name, at) in section
         .get("objects")
@@ -37,6 +49,16 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
                 &at,
                 format!("is the same type as `{other}`; keep one of them"),
             );
+        }
+        let fields = at.get("fields").map(|fields| fields.entries());
+        for (_, field) in fields.unwrap_or_default() {
+            let Some(or) = field.get("attribute_or") else {
+                continue;
+            };
+            let keeps = or.value.get("on_empty").and_then(Value::as_str) == Some("keep");
+            if let (true, true, Some(clear)) = (keeps, or.is_true("clear"), or.get("clear")) {
+                rules.refuse(&clear, "contradicts on_empty: keep; keep one of them");
+            }
         }
     }
     rules.period(section, &["linger"], ("0s", "10s"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use goldwire::engine::fence::{Freshness, Told, fence};
 use goldwire::event::{Clocks, Holds, Life, Subject, SubjectState};
-use goldwire::sink::salesforce::{FieldSource, SalesforceObject};
+use goldwire::sink::salesforce::{Ended, FieldSource, SalesforceObject};
 use goldwire::sink::salesforce::{Mapping, Record, Table, Tools};
 use goldwire::sink::{Current, SinkError, Write};
 use goldwire::store::Register;
@@ -78,9 +78,10 @@ impl Lane {
         Self {
             world: Arc::clone(world),
             entity: entity.to_owned(),
-            mapping: Mapping {
-                objects: objects(world.lock().org.table.clone()),
-                tools: Tools {
+            mapping: Mapping::new(
+                "crm",
+                objects(world.lock().org.table.clone()),
+                Tools {
                     org: side(),
                     reltio: side(),
                     tell: side(),
@@ -95,7 +96,7 @@ impl Lane {
                     clock: Arc::clone(&world.clock),
                     metrics: Arc::clone(&world.metrics),
                 },
-            },
+            ),
             unsettled: None,
         }
     }
@@ -309,6 +310,7 @@ fn objects(table: Table) -> BTreeMap<String, SalesforceObject> {
         archived_field: table.archived,
         merged_into_field: table.merged_into,
         guard_field: table.guard,
+        ended: Ended::Archive,
         fields: [("of", "Of"), ("index", "Index")]
             .map(|(field, path)| (field.to_owned(), attribute(path)))
             .into(),

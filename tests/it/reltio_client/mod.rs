@@ -308,3 +308,36 @@ async fn the_fake_stops_when_told() {
     stage.crowd(&stage.client()).await;
     stage.fake.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_tenant_s_configuration_is_read_once_and_tells_what_there_is() {
+    let stage = stage().await;
+    let client = stage.client();
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let client = Arc::clone(&client);
+        reads.spawn(async move { client.model().await.unwrap() });
+    }
+    for model in reads.join_all().await {
+        assert!(model.attribute("Individual", "Address.City").is_ok());
+        assert!(model.attribute("Individual", "Address.Town").is_err());
+        assert!(model.source("SFDC_CONTACT").is_ok());
+        assert!(model.source("SFDC").is_err());
+    }
+    assert_eq!(stage.fake.counts().requests, 1);
+}
+
+#[tokio::test]
+async fn a_configuration_that_may_not_be_read_is_not_asked_for_again_and_again() {
+    let stage = stage().await;
+    let client = stage.client();
+    stage.fake.fail_next(status(403, None));
+    for _ in 0..3 {
+        let refused = client.model().await;
+        assert!(matches!(refused, Err(ReltioError::Refused { .. })));
+    }
+    assert_eq!(stage.fake.counts().requests, 1);
+    stage.fake.fail_next(Fault::ForeignNotFound);
+    let other = stage.client().model().await;
+    assert!(matches!(other, Err(ReltioError::Rejected { code }) if code == "404"));
+}

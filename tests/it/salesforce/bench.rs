@@ -1,12 +1,13 @@
 //! The sink against the fake org, with a Reltio whose answers the test writes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Object, Subject, SubjectState};
-use goldwire::reltio::{Answer, Found, RecordReader, ReltioError};
+use goldwire::reltio::{Answer, Found, RecordReader, ReltioError, TenantModel};
 use goldwire::sink::salesforce::{Deps, Salesforce, SalesforceSink, Table};
 use goldwire::sink::{Ack, Current, Sink as _, SinkError, Tell, Write};
 use goldwire::telemetry::Metrics;
@@ -19,6 +20,9 @@ use super::super::crm_oracle::org::fake_table;
 /// Reltio: who lives with which crosswalks, and who survived whom. And what was told.
 #[derive(Debug, Default)]
 pub(crate) struct Tenant {
+    /// Why its configuration cannot be read.
+    pub(crate) closed: Mutex<Option<ReltioError>>,
+    pub(crate) models_read: AtomicUsize,
     pub(crate) living: Mutex<BTreeMap<String, Value>>,
     pub(crate) survivors: Mutex<BTreeMap<String, String>>,
     pub(crate) told: Mutex<Vec<(String, u32, Vec<String>)>>,
@@ -61,6 +65,25 @@ impl RecordReader for Tenant {
         };
         Ok(Self::answer(None, living.values().find(names).cloned()))
     }
+
+    async fn model(&self) -> Result<Arc<TenantModel>, ReltioError> {
+        self.models_read.fetch_add(1, Ordering::Relaxed);
+        match self.closed.lock().unwrap().clone() {
+            Some(error) => Err(error),
+            None => TenantModel::parse(model().to_string().as_bytes()).map(Arc::new),
+        }
+    }
+}
+
+/// A configuration with the source and the attributes that the tests' golden records have.
+fn model() -> Value {
+    let uri = "configuration/entityTypes/Individual";
+    let attribute = |name: &str| json!({ "uri": format!("{uri}/attributes/{name}") });
+    let attributes = ["FirstName", "LastName"].map(attribute);
+    json!({
+        "sources": [{ "uri": "configuration/sources/SFDC" }],
+        "entityTypes": [{ "uri": uri, "attributes": attributes }],
+    })
 }
 
 #[async_trait]

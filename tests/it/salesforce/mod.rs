@@ -2,7 +2,9 @@
 
 mod batches;
 mod bench;
+mod doubts;
 mod duplicates;
+mod ended;
 mod faults;
 mod ids;
 mod probe;

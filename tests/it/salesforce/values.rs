@@ -13,7 +13,7 @@ fn contact_with_numbers() -> FakeObject {
     for field in ["Worth__c", "Account__c", "Rate__c"] {
         contact
             .fields
-            .insert(field.to_owned(), Field::of(Kind::Number));
+            .insert(field.to_owned(), Field::of(Kind::Decimal(25)));
     }
     contact
 }
