@@ -8,6 +8,7 @@ mod ended;
 mod faults;
 mod ids;
 mod probe;
+mod program;
 mod stored;
 mod usage;
 mod values;
