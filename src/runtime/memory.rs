@@ -23,7 +23,7 @@ mod tests {
 
     const CONFIG: &str = "tenant: acme
 data_dir: data
-sources: { stream: { kafka: { bootstrap_servers: b, topic: t, group: g } } }
+sources: { stream: { kafka: { bootstrap_servers: localhost, topic: t, group: g } } }
 sinks: { lake: { warehouse: { url: \"sqlite:lake.db\" } } }
 ";
 
