@@ -12,7 +12,7 @@ use super::DecodeError;
 use super::found::{Found, Place};
 use super::layer::{Text, text};
 use super::metadata::Metadata;
-use crate::event::Header;
+use crate::event::{Header, members};
 
 /// Those of the attributes that decoding reads.
 pub(super) struct Bag<'a>(Vec<(Header, &'a RawValue)>);
@@ -20,7 +20,7 @@ pub(super) struct Bag<'a>(Vec<(Header, &'a RawValue)>);
 impl<'a> Bag<'a> {
     /// The attributes in the member `field`.
     pub(super) fn read(field: &'static str, json: &'a RawValue) -> Result<Self, DecodeError> {
-        serde_json::from_str(json.get()).map_err(|_| DecodeError::BadMember {
+        members::object(json.get()).map_err(|_| DecodeError::BadMember {
             field,
             found: Found::json(json.get()),
             expected: "an object",

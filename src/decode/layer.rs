@@ -14,7 +14,7 @@ use super::bag::Bag;
 use super::found::{Found, Place};
 use super::metadata::{MAX_TEXT, Metadata, too_long};
 use super::{DecodeError, compression, depth, envelope};
-use crate::event::{Header, json};
+use crate::event::{Header, json, members};
 
 /// The members of events and envelopes, so that a refusal can name one that is there twice.
 const MEMBERS: [&str; 36] = [
@@ -189,7 +189,7 @@ fn open_object<'a>(
 
 /// The members of an object.
 pub(super) fn parsed<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
-    serde_json::from_str(text).map_err(|error| refused(&error))
+    members::object(text).map_err(|error| refused(&error))
 }
 
 /// What a JSON text stands for: a part of `bytes`, if nothing in it is escaped.
@@ -294,7 +294,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
         return Err(bad(Found::json(json.get()), "an object"));
     }
     // What is read of it is taken as it is: all that can be wrong is that a member is there twice.
-    serde_json::from_str(json.get()).map_err(|_| bad(Found::Twice, "one of a name in it"))
+    members::object(json.get()).map_err(|_| bad(Found::Twice, "one of a name in it"))
 }
 
 /// A member that is text, a number, or an attribute with its type beside it.

@@ -8,11 +8,8 @@
 //! of which one has it parse text in text, and refuses half of a surrogate pair
 //! (<https://github.com/serde-rs/json/issues/495>).
 
-use std::fmt;
 use std::fmt::Write as _;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 /// Objects and arrays inside each other at most.
@@ -44,15 +41,21 @@ pub fn tree(json: &[u8]) -> Result<Value, JsonError> {
     Ok(tree)
 }
 
+/// What the JSON text of a string says.
+///
+/// # Errors
+/// [`JsonError::Syntax`].
+pub(crate) fn text(json: &str) -> Result<String, JsonError> {
+    whole_text(json, mark)
+}
+
 /// What the JSON text of a string says, where that is JSON text again: half of a surrogate pair is
 /// written as the escape that it is, so nothing is lost.
 ///
 /// # Errors
 /// [`JsonError::Syntax`].
 pub(crate) fn text_within(json: &str) -> Result<String, JsonError> {
-    let mut reader = Reader { text: json, at: 0 };
-    reader.skip_blank();
-    let text = reader.string(|half, out| {
+    whole_text(json, |half, out| {
         let escapes = out.bytes().rev().take_while(|byte| *byte == b'\\').count();
         if escapes % 2 == 0 {
             // Writing to a string does not fail.
@@ -61,40 +64,18 @@ pub(crate) fn text_within(json: &str) -> Result<String, JsonError> {
             // No JSON text has this; the mark keeps it from becoming some.
             out.push('\u{fffd}');
         }
-    })?;
+    })
+}
+
+fn whole_text(json: &str, half: Half) -> Result<String, JsonError> {
+    let mut reader = Reader { text: json, at: 0 };
+    reader.skip_blank();
+    let text = reader.string(half)?;
     reader.skip_blank();
     if reader.at < json.len() {
         return reader.wrong();
     }
     Ok(text)
-}
-
-/// The members of an object as they stand in its text, names with their quotes.
-#[derive(Debug, Default)]
-pub(crate) struct Members<'a>(pub(crate) Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = object.next_entry()? {
-            members.push(member);
-        }
-        Ok(Members(members))
-    }
 }
 
 /// What becomes of half of a surrogate pair.

@@ -9,6 +9,7 @@ mod filter;
 mod holds;
 mod identity;
 pub(crate) mod json;
+pub(crate) mod members;
 mod object;
 mod received;
 mod record;

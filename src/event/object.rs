@@ -4,11 +4,12 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde::de::Error as _;
 use serde_json::{Value, value::RawValue};
 
 use super::activity::{self, Activity};
-use super::json;
 use super::proto::{Content, EventRecord};
+use super::{json, members};
 use crate::mutation::{self, Mutation};
 use crate::time::Millis;
 
@@ -79,7 +80,8 @@ impl Object {
             Content::None => Err(ObjectError::Absent),
             Content::Object => Self::checked(payload.clone()),
             Content::Event => {
-                let event: Event<'_> = serde_json::from_slice(payload)?;
+                let text = std::str::from_utf8(payload).map_err(serde_json::Error::custom)?;
+                let event: Event<'_> = members::object(text)?;
                 let deltas = event
                     .deltas
                     .filter(|_| mutation::is(Mutation::DeltaApplied));

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::ReltioError;
 use crate::event::Object;
-use crate::event::json::Members;
+use crate::event::members::Members;
 use crate::time::Millis;
 
 /// `errorCode` of "Object with id=… not found" (Reltio's `OpenAPI` files).

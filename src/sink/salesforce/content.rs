@@ -233,6 +233,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_sent_with_every_digit() {
+        let digits = "123456789012345678901234567890.10";
+        let text = format!(r#"{{"attributes":{{"FirstName":[{{"value":{digits}}}]}}}}"#);
+        let made = content(&fields(), &Object::parse(text.as_bytes()).unwrap(), None);
+        assert_eq!(made.values["FirstName"].to_string(), digits);
+    }
+
+    #[test]
     fn an_erased_record_keeps_constants_and_defaults_only() {
         let made = erased(&fields());
         assert_eq!(made["FirstName"], Value::Null);

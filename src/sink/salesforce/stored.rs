@@ -133,7 +133,10 @@ impl FieldTypes {
         }
         match (wanted, stored) {
             (Value::String(wanted), Value::String(stored)) => plain(wanted) == plain(stored),
-            (Value::Number(wanted), Value::Number(stored)) => wanted.as_f64() == stored.as_f64(),
+            (Value::Number(one), Value::Number(other)) => {
+                // What is beyond a float is none.
+                one == other || one.as_f64().is_some_and(|one| Some(one) == other.as_f64())
+            }
             (wanted, stored) => wanted == stored,
         }
     }
@@ -200,6 +203,10 @@ mod tests {
         .collect()
     }
 
+    fn number(text: &str) -> Value {
+        Value::Number(text.parse().unwrap())
+    }
+
     #[test]
     fn what_salesforce_stores_differently_is_the_same_and_nothing_else_is() {
         for (field, wanted, stored, same) in [
@@ -208,6 +215,8 @@ mod tests {
             ("Name", json!("one\ntwo"), json!("one\r\ntwo"), true),
             ("Name", json!("5"), json!(5), false),
             ("Other", json!(5), json!(5.0), true),
+            ("Other", number("1e400"), number("1e400"), true),
+            ("Other", number("1e400"), number("2e400"), false),
             (
                 "Email",
                 json!("Ada@Example.ORG"),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::event::json::Members;
+use crate::event::members::Members;
 use crate::event::shown::{levels, shown};
 use crate::event::{Activity, MAX_LEVELS, Object, short_name};
 use crate::sink::SinkError;

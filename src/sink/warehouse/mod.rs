@@ -30,7 +30,7 @@
 //! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000,
 //! half of a surrogate pair or a number of more digits than `numeric` has, which PostgreSQL cannot,
 //! `object` has U+FFFD or the number in quotes instead, and `object_exact` the JSON as it was. A partial snapshot is laid over the current row; its history row holds what
-//! it brought.
+//! it brought. SQLite's `->` keeps the digits of a number, and its `->>` makes a 64-bit float of one.
 
 mod backfill;
 mod batch;

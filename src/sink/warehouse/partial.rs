@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use super::content::{Content, Unfit};
 use crate::event::Object;
-use crate::event::json::{Members, text_within};
+use crate::event::json::text_within;
+use crate::event::members::Members;
 
 /// A snapshot of which only some members are known.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,8 @@ use goldwire::decode::{
 };
 use goldwire::event::CompletenessConfig;
 use goldwire::event::{
-    Completeness, Content, EventRecord, Holds, Kind, Received, SourceRecord, State, event_id,
+    Completeness, Content, EventRecord, Holds, Kind, Received, SourceRecord, State, SubjectState,
+    event_id,
 };
 use prost::Message as _;
 
@@ -165,9 +166,19 @@ fn check_payload(event: &EventRecord, body: &Bytes) {
     let place = [at, at + length].map(|place| usize::try_from(place).expect("small"));
     let object = text.get(place[0]..place[1]).expect("within the payload");
     assert_eq!(event.state() == State::Alive, object.starts_with('{'));
-    // A snapshot may be JSON that no tree can hold: then it has no state, and is read.
-    let state = event.subject_state();
-    assert!(state.is_none_or(|state| state.tag() == event.state()));
+    if event.state() == State::Alive {
+        let Some(SubjectState::Alive(snapshot)) = event.subject_state() else {
+            panic!("a snapshot is an object");
+        };
+        assert_eq!(snapshot.text(), object.as_bytes());
+        // Whatever its values are, there is a tree of it, which holds no text to be parsed.
+        let tree = snapshot.json();
+        assert!(snapshot.is_tree());
+        assert_eq!(
+            goldwire::event::tree(tree.to_string().as_bytes()).as_ref(),
+            Ok(tree)
+        );
+    }
 }
 
 /// Where and when a copy came, and the names of the copy itself, are no part of its identity.

@@ -8,6 +8,7 @@ mod filter;
 mod random;
 mod stacks;
 mod subjects;
+mod values;
 mod variants;
 mod wrap;
 
