@@ -1,10 +1,11 @@
 //! A directory for one process at a time, and directories that stay.
 //!
-//! Guarantee: while a [`DirLock`] lives, no other is had for its directory; the operating system
+//! Guarantee: what is made here is for this process's user alone (0700, 0600). While a [`DirLock`] lives, no other is had for its directory; the operating system
 //! releases it with the process, however that ends.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The file that is locked.
@@ -30,11 +31,29 @@ pub(crate) fn create_dirs(dir: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     create_dirs(above)?;
-    match fs::create_dir(dir) {
+    match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made?,
     }
     File::open(above)?.sync_all()
+}
+
+/// How a file is opened that only this process's user may read, should it be made.
+pub(crate) fn private() -> OpenOptions {
+    let mut options = File::options();
+    options.mode(0o600);
+    options
+}
+
+/// From now on what this process makes is for its user alone, whatever the umask was: the store's
+/// engines make files of their own.
+pub(crate) fn make_private_from_now_on() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
+/// Whether `dir` is there, and its group or others may read what is in it.
+pub(crate) fn is_open_to_others(dir: &Path) -> bool {
+    fs::metadata(dir).is_ok_and(|found| found.mode() & 0o077 != 0)
 }
 
 /// The hold on a directory, until dropped.
@@ -48,8 +67,7 @@ impl DirLock {
     pub(crate) fn take(dir: &Path) -> Result<Self, Untaken> {
         let made = || {
             create_dirs(dir)?;
-            let mut options = File::options();
-            options
+            private()
                 .write(true)
                 .create(true)
                 .truncate(false)
@@ -103,5 +121,16 @@ mod tests {
         assert!(dir.join("kept").exists() && root.path().join("a/c").is_dir());
         assert!(create_dirs(&dir.join("kept/below")).is_err());
         create_dirs(Path::new("src")).unwrap();
+    }
+
+    #[test]
+    fn g10_what_is_made_is_for_its_user_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("a/b");
+        let _lock = DirLock::take(&dir).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode(&root.path().join("a")), 0o700);
+        assert_eq!((mode(&dir), mode(&dir.join(FILE))), (0o700, 0o600));
+        assert!(!is_open_to_others(&dir));
     }
 }

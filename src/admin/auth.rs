@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
-use sha2::{Digest as _, Sha256};
+use axum::response::{IntoResponse, Response};
 
 use crate::config::Secret;
 
@@ -21,22 +20,18 @@ impl Access {
         Self { token }
     }
 
-    fn allows(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
+    fn allows(&self, headers: &HeaderMap) -> Result<(), Denied> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         match &self.token {
             Some(token) => {
                 let given =
                     text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-                let right = given.is_some_and(|given| same(given, token.reveal()));
-                if right {
-                    Ok(())
-                } else {
-                    Err(StatusCode::UNAUTHORIZED)
-                }
+                let right = given.is_some_and(|given| token.is(given));
+                if right { Ok(()) } else { Err(Denied::Token) }
             }
             // A web page whose name is rebound to 127.0.0.1 still sends its own name.
             None if text(header::HOST).is_none_or(is_local) => Ok(()),
-            None => Err(StatusCode::FORBIDDEN),
+            None => Err(Denied::Host),
         }
     }
 }
@@ -44,18 +39,33 @@ impl Access {
 pub(super) async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
     match access.allows(request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(code) => code.into_response(),
+        Err(denied) => denied.into_response(),
     }
 }
 
-/// Compares digests, and all of their bytes: the time says nothing about the token.
-fn same(given: &str, token: &str) -> bool {
-    let (given, token) = (Sha256::digest(given), Sha256::digest(token));
-    given
-        .iter()
-        .zip(token.iter())
-        .fold(0, |differ, (one, other)| differ | (one ^ other))
-        == 0
+/// Why a request is not answered.
+enum Denied {
+    Token,
+    Host,
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        match self {
+            // RFC 9110 section 15.5.2 demands the header.
+            Self::Token => (
+                StatusCode::UNAUTHORIZED,
+                [(header::WWW_AUTHENTICATE, "Bearer")],
+                "send the token of admin.token as `Authorization: Bearer …`\n",
+            )
+                .into_response(),
+            Self::Host => (
+                StatusCode::FORBIDDEN,
+                "without admin.token only an address or localhost is answered as `Host`\n",
+            )
+                .into_response(),
+        }
+    }
 }
 
 fn is_local(host: &str) -> bool {
@@ -84,12 +94,5 @@ mod tests {
         ] {
             assert!(!is_local(host), "{host}");
         }
-    }
-
-    #[test]
-    fn a_token_is_compared_whole() {
-        assert!(same("secret", "secret"));
-        assert!(!same("secre", "secret"));
-        assert!(!same("", "secret"));
     }
 }

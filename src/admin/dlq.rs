@@ -49,7 +49,7 @@ struct Wanted {
 
 /// Why an answer is none.
 enum Refused {
-    NotFound,
+    NotFound(LetterName),
     BadRequest(String),
     Store(String),
 }
@@ -57,7 +57,7 @@ enum Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "no such letter is open\n".to_owned()),
+            Self::NotFound(name) => (StatusCode::NOT_FOUND, format!("no letter {name} is open\n")),
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, why + "\n"),
             Self::Store(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
         }
@@ -148,7 +148,7 @@ async fn find(state: &AdminState, sink: &str, letter: &str) -> Result<DeadLetter
         .letters
         .show(&name)
         .await?
-        .ok_or(Refused::NotFound)
+        .ok_or(Refused::NotFound(name))
 }
 
 async fn show(

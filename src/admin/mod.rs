@@ -201,7 +201,13 @@ fn router(state: AdminState, access: auth::Access) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .merge(guarded)
+        .fallback(nothing)
         .with_state(state)
+}
+
+async fn nothing() -> (StatusCode, &'static str) {
+    let there = "there is nothing here; there are /livez, /readyz, /metrics, /topology, /dlq\n";
+    (StatusCode::NOT_FOUND, there)
 }
 
 async fn livez(State(state): State<AdminState>) -> Response {

@@ -30,6 +30,7 @@ pub use error::CliError;
 pub use run::RunArgs;
 
 use crate::config::{self, LoadError, Loose};
+use crate::dir_lock::make_private_from_now_on;
 use crate::telemetry::{self, LogFormat};
 use crate::topology::Config;
 
@@ -178,6 +179,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     };
     telemetry::init_logs(cli.log_format, Some(filter.as_deref().unwrap_or(quiet)))
         .map_err(CliError::Usage)?;
+    if makes_files(&cli.command) {
+        make_private_from_now_on();
+    }
     let mut out = std::io::stdout();
     match cli.command {
         Command::Run(args) => run::run(args).await,
@@ -190,6 +194,20 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Webhook(args) => wiring::webhook(&args, &mut out),
         Command::Schema(args) => schema::run(&args, &mut out),
         Command::Map(args) => map::run(&args, &mut out),
+    }
+}
+
+/// Whether it makes what holds records. What `init` makes is for its user to share.
+fn makes_files(command: &Command) -> bool {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo(_) => true,
+        Command::Run(_) | Command::Dlq(_) => true,
+        Command::Check(_)
+        | Command::Topology(_)
+        | Command::Init(_)
+        | Command::Webhook(_)
+        | Command::Schema(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     let plain = plain(word);
     let near = plain.chars().count() / 3 + 1;
     known
-        .map(|known| (distance(&plain, &self::plain(known)), known))
+        .map(|known| (strsim::levenshtein(&plain, &self::plain(known)), known))
         .filter(|(distance, _)| *distance <= near)
         .min()
         .map(|(_, known)| known)
@@ -15,22 +15,6 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 fn plain(word: &str) -> String {
     let letters = word.chars().filter(|letter| letter.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
-}
-
-/// Levenshtein's distance.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, letter) in one.chars().enumerate() {
-        let mut below = vec![line + 1];
-        for ((replace, remove), target) in row.iter().zip(row.iter().skip(1)).zip(&other) {
-            let insert = below.last().copied().unwrap_or_default();
-            let same = usize::from(letter != *target);
-            below.push((replace + same).min(remove + 1).min(insert + 1));
-        }
-        row = below;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 /// A duration as written: `250ms`, `5s`, `10m`, `7d`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,14 +85,27 @@ pub(crate) fn network(text: &str) -> Option<IpNet> {
 
 /// A secret that neither `Debug` nor `Display` shows (G10). In the configuration it is the text
 /// itself, usually `${NAME}`, or `{file: PATH}`, which the loader replaces by the file's content.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.0)
+    }
+}
 
 impl Secret {
     /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Whether `given` is the secret. Digests are compared, and all of their bytes, so that the time
+    /// taken says nothing about its content or length.
+    pub fn is(&self, given: &str) -> bool {
+        let (own, given) = (Sha256::digest(&self.0), Sha256::digest(given));
+        own.ct_eq(&given).into()
     }
 
     /// The secret itself, for the one place that sends or checks it.

@@ -14,7 +14,7 @@ use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
 use crate::decode::DecodeSettings;
-use crate::dir_lock::create_dirs;
+use crate::dir_lock::{create_dirs, is_open_to_others};
 use crate::engine::ClockRules;
 use crate::engine::checkpoint::{Checkpoint, StoreCheckpoint};
 use crate::engine::deliverer::Deliverer;
@@ -77,6 +77,7 @@ impl Files {
                 dir.display()
             ))
         })?;
+        tell_if_open(dir);
         let journal = |name: &str, partitions: u16, quota: u64| {
             Journal::open(JournalSettings {
                 dir: dir.join(name),
@@ -101,6 +102,18 @@ impl Files {
         same_log(store.as_ref(), "events", log.as_ref(), dir)?;
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
         Ok(Self { store, inbox, log })
+    }
+}
+
+/// An existing directory keeps its mode: a group may be meant to read it, as one that makes copies.
+fn tell_if_open(dir: &Path) {
+    let inner = ["log", "inbox", STORE].map(|name| dir.join(name));
+    if is_open_to_others(dir) && inner.iter().any(|inner| is_open_to_others(inner)) {
+        let dir = dir.display();
+        tracing::warn!(
+            "data_dir {dir}: others than its user may read the golden records in it; \
+             chmod -R go= {dir}"
+        );
     }
 }
 

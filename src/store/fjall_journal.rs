@@ -9,6 +9,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::dir_lock::private;
+
 /// What fjall calls its journals: `{number}.jnl`, the highest is written to.
 const EXTENSION: &str = "jnl";
 /// Bytes looked at in one go.
@@ -46,7 +48,11 @@ pub(super) fn renew(dir: &Path) -> io::Result<()> {
         let from = File::open(&path)?;
         let end = content_end(&from)?;
         let renewed = path.with_extension("renewed");
-        let mut to = File::create(&renewed)?;
+        let mut to = private()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&renewed)?;
         io::copy(&mut from.take(end), &mut to)?;
         to.sync_all()?;
         fs::rename(renewed, path)?;

@@ -87,7 +87,8 @@ fn max_body() -> ByteSize {
 pub enum SignatureScheme {
     /// `X-Reltio-Signature`, hex or base64, with or without `sha256=`; no timestamp.
     Reltio,
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`; 5 minutes.
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`, or the same names
+    /// with `svix-`; 5 minutes.
     Standard,
 }
 

@@ -6,8 +6,9 @@ use axum::http::HeaderMap;
 
 use super::ServeError;
 use super::config::{SignatureScheme, WebhookSource};
+use super::doubt::{Doubt, Refused};
 use super::limit::{Failures, Rate};
-use super::signature::{Key, has_bearer, is_signed};
+use super::signature::{Key, bears, verify};
 use crate::config::Secret;
 use crate::time::Millis;
 
@@ -19,6 +20,7 @@ pub(super) struct Endpoint {
     pub(super) max_body: usize,
     pub(super) rate: Rate,
     pub(super) failures: Failures,
+    pub(super) refused: Refused,
     scheme: SignatureScheme,
     keys: Vec<Key>,
     bearer: Option<Secret>,
@@ -55,6 +57,7 @@ impl Endpoint {
             max_body: usize::try_from(config.max_body.get()).unwrap_or(usize::MAX),
             rate: Rate::new(config.rate_limit),
             failures: Failures::new(config.rate_limit),
+            refused: Refused::default(),
             scheme: config.scheme,
             keys,
             bearer: config.bearer.clone(),
@@ -63,12 +66,17 @@ impl Endpoint {
     }
 
     /// Whether the request was sent by one who may. Everything is checked, whatever fails first.
-    pub(super) fn authenticates(&self, headers: &HeaderMap, body: &[u8], now: Millis) -> bool {
-        let signed = is_signed(self.scheme, &self.keys, headers, body, now);
-        let borne = self
-            .bearer
-            .as_ref()
-            .is_none_or(|bearer| has_bearer(headers, bearer));
-        signed & borne
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), Doubt> {
+        let signed = verify(self.scheme, &self.keys, headers, body, now);
+        let borne = match &self.bearer {
+            Some(bearer) => bears(headers, bearer),
+            None => Ok(()),
+        };
+        signed.and(borne)
     }
 }

@@ -20,7 +20,7 @@ use super::endpoint::Endpoint;
 use super::limit::{Budget, Claim};
 use super::percent::percent_decoded;
 use super::proxies::Proxies;
-use super::signature::STANDARD_ID;
+use super::signature::standard_names;
 use crate::decode::reads_header;
 use crate::event::{Header, Origin, SourceRecord};
 use crate::listener::Peer;
@@ -83,7 +83,11 @@ pub(super) async fn take(
         authenticated: false,
         unread: false,
     };
-    let mut response = answer(visit.admit(parts, body).await);
+    let outcome = visit.admit(parts, body).await;
+    if let (Err(refusal), Some(endpoint)) = (&outcome, &visit.endpoint) {
+        endpoint.refused.note(&endpoint.source, *refusal);
+    }
+    let mut response = answer(outcome);
     if visit.unread && version < Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -167,13 +171,13 @@ impl Visit {
                 body,
                 ..
             } = &received;
-            if endpoint.authenticates(headers, body, now) {
+            let Err(doubt) = endpoint.authenticate(headers, body, now) else {
                 return (true, record(received, now));
-            }
+            };
             if let Some(address) = address {
                 endpoint.failures.note(address);
             }
-            (false, Err(Refusal::Unauthorized))
+            (false, Err(Refusal::Unauthorized(doubt)))
         };
         let (authenticated, examined) = if heavy {
             tokio::task::spawn_blocking(work)
@@ -199,6 +203,7 @@ fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
     let encoding = Encoding::of(&headers)?;
     let body = body::inflate(encoding, body, endpoint.max_body, &mut claim)?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let [id_name, ..] = standard_names(&headers);
     // The others, signatures and tokens among them, are not stored.
     let kept = headers.keys().filter(|name| reads_header(name.as_str()));
     let kept = kept.filter_map(|name| {
@@ -213,7 +218,7 @@ fn record(received: Received, now: Millis) -> Result<(Bytes, Claim), Refusal> {
         origin: Some(Origin {
             source: endpoint.source.to_string(),
             topic: endpoint.path.clone(),
-            message_id: text(STANDARD_ID).unwrap_or_default().to_owned(),
+            message_id: text(id_name).unwrap_or_default().to_owned(),
             ..Origin::default()
         }),
         body,

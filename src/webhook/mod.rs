@@ -15,7 +15,7 @@
 //! | the path is an endpoint's, the method is POST | 404, 405 |
 //! | the address is not held off for failing authentication | 429, `Retry-After` |
 //! | the body fits `max_body`, and the memory of all requests | 413, 503 |
-//! | signature, time and bearer | 401, the same whatever was wrong |
+//! | signature, time and bearer | 401, the same whatever was wrong; the log says what |
 //! | the endpoint's rate, of authenticated requests alone | 429, `Retry-After` |
 //! | `Content-Encoding`, within `max_body` again | 415, 400, 413 |
 //! | the append is durable | 503, `Retry-After` |
@@ -34,6 +34,7 @@ mod answer;
 mod append;
 mod body;
 mod config;
+mod doubt;
 mod endpoint;
 mod intake;
 mod limit;

@@ -1,9 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate in the sections of webhooks.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-
-use crate::config::{At, Rules, address, network};
+use super::signature::check_secret;
+use crate::config::{At, Rules, Secret, address, network};
 use crate::tls;
 
 /// The rules of the listener.
@@ -47,26 +45,15 @@ pub(crate) fn listener(top: &At<'_>, rules: &mut Rules<'_>) {
 
 /// The rules of an endpoint.
 pub(crate) fn endpoint(section: &At<'_>, rules: &mut Rules<'_>) {
-    let standard = section.get("scheme").and_then(|at| at.text()) == Some("standard");
-    for secret in section
-        .get("secrets")
-        .map(|all| all.items())
-        .unwrap_or_default()
-    {
-        if standard && secret.text().is_some_and(|text| !is_standard_secret(text)) {
-            let remedy = "a secret of scheme `standard` is `whsec_` and 24 to 64 bytes in base64";
-            rules.refuse(&secret, remedy);
+    let scheme = section.get("scheme").map(|at| at.value.clone());
+    let scheme = scheme.and_then(|scheme| serde_json::from_value(scheme).ok());
+    let (Some(scheme), Some(secrets)) = (scheme, section.get("secrets")) else {
+        return;
+    };
+    for secret in secrets.items() {
+        let text = secret.text().filter(|text| !text.is_empty());
+        if let Some(Err(why)) = text.map(|text| check_secret(scheme, &Secret::new(text))) {
+            rules.refuse(&secret, why);
         }
     }
-}
-
-/// Standard Webhooks 1.0: `whsec_` and base64 of 24 to 64 bytes.
-fn is_standard_secret(text: &str) -> bool {
-    let Some(encoded) = text.strip_prefix("whsec_") else {
-        return false;
-    };
-    let key = STANDARD
-        .decode(encoded)
-        .or_else(|_| STANDARD_NO_PAD.decode(encoded));
-    key.is_ok_and(|key| (24..=64).contains(&key.len()))
 }

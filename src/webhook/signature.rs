@@ -2,12 +2,15 @@
 //!
 //! Guarantee: only the raw bytes as received are hashed; every live secret is tried, without
 //! leaving early; signatures are compared in constant time; and the answer says nothing about what
-//! was wrong.
+//! was wrong. The log does ([`Doubt`]).
 //!
 //! | scheme | header | signed | encoding |
 //! |---|---|---|---|
 //! | `reltio` | `X-Reltio-Signature` | body | hex or base64, with or without `sha256=` |
 //! | `standard` | `webhook-id`, `webhook-timestamp`, `webhook-signature` | `{id}.{timestamp}.{body}` | `v1,` and base64, several by spaces |
+//!
+//! Scheme `standard` takes the same three headers as `svix-…` where none is there as `webhook-…`: the
+//! names that Svix, which the specification comes from, sends by default.
 //!
 //! INT-004 section 3.2 names the first header and HMAC-SHA256, and leaves the encoding open. The
 //! second is the Standard Webhooks specification 1.0: seconds since 1970, five minutes both ways.
@@ -20,6 +23,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::config::SignatureScheme;
+use super::doubt::Doubt;
 use crate::config::Secret;
 use crate::time::Millis;
 
@@ -31,6 +35,9 @@ pub const STANDARD_ID: &str = "webhook-id";
 pub const STANDARD_TIMESTAMP: &str = "webhook-timestamp";
 /// The signatures in scheme `standard`.
 pub const STANDARD_SIGNATURE: &str = "webhook-signature";
+
+/// Id, time and signatures as Svix names them.
+const SVIX: [&str; 3] = ["svix-id", "svix-timestamp", "svix-signature"];
 
 /// How far the sender's clock may be from ours, in seconds, both ways, the last second included.
 const WINDOW_SECONDS: i64 = 300;
@@ -109,6 +116,17 @@ pub fn check_secret(scheme: SignatureScheme, secret: &Secret) -> Result<(), Stri
     Key::new(scheme, secret).map(drop)
 }
 
+/// The names of scheme `standard` that this head uses: id, time, signatures. Never some of each.
+pub(super) fn standard_names(headers: &HeaderMap) -> [&'static str; 3] {
+    let standard = [STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE];
+    let has_any = |names: &[&str]| names.iter().any(|name| headers.contains_key(*name));
+    if !has_any(&standard) && has_any(&SVIX) {
+        SVIX
+    } else {
+        standard
+    }
+}
+
 /// Whether a request with this head and body was signed with one of `keys`, at `now` or within
 /// the scheme's window around it.
 pub fn is_signed(
@@ -118,49 +136,87 @@ pub fn is_signed(
     body: &[u8],
     now: Millis,
 ) -> bool {
+    verify(scheme, keys, headers, body, now).is_ok()
+}
+
+/// The same, with what is wrong with it.
+///
+/// # Errors
+/// The first thing, whatever the signature is.
+pub(super) fn verify(
+    scheme: SignatureScheme,
+    keys: &[Key],
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Millis,
+) -> Result<(), Doubt> {
     match scheme {
         SignatureScheme::Reltio => {
-            let given: Vec<_> = single(headers, RELTIO_SIGNATURE)
-                .and_then(reltio_signature)
-                .into_iter()
-                .collect();
-            any_matches(keys, &[body], &given)
+            let header = single(headers, RELTIO_SIGNATURE);
+            let given: Vec<_> = header.and_then(reltio_signature).into_iter().collect();
+            let matches = any_matches(keys, &[body], &given);
+            header.ok_or(Doubt::Missing(RELTIO_SIGNATURE))?;
+            settle(matches, given.is_empty(), RELTIO_SIGNATURE)
         }
         SignatureScheme::Standard => {
-            let id = single(headers, STANDARD_ID).unwrap_or_default();
-            let timestamp = single(headers, STANDARD_TIMESTAMP).unwrap_or_default();
-            let given = standard_signatures(single(headers, STANDARD_SIGNATURE));
-            let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+            let [id_name, time_name, signature_name] = standard_names(headers);
+            let id = single(headers, id_name);
+            let time = single(headers, time_name);
+            let signatures = single(headers, signature_name);
+            let given = standard_signatures(signatures);
+            let (said_id, said_time) = (id.unwrap_or_default(), time.unwrap_or_default());
+            let said = [said_id.as_bytes(), b".", said_time.as_bytes(), b".", body];
             // Hashed first and in any case: the time taken does not tell a bad time from a bad
-            // signature. A dot in the id would let its end pass for the timestamp.
-            let matches = any_matches(keys, &parts, &given);
-            matches & !id.is_empty() & !id.contains('.') & is_in_window(timestamp, now)
+            // signature.
+            let matches = any_matches(keys, &said, &given);
+            let id = id.filter(|id| !id.is_empty());
+            let id = id.ok_or(Doubt::Missing(id_name))?;
+            // A dot in the id would let its end pass for the timestamp.
+            if id.contains('.') {
+                return Err(Doubt::Unreadable(id_name));
+            }
+            let time = time.ok_or(Doubt::Missing(time_name))?;
+            signatures.ok_or(Doubt::Missing(signature_name))?;
+            let sent = time_of(time).ok_or(Doubt::Unreadable(time_name))?;
+            let behind = seconds(now).saturating_sub(sent);
+            if behind.unsigned_abs() > WINDOW_SECONDS.unsigned_abs() {
+                return Err(Doubt::Stale {
+                    header: time_name,
+                    behind,
+                });
+            }
+            settle(matches, given.is_empty(), signature_name)
         }
+    }
+}
+
+fn settle(matches: bool, none: bool, header: &'static str) -> Result<(), Doubt> {
+    match (matches, none) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Doubt::Unreadable(header)),
+        (false, false) => Err(Doubt::Mismatch(header)),
     }
 }
 
 /// Whether the request carries `Authorization: Bearer` with the expected token.
 pub fn has_bearer(headers: &HeaderMap, expected: &Secret) -> bool {
+    bears(headers, expected).is_ok()
+}
+
+/// The same, with what is wrong with it.
+pub(super) fn bears(headers: &HeaderMap, expected: &Secret) -> Result<(), Doubt> {
     let given = single(headers, header::AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme
             .eq_ignore_ascii_case("bearer")
             .then_some(token.trim())
     });
-    // Tags of one length are compared, so that neither length nor content shows in the time taken.
-    let Ok(key) = Hmac::<Sha256>::new_from_slice(b"goldwire bearer") else {
-        return false;
-    };
-    let key = Key(key);
-    let tag = key
-        .mac(&[expected.reveal().as_bytes()])
-        .finalize()
-        .into_bytes();
-    let equal = key
-        .mac(&[given.unwrap_or_default().as_bytes()])
-        .verify_slice(&tag)
-        .is_ok();
-    equal & given.is_some_and(|token| !token.is_empty())
+    let equal = expected.is(given.unwrap_or_default());
+    match given {
+        None | Some("") => Err(Doubt::Missing("authorization")),
+        Some(_) if equal => Ok(()),
+        Some(_) => Err(Doubt::Mismatch("authorization")),
+    }
 }
 
 /// The headers that sign `body`, as the sender sends them. `id` and `now` are used by scheme
@@ -232,13 +288,10 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
         .ok()
 }
 
-fn is_in_window(timestamp: &str, now: Millis) -> bool {
-    // `parse` alone would take a sign.
-    let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
-    digits
-        && timestamp
-            .parse::<i64>()
-            .is_ok_and(|sent| seconds(now).abs_diff(sent) <= WINDOW_SECONDS.unsigned_abs())
+/// Seconds since 1970. `parse` alone would take a sign.
+fn time_of(text: &str) -> Option<i64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
 }
 
 fn seconds(now: Millis) -> i64 {

@@ -214,7 +214,7 @@ impl Running {
 
 async fn find(redrive: &Redrive, name: &LetterName) -> Result<DeadLetter, CliError> {
     let letter = redrive.letters.show(name).await.map_err(unavailable)?;
-    letter.ok_or_else(|| CliError::Usage("no such letter is open".to_owned()))
+    letter.ok_or_else(|| CliError::Usage(format!("no letter {name} is open")))
 }
 
 fn unavailable(error: impl std::fmt::Display) -> CliError {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::frame::Marker;
 use super::segment::{FORMAT, HEADER, Header, Sealed, Segment};
-use crate::dir_lock::{DirLock, Untaken};
+use crate::dir_lock::{DirLock, Untaken, create_dirs, private};
 use crate::log::LogError;
 
 const IDENTITY: &str = "identity.json";
@@ -119,7 +119,7 @@ fn made(dir: &Path, partitions: u16) -> Result<Identity, LogError> {
     let marker = identity.marker()?;
     for partition in 0..partitions {
         let folder = folder(dir, partition);
-        fs::create_dir_all(&folder).map_err(|error| io_error(&error))?;
+        create_dirs(&folder).map_err(|error| io_error(&error))?;
         if holds_records(&folder).map_err(|error| io_error(&error))? {
             return Err(LogError::Refused(format!(
                 "the log in {} has records but no {IDENTITY}; restore it from a copy",
@@ -156,7 +156,11 @@ fn holds_records(folder: &Path) -> io::Result<bool> {
 
 fn write_identity(dir: &Path, identity: &Identity) -> io::Result<()> {
     let draft = dir.join(format!("{IDENTITY}.new"));
-    let mut file = File::create(&draft)?;
+    let mut file = private()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&draft)?;
     file.write_all(&serde_json::to_vec(identity)?)?;
     file.sync_all()?;
     fs::rename(&draft, dir.join(IDENTITY))?;

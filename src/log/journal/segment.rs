@@ -3,7 +3,7 @@
 //! Guarantee: a segment is there with a durable header, or it is not there. The header names the
 //! segment before it and its length, so that a lost or shortened one is seen at open.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use bytes::{Buf as _, BufMut as _};
 
 use super::files::sync_dir;
 use super::frame::Marker;
+use crate::dir_lock::private;
 use crate::time::Millis;
 
 /// Bytes of a segment's header, where its first frame begins.
@@ -142,7 +143,7 @@ impl Segment {
         before_sync: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<File> {
         let draft = self.path.with_extension("new");
-        let file = OpenOptions::new()
+        let file = private()
             .read(true)
             .write(true)
             .create(true)

@@ -117,12 +117,12 @@ fn holds_right_tag(scheme: SignatureScheme, headers: &HeaderMap, body: &[u8]) ->
     let (signed, given) = match scheme {
         SignatureScheme::Reltio => (body.to_vec(), header(RELTIO_SIGNATURE)),
         SignatureScheme::Standard => {
-            let said = format!(
-                "{}.{}.",
-                header(STANDARD_ID).trim(),
-                header(STANDARD_TIMESTAMP).trim()
-            );
-            ([said.as_bytes(), body].concat(), header(STANDARD_SIGNATURE))
+            let standard = [STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE];
+            let svix = ["svix-id", "svix-timestamp", "svix-signature"];
+            let is_standard = standard.iter().any(|name| headers.contains_key(*name));
+            let [id, time, signature] = if is_standard { standard } else { svix };
+            let said = format!("{}.{}.", header(id).trim(), header(time).trim());
+            ([said.as_bytes(), body].concat(), header(signature))
         }
     };
     let given = given.replace('-', "+").replace('_', "/");

@@ -106,6 +106,9 @@ async fn with_a_token_only_health_is_open() {
             401,
             "{path}"
         );
+        let refused = get(&handle, path).send().await.unwrap();
+        assert_eq!(refused.headers()["www-authenticate"], "Bearer");
+        assert!(refused.text().await.unwrap().contains("admin.token"));
         let right = status(get(&handle, path).bearer_auth("t0ken")).await;
         assert!(right == 200 || right == 404, "{path} {right}");
     }
@@ -200,7 +203,10 @@ async fn letters_are_listed_shown_redriven_and_discarded_over_http() {
         (1, "crm/a:0")
     );
     assert_eq!(listed.depth["ingest"], 1);
-    assert_eq!(status(get(&handle, "/dlq/crm/zz:0")).await, 404);
+    let absent = get(&handle, "/dlq/crm/zz:0").send().await.unwrap();
+    assert_eq!(absent.status(), 404);
+    assert_eq!(absent.text().await.unwrap(), "no letter crm/zz:0 is open\n");
+    assert_eq!(status(get(&handle, "/else")).await, 404);
     assert_eq!(status(get(&handle, "/dlq/crm/zz")).await, 400);
     let original = get(&handle, "/dlq/ingest/d:0/original")
         .send()

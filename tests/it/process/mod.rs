@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod demo;
 mod ends;
+mod modes;
 mod newcomer;
 mod refusals;
 pub(crate) mod running;

@@ -6,4 +6,5 @@ mod bench;
 mod certificates;
 mod limits;
 mod pressure;
+mod refusals;
 mod transport;
