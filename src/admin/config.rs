@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::{At, Rules, Secret, address};
 use crate::tls::{self, Tls};
 
-/// Health, metrics and dead letters.
+/// Health, metrics, dead letters, and pausing of sinks.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {

@@ -1,4 +1,4 @@
-//! The admin listener: health, metrics, topology, dead letters.
+//! The admin listener: health, metrics, topology, dead letters, and pausing of sinks.
 //!
 //! Guarantee: alive is not healthy. A sink that is paused, halted, behind an open breaker or waiting
 //! for its quota is live, and makes nothing unready. With a token, everything but `/livez` and
@@ -8,6 +8,7 @@
 
 mod auth;
 mod config;
+mod control;
 mod dlq;
 mod health;
 mod watch;
@@ -31,6 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use config::Admin;
 pub(crate) use config::check;
+pub use control::{Control, ControlError};
 pub use dlq::Listed;
 pub use health::{Health, HealthReport, Part};
 pub use watch::{Pulse, Watch};
@@ -56,6 +58,8 @@ pub struct AdminState {
     pub registry: prometheus::Registry,
     /// Who knows whether things move.
     pub health: Arc<dyn Health>,
+    /// Who holds sinks.
+    pub control: Arc<dyn Control>,
 }
 
 /// A running listener; dropped, it ends at once.
@@ -196,6 +200,7 @@ fn router(state: AdminState, access: auth::Access) -> Router {
         .route("/metrics", get(metrics))
         .route("/topology", get(topology))
         .merge(dlq::routes())
+        .merge(control::routes())
         .route_layer(middleware::from_fn_with_state(access, auth::check));
     Router::new()
         .route("/livez", get(livez))
@@ -206,7 +211,8 @@ fn router(state: AdminState, access: auth::Access) -> Router {
 }
 
 async fn nothing() -> (StatusCode, &'static str) {
-    let there = "there is nothing here; there are /livez, /readyz, /metrics, /topology, /dlq\n";
+    let there =
+        "there is nothing here; there are /livez, /readyz, /metrics, /topology, /dlq, /sinks\n";
     (StatusCode::NOT_FOUND, there)
 }
 

@@ -14,6 +14,7 @@ mod run;
 mod running;
 mod schema;
 pub mod sign;
+mod sink;
 mod topology;
 mod wiring;
 
@@ -76,6 +77,7 @@ enum Command {
     Check(check::CheckArgs),
     Topology(topology::TopologyArgs),
     Dlq(dlq::DlqArgs),
+    Sink(sink::SinkArgs),
     Init(init::InitArgs),
     Webhook(wiring::WebhookArgs),
     Schema(schema::SchemaArgs),
@@ -172,6 +174,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check(_)
         | Command::Topology(_)
         | Command::Dlq(_)
+        | Command::Sink(_)
         | Command::Init(_)
         | Command::Webhook(_)
         | Command::Schema(_)
@@ -190,6 +193,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check(args) => check::run(args, &mut out).await,
         Command::Topology(args) => topology::run(&args, &mut out),
         Command::Dlq(args) => dlq::run(args, &mut out).await,
+        Command::Sink(args) => sink::run(args, &mut out).await,
         Command::Init(args) => init::run(&args, &mut out),
         Command::Webhook(args) => wiring::webhook(&args, &mut out),
         Command::Schema(args) => schema::run(&args, &mut out),
@@ -204,8 +208,10 @@ fn makes_files(command: &Command) -> bool {
         Command::Demo(_) => true,
         Command::Run(_) | Command::Dlq(_) => true,
         Command::Check(_)
+        | Command::Sink(_)
         | Command::Topology(_)
         | Command::Init(_)
+        | Command::Map(_)
         | Command::Webhook(_)
         | Command::Schema(_) => false,
     }

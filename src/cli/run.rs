@@ -99,6 +99,7 @@ pub(super) fn admin_state(
         topology: Arc::new(topology),
         registry,
         health: instance.health(),
+        control: instance.control(clock),
     }
 }
 

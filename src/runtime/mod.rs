@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod control;
 mod dates;
 mod expiry;
 mod health;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Health;
+use crate::admin::{Control, Health};
 use crate::dead_letter::{DeadLetters, StoredLetters};
 use crate::engine::checkpoint::StoreCheckpoint;
 use crate::engine::gate::Gate;
@@ -33,7 +34,7 @@ use crate::log::{Log, LogError};
 use crate::mutation::{self, Mutation};
 use crate::sink::{Capabilities, OnFull, Sink};
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, TokioClock};
 use crate::topology::Config;
@@ -242,6 +243,13 @@ impl Instance {
             context.deliverer.gate = Arc::clone(&first.gate);
         }
         let gate = Arc::clone(&context.deliverer.gate);
+        if self.files.store.get(&keys::held(&name))?.is_some() {
+            gate.hold();
+            tracing::warn!(
+                sink = name,
+                "paused by a person before the start; `goldwire sink resume {name}` lets it go on"
+            );
+        }
         let Capabilities { dedupe, dated, .. } = context.deliverer.sink.capabilities();
         let reader = (readers)(&group);
         let checkpoint = {
@@ -361,6 +369,17 @@ impl Instance {
             log: Arc::clone(&self.files.log),
             clock: TokioClock::starting_at(0),
             watch: health::InstanceHealth::watch(),
+        })
+    }
+
+    /// Who holds the sinks.
+    pub fn control(&self, clock: &SharedClock) -> Arc<dyn Control> {
+        let gates = self.sinks.iter();
+        let gates = gates.map(|sink| (sink.name.clone(), Arc::clone(&sink.gate)));
+        Arc::new(control::SinkControl {
+            store: Arc::clone(&self.files.store),
+            gates: gates.collect(),
+            clock: Arc::clone(clock),
         })
     }
 

@@ -5,6 +5,7 @@
 //! | `m/format` | format version of the store, decimal |
 //! | `m/log/{name}` | identity of the log that cursors were made against |
 //! | `g/{group}\0{partition}` | the position at which a detached group goes on after a gap, decimal |
+//! | `h/{sink}` | since when a person holds the sink, ms, decimal |
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
 //! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
 //! | `i/{sink}\0{partition}{id}` | [`Noted`](super::ids::Noted): that a sink without unique keys has the change |
@@ -46,6 +47,11 @@ pub fn log_identity(name: &str) -> Vec<u8> {
 /// That `group` has missed records of `partition`.
 pub fn gap(group: &str, partition: u16) -> Vec<u8> {
     joined(b"g/", group, &[&partition.to_be_bytes()])
+}
+
+/// That a person holds `sink`.
+pub fn held(sink: &str) -> Vec<u8> {
+    joined(b"h/", sink, &[])
 }
 
 /// Where `group` stands in `partition`.

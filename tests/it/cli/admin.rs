@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use goldwire::admin::Admin;
+use async_trait::async_trait;
 use goldwire::admin::{self, AdminState, Handle, Health, HealthReport, Listed};
+use goldwire::admin::{Admin, Control, ControlError};
 use goldwire::config::Secret;
 use goldwire::dead_letter::{Report, Work};
 use goldwire::topology::{Config, Topology};
@@ -46,6 +47,23 @@ pub(crate) fn state(fixture: &Fixture, live: bool) -> AdminState {
         topology: Arc::new(json_of(&config)),
         registry: fixture.registry.clone(),
         health: Arc::new(Halted { live }),
+        control: Arc::new(Names),
+    }
+}
+
+/// Knows one sink.
+#[derive(Debug)]
+struct Names;
+
+#[async_trait]
+impl Control for Names {
+    async fn pause(&self, sink: &str) -> Result<(), ControlError> {
+        let known = (sink == "crm").then_some(());
+        known.ok_or_else(|| ControlError::Unknown("crm".to_owned()))
+    }
+
+    async fn resume(&self, sink: &str) -> Result<(), ControlError> {
+        self.pause(sink).await
     }
 }
 

@@ -207,6 +207,32 @@ async fn over_tls_commands_believe_the_certificate_of_the_configuration_alone() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sink_is_paused_and_resumed_by_who_has_the_token() {
+    let fixture = fixture(&[]);
+    let handle = serve(&fixture, Some("t0ken"), true).await;
+    let dir = config(handle.address());
+    let paused = run(&dir, &["sink", "pause", "crm"]).await;
+    assert_eq!((paused.code, paused.err.as_str()), (0, ""));
+    assert!(paused.out.starts_with("crm is paused"), "{}", paused.out);
+    let resumed = run(&dir, &["sink", "resume", "crm"]).await;
+    assert_eq!((resumed.code, resumed.out.as_str()), (0, "crm goes on\n"));
+    let mistyped = run(&dir, &["sink", "pause", "crn"]).await;
+    assert_eq!(mistyped.code, 64);
+    assert!(
+        mistyped.err.contains("known: by_type, crm, "),
+        "{}",
+        mistyped.err
+    );
+    let url = format!("http://{}/sinks/crm/pause", handle.address());
+    goldwire::tls::use_ring();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(client.post(&url).send().await.unwrap().status(), 401);
+    let url = url.replace("crm", "crn");
+    let unknown = client.post(url).bearer_auth("t0ken").send().await.unwrap();
+    assert_eq!(unknown.status(), 404);
+}
+
 /// A certificate for no name that the commands use.
 fn files(folder: &Path, name: &str) -> Tls {
     let made = rcgen::generate_simple_self_signed(vec!["goldwire.example".to_owned()]).unwrap();

@@ -19,6 +19,7 @@ mod memory;
 mod outage;
 mod outside;
 mod parts;
+mod paused;
 mod poison;
 mod rig;
 mod runtime;
