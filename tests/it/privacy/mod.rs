@@ -254,7 +254,7 @@ async fn told(running: &Running, dir: &Path) -> Vec<(String, String)> {
     let (_, tail) = rest.split_once("sinks:\n").unwrap();
     std::fs::write(&path, format!("{head}sinks:\n{tail}")).unwrap();
     let ran = running.command(&["check", "--connect"]).await;
-    assert_eq!((ran.code, ran.err.lines().count()), (1, 4), "{}", ran.err);
+    assert_eq!((ran.code, ran.err.lines().count()), (1, 5), "{}", ran.err);
     told.push(("check --connect".to_owned(), ran.err));
     // One of each kind, and not the hundreds that are alike.
     let mut letters = running.letters().await.letters;
