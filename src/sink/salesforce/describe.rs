@@ -86,10 +86,11 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// The types of `sobject`'s fields. Who comes while the org is asked waits for its answer.
+    /// The types of `sobject`'s fields, none if the org refuses to describe it. Who comes while the
+    /// org is asked waits for its answer.
     ///
     /// # Errors
-    /// If the org does not describe it; it is asked again by the next who comes.
+    /// If the org does not answer; it is asked again by the next who comes.
     pub(super) async fn types(
         &self,
         wire: &Wire,
@@ -102,7 +103,12 @@ impl Described {
             return Ok(Arc::clone(types));
         }
         let asked = Instant::now();
-        let types = Arc::new(describe(wire, sobject).await?.types());
+        let types = match describe(wire, sobject).await {
+            Ok(description) => Arc::new(description.types()),
+            // Who may not describe it may still write; if not, the write is refused for itself.
+            Err(SinkError::Systemic { .. } | SinkError::Rejected { .. }) => Arc::default(),
+            Err(error) => return Err(error),
+        };
         *known = Some((asked, Arc::clone(&types)));
         Ok(types)
     }
