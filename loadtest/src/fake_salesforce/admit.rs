@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use rand::RngExt as _;
 use serde_json::json;
 
-use super::{Once, Shared, State};
+use super::{Once, Shared, State, jwt};
 
 /// Bytes of a URL at most.
 const LONGEST_URL: usize = 16_384;
@@ -115,10 +115,14 @@ pub(super) async fn token(Extract(shared): Extract<Shared>, body: Bytes) -> Resp
     }
     let denied =
         |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
-    if value("grant_type") != Some("client_credentials") {
+    if value("grant_type") == Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
+        if let Err(why) = jwt::verify(value("assertion"), &state.settings.client_id) {
+            let body = json!({ "error": "invalid_grant", "error_description": why });
+            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
+        }
+    } else if value("grant_type") != Some("client_credentials") {
         return denied("unsupported_grant_type");
-    }
-    if value("client_id") != Some(&state.settings.client_id)
+    } else if value("client_id") != Some(&state.settings.client_id)
         || value("client_secret") != Some(&state.settings.client_secret)
     {
         return denied("invalid_client");

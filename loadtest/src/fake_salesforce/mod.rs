@@ -11,6 +11,7 @@ mod automation;
 mod duplicates;
 mod field;
 mod ids;
+mod jwt;
 mod org;
 mod routes;
 mod soql;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use automation::{Automation, Told};
 pub use duplicates::DuplicateRule;
 pub use field::{Field, Kind};
+pub use jwt::{JWT_KEY, JWT_USER};
 pub use org::{FakeObject, FakeRecord, Refused};
 pub use table::Table;
 

@@ -19,12 +19,15 @@ use crate::sink::{Mode, Sink, Write};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SalesforceSink {
-    /// The org's My Domain: `https://example.my.salesforce.com`. Tokens come from here.
+    /// The org's My Domain: `https://example.my.salesforce.com`. Tokens come from here. With `jwt`
+    /// also `https://login.salesforce.com`, or `https://test.salesforce.com` for a sandbox.
     pub login_url: String,
-    /// OAuth client id (client credentials).
+    /// OAuth client id, the app's consumer key.
     pub client_id: String,
-    /// OAuth client secret.
-    pub client_secret: Secret,
+    /// OAuth client secret: the client credentials flow. Either this or `jwt`.
+    pub client_secret: Option<Secret>,
+    /// The JWT bearer flow instead: a key in place of the secret.
+    pub jwt: Option<Jwt>,
     /// REST API version.
     #[serde(default = "api_version")]
     pub api_version: String,
@@ -83,6 +86,20 @@ pub struct SalesforceSink {
     /// Sends the client secret in clear text. For tests.
     #[serde(default)]
     pub insecure_plain_http: bool,
+}
+
+/// Login with a signed assertion. The app holds the key's certificate, and is pre-authorised for
+/// the user.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The user that the sink works as.
+    pub username: String,
+    /// PEM text of the RSA private key, unencrypted.
+    pub private_key: Secret,
+    /// Whom the assertion is for; left out, `https://test.salesforce.com` for a sandbox, else
+    /// `https://login.salesforce.com`.
+    pub audience: Option<String>,
 }
 
 /// Two names that are one type are refused by the rules.

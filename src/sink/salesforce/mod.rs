@@ -20,6 +20,7 @@ mod doubts;
 mod duplicate;
 mod halving;
 pub mod ids;
+mod jwt;
 mod org;
 mod plan;
 mod preview;
@@ -44,7 +45,7 @@ use async_trait::async_trait;
 pub use assertion::{Assertion, Snapshot};
 pub use codes::GUARD_MESSAGE;
 pub use config::{
-    AttributeField, Declared, DuplicateRules, Ended, FieldSource, OnDuplicate, OnEmpty,
+    AttributeField, Declared, DuplicateRules, Ended, FieldSource, Jwt, OnDuplicate, OnEmpty,
     SalesforceObject, SalesforceSink,
 };
 pub use org::{Org, Record, RecordWrite, Sought, Table, Values, Written};
@@ -107,7 +108,8 @@ impl Salesforce {
     pub fn new(name: &str, config: &SalesforceSink, deps: Deps) -> Result<Self, String> {
         let at = |problem: String| format!("sinks.{name}.{problem}");
         let share = Share::new(name, config.daily_share, Arc::clone(&deps.metrics));
-        let wire: SharedWire = Arc::new(Wire::new(config, share).map_err(at)?);
+        let wire: SharedWire =
+            Arc::new(Wire::new(config, share, Arc::clone(&deps.clock)).map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
         let org = Arc::new(RestOrg::new(&wire, config, &tables));
         let mut made = Self::over(org, name, config, deps)?;

@@ -13,6 +13,7 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         rules.missing(top, "reltio", remedy);
     }
     rules.https(section, "login_url");
+    login(section, rules);
     if let Some(at) = section.get("api_version")
         && at.text().is_some_and(|text| !is_version(text))
     {
@@ -71,6 +72,41 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, "must not be shorter than request_timeout");
     }
+}
+
+/// One way to log in, at an address that serves it.
+fn login(section: &At<'_>, rules: &mut Rules<'_>) {
+    match (section.get("client_secret"), section.get("jwt")) {
+        (None, None) => {
+            let remedy = "missing; add the secret of the client credentials flow, or the key `jwt`";
+            rules.missing(section, "client_secret", remedy);
+        }
+        (Some(_), Some(at)) => rules.refuse(
+            &at,
+            "is one way to log in too many: keep this or client_secret",
+        ),
+        (Some(_), None) => {
+            if let Some(at) = section.get("login_url")
+                && at.text().is_some_and(is_for_all_orgs)
+            {
+                rules.refuse(
+                    &at,
+                    "client credentials are granted at the org's own address only; write its My \
+                     Domain, https://example.my.salesforce.com (Setup, My Domain), or use `jwt`",
+                );
+            }
+        }
+        (None, Some(_)) => {}
+    }
+}
+
+/// Whether it is an address that all orgs share.
+fn is_for_all_orgs(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split(['/', ':', '?']).next().unwrap_or_default();
+    ["login.salesforce.com", "test.salesforce.com"]
+        .iter()
+        .any(|shared| host.eq_ignore_ascii_case(shared))
 }
 
 fn is_version(text: &str) -> bool {

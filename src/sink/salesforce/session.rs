@@ -1,4 +1,4 @@
-//! The OAuth session: a token by client credentials, renewed once for all requests in flight.
+//! The OAuth session: a token by client credentials or JWT bearer, renewed once for all requests in flight.
 //!
 //! Guarantee: however many requests find their token expired, the endpoint is asked once.
 
@@ -10,8 +10,12 @@ use tokio::sync::Mutex;
 
 use super::codes;
 use super::config::SalesforceSink;
+use super::jwt::Signer;
 use crate::config::Secret;
 use crate::sink::SinkError;
+use crate::time::SharedClock;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A token, and where its org answers.
 #[derive(Debug)]
@@ -26,11 +30,33 @@ pub(super) struct Session {
     http: reqwest::Client,
     url: String,
     client_id: String,
-    client_secret: Secret,
+    proof: Proof,
+    clock: SharedClock,
     plain_http: bool,
     timeout: Duration,
     current: RwLock<Option<Arc<Token>>>,
     renewing: Mutex<()>,
+}
+
+/// What the client shows.
+#[derive(Debug)]
+enum Proof {
+    /// Client credentials.
+    Secret(Secret),
+    /// JWT bearer.
+    Key(Box<Signer>),
+}
+
+impl Proof {
+    fn of(config: &SalesforceSink) -> Result<Self, String> {
+        match (&config.client_secret, &config.jwt) {
+            (Some(secret), None) => Ok(Self::Secret(secret.clone())),
+            (None, Some(jwt)) => Ok(Self::Key(Box::new(Signer::new(config, jwt)?))),
+            (Some(_), Some(_)) | (None, None) => {
+                Err("salesforce: write either client_secret or jwt".to_owned())
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -49,7 +75,11 @@ impl Session {
     ///
     /// # Errors
     /// If the secret would be sent in clear text and nobody asked for that.
-    pub(super) fn new(http: reqwest::Client, config: &SalesforceSink) -> Result<Self, String> {
+    pub(super) fn new(
+        http: reqwest::Client,
+        config: &SalesforceSink,
+        clock: SharedClock,
+    ) -> Result<Self, String> {
         let login = config.login_url.trim_end_matches('/');
         if !config.insecure_plain_http && !login.starts_with("https://") {
             return Err(format!(
@@ -60,7 +90,8 @@ impl Session {
             http,
             url: format!("{login}/services/oauth2/token"),
             client_id: config.client_id.clone(),
-            client_secret: config.client_secret.clone(),
+            proof: Proof::of(config)?,
+            clock,
             plain_http: config.insecure_plain_http,
             timeout: config.request_timeout.get(),
             current: RwLock::new(None),
@@ -96,12 +127,22 @@ impl Session {
     }
 
     async fn grant(&self) -> Result<Token, SinkError> {
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &self.client_id),
-            ("client_secret", self.client_secret.reveal()),
-        ];
-        let request = self.http.post(&self.url).form(&form).timeout(self.timeout);
+        let request = self.http.post(&self.url).timeout(self.timeout);
+        let request = match &self.proof {
+            Proof::Secret(secret) => request.form(&[
+                ("grant_type", "client_credentials"),
+                ("client_id", &self.client_id),
+                ("client_secret", secret.reveal()),
+            ]),
+            Proof::Key(signer) => {
+                let assertion = signer.assertion(self.clock.now());
+                let assertion = assertion.ok_or_else(|| unavailable("token_unsigned"))?;
+                request.form(&[
+                    ("grant_type", JWT_BEARER),
+                    ("assertion", assertion.as_str()),
+                ])
+            }
+        };
         let answer = request
             .send()
             .await
@@ -125,10 +166,18 @@ impl Session {
         );
         Err(SinkError::Systemic {
             code: format!("token_{code}"),
-            remedy:
-                "check client_id, client_secret, that login_url is the org's My Domain, and that \
-                     the app allows the client credentials flow with a run-as user"
-                    .to_owned(),
+            remedy: match &self.proof {
+                Proof::Secret(_) => {
+                    "check client_id, client_secret, that login_url is the org's My Domain, and \
+                     that the app allows the client credentials flow with a run-as user"
+                }
+                Proof::Key(_) => {
+                    "check client_id, jwt.username, jwt.audience (a sandbox's is \
+                     https://test.salesforce.com), this host's clock, that the app holds the \
+                     certificate of jwt.private_key, and that it is pre-authorised for the user"
+                }
+            }
+            .to_owned(),
         })
     }
 

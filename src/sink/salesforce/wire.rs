@@ -17,6 +17,7 @@ use super::session::{Session, Token};
 use super::share::{Share, Usage};
 use crate::event::tree;
 use crate::sink::SinkError;
+use crate::time::SharedClock;
 
 /// What duplicate rules may do about a write:
 /// <https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/headers_duplicaterules.htm>.
@@ -45,7 +46,11 @@ impl Wire {
     ///
     /// # Errors
     /// If the URL is not one, or not https.
-    pub(super) fn new(config: &SalesforceSink, share: Share) -> Result<Self, String> {
+    pub(super) fn new(
+        config: &SalesforceSink,
+        share: Share,
+        clock: SharedClock,
+    ) -> Result<Self, String> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Another part may have been quicker.
             drop(rustls::crypto::ring::default_provider().install_default());
@@ -60,7 +65,7 @@ impl Wire {
             .map_err(|_| "salesforce: the HTTP client cannot be made".to_owned())?;
         let per_second = NonZeroU32::new(config.quota.per_second).unwrap_or(NonZeroU32::MIN);
         Ok(Self {
-            session: Session::new(http.clone(), config)?,
+            session: Session::new(http.clone(), config, clock)?,
             http,
             quota: RateLimiter::direct(Quota::per_second(per_second)),
             timeout: config.request_timeout.get(),

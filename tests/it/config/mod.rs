@@ -6,6 +6,7 @@ mod every_key;
 mod files;
 mod kafka_sink;
 mod rules;
+mod salesforce;
 
 pub(crate) use files::certificate;
 use goldwire::config::LoadError;

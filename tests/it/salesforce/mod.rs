@@ -7,6 +7,7 @@ mod duplicates;
 mod ended;
 mod faults;
 mod ids;
+mod login;
 mod probe;
 mod program;
 mod stored;
