@@ -54,7 +54,7 @@ fn hint(nearest: Option<&String>) -> String {
 struct Body {
     #[serde(default)]
     sources: Vec<Source>,
-    #[serde(default)]
+    /// Always there: an answer without them is not the configuration.
     entity_types: Vec<Type>,
     #[serde(default)]
     relation_types: Vec<Type>,
@@ -319,6 +319,12 @@ mod tests {
         let other = said(model().attribute("Indivdual", "FirstName"));
         assert!(other.ends_with("entity type `Indivdual`; is it `Individual`?"));
         assert!(said(model().source("sfdc")).ends_with("source `sfdc`; is it `SFDC`?"));
-        assert!(TenantModel::parse(b"[]").is_err());
+    }
+
+    #[test]
+    fn what_is_no_configuration_says_nothing_of_what_there_is() {
+        for body in [&b"[]"[..], b"{}", b"null", br#"{"errorCode":1}"#] {
+            assert!(TenantModel::parse(body).is_err());
+        }
     }
 }
