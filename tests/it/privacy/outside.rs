@@ -16,8 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How many writes the org was asked for.
 type Writes = State<Arc<AtomicUsize>>;
-/// Descriptions asked for.
-type Asked = State<Arc<AtomicUsize>>;
 
 /// Reltio below `/reltio`, Salesforce beside it.
 pub(super) async fn http() -> SocketAddr {
@@ -35,7 +33,7 @@ pub(super) async fn http() -> SocketAddr {
         .route("/services/data/v66.0/query", get(async || Json(nothing)))
         .route(
             "/services/data/v66.0/sobjects/Contact/describe",
-            get(describe).with_state(Arc::default()),
+            get(denied),
         )
         .route("/services/data/v66.0/composite/sobjects", post(write))
         .with_state(Arc::default());
@@ -70,11 +68,7 @@ async fn read(Path(id): Path<String>) -> Response {
     }
 }
 
-/// Tells the process what the object is, and denies that to whoever asks after it.
-async fn describe(State(asked): Asked) -> Response {
-    if asked.fetch_add(1, Ordering::SeqCst) == 0 {
-        return Json(json!({ "fields": [] })).into_response();
-    }
+async fn denied() -> Response {
     let text = "canary-describe: you may not";
     refused(
         403,
