@@ -226,7 +226,9 @@ fn the_topology_says_what_flows_where() {
          -> sink golden (kafka mdm.abc123.golden at broker.example.com:9093)\n     \
          group goldwire.golden, mode latest, guard none, on full stall, dead letters golden\n  \
          -> sink lake (warehouse sqlite:x.db)\n     \
-         group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n"
+         group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n  \
+         -> sink partner (salesforce Contact at https://test.salesforce.com)\n     \
+         group goldwire.partner, mode latest, guard none, on full stall, dead letters partner\n"
     );
     let json = goldwire(dir.path(), &["topology", "--json"]).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
