@@ -41,6 +41,8 @@ pub mod config;
 pub mod demo;
 pub mod kafka;
 mod listener;
+mod oauth;
+mod pace;
 mod progress;
 pub mod runtime;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -94,7 +94,7 @@ impl Client {
         loop {
             self.throttle.ready().await;
             let copy = request.try_clone().ok_or_else(|| rejected("request"))?;
-            let sent = copy.header(AUTHORIZATION, token.header.clone());
+            let sent = copy.header(AUTHORIZATION, HeaderValue::clone(&token));
             let code = match http::send(sent).await {
                 Ok(reply) => match verdict::verdict(reply.status) {
                     Verdict::Answered => return Ok(reply),

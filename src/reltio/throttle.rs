@@ -4,42 +4,26 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 use tokio::time::Instant;
+
+use crate::pace::Pace;
 
 /// The longest pause taken at Reltio's word; a longer one is asked for again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// Tokio's time, so that the quota obeys paused time.
-#[derive(Debug, Clone, Copy)]
-struct TokioTime(Instant);
-
-impl Clock for TokioTime {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
 /// Lets requests through at the tenant's quota.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    clock: TokioTime,
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioTime, NoOpMiddleware<Duration>>,
+    pace: Pace,
     not_before: Mutex<Instant>,
 }
 
 impl Throttle {
     pub(super) fn new(per_second: NonZeroU32) -> Self {
-        let clock = TokioTime(Instant::now());
         Self {
-            clock,
-            limiter: RateLimiter::direct_with_clock(Quota::per_second(per_second), clock),
-            not_before: Mutex::new(clock.0),
+            pace: Pace::new(Quota::per_second(per_second)),
+            not_before: Mutex::new(Instant::now()),
         }
     }
 
@@ -51,9 +35,9 @@ impl Throttle {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            match self.limiter.check() {
+            match self.pace.draw() {
                 Ok(()) => return,
-                Err(early) => tokio::time::sleep(early.wait_time_from(self.clock.now())).await,
+                Err(wait) => tokio::time::sleep(wait).await,
             }
         }
     }

@@ -1,15 +1,13 @@
-//! OAuth client credentials: one token for all requests in flight.
+//! OAuth client credentials: where Reltio's tokens come from.
 //!
-//! Guarantee: however many requests wait for a token, one request for it is under way; a token is
-//! renewed before it expires, and once when it is refused.
+//! Guarantee: that of [`TokenCache`]; a request for a token ends within the retry rules.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::ReltioApi;
 use super::http::{self, Reply};
@@ -17,30 +15,14 @@ use super::jitter::Jitter;
 use super::verdict::{self, ATTEMPTS, Verdict};
 use super::{ReltioError, throttle::Throttle};
 use crate::config::Secret;
-use crate::time::{Millis, SharedClock, as_millis};
+use crate::oauth::{Granted, TokenCache};
+use crate::time::SharedClock;
 
-/// How long before its end a token is renewed, at most; a tenth of its time if that is shorter.
-const MARGIN: Duration = Duration::from_mins(1);
 /// A token without `expires_in` is taken for this long.
 const UNKNOWN_LIFETIME: u64 = 300;
-/// Requests that waited for a token that could not be had share the failure for this long.
-const SHARED_FAILURE: Duration = Duration::from_secs(1);
 
-/// A token, and which one it is.
-#[derive(Debug, Clone)]
-pub(super) struct Token {
-    /// `Bearer …`, marked as sensitive.
-    pub(super) header: HeaderValue,
-    number: u64,
-    renew_at: Millis,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    token: Option<Token>,
-    failure: Option<(Instant, ReltioError)>,
-    given: u64,
-}
+/// `Bearer …`, marked as sensitive.
+pub(super) type Token = Arc<HeaderValue>;
 
 /// Where tokens come from.
 #[derive(Debug)]
@@ -49,9 +31,8 @@ pub(super) struct Tokens {
     url: Url,
     client_id: String,
     client_secret: Secret,
-    clock: SharedClock,
     jitter: Jitter,
-    held: Mutex<Held>,
+    cache: TokenCache<HeaderValue, ReltioError>,
 }
 
 #[derive(Deserialize)]
@@ -73,50 +54,23 @@ impl Tokens {
             url: http::address("reltio.auth_url", &config.auth_url, plain)?,
             client_id: config.client_id.clone(),
             client_secret: config.client_secret.clone(),
-            clock,
             jitter,
-            held: Mutex::default(),
+            cache: TokenCache::new(clock),
         })
     }
 
-    /// The token of now. Who waits here is served by the one request that is under way.
+    /// The token of now.
     pub(super) async fn get(&self) -> Result<Token, ReltioError> {
-        let mut held = self.held.lock().await;
-        if let Some(token) = &held.token
-            && self.clock.now() < token.renew_at
-        {
-            return Ok(token.clone());
-        }
-        if let Some((at, error)) = &held.failure
-            && at.elapsed() < SHARED_FAILURE
-        {
-            return Err(error.clone());
-        }
-        match self.ask(held.given + 1).await {
-            Ok(token) => {
-                held.given = token.number;
-                held.failure = None;
-                held.token = Some(token.clone());
-                Ok(token)
-            }
-            Err(error) => {
-                held.failure = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+        self.cache.get(|| self.ask()).await
     }
 
     /// A token other than `refused`, which was answered 401.
     pub(super) async fn renew(&self, refused: &Token) -> Result<Token, ReltioError> {
-        {
-            let mut held = self.held.lock().await;
-            held.token.take_if(|token| token.number == refused.number);
-        }
-        self.get().await
+        self.cache.renew(refused, || self.ask()).await
     }
 
     /// Asks for a token within the retry rules.
-    async fn ask(&self, number: u64) -> Result<Token, ReltioError> {
+    async fn ask(&self) -> Result<Granted<HeaderValue>, ReltioError> {
         let mut attempt = 1;
         loop {
             let form = [("grant_type", "client_credentials")];
@@ -127,7 +81,7 @@ impl Tokens {
                 .form(&form);
             let (code, pause) = match http::send(request).await {
                 Ok(reply) => match judge(reply.status) {
-                    Verdict::Answered => return self.token(&reply, number),
+                    Verdict::Answered => return granted(&reply),
                     Verdict::Again | Verdict::AgainAFewTimes => {
                         let pause = verdict::retry_after(&reply.headers);
                         (reply.status.to_string(), pause)
@@ -149,24 +103,20 @@ impl Tokens {
             attempt += 1;
         }
     }
+}
 
-    fn token(&self, reply: &Reply, number: u64) -> Result<Token, ReltioError> {
-        let unreadable = || ReltioError::Unavailable {
-            code: "token answer unreadable".to_owned(),
-        };
-        let given: Given = serde_json::from_slice(&reply.body).map_err(|_| unreadable())?;
-        let bearer = format!("Bearer {}", given.access_token);
-        let mut header = HeaderValue::try_from(bearer).map_err(|_| unreadable())?;
-        header.set_sensitive(true);
-        // Reltio gives the same token again until it ends, with the time that remains.
-        let lifetime = Duration::from_secs(given.expires_in.unwrap_or(UNKNOWN_LIFETIME));
-        let lifetime = lifetime.saturating_sub(MARGIN.min(lifetime / 10));
-        Ok(Token {
-            header,
-            number,
-            renew_at: self.clock.now().saturating_add(as_millis(lifetime)),
-        })
-    }
+fn granted(reply: &Reply) -> Result<Granted<HeaderValue>, ReltioError> {
+    let unreadable = || ReltioError::Unavailable {
+        code: "token answer unreadable".to_owned(),
+    };
+    let given: Given = serde_json::from_slice(&reply.body).map_err(|_| unreadable())?;
+    let bearer = format!("Bearer {}", given.access_token);
+    let mut token = HeaderValue::try_from(bearer).map_err(|_| unreadable())?;
+    token.set_sensitive(true);
+    // Reltio gives the same token again until it ends, with the time that remains.
+    let lifetime = Duration::from_secs(given.expires_in.unwrap_or(UNKNOWN_LIFETIME));
+    let lifetime = Some(lifetime);
+    Ok(Granted { token, lifetime })
 }
 
 /// What the token endpoint's status means.

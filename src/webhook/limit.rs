@@ -13,14 +13,12 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::config::RateLimit;
+use crate::pace::Pace;
 
 /// Addresses remembered for failing; beyond them, new ones go unheeded.
 const ADDRESSES: usize = 10_000;
@@ -28,41 +26,19 @@ const ADDRESSES: usize = 10_000;
 /// Bytes that a request holds at least: its task, its head and its place in the log's queue.
 const LEAST: usize = 4096;
 
-/// tokio's time, as the rate limiter wants it.
-#[derive(Debug, Clone)]
-pub(super) struct Started(Instant);
-
-impl governor::clock::Clock for Started {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
 /// The rate of authenticated requests at one endpoint.
 #[derive(Debug)]
-pub(super) struct Rate {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Started, NoOpMiddleware<Duration>>,
-    clock: Started,
-}
+pub(super) struct Rate(Pace);
 
 impl Rate {
     pub(super) fn new(limit: RateLimit) -> Self {
-        let clock = Started(Instant::now());
-        let quota = Quota::per_second(at_least_one(limit.per_second))
-            .allow_burst(at_least_one(limit.burst));
-        Self {
-            limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
-            clock,
-        }
+        let quota = Quota::per_second(at_least_one(limit.per_second));
+        Self(Pace::new(quota.allow_burst(at_least_one(limit.burst))))
     }
 
     /// Takes a request in, or says how long to wait.
     pub(super) fn draw(&self) -> Result<(), Duration> {
-        self.limiter
-            .check()
-            .map_err(|not_until| not_until.wait_time_from(self.clock.now()))
+        self.0.draw()
     }
 }
 

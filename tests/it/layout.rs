@@ -5,11 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part after those that it may know. The root of the configuration knows all that it declares.
-const KNOWS: [(&str, &[&str]); 27] = [
+const KNOWS: [(&str, &[&str]); 29] = [
     ("backoff", &[]),
     ("mutation", &[]),
+    ("pace", &[]),
     ("progress", &[]),
     ("time", &[]),
+    ("oauth", &["time"]),
     ("telemetry", &[]),
     ("dir_lock", &[]),
     ("listener", &[]),
@@ -22,7 +24,16 @@ const KNOWS: [(&str, &[&str]); 27] = [
     ("decode", &["event", "mutation", "time"]),
     (
         "reltio",
-        &["backoff", "config", "event", "telemetry", "time", "tls"],
+        &[
+            "backoff",
+            "config",
+            "event",
+            "oauth",
+            "pace",
+            "telemetry",
+            "time",
+            "tls",
+        ],
     ),
     (
         "dead_letter",
@@ -44,6 +55,8 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "event",
             "kafka",
             "log",
+            "oauth",
+            "pace",
             "reltio",
             "telemetry",
             "time",
@@ -64,6 +77,7 @@ const KNOWS: [(&str, &[&str]); 27] = [
             "listener",
             "log",
             "mutation",
+            "pace",
             "telemetry",
             "time",
             "tls",

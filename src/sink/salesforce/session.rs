@@ -1,17 +1,17 @@
-//! The OAuth session: a token by client credentials or JWT bearer, renewed once for all requests in flight.
+//! The OAuth session: tokens by client credentials or JWT bearer.
 //!
-//! Guarantee: however many requests find their token expired, the endpoint is asked once.
+//! Guarantee: that of [`TokenCache`]. An org does not tell how long a token is good for.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
 use super::codes;
 use super::config::SalesforceSink;
 use super::jwt::Signer;
 use crate::config::Secret;
+use crate::oauth::{self, TokenCache};
 use crate::sink::SinkError;
 use crate::time::SharedClock;
 
@@ -34,8 +34,7 @@ pub(super) struct Session {
     clock: SharedClock,
     plain_http: bool,
     timeout: Duration,
-    current: RwLock<Option<Arc<Token>>>,
-    renewing: Mutex<()>,
+    cache: TokenCache<Token, SinkError>,
 }
 
 /// What the client shows.
@@ -91,19 +90,11 @@ impl Session {
             url: format!("{login}/services/oauth2/token"),
             client_id: config.client_id.clone(),
             proof: Proof::of(config)?,
+            cache: TokenCache::new(Arc::clone(&clock)),
             clock,
             plain_http: config.insecure_plain_http,
             timeout: config.request_timeout.get(),
-            current: RwLock::new(None),
-            renewing: Mutex::new(()),
         })
-    }
-
-    fn current(&self) -> Option<Arc<Token>> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// A token other than `expired`.
@@ -111,22 +102,13 @@ impl Session {
         &self,
         expired: Option<&Arc<Token>>,
     ) -> Result<Arc<Token>, SinkError> {
-        let usable =
-            |token: &Arc<Token>| expired.is_none_or(|expired| !Arc::ptr_eq(expired, token));
-        if let Some(token) = self.current().filter(usable) {
-            return Ok(token);
+        match expired {
+            Some(expired) => self.cache.renew(expired, || self.grant()).await,
+            None => self.cache.get(|| self.grant()).await,
         }
-        let one_at_a_time = self.renewing.lock().await;
-        if let Some(token) = self.current().filter(usable) {
-            return Ok(token);
-        }
-        let token = Arc::new(self.grant().await?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&token));
-        drop(one_at_a_time);
-        Ok(token)
     }
 
-    async fn grant(&self) -> Result<Token, SinkError> {
+    async fn grant(&self) -> Result<oauth::Granted<Token>, SinkError> {
         let request = self.http.post(&self.url).timeout(self.timeout);
         let request = match &self.proof {
             Proof::Secret(secret) => request.form(&[
@@ -181,7 +163,7 @@ impl Session {
         })
     }
 
-    fn accept(&self, granted: Granted) -> Result<Token, SinkError> {
+    fn accept(&self, granted: Granted) -> Result<oauth::Granted<Token>, SinkError> {
         let instance = granted.instance_url.trim_end_matches('/').to_owned();
         if !self.plain_http && !instance.starts_with("https://") {
             return Err(SinkError::Systemic {
@@ -189,9 +171,12 @@ impl Session {
                 remedy: "the token's instance_url is not https; check login_url".to_owned(),
             });
         }
-        Ok(Token {
-            bearer: granted.access_token,
-            instance,
+        Ok(oauth::Granted {
+            token: Token {
+                bearer: granted.access_token,
+                instance,
+            },
+            lifetime: None,
         })
     }
 }

@@ -6,8 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::Quota;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -16,6 +15,7 @@ use super::config::{DuplicateRules, SalesforceSink};
 use super::session::{Session, Token};
 use super::share::{Share, Usage};
 use crate::event::tree;
+use crate::pace::Pace;
 use crate::sink::SinkError;
 use crate::time::SharedClock;
 
@@ -29,7 +29,7 @@ const DUPLICATE_RULES: &str = "Sforce-Duplicate-Rule-Header";
 pub(super) struct Wire {
     http: reqwest::Client,
     session: Session,
-    quota: DefaultDirectRateLimiter,
+    quota: Pace,
     timeout: Duration,
     base: String,
     place: String,
@@ -67,7 +67,7 @@ impl Wire {
         Ok(Self {
             session: Session::new(http.clone(), config, clock)?,
             http,
-            quota: RateLimiter::direct(Quota::per_second(per_second)),
+            quota: Pace::new(Quota::per_second(per_second)),
             timeout: config.request_timeout.get(),
             share,
             place: place(&login),
@@ -121,7 +121,7 @@ impl Wire {
         let mut token = self.session.token(None).await.map_err(Fault::All)?;
         let mut renewed = false;
         loop {
-            self.wait_for_quota().await;
+            self.quota.ready().await;
             let request = self.request(&method, &token, path, query, body);
             self.share.called();
             let (status, usage, answer) = exchange(request, body.is_some())
@@ -171,13 +171,6 @@ impl Wire {
         match body {
             Some(body) => request.header(DUPLICATE_RULES, self.duplicates).json(body),
             None => request,
-        }
-    }
-
-    async fn wait_for_quota(&self) {
-        while let Err(early) = self.quota.check() {
-            let wait = early.wait_time_from(DefaultClock::default().now());
-            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
         }
     }
 }
