@@ -106,7 +106,19 @@ fn request(uri: &str) -> Vec<u8> {
     format!("{head}{headers}\r\n{body}").into_bytes()
 }
 
-/// Sends a request and reads its answer, which has no body; the connection, if it may be kept.
+/// Whether an answer is there, with its body.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
+/// Sends a request and reads its answer; the connection, if it may be kept.
 async fn exchange(
     mut stream: TlsStream<TcpStream>,
     request: &[u8],
@@ -114,7 +126,7 @@ async fn exchange(
     stream.write_all(request).await.unwrap();
     stream.flush().await.unwrap();
     let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
+    while !is_whole(&answer) {
         let read = stream.read_buf(&mut answer).await.unwrap();
         assert!(
             read > 0,
