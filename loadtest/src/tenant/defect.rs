@@ -79,7 +79,8 @@ impl Defects<'_> {
                 ((headers, body.slice(..body.len() / 2)), undecodable)
             }
             2 => {
-                let array = json!([snapshot]);
+                // Several in one message. (One alone is how Event Grid sends.)
+                let array = json!([snapshot, snapshot]);
                 (form::write(metadata, &array, false, false), undecodable)
             }
             3 => {
