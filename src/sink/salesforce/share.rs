@@ -6,7 +6,7 @@
 //! second half is spread over 24 hours, so that a large load slows down before it stops.
 //!
 //! A turn that has begun is not cut off: what it calls beyond the share delays the next ones. Calls
-//! are counted in this process alone; after a restart the count begins anew, and the reserve holds.
+//! are counted in this process alone; after a restart the count starts at zero, and the reserve holds.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -32,7 +32,7 @@ pub(super) struct Pool {
     permits: Semaphore,
     idle: Mutex<Vec<Connection>>,
     /// The folder of a SQLite file was made, once: one that goes later took acknowledged rows with
-    /// it, and is not made anew in silence.
+    /// it, and is not made again without a word.
     folder: OnceCell<()>,
 }
 
