@@ -15,8 +15,8 @@ use super::uris::{ObjectHead, any_uri, other_uris, own_uri};
 use super::{DecodeError, DecodeSettings, Events};
 use crate::event::vocabulary::{EventType, Family};
 use crate::event::{
-    Completeness, CompletenessConfig, Content, EventRecord, Header, Kind, Object, Origin, Received,
-    State, event_id, short_name,
+    Activity, Completeness, CompletenessConfig, Content, EventRecord, Header, Kind, Origin,
+    Received, State, event_id, short_name,
 };
 use crate::mutation::{self, Mutation};
 
@@ -223,7 +223,7 @@ impl<'a> Event<'a> {
         }
         if record.state() == State::Alive {
             (record.object_at, record.object_length) = place(self.snapshot, bytes);
-            let is_ended = |text| Object::is_text_ended(text, received.received_time);
+            let is_ended = |text| Activity::of_text(text).is_ended(received.received_time);
             record.ended = self.snapshot.is_some_and(is_ended);
         }
         let id = event_id(record, bytes);

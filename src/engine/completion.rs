@@ -114,7 +114,7 @@ impl SinkTask {
         let current = work.current.as_ref().map(|current| &current.state);
         if let Some(SubjectState::Alive(object)) = current
             && self.profile.capabilities.dated
-            && let Some(time) = object.next_date(work.tries.last_time)
+            && let Some(time) = object.activity().next(work.tries.last_time)
         {
             self.commits.put_date(&work.subject, time);
         }

@@ -6,8 +6,10 @@
 use jiff::civil::DateTime;
 use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::TimeZone;
+use memchr::memmem;
 use serde_json::Value;
 
+use super::json;
 use crate::time::Millis;
 
 /// When an object is active. Reltio keeps one that has ended (a soft delete), and tells it and its
@@ -22,6 +24,20 @@ pub struct Activity {
 }
 
 impl Activity {
+    /// Of the text of an object; no dates if it is none.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let text = text.as_bytes();
+        let tree = Self::is_told(text).then(|| json::tree(text).ok()).flatten();
+        tree.map_or_else(Self::default, |tree| Self::of(&tree))
+    }
+
+    /// Whether a text has one of the dates anywhere. Most have none, and to search them is many
+    /// times quicker than to build their tree.
+    pub(super) fn is_told(text: &[u8]) -> bool {
+        let mut members = [&b"startDate"[..], b"endDate", b"deleteDate"].into_iter();
+        members.any(|member| memmem::find(text, member).is_some())
+    }
+
     /// What an entity or a relation says of itself: its dates, those of its member `activeness`, and
     /// its crosswalks. Of two the narrower counts.
     pub(super) fn of(object: &Value) -> Self {

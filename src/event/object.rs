@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::de::Error as _;
 use serde_json::{Value, value::RawValue};
 
@@ -163,29 +162,13 @@ impl Object {
         self.member("type").map(short_name)
     }
 
-    /// From when and until when it is active.
+    /// From when and until when it is active. Builds no tree where the text has no date.
     pub fn activity(&self) -> Activity {
-        Activity::of(self.json())
-    }
-
-    /// The next moment after `now` at which it begins or ends to be active. Builds no tree where
-    /// the text has no date.
-    pub fn next_date(&self, now: Millis) -> Option<Millis> {
-        if !may_end(&self.text) && memmem::find(&self.text, b"startDate").is_none() {
-            return None;
+        if Activity::is_told(&self.text) {
+            Activity::of(self.json())
+        } else {
+            Activity::default()
         }
-        self.activity().next(now)
-    }
-
-    /// Whether it has ended at `now`. Builds no tree where the text has no date of an end.
-    pub fn is_ended(&self, now: Millis) -> bool {
-        may_end(&self.text) && self.activity().is_ended(now)
-    }
-
-    /// As [`Self::is_ended`], of the text of an object.
-    pub(crate) fn is_text_ended(text: &str, now: Millis) -> bool {
-        let text = text.as_bytes();
-        may_end(text) && Self::parse(text).is_ok_and(|object| object.activity().is_ended(now))
     }
 
     /// The crosswalks, in the order sent; nothing if the member is absent.
@@ -193,12 +176,6 @@ impl Object {
         let list = self.json().get("crosswalks")?.as_array()?;
         Some(list.iter().filter_map(crosswalk).collect())
     }
-}
-
-/// Whether the text of an object has a date of an end somewhere.
-fn may_end(text: &[u8]) -> bool {
-    let mut members = [&b"endDate"[..], b"deleteDate"].into_iter();
-    members.any(|member| memmem::find(text, member).is_some())
 }
 
 fn crosswalk(json: &Value) -> Option<Crosswalk> {

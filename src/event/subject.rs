@@ -133,7 +133,7 @@ impl SubjectState {
     /// Whether it lives and has ended at `now`.
     pub fn is_ended(&self, now: Millis) -> bool {
         match self {
-            Self::Alive(object) => object.is_ended(now),
+            Self::Alive(object) => object.activity().is_ended(now),
             Self::Absorbed { .. } | Self::Removed | Self::Erased | Self::Gone => false,
         }
     }

@@ -82,7 +82,7 @@ impl<'a> Content<'a> {
         };
         Self {
             object: Some(Cow::Borrowed(text)),
-            activity: activity(text),
+            activity: Activity::of_text(text),
             ..content
         }
     }
@@ -115,15 +115,6 @@ impl<'a> Content<'a> {
             activity: self.activity,
         }
     }
-}
-
-/// From when and until when the object of `text` is active. No tree is built where no member that
-/// tells of it is there.
-fn activity(text: &str) -> Activity {
-    let tells = ["startDate", "endDate", "deleteDate"];
-    let tells = tells.iter().any(|member| text.contains(member));
-    let object = tells.then(|| Object::parse(text.as_bytes()).ok()).flatten();
-    object.map_or_else(Activity::default, |object| object.activity())
 }
 
 /// The members that have columns of their own.
