@@ -28,6 +28,7 @@ pub mod source;
 pub mod webhook;
 
 // From the event log to the sinks.
+pub mod changelog;
 pub mod dead_letter;
 pub mod engine;
 pub mod sink;

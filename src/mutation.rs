@@ -50,6 +50,16 @@ pub enum Mutation {
     DeadLivesAgain,
     /// A death that is older than what lives is stale.
     LateDeathIgnored,
+    /// A task goes on after its partition was lost.
+    EpochUnchecked,
+    /// The store is changed before the transaction is committed.
+    StoreAheadOfChangelog,
+    /// The group's offset is fetched after the changelog was restored.
+    OffsetAfterRestore,
+    /// What is left of a partition that was given back enters a later transaction.
+    RevokedInTransaction,
+    /// What an aborted transaction had is not in the next.
+    AbortedNotCarried,
 }
 
 #[cfg(feature = "mutations")]

@@ -108,11 +108,34 @@ pub enum CommitError {
     Fenced(String),
 }
 
+/// Why a partition could not be taken over.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TakeoverError {
+    /// What is kept here cannot be read or written.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// It is another's meanwhile.
+    #[error("{0}")]
+    Fenced(String),
+    /// Not before a person acts: one sentence with the remedy.
+    #[error("{0}")]
+    Halted(String),
+}
+
 /// Where the durable knowledge of one task is kept. With the journal it is the store; with Kafka a
 /// changelog and a transaction.
 #[async_trait]
 pub trait Checkpoint: Debug + Send + Sync {
-    /// Takes the partition up. Blocks on the disk.
+    /// Brings what is kept here up to what was committed anywhere; before [`Self::open`]. May take
+    /// long, and may be dropped.
+    ///
+    /// # Errors
+    /// If it is another's partition meanwhile, or cannot be read before a person acts.
+    async fn take_over(&self) -> Result<(), TakeoverError> {
+        Ok(())
+    }
+
+    /// What is known of the partition. Blocks on the disk.
     ///
     /// # Errors
     /// If what is kept cannot be read.
@@ -133,6 +156,9 @@ pub trait Checkpoint: Debug + Send + Sync {
 
     /// Marks the group as gapped: it goes on at `start`.
     async fn mark_gap(&self, start: u64) -> Result<(), StoreError>;
+
+    /// Removes what has expired, by its keys in the store, all or nothing.
+    async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError>;
 }
 
 /// The knowledge of one sink's task in one partition, in a [`Store`].
@@ -211,7 +237,8 @@ impl StoreCheckpoint {
         }
     }
 
-    fn changes(&self, batch: CommitBatch) -> Batch {
+    /// What a commit changes in the store.
+    pub(crate) fn changes(&self, batch: CommitBatch) -> Batch {
         let mut changes = Batch::default();
         for (subject, register) in &batch.registers {
             let key = keys::register(&self.sink, self.partition, subject);
@@ -243,6 +270,38 @@ impl StoreCheckpoint {
         let cursor = keys::cursor(&self.group, self.partition);
         changes.put(cursor, batch.cursor.encode_to_vec());
         changes
+    }
+}
+
+impl StoreCheckpoint {
+    /// What [`Checkpoint::note`] changes in the store.
+    pub(crate) fn notes_batch(&self, notes: Vec<(u64, u32)>) -> Batch {
+        let mut batch = Batch::default();
+        for (offset, deaths) in notes {
+            batch.put(self.note_key(offset), deaths.to_string().into_bytes());
+        }
+        batch
+    }
+
+    /// What [`Checkpoint::forget`] changes in the store.
+    pub(crate) fn forget_batch(&self, offsets: Vec<u64>) -> Batch {
+        let mut batch = Batch::default();
+        for offset in offsets {
+            batch.remove(self.note_key(offset));
+        }
+        batch
+    }
+
+    /// What [`Checkpoint::mark_gap`] changes in the store.
+    pub(crate) fn gap_batch(&self, start: u64) -> Batch {
+        let mut batch = Batch::default();
+        let key = keys::gap(&self.group, self.partition);
+        batch.put(key, start.to_string().into_bytes());
+        batch
+    }
+
+    async fn store_batch(&self, batch: Batch) -> Result<(), StoreError> {
+        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
     }
 }
 
@@ -304,25 +363,22 @@ impl Checkpoint for StoreCheckpoint {
     }
 
     async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        for (offset, deaths) in notes {
-            batch.put(self.note_key(offset), deaths.to_string().into_bytes());
-        }
-        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
+        self.store_batch(self.notes_batch(notes)).await
     }
 
     async fn forget(&self, offsets: Vec<u64>) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        for offset in offsets {
-            batch.remove(self.note_key(offset));
-        }
-        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
+        self.store_batch(self.forget_batch(offsets)).await
     }
 
     async fn mark_gap(&self, start: u64) -> Result<(), StoreError> {
+        self.store_batch(self.gap_batch(start)).await
+    }
+
+    async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        let key = keys::gap(&self.group, self.partition);
-        batch.put(key, start.to_string().into_bytes());
-        store_patiently(&self.store, move |store| store.commit(batch.clone())).await
+        for key in keys {
+            batch.remove(key);
+        }
+        store_blocking(&self.store, move |store| store.commit(batch)).await
     }
 }

@@ -17,6 +17,12 @@ pub trait PartitionReader: Debug + Send + Sync {
     /// Its number.
     fn partition(&self) -> u16;
 
+    /// Which assignment of the partition this is; another has another. Zero where nobody else can
+    /// have it.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
     /// What it holds.
     fn range(&self) -> OffsetRange;
 

@@ -12,10 +12,11 @@ use tokio::time::MissedTickBehavior;
 use super::SinkView;
 use super::parts::Files;
 use super::tell::LogTell;
+use crate::engine::checkpoint::Checkpoint;
 use crate::event::Subject;
 use crate::log::{Log, LogAppender};
 use crate::sink::Tell as _;
-use crate::store::{Batch, Store, StoreError, keys, store_blocking};
+use crate::store::{Store, StoreError, keys, store_blocking};
 use crate::time::{Millis, SharedClock};
 
 const RHYTHM: Duration = Duration::from_secs(5);
@@ -50,15 +51,15 @@ impl Dates {
         loop {
             rhythm.tick().await;
             for sink in &dated {
-                for (partition, _) in sink.tasks.statuses() {
-                    self.tell_passed(&sink.name, partition).await;
+                for (partition, kept) in sink.tasks.checkpoints() {
+                    self.tell_passed(&sink.name, partition, kept.as_ref()).await;
                 }
             }
         }
     }
 
     /// Tells all that has passed in one partition.
-    async fn tell_passed(&self, sink: &str, partition: u16) {
+    async fn tell_passed(&self, sink: &str, partition: u16, kept: &dyn Checkpoint) {
         loop {
             let passed = match self.passed(sink, partition).await {
                 Ok(passed) => passed,
@@ -67,7 +68,11 @@ impl Dates {
             let whole = passed.len() == PAGE;
             let told = self.tell(sink, &passed).await;
             let forgotten = passed.into_iter().take(told).map(|date| date.key);
-            if let Err(error) = self.forget(forgotten.collect()).await {
+            let forgotten: Vec<_> = forgotten.collect();
+            if forgotten.is_empty() {
+                return;
+            }
+            if let Err(error) = kept.discard(forgotten).await {
                 return tracing::warn!(sink, "passed dates could not be forgotten: {error}");
             }
             if !whole || told < PAGE {
@@ -105,17 +110,6 @@ impl Dates {
         let told = join_all(tells).await;
         told.iter().take_while(|told| told.is_ok()).count()
     }
-
-    async fn forget(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let mut batch = Batch::default();
-        for key in keys {
-            batch.remove(key);
-        }
-        store_blocking(&self.files.store, move |store| store.commit(batch)).await
-    }
 }
 
 #[cfg(test)]
@@ -124,12 +118,13 @@ mod tests {
 
     use super::*;
     use crate::engine::TaskStatus;
+    use crate::engine::checkpoint::StoreCheckpoint;
     use crate::engine::gate::Gate;
     use crate::event::Record;
     use crate::log::{MemoryLog, ReadLimit};
     use crate::runtime::Tasks;
     use crate::sink::OnFull;
-    use crate::store::MemoryStore;
+    use crate::store::{Batch, MemoryStore};
     use crate::time::TokioClock;
 
     const NOW: Millis = 1_800_000_000_000;
@@ -137,6 +132,14 @@ mod tests {
     fn dates() -> Dates {
         let tasks = Tasks::default();
         tasks.insert(0, watch::Sender::new(TaskStatus::default()).subscribe());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let kept = StoreCheckpoint {
+            store: Arc::clone(&store),
+            sink: "crm".to_owned(),
+            group: "app.crm".to_owned(),
+            partition: 0,
+        };
+        tasks.runs(0, Arc::new(kept));
         let sink = SinkView {
             name: "crm".to_owned(),
             group: "app.crm".to_owned(),
@@ -148,7 +151,7 @@ mod tests {
         };
         Dates {
             files: Files {
-                store: Arc::new(MemoryStore::default()),
+                store,
                 log: Arc::new(MemoryLog::new(1)),
                 inbox: Arc::new(MemoryLog::new(1)),
             },

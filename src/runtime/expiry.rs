@@ -15,17 +15,15 @@ use super::SinkView;
 use super::parts::Files;
 
 use crate::engine::TaskStatus;
+use crate::engine::checkpoint::Checkpoint;
 use crate::event::{EventRecord, SourceRecord};
 use crate::log::{Log, ReadLimit};
 use crate::source::Acknowledged;
-use crate::store::ids::{self, Expired};
-use crate::store::store_blocking;
+use crate::store::ids::{self, Due};
+use crate::store::{StoreError, store_blocking};
 use crate::time::{Millis, SharedClock, as_millis};
 
 const RHYTHM: Duration = Duration::from_secs(1);
-/// Pages of ids removed in one call of the store: a fraction of a second, between which commits of
-/// the tasks, a stop and whatever else waits get their turn.
-const PAGES: usize = 4;
 /// Rounds after which ids are looked for from the oldest on again: one may have been noted with an
 /// earlier time than those that expired.
 const FROM_START: u32 = 300;
@@ -64,28 +62,43 @@ impl Expiry {
                 ended.clear();
             }
             for (sink, window) in &windows {
+                let kept = sink.tasks.checkpoints();
                 for (partition, until) in self.due(sink, *window).await.unwrap_or_default() {
+                    let Some(kept) = kept.get(&partition) else {
+                        continue;
+                    };
                     let after = ended.entry((&sink.name, partition)).or_default();
-                    self.expire(&sink.name, partition, until, after).await;
+                    let of = (sink.name.as_str(), partition);
+                    if let Err(error) = self.expire(of, until, after, kept.as_ref()).await {
+                        tracing::warn!(sink = sink.name, "ids could not be expired: {error}");
+                    }
                 }
             }
         }
     }
 
-    /// Removes what is due in one partition. `ended` is where the last expiry ended.
-    async fn expire(&self, sink: &str, partition: u16, until: Millis, ended: &mut Option<Vec<u8>>) {
+    /// Removes what is due in one partition, a page at a time, between which commits of the tasks, a
+    /// stop and whatever else waits get their turn. `ended` is where the last expiry ended.
+    async fn expire(
+        &self,
+        (sink, partition): (&str, u16),
+        until: Millis,
+        ended: &mut Option<Vec<u8>>,
+        kept: &dyn Checkpoint,
+    ) -> Result<(), StoreError> {
         loop {
             let (name, after) = (sink.to_owned(), ended.clone());
-            let slice = store_blocking(&self.files.store, move |store| {
-                ids::expire(store, (&name, partition), until, after, PAGES)
+            let page = store_blocking(&self.files.store, move |store| {
+                ids::due(store, (&name, partition), until, after.as_deref())
             });
-            match slice.await {
-                Ok(Expired { after: None, .. }) => return,
-                Ok(Expired { after, .. }) => *ended = after,
-                Err(error) => {
-                    return tracing::warn!(sink, "ids could not be expired: {error}");
-                }
+            let Due { keys, after } = page.await?;
+            if !keys.is_empty() {
+                kept.discard(keys).await?;
             }
+            if after.is_none() {
+                return Ok(());
+            }
+            *ended = after;
             tokio::task::yield_now().await;
         }
     }

@@ -25,12 +25,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Control, Health};
-use crate::dead_letter::{DeadLetters, StoredLetters};
 use crate::engine::checkpoint::StoreCheckpoint;
 use crate::engine::gate::Gate;
 use crate::engine::{Context, TaskError, TaskSettings};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, PartitionReader};
 use crate::mutation::{self, Mutation};
 use crate::sink::{Capabilities, OnFull, Sink};
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
@@ -161,6 +160,7 @@ impl Instance {
             sources,
             readers,
             commit,
+            letters,
         } = parts;
         let mut instance = Self {
             files: files.clone(),
@@ -176,8 +176,6 @@ impl Instance {
             drain: config.delivery.drain_timeout.get(),
         };
         let isolation = Arc::default();
-        let store = Arc::clone(&files.store);
-        let letters: Arc<dyn DeadLetters> = Arc::new(StoredLetters::new(store));
         for (sink, on_full) in sinks {
             let context = Context {
                 deliverer: parts::deliverer(sink, config, with),
@@ -255,13 +253,14 @@ impl Instance {
         let checkpoint = {
             let (store, sink, group) = (Arc::clone(&self.files.store), name.clone(), group.clone());
             let commit = Arc::clone(commit);
-            Arc::new(move |partition| {
-                commit(StoreCheckpoint {
+            Arc::new(move |of: &Arc<dyn PartitionReader>| {
+                let to_store = StoreCheckpoint {
                     store: Arc::clone(&store),
                     sink: sink.clone(),
                     group: group.clone(),
-                    partition,
-                })
+                    partition: of.partition(),
+                };
+                commit(to_store, of.epoch())
             })
         };
         let maker = Maker {

@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
+use crate::dead_letter::{DeadLetters, StoredLetters};
 use crate::decode::DecodeSettings;
 use crate::dir_lock::{create_dirs, is_open_to_others};
 use crate::engine::ClockRules;
@@ -221,14 +222,15 @@ pub(super) fn deliverer(sink: Arc<dyn Sink>, config: &Config, with: &Deps) -> De
     }
 }
 
-/// How a task's commits are made, given the commits to the store.
-pub type MakeCheckpoint = Arc<dyn Fn(StoreCheckpoint) -> Arc<dyn Checkpoint> + Send + Sync>;
+/// How a task's commits are made, given the commits to the store and the epoch of its partition's
+/// assignment.
+pub type MakeCheckpoint = Arc<dyn Fn(StoreCheckpoint, u64) -> Arc<dyn Checkpoint> + Send + Sync>;
 
 /// How a consumer group, by its name, reads the event log.
 pub type MakeReader = Arc<dyn Fn(&str) -> Box<dyn LogReader> + Send + Sync>;
 
 /// Every group reads all of `log`.
-pub fn whole(log: &Arc<dyn Log>) -> MakeReader {
+fn whole(log: &Arc<dyn Log>) -> MakeReader {
     let log = Arc::clone(log);
     Arc::new(move |_| Box::new(WholeLog::of(&log)))
 }
@@ -250,6 +252,8 @@ pub struct Parts {
     pub readers: MakeReader,
     /// How commits are made.
     pub commit: MakeCheckpoint,
+    /// Where dead letters are kept.
+    pub letters: Arc<dyn DeadLetters>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -261,6 +265,20 @@ impl std::fmt::Debug for Parts {
 }
 
 impl Parts {
+    /// Over files, without sources or sinks: every group reads all of the log, and commits to the
+    /// store, where the dead letters are too.
+    pub fn over(files: Files) -> Self {
+        Self {
+            reltio: None,
+            sinks: Vec::new(),
+            sources: Vec::new(),
+            readers: whole(&files.log),
+            commit: Arc::new(|to_store, _| Arc::new(to_store)),
+            letters: Arc::new(StoredLetters::new(Arc::clone(&files.store))),
+            files,
+        }
+    }
+
     /// The parts that `config` names. Sources begin to connect.
     pub(super) fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
         let files = Files::open(config)?;
@@ -282,12 +300,10 @@ impl Parts {
         }
         let store = Arc::clone(&files.store);
         Ok(Self {
-            readers: whole(&files.log),
-            files,
             reltio,
             sinks,
             sources: kafka_sources(config, &with.clock, &store)?,
-            commit: Arc::new(|to_store| Arc::new(to_store)),
+            ..Self::over(files)
         })
     }
 }

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::tasks::Tasks;
-use crate::engine::checkpoint::Checkpoint;
+use crate::engine::checkpoint::{Checkpoint, CommitError, TakeoverError};
 use crate::engine::{Context, SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
 use crate::log::{LogError, LogReader, PartitionReader, ReaderEvent};
 use crate::store::patiently;
 
 /// How a partition's checkpoint is made.
-pub(super) type CheckpointOf = Arc<dyn Fn(u16) -> Arc<dyn Checkpoint> + Send + Sync>;
+pub(super) type CheckpointOf =
+    Arc<dyn Fn(&Arc<dyn PartitionReader>) -> Arc<dyn Checkpoint> + Send + Sync>;
 
 /// What a task is made from.
 #[derive(Clone)]
@@ -33,32 +35,64 @@ pub(super) struct Maker {
 
 impl Maker {
     /// The partition's task, where it was left. Blocks on the disk.
-    fn make(&self, of: &Arc<dyn PartitionReader>) -> Result<SinkTask, TaskError> {
-        let checkpoint = (self.checkpoint)(of.partition());
+    fn make(
+        &self,
+        of: &Arc<dyn PartitionReader>,
+        checkpoint: &Arc<dyn Checkpoint>,
+    ) -> Result<SinkTask, TaskError> {
         SinkTask::new(
             self.context.clone(),
             Arc::clone(of),
             self.settings,
-            checkpoint,
+            Arc::clone(checkpoint),
         )
     }
 
-    /// The same beside the loop; a disk that fails for a while is waited for.
-    async fn make_patiently(&self, of: &Arc<dyn PartitionReader>) -> Result<SinkTask, TaskError> {
-        let made = patiently(|| async {
-            let (maker, of) = (self.clone(), Arc::clone(of));
-            match tokio::task::spawn_blocking(move || maker.make(&of)).await {
+    /// The same, once what is kept here is what was committed; a disk that fails for a while is
+    /// waited for.
+    async fn take_over(self, of: Arc<dyn PartitionReader>) -> Made {
+        let checkpoint = (self.checkpoint)(&of);
+        let task = match checkpoint.take_over().await {
+            Ok(()) => self.make_patiently(&of, &checkpoint).await,
+            Err(TakeoverError::Store(error)) => Err(error.into()),
+            Err(TakeoverError::Halted(why)) => Err(LogError::Refused(why).into()),
+            Err(TakeoverError::Fenced(why)) => Err(CommitError::Fenced(why).into()),
+        };
+        Made {
+            of,
+            checkpoint,
+            task,
+        }
+    }
+
+    async fn make_patiently(
+        &self,
+        of: &Arc<dyn PartitionReader>,
+        checkpoint: &Arc<dyn Checkpoint>,
+    ) -> Result<SinkTask, TaskError> {
+        let asked = patiently(|| async {
+            let (maker, of, checkpoint) = (self.clone(), Arc::clone(of), Arc::clone(checkpoint));
+            let make = move || maker.make(&of, &checkpoint);
+            match tokio::task::spawn_blocking(make).await {
                 Ok(Err(TaskError::Store(error))) => Err(error),
-                Ok(made) => Ok(made),
+                Ok(answer) => Ok(answer),
                 Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }
         });
-        made.await?
+        asked.await?
     }
+}
+
+/// A task that was made, or why not.
+struct Made {
+    of: Arc<dyn PartitionReader>,
+    checkpoint: Arc<dyn Checkpoint>,
+    task: Result<SinkTask, TaskError>,
 }
 
 /// A task that runs. Dropped, it is aborted.
 struct Running {
+    of: Arc<dyn PartitionReader>,
     stop: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -69,8 +103,13 @@ pub(super) struct Supervisor {
     reader: Box<dyn LogReader>,
     tasks: Tasks,
     running: BTreeMap<u16, Running>,
+    /// Partitions that are being taken over. A token that is dropped ends that.
+    opening: BTreeMap<u16, DropGuard>,
+    made: FuturesUnordered<BoxFuture<'static, Option<Made>>>,
     /// Partitions that are being given back.
     ending: FuturesUnordered<BoxFuture<'static, Vec<u16>>>,
+    /// Tasks whose commits are refused; their partitions may be this process's all the same.
+    fenced: (UnboundedSender<u16>, UnboundedReceiver<u16>),
     stop: CancellationToken,
 }
 
@@ -89,14 +128,27 @@ impl Supervisor {
             reader,
             tasks: Tasks::default(),
             running: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            made: FuturesUnordered::new(),
             ending: FuturesUnordered::new(),
+            fenced: unbounded_channel(),
             stop,
         };
         match supervisor.reader.next().now_or_never() {
             Some(ReaderEvent::Assigned(partitions)) => {
                 for of in partitions {
-                    let made = supervisor.maker.make(&of);
-                    supervisor.run_task(of.partition(), made)?;
+                    let checkpoint = (supervisor.maker.checkpoint)(&of);
+                    let taken = checkpoint.take_over().now_or_never();
+                    if !matches!(taken, Some(Ok(()))) {
+                        supervisor.open(of);
+                        continue;
+                    }
+                    let task = supervisor.maker.make(&of, &checkpoint);
+                    supervisor.run_task(Made {
+                        of,
+                        checkpoint,
+                        task,
+                    })?;
                 }
             }
             Some(ReaderEvent::Halted(why)) => supervisor.halt(why),
@@ -118,7 +170,9 @@ impl Supervisor {
                 biased;
                 () = self.stop.cancelled() => break,
                 Some(ended) = self.ending.next() => self.forget(&ended),
-                event = self.reader.next() => self.on_event(event).await,
+                Some(partition) = self.fenced.1.recv() => self.open_again(partition),
+                Some(made) = self.made.next() => self.on_made(made),
+                event = self.reader.next() => self.on_event(event),
             }
         }
         let running = std::mem::take(&mut self.running).into_values();
@@ -126,19 +180,19 @@ impl Supervisor {
         while self.ending.next().await.is_some() {}
     }
 
-    async fn on_event(&mut self, event: ReaderEvent) {
+    fn on_event(&mut self, event: ReaderEvent) {
         match event {
             ReaderEvent::Assigned(partitions) => {
                 for of in partitions {
                     self.lose(of.partition());
-                    let made = self.maker.make_patiently(&of).await;
-                    if let Err(error) = self.run_task(of.partition(), made) {
-                        self.halted(of.partition(), None, &error.to_string());
-                    }
+                    self.open(of);
                 }
             }
             ReaderEvent::Revoked { partitions, done } => {
                 tracing::info!(sink = self.name(), ?partitions, "revoked");
+                for partition in &partitions {
+                    self.opening.remove(partition);
+                }
                 let taken = partitions.iter().map(|of| self.running.remove(of));
                 let taken: Vec<Running> = taken.flatten().collect();
                 for running in &taken {
@@ -162,8 +216,42 @@ impl Supervisor {
         }
     }
 
+    /// Takes a partition over beside the loop, which may take long.
+    fn open(&mut self, of: Arc<dyn PartitionReader>) {
+        let token = CancellationToken::new();
+        let ended = token.clone();
+        self.opening.insert(of.partition(), token.drop_guard());
+        let made = self.maker.clone().take_over(of);
+        self.made.push(Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => None,
+                made = made => Some(made),
+            }
+        }));
+    }
+
+    fn on_made(&mut self, made: Option<Made>) {
+        let Some(made) = made else { return };
+        let partition = made.of.partition();
+        self.opening.remove(&partition);
+        if let Err(error) = self.run_task(made) {
+            self.halted(partition, None, &error.to_string());
+        }
+    }
+
+    /// A task's commit was refused. If its partition was lost, that is told soon; if not, it is taken
+    /// over once more.
+    fn open_again(&mut self, partition: u16) {
+        if let Some(running) = self.running.remove(&partition) {
+            self.tasks.remove(partition);
+            self.open(running.of);
+        }
+    }
+
     /// Ends the partition's task at once, if there is one.
     fn lose(&mut self, partition: u16) {
+        self.opening.remove(&partition);
         self.running.remove(&partition);
         self.tasks.remove(partition);
     }
@@ -177,30 +265,43 @@ impl Supervisor {
         }
     }
 
-    fn run_task(
-        &mut self,
-        partition: u16,
-        made: Result<SinkTask, TaskError>,
-    ) -> Result<(), TaskError> {
-        let task = match made {
+    fn run_task(&mut self, made: Made) -> Result<(), TaskError> {
+        let Made {
+            of,
+            checkpoint,
+            task,
+        } = made;
+        let partition = of.partition();
+        let task = match task {
             Ok(task) => task,
             Err(TaskError::Log(outside @ LogError::OutOfRange { asked, start, .. })) => {
                 let remedy = remedy(self.name(), asked < start);
                 self.halted(partition, Some(asked), &format!("{outside}: {remedy}"));
                 return Ok(());
             }
+            Err(TaskError::Commit(CommitError::Fenced(why))) => {
+                tracing::warn!(sink = self.name(), partition, "not taken over: {why}");
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         self.tasks.insert(partition, task.status());
+        self.tasks.runs(partition, checkpoint);
         let (stop, sink) = (self.stop.child_token(), self.name().to_owned());
-        let run = task.run(stop.clone());
+        let (run, fenced) = (task.run(stop.clone()), self.fenced.0.clone());
         let task = tokio::spawn(async move {
-            if let Err(error) = run.await {
-                tracing::error!(sink, partition, "the task is halted: {error}");
+            match run.await {
+                Ok(()) => {}
+                Err(TaskError::Commit(CommitError::Fenced(why))) => {
+                    tracing::warn!(sink, partition, "the task ends: {why}");
+                    // Nobody hears it at the end of the process.
+                    fenced.send(partition).ok();
+                }
+                Err(error) => tracing::error!(sink, partition, "the task is halted: {error}"),
             }
         });
         let task = AbortOnDropHandle::new(task);
-        self.running.insert(partition, Running { stop, task });
+        self.running.insert(partition, Running { of, stop, task });
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch::Receiver;
 
 use crate::engine::TaskStatus;
+use crate::engine::checkpoint::Checkpoint;
 
 /// The tasks of one sink by partition: those that this process has now, and those that cannot run.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub struct Tasks(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     by_partition: BTreeMap<u16, Receiver<TaskStatus>>,
+    /// Of those that run.
+    checkpoints: BTreeMap<u16, Arc<dyn Checkpoint>>,
     halted: Option<String>,
 }
 
@@ -31,6 +34,11 @@ impl Tasks {
             .collect()
     }
 
+    /// Where the tasks that run keep what they know.
+    pub fn checkpoints(&self) -> BTreeMap<u16, Arc<dyn Checkpoint>> {
+        self.held().checkpoints.clone()
+    }
+
     /// Why no partition will come until a person acts.
     pub fn halted(&self) -> Option<String> {
         self.held().halted.clone()
@@ -40,9 +48,16 @@ impl Tasks {
         self.held().by_partition.insert(partition, task);
     }
 
+    /// The partition's task runs, and keeps here what it knows.
+    pub(super) fn runs(&self, partition: u16, checkpoint: Arc<dyn Checkpoint>) {
+        self.held().checkpoints.insert(partition, checkpoint);
+    }
+
     /// The partition is somebody else's.
     pub(super) fn remove(&self, partition: u16) {
-        self.held().by_partition.remove(&partition);
+        let mut held = self.held();
+        held.by_partition.remove(&partition);
+        held.checkpoints.remove(&partition);
     }
 
     pub(super) fn halt(&self, why: String) {

@@ -7,7 +7,7 @@ use super::{Batch, Store, StoreError, keys};
 use crate::event::ChangeId;
 use crate::time::Millis;
 
-/// Ids removed in one batch.
+/// Ids of one page.
 const PAGE: usize = 1000;
 /// Bytes of a time.
 const TIME: usize = 8;
@@ -68,56 +68,44 @@ pub fn put(batch: &mut Batch, sink: &str, partition: u16, (id, noted): (ChangeId
     batch.put(by_time, Vec::new());
 }
 
-/// What an expiry removed.
+/// Ids that have expired.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Expired {
-    /// How many ids.
-    pub ids: usize,
-    /// Where the next one goes on, if there may be more that is due.
+pub struct Due {
+    /// The keys to remove: two an id.
+    pub keys: Vec<Vec<u8>>,
+    /// Where to go on, if there may be more that is due.
     pub after: Option<Vec<u8>>,
 }
 
-/// Removes ids that were noted before `until`, oldest first: so many pages of a thousand at most,
-/// after where the one before ended. Blocks on the disk.
+/// A page of the ids that were noted before `until`, oldest first, after where the page before
+/// ended. Blocks on the disk.
 ///
 /// # Errors
 /// If the store fails.
-pub fn expire(
+pub fn due(
     store: &dyn Store,
     (sink, partition): (&str, u16),
     until: Millis,
-    after: Option<Vec<u8>>,
-    pages: usize,
-) -> Result<Expired, StoreError> {
+    after: Option<&[u8]>,
+) -> Result<Due, StoreError> {
     let prefix = keys::ids_by_time(sink, partition);
     let until = u64::try_from(until).unwrap_or_default().to_be_bytes();
     let of_ids = keys::ids(sink, partition);
+    let mut due = Due::default();
+    let mut last = None;
     // A scan from the start would meet what was removed before: fjall has it for a while yet.
-    let mut expired = Expired { ids: 0, after };
-    for _ in 0..pages {
-        let page = store.scan_keys(&prefix, expired.after.as_deref(), PAGE)?;
-        let mut batch = Batch::default();
-        let mut last = None;
-        for key in page {
-            let rest = key.get(prefix.len()..);
-            let split = rest.and_then(|rest| rest.split_first_chunk::<TIME>());
-            let Some((_, id)) = split.filter(|(time, _)| **time < until) else {
-                break;
-            };
-            batch.remove([of_ids.as_slice(), id].concat());
-            batch.remove(key.clone());
-            last = Some(key);
-        }
-        let due = batch.changes.len() / 2;
-        store.commit(batch)?;
-        expired.ids = expired.ids.saturating_add(due);
-        if due < PAGE {
-            expired.after = None;
-            return Ok(expired);
-        }
-        expired.after = last;
+    for key in store.scan_keys(&prefix, after, PAGE)? {
+        let rest = key.get(prefix.len()..);
+        let split = rest.and_then(|rest| rest.split_first_chunk::<TIME>());
+        let Some((_, id)) = split.filter(|(time, _)| **time < until) else {
+            break;
+        };
+        due.keys.push([of_ids.as_slice(), id].concat());
+        due.keys.push(key.clone());
+        last = Some(key);
     }
-    Ok(expired)
+    due.after = last.filter(|_| due.keys.len() == 2 * PAGE);
+    Ok(due)
 }
 
 #[cfg(test)]
@@ -127,7 +115,7 @@ mod tests {
     use crate::store::MemoryStore;
 
     #[test]
-    fn an_expiry_of_several_pages_leaves_what_is_not_due_or_beyond_its_last_page() {
+    fn an_expiry_of_several_pages_leaves_what_is_not_due() {
         let store = MemoryStore::new();
         let mut batch = Batch::default();
         for time in 1..=3500 {
@@ -137,21 +125,23 @@ mod tests {
         }
         store.commit(batch).unwrap();
         let mut after = None;
-        for (until, pages, removed, more) in [
-            (2301, 2, 2000, true),
-            (2301, 2, 300, false),
-            (3501, 1, 1000, true),
-            (3501, 4, 200, false),
+        for (until, removed, more) in [
+            (2301, 1000, true),
+            (2301, 1000, true),
+            (2301, 300, false),
+            (3501, 1000, true),
+            (3501, 200, false),
         ] {
-            let expired = expire(&store, ("lake", 0), until, after, pages).unwrap();
-            assert_eq!((expired.ids, expired.after.is_some()), (removed, more));
-            after = expired.after;
+            let page = due(&store, ("lake", 0), until, after.as_deref()).unwrap();
+            assert_eq!((page.keys.len(), page.after.is_some()), (2 * removed, more));
+            let mut batch = Batch::default();
+            for key in page.keys {
+                batch.remove(key);
+            }
+            store.commit(batch).unwrap();
+            after = page.after;
         }
-        assert!(
-            store
-                .scan(&keys::ids("lake", 0), None, 1)
-                .unwrap()
-                .is_empty()
-        );
+        let left = store.scan(&keys::ids("lake", 0), None, 1).unwrap();
+        assert!(left.is_empty());
     }
 }

@@ -6,6 +6,8 @@
 //! | `m/log/{name}` | identity of the log that cursors were made against |
 //! | `g/{group}\0{partition}` | the position at which a detached group goes on after a gap, decimal |
 //! | `h/{sink}` | since when a person holds the sink, ms, decimal |
+//! | `k/{sink}\0{partition}` | [`ChangelogPoint`](crate::event::proto::ChangelogPoint): how far the store has the sink's changelog |
+//! | `m/takeover` | in a changelog only: that a partition was taken over |
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
 //! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
 //! | `i/{sink}\0{partition}{id}` | [`Noted`](super::ids::Noted): that a sink without unique keys has the change |
@@ -24,6 +26,10 @@ use crate::time::Millis;
 pub const REGISTERS: &[u8] = b"r/";
 /// What the keys of dead letters begin with.
 pub const DEAD_LETTERS: &[u8] = b"d/";
+/// What the keys of their records begin with.
+pub const DEAD_LETTER_RECORDS: &[u8] = b"b/";
+/// The marker of a takeover, in a changelog.
+pub const TAKEOVER: &[u8] = b"m/takeover";
 
 /// Where the format version stands.
 pub const FORMAT: &[u8] = b"m/format";
@@ -52,6 +58,25 @@ pub fn gap(group: &str, partition: u16) -> Vec<u8> {
 /// That a person holds `sink`.
 pub fn held(sink: &str) -> Vec<u8> {
     joined(b"h/", sink, &[])
+}
+
+/// How far the store has the changelog of `sink`.
+pub fn changelog_point(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"k/", sink, &[&partition.to_be_bytes()])
+}
+
+/// What all keys of a task begin with, but for its changelog's point and its dead letters.
+pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 8] {
+    [
+        cursor(group, partition),
+        gap(group, partition),
+        registers_of(sink, partition),
+        ids(sink, partition),
+        ids_by_time(sink, partition),
+        attempts_of(sink, partition),
+        reassertions_of(sink, partition),
+        dates_of(sink, partition),
+    ]
 }
 
 /// Where `group` stands in `partition`.
@@ -155,7 +180,11 @@ pub fn dead_letter(sink: &str, id: &str, round: u32) -> Vec<u8> {
 
 /// The record of a dead letter.
 pub fn dead_letter_record(sink: &str, id: &str, round: u32) -> Vec<u8> {
-    joined(b"b/", sink, &[id.as_bytes(), b"\0", &round.to_be_bytes()])
+    joined(
+        DEAD_LETTER_RECORDS,
+        sink,
+        &[id.as_bytes(), b"\0", &round.to_be_bytes()],
+    )
 }
 
 /// All dead letters of a sink; of all sinks without one.

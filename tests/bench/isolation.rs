@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use goldwire::event::{Kind, SourceRecord, Subject};
-use goldwire::runtime::parts::whole;
+
 use goldwire::runtime::{Deps, Files, Instance, Parts};
 use goldwire::sink::OnFull;
 use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
@@ -193,12 +193,8 @@ async fn round(stopped: Option<Way>) -> (f64, Duration) {
     };
     let inbox = Arc::clone(&files.inbox);
     let parts = Parts {
-        readers: whole(&files.log),
-        files,
-        reltio: None,
         sinks,
-        sources: Vec::new(),
-        commit: Arc::new(|to_store| Arc::new(to_store)),
+        ..Parts::over(files)
     };
     let began = Instant::now();
     let instance = Instance::assemble(&config, &with, parts).unwrap();

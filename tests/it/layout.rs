@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part after those that it may know. The root of the configuration knows all that it declares.
-const KNOWS: [(&str, &[&str]); 29] = [
+const KNOWS: [(&str, &[&str]); 30] = [
     ("backoff", &[]),
     ("mutation", &[]),
     ("pace", &[]),
@@ -96,6 +96,12 @@ const KNOWS: [(&str, &[&str]); 29] = [
             "sink",
             "telemetry",
             "time",
+        ],
+    ),
+    (
+        "changelog",
+        &[
+            "backoff", "engine", "event", "log", "mutation", "store", "time",
         ],
     ),
     (

@@ -306,6 +306,10 @@ impl Checkpoint for SlowCommit {
         self.inner.mark_gap(start).await
     }
 
+    async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        self.inner.discard(keys).await
+    }
+
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         self.world.pause(20).await;
         {

@@ -8,7 +8,7 @@ use goldwire::dead_letter::{Redrive, StoredLetters, Work};
 use goldwire::engine::TaskError;
 use goldwire::log::Log;
 use goldwire::reltio::RecordReader;
-use goldwire::runtime::parts::whole;
+
 use goldwire::runtime::{Deps, Files, Instance, Parts, StartError};
 use goldwire::sink::OnFull;
 use goldwire::sink::Sink;
@@ -247,17 +247,16 @@ impl Life {
             wrap: None,
         };
         let committing = Arc::clone(world);
+        let files = Files {
+            store: Arc::clone(&store),
+            inbox: Arc::clone(&inbox),
+            log: Arc::clone(&log),
+        };
         let parts = Parts {
-            files: Files {
-                store: Arc::clone(&store),
-                inbox: Arc::clone(&inbox),
-                log: Arc::clone(&log),
-            },
             reltio: Some(reltio),
             sinks,
             sources: vec![(Box::new(Consumer::new(world)), "ingest".to_owned())],
-            readers: whole(&log),
-            commit: Arc::new(move |inner| {
+            commit: Arc::new(move |inner, _| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == inner.sink);
                 Arc::new(SlowCommit {
                     world: Arc::clone(&committing),
@@ -265,6 +264,7 @@ impl Life {
                     inner,
                 })
             }),
+            ..Parts::over(files)
         };
         let instance = Instance::assemble(&config, &with, parts)?;
         let endpoints = ["hook", "part"].map(|name| {

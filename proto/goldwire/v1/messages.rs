@@ -332,6 +332,19 @@ pub struct Cursor {
     #[prost(uint32, tag = "4")]
     pub restarts: u32,
 }
+/// How far the store of an instance has one partition of a sink's changelog.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangelogPoint {
+    /// identity and partition count of the changelog
+    #[prost(string, tag = "1")]
+    pub changelog: ::prost::alloc::string::String,
+    /// everything committed below it is in the store
+    #[prost(uint64, tag = "2")]
+    pub next: u64,
+    /// when that was so, ms
+    #[prost(int64, tag = "3")]
+    pub time: i64,
+}
 /// A record that could not be delivered, with all that is needed to try it again.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeadLetter {

@@ -127,12 +127,8 @@ async fn start(config: &Config, files: Files) -> (Instance, webhook::Handle) {
     let lake = &config.sinks["lake"];
     let sink = parts::sink("lake", lake, config, &sink_parts).unwrap();
     let parts = Parts {
-        readers: parts::whole(&files.log),
-        files: files.clone(),
-        reltio: None,
         sinks: vec![(sink, lake.on_full)],
-        sources: Vec::new(),
-        commit: Arc::new(|to_store| Arc::new(to_store)),
+        ..Parts::over(files.clone())
     };
     let instance = Instance::assemble(config, &with, parts).unwrap();
     let hook = config.sources["hook"].webhook.clone().unwrap();

@@ -193,6 +193,10 @@ impl Checkpoint for SlowCheckpoint {
         self.inner.mark_gap(start).await
     }
 
+    async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        self.inner.discard(keys).await
+    }
+
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         waits(&self.commits).await;
         self.inner.commit(batch).await

@@ -12,7 +12,7 @@ use goldwire::log::{
     Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
     Retention, Share,
 };
-use goldwire::runtime::parts::whole;
+
 use goldwire::runtime::{Deps, Files, Instance, Parts};
 use goldwire::sink::OnFull;
 use goldwire::sink::{Mode, Sink};
@@ -196,12 +196,8 @@ impl Outage {
         };
         let of = |sink: &Arc<Scripted>| (Arc::clone(sink) as Arc<dyn Sink>, OnFull::Stall);
         let parts = Parts {
-            readers: whole(&files.log),
-            files,
-            reltio: None,
             sinks: sinks.iter().map(of).collect(),
-            sources: Vec::new(),
-            commit: Arc::new(|to_store| Arc::new(to_store)),
+            ..Parts::over(files)
         };
         Self {
             instance: Instance::assemble(&config(), &with, parts).unwrap(),

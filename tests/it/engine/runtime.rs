@@ -13,7 +13,7 @@ use goldwire::engine::checkpoint::{
 use goldwire::event::{EventRecord, Kind, State};
 use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log, MemoryLog};
-use goldwire::runtime::parts::whole;
+
 use goldwire::runtime::{Deps, Files, Instance, MakeCheckpoint, Parts};
 use goldwire::sink::OnFull;
 use goldwire::sink::{Mode, Sink};
@@ -75,17 +75,14 @@ fn assemble(drain: &str, files: &Files, sink: Arc<Scripted>, commit: MakeCheckpo
 
 pub(super) fn parts(files: &Files, sink: Arc<Scripted>, commit: MakeCheckpoint) -> Parts {
     Parts {
-        readers: whole(&files.log),
-        files: files.clone(),
-        reltio: None,
         sinks: vec![(sink as Arc<dyn Sink>, OnFull::Stall)],
-        sources: Vec::new(),
         commit,
+        ..Parts::over(files.clone())
     }
 }
 
 pub(super) fn to_store() -> MakeCheckpoint {
-    Arc::new(|to_store| Arc::new(to_store))
+    Arc::new(|to_store, _| Arc::new(to_store))
 }
 
 fn scripted() -> Arc<Scripted> {
@@ -229,6 +226,10 @@ impl Checkpoint for HangingCommit {
         self.inner.mark_gap(start).await
     }
 
+    async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        self.inner.discard(keys).await
+    }
+
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         if self.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
@@ -244,7 +245,7 @@ async fn g1_a_stop_ends_within_the_drain_timeout_though_commits_and_records_hang
         sink.answers(move |_| unreadable.then(|| Err(busy())));
         let hangs = Arc::new(AtomicBool::new(false));
         let (hanging, commits) = (Arc::clone(&hangs), Arc::clone(&hangs));
-        let commit = move |to_store: StoreCheckpoint| {
+        let commit = move |to_store: StoreCheckpoint, _| {
             Arc::new(HangingCommit {
                 inner: to_store,
                 hangs: Arc::clone(&commits),
