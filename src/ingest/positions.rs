@@ -82,6 +82,21 @@ impl Positions {
         work
     }
 
+    /// Everything below `position` was read and begun: what lies behind the last record is none.
+    pub(super) fn reached(&mut self, partition: i32, position: u64) {
+        let epoch = self.epoch;
+        let assigned = self
+            .partitions
+            .entry(partition)
+            .or_insert_with(|| Assigned {
+                epoch,
+                tracker: Tracker::new(position),
+                // Where the assignment began is not known here; this is above it.
+                committed: 0,
+            });
+        assigned.tracker.skip_to(position);
+    }
+
     /// All of it is durable elsewhere.
     pub(super) fn complete(&mut self, work: Work) {
         if let Some(assigned) = self.partitions.get_mut(&work.partition)
@@ -169,6 +184,27 @@ mod tests {
         assert_eq!(positions_of(&positions), [(0, 6)]);
         positions.complete(new);
         assert_eq!(positions_of(&positions), [(0, 7)]);
+    }
+
+    #[test]
+    fn g2_what_is_no_record_is_passed_once_everything_before_it_is_durable() {
+        let mut positions = Positions::default();
+        positions.assigned();
+        let record = positions.start(0, 5).unwrap();
+        positions.reached(0, 7);
+        assert_eq!(positions_of(&positions), []);
+        positions.complete(record);
+        assert_eq!(positions_of(&positions), [(0, 7)]);
+        positions.committed(&positions.uncommitted());
+        // Told late, it takes nothing back.
+        positions.reached(0, 6);
+        assert_eq!(positions_of(&positions), []);
+        // Nothing but markers since the assignment.
+        positions.reached(1, 3);
+        assert_eq!(positions_of(&positions), [(1, 3)]);
+        let next = positions.start(1, 3).unwrap();
+        positions.complete(next);
+        assert_eq!(positions_of(&positions), [(1, 4)]);
     }
 
     #[test]

@@ -196,17 +196,19 @@ impl IngestTask {
     /// Begins what was read, as far as there is room, and says how much more may be read.
     fn take_in(&mut self) -> Room {
         let room = self.room();
-        if self.input.records.is_empty() {
-            return room;
-        }
-        if !room.is_none() {
+        if !self.input.records.is_empty() {
+            if room.is_none() {
+                return room;
+            }
             self.begin(room);
         }
-        if self.input.records.is_empty() {
-            self.room()
-        } else {
-            Room::NONE
+        if !self.input.records.is_empty() {
+            return Room::NONE;
         }
+        if let Some(position) = self.input.reached.take() {
+            self.positions.reached(self.input.partition, position);
+        }
+        self.room()
     }
 
     fn room(&self) -> Room {

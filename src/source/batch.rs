@@ -42,6 +42,9 @@ pub struct Batch {
     pub partition: i32,
     /// The records.
     pub records: VecDeque<Received>,
+    /// Where reading got to, if that is behind the last record: what lies between holds none, such
+    /// as the marker of a transaction, or what one that was aborted left.
+    pub reached: Option<u64>,
 }
 
 impl Batch {
@@ -51,7 +54,7 @@ impl Batch {
     }
 
     /// Takes the first records off, as many as there is room for: one at least, unless there is
-    /// none or no record.
+    /// none or no record. Where reading got to goes with the last of them.
     #[must_use]
     pub fn split(&mut self, room: Room) -> Self {
         let (mut bytes, mut fitting) = (0_usize, 0);
@@ -65,9 +68,15 @@ impl Batch {
             }
         }
         let rest = self.records.split_off(fitting);
+        let reached = if rest.is_empty() && !room.is_none() {
+            self.reached.take()
+        } else {
+            None
+        };
         Self {
             partition: self.partition,
             records: std::mem::replace(&mut self.records, rest),
+            reached,
         }
     }
 }
@@ -88,22 +97,25 @@ mod tests {
         let mut batch = Batch {
             partition: 3,
             records: [10, 10, 50, 10].map(record).into(),
+            reached: Some(9),
         };
         let mut sizes = |records, bytes| {
             let split = batch.split(Room { records, bytes });
             assert_eq!(split.partition, 3);
-            split
-                .records
-                .iter()
-                .map(Received::bytes)
-                .collect::<Vec<_>>()
+            let sizes = split.records.iter().map(Received::bytes);
+            (sizes.collect::<Vec<_>>(), split.reached)
         };
-        assert_eq!(sizes(0, 100), [0; 0]);
-        assert_eq!(sizes(100, 0), [0; 0]);
-        assert_eq!(sizes(1, 100), [10]);
-        assert_eq!(sizes(100, 20), [10]);
-        assert_eq!(sizes(100, 20), [50], "one is taken however large it is");
-        assert_eq!(sizes(100, 100), [10]);
-        assert_eq!(sizes(100, 100), [0; 0]);
+        assert_eq!(sizes(0, 100), (vec![], None));
+        assert_eq!(sizes(100, 0), (vec![], None));
+        assert_eq!(sizes(1, 100), (vec![10], None));
+        assert_eq!(sizes(100, 20), (vec![10], None));
+        let large = sizes(100, 20);
+        assert_eq!(large, (vec![50], None), "one is taken however large it is");
+        assert_eq!(
+            sizes(100, 100),
+            (vec![10], Some(9)),
+            "G2: not before the last"
+        );
+        assert_eq!(sizes(100, 100), (vec![], None));
     }
 }

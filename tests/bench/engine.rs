@@ -184,6 +184,7 @@ impl Bench {
         let records = Batch {
             partition: 0,
             records: records.into(),
+            reached: None,
         };
         IngestTask::new(Box::new(Ready { records }), context, settings)
     }

@@ -126,6 +126,7 @@ impl Topic {
         Batch {
             partition: 0,
             records,
+            reached: None,
         }
     }
 }

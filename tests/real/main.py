@@ -17,6 +17,7 @@ import scenario_duckdb
 import scenario_isolation
 import scenario_kafka_sink
 import scenario_main
+import scenario_markers
 import scenario_password
 import scenario_pooler
 import scenario_throughput
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "group": scenario_cargo.group,
     "warehouse": scenario_cargo.warehouse,
     "disk": scenario_cargo.disk,
+    "markers": scenario_markers.run,
     "password": scenario_password.run,
     "pooler": scenario_pooler.run,
     "main": scenario_main.run,

@@ -91,6 +91,7 @@ impl Consumer {
             let mut batch = Batch {
                 partition: *partition,
                 records: records.collect(),
+                reached: None,
             };
             let batch = batch.split(room);
             if let Some(last) = batch.records.back() {

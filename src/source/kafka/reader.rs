@@ -3,12 +3,13 @@
 //! Guarantee (G8): it reads only while the task has room, and polls for events whether or not it
 //! has, so that a full task neither grows memory nor loses its place in the group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use rdkafka::Message as _;
+use rdkafka::Offset;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -162,10 +163,35 @@ impl Reader {
             }
             failed.extend(error.map(|error| (*partition, error)));
         }
+        let ended = failed.extract_if(.., |(_, error)| {
+            matches!(error, KafkaError::PartitionEOF(_))
+        });
+        let ended: BTreeSet<i32> = ended.map(|(partition, _)| partition).collect();
+        if !ended.is_empty() {
+            self.passed(&ended);
+        }
         for (partition, error) in failed {
             self.failed(Some(partition), &error);
         }
         any
+    }
+
+    /// Partitions were read to their ends. What stands there behind the last record (markers of
+    /// transactions, and what was aborted) is none, but librdkafka takes it in its order: its
+    /// position is behind it. That of other partitions may still be from an earlier assignment; an
+    /// end is told only of the one that is read (G2).
+    fn passed(&self, ended: &BTreeSet<i32>) {
+        let Ok(positions) = self.consumer.position() else {
+            return;
+        };
+        for element in positions.elements() {
+            if let Offset::Offset(position) = element.offset()
+                && ended.contains(&element.partition())
+            {
+                let position = u64::try_from(position).unwrap_or_default();
+                self.shared.reached(element.partition(), position);
+            }
+        }
     }
 
     fn records_of(&self, partition: i32) -> Of {
@@ -181,7 +207,9 @@ impl Reader {
         let code = error
             .rdkafka_error_code()
             .unwrap_or(RDKafkaErrorCode::Unknown);
-        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        if matches!(error, KafkaError::PartitionEOF(_)) {
+            // Of a partition that has no queue of its own yet; it is told again there.
+        } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.halt(format!(
                 "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \
                  another process with the same `group.instance.id`, and start goldwire again",

@@ -40,6 +40,7 @@ pub(super) fn batch(of: &Of, messages: &[BorrowedMessage<'_>]) -> Batch {
         }
     });
     Batch {
+        reached: None,
         partition: of.partition,
         records: records.collect(),
     }

@@ -43,6 +43,8 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     committed: u64,
+    /// Below this everything was pushed.
+    read: u64,
     end: u64,
 }
 
@@ -100,9 +102,32 @@ impl Shared {
         let (end, bytes) = (last.offset.saturating_add(1), batch.bytes());
         let mut state = lock(&self.state);
         state.saw_end(batch.partition, end);
+        state.has_read(batch.partition, end);
         state.records = state.records.saturating_add(batch.records.len());
         state.bytes = state.bytes.saturating_add(bytes);
         state.batches.push_back(batch);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Reading got to `position`: whatever lies between it and the last record is none, and is passed
+    /// by the task with that record. The queue grows by one batch for each partition at most (G8).
+    pub(super) fn reached(&self, partition: i32, position: u64) {
+        let mut state = lock(&self.state);
+        if !state.has_read(partition, position) {
+            return;
+        }
+        state.saw_end(partition, position);
+        let mut held = state.batches.iter_mut().rev();
+        if let Some(last) = held.find(|batch| batch.partition == partition) {
+            last.reached = Some(position);
+        } else {
+            state.batches.push_back(Batch {
+                partition,
+                reached: Some(position),
+                ..Batch::default()
+            });
+        }
         drop(state);
         self.changed.notify_one();
     }
@@ -137,6 +162,7 @@ impl Shared {
             partition,
             Standing {
                 committed: position,
+                read: position,
                 end,
             },
         );
@@ -202,9 +228,90 @@ impl Shared {
 }
 
 impl State {
+    /// Notes how far a partition of ours was read; whether that is news.
+    fn has_read(&mut self, partition: i32, position: u64) -> bool {
+        let Some(standing) = self.standing.get_mut(&partition) else {
+            return false;
+        };
+        let further = position > standing.read;
+        standing.read = standing.read.max(position);
+        further
+    }
+
     fn saw_end(&mut self, partition: i32, end: u64) {
         if let Some(standing) = self.standing.get_mut(&partition) {
             standing.end = standing.end.max(end);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::event::{Received, SourceRecord};
+
+    fn records(offsets: std::ops::Range<u64>) -> Batch {
+        let record = |offset| Received {
+            offset,
+            ..Received::from(SourceRecord::default())
+        };
+        Batch {
+            partition: 0,
+            records: offsets.map(record).collect(),
+            reached: None,
+        }
+    }
+
+    fn took(shared: &Shared, records: usize) -> Option<(usize, Option<u64>)> {
+        let room = Room {
+            records,
+            bytes: 1 << 20,
+        };
+        match shared.take(room) {
+            Some(SourceEvent::Batch(batch)) => Some((batch.records.len(), batch.reached)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn g2_where_reading_got_to_is_told_with_the_last_record_before_it() {
+        let shared = Shared::default();
+        shared.stands(0, 5, 5);
+        shared.push(records(5..8));
+        shared.reached(0, 9);
+        assert_eq!(shared.lag(), [(0, 4)]);
+        assert_eq!(took(&shared, 2), Some((2, None)));
+        assert_eq!(took(&shared, 2), Some((1, Some(9))));
+        assert_eq!(took(&shared, 2), None);
+        shared.committed(0, 9);
+        assert_eq!(shared.lag(), [(0, 0)]);
+    }
+
+    #[test]
+    fn g8_markers_alone_take_one_place_for_each_partition() {
+        let shared = Shared::default();
+        shared.stands(0, 5, 5);
+        for position in [6, 8, 10] {
+            shared.reached(0, position);
+        }
+        assert_eq!(took(&shared, 9), Some((0, Some(10))));
+        assert_eq!(took(&shared, 9), None);
+    }
+
+    #[test]
+    fn g2_a_position_that_is_not_ahead_or_of_nobody_here_is_not_told() {
+        let shared = Shared::default();
+        shared.stands(0, 5, 5);
+        shared.reached(0, 5);
+        shared.reached(1, 7);
+        shared.push(records(5..6));
+        shared.reached(0, 6);
+        assert_eq!(took(&shared, 9), Some((1, None)));
+        shared.reached(0, 7);
+        shared.forget(&BTreeSet::from([0]));
+        shared.reached(0, 8);
+        assert_eq!(took(&shared, 9), None);
     }
 }

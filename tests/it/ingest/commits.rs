@@ -93,6 +93,22 @@ async fn g2_nothing_of_a_lost_partition_is_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g2_what_holds_no_records_is_passed_once_all_before_it_is_durable() {
+    let rig = Rig::new();
+    rig.log.opens.send_replace(false);
+    rig.send(0, 0, vec![event(1, 1)]);
+    // A marker behind the record, and markers alone in the other partition.
+    rig.reach(0, 2);
+    rig.reach(1, 6);
+    rig.pass(1000).await;
+    assert_eq!(rig.taken.of(0), None);
+    assert_eq!(rig.taken.of(1), Some(6));
+    rig.log.opens.send_replace(true);
+    rig.pass(1000).await;
+    assert_eq!(rig.taken.of(0), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_commits_what_became_durable_last() {
     let rig = Rig::new();
     rig.log.opens.send_replace(false);

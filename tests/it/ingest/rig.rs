@@ -290,8 +290,22 @@ impl Rig {
                 ..SourceRecord::default()
             })
         });
-        let records = records.collect();
-        self.batches.send(Batch { partition, records }).unwrap();
+        let batch = Batch {
+            partition,
+            records: records.collect(),
+            reached: None,
+        };
+        self.batches.send(batch).unwrap();
+    }
+
+    /// Reading got to `position`; what lies before it and was not sent is no record.
+    pub(super) fn reach(&self, partition: i32, position: u64) {
+        let batch = Batch {
+            partition,
+            reached: Some(position),
+            ..Batch::default()
+        };
+        self.batches.send(batch).unwrap();
     }
 
     pub(super) async fn pass(&self, millis: u64) {

@@ -164,7 +164,8 @@ impl KafkaSettings {
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "false")
+            // Where the last record is not the end: what follows it is passed by then.
+            .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error");
         client
     }
