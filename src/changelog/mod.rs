@@ -14,6 +14,8 @@
 mod checkpoint;
 mod ownership;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod transactor;
 
 pub use checkpoint::ChangelogCheckpoint;

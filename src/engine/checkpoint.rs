@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use prost::Message as _;
 
 use super::subject_letters::split_letter;
+use super::witness::Witness;
 use crate::dead_letter;
 use crate::event::{ChangeId, Record, Subject};
 use crate::store::ids::{self, Noted};
@@ -52,6 +53,8 @@ pub struct CommitBatch {
     pub closed: Vec<String>,
     /// Where the task stands.
     pub cursor: Cursor,
+    /// A record below its position, where there is a newer one than before.
+    pub witness: Option<Witness>,
 }
 
 /// What is known when a partition is taken up.
@@ -59,6 +62,8 @@ pub struct CommitBatch {
 pub struct Opened {
     /// Where the group stands, if it was here before.
     pub cursor: Option<Cursor>,
+    /// A record below its position.
+    pub witness: Option<Witness>,
     /// Where it went on after records that had left the log.
     pub gap: Option<u64>,
     /// What was being sent, by offset, and how often alone.
@@ -191,6 +196,13 @@ impl StoreCheckpoint {
         })
     }
 
+    fn witness(&self) -> Result<Option<Witness>, StoreError> {
+        let value = self
+            .store
+            .get(&keys::witness(&self.group, self.partition))?;
+        Ok(value.as_deref().and_then(Witness::decode))
+    }
+
     fn gap(&self) -> Result<Option<u64>, StoreError> {
         let value = self.store.get(&keys::gap(&self.group, self.partition))?;
         let text = value.and_then(|value| String::from_utf8(value).ok());
@@ -269,6 +281,10 @@ impl StoreCheckpoint {
         }
         let cursor = keys::cursor(&self.group, self.partition);
         changes.put(cursor, batch.cursor.encode_to_vec());
+        if let Some(witness) = batch.witness {
+            let key = keys::witness(&self.group, self.partition);
+            changes.put(key, witness.encode());
+        }
         changes
     }
 }
@@ -326,6 +342,7 @@ impl Checkpoint for StoreCheckpoint {
     fn open(&self) -> Result<Opened, StoreError> {
         Ok(Opened {
             cursor: self.cursor()?,
+            witness: self.witness()?,
             gap: self.gap()?,
             notes: self.notes()?,
             reassertions: self.reassertions()?,

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use super::checkpoint::{Checkpoint, CommitBatch, CommitError, Reasserts};
 use super::subject_letters::names_one_of;
 use super::uncommitted::Uncommitted;
+use super::witness::Witness;
 use super::work::{Refusal, Work};
 use crate::event::{ChangeId, Record, Subject};
 use crate::store::ids::Noted;
@@ -39,6 +40,8 @@ pub(crate) struct Commits {
     forgetting: usize,
     /// Refused writes whose letters wait for the commit under way.
     held: Vec<(Work, Refusal)>,
+    /// A record below the position, until a commit has it.
+    pub(super) witness: Option<Witness>,
     /// The durable position.
     pub(super) position: u64,
     /// The durable `reached`.
@@ -61,6 +64,7 @@ impl Commits {
             forgotten: Vec::new(),
             forgetting: 0,
             held: Vec::new(),
+            witness: None,
             position,
             reached: 0,
             failing: false,
@@ -174,6 +178,7 @@ impl Commits {
             closed: self.closed.clone(),
             forgotten: self.forgotten.clone(),
             cursor,
+            witness: self.witness,
         }
     }
 
@@ -196,6 +201,7 @@ impl Commits {
             self.dates.drain(..self.dating.min(self.dates.len()));
             let forgetting = self.forgetting.min(self.forgotten.len());
             self.forgotten.drain(..forgetting);
+            self.witness = None;
             (self.position, self.reached) = (position, reached);
         }
     }

@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 
 use super::checkpoint::Opened;
 use super::isolation::Blame;
+use super::witness::{Witness, Witnesses};
 use crate::event::Record;
 use crate::log::{LogError, LogRecord, OffsetRange, PartitionReader, ReadLimit};
 use crate::store::Cursor;
@@ -105,6 +106,7 @@ pub(crate) struct Input {
     pub(super) partition: u16,
     /// Read, and not yet on a lane.
     ahead: VecDeque<LogRecord>,
+    witnesses: Witnesses,
     pub(super) resume: ResumePoint,
     /// Whether it goes on after records that are not in the log any more.
     pub(super) detach: bool,
@@ -128,6 +130,7 @@ impl Input {
             partition: reader.partition(),
             reader,
             ahead: VecDeque::new(),
+            witnesses: Witnesses::default(),
             resume,
             detach,
             gap: opened.gap,
@@ -148,6 +151,24 @@ impl Input {
         })
     }
 
+    /// A record below `position`, newer than the one given before.
+    pub(super) fn witness(&mut self, position: u64) -> Option<Witness> {
+        self.witnesses.below(position)
+    }
+
+    /// Refuses a log that is not the one that was read before.
+    pub(super) async fn confirm(&self, witness: Option<Witness>) -> Result<(), LogError> {
+        let Some(witness) = witness else {
+            return Ok(());
+        };
+        loop {
+            match witness.confirm(self.reader.as_ref()).await {
+                Err(error @ LogError::Io(_)) => again(self.partition, &error).await,
+                confirmed => return confirmed,
+            }
+        }
+    }
+
     /// Whether everything that was read has been taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.ahead.is_empty()
@@ -160,6 +181,7 @@ impl Input {
 
     /// What was read where there was nothing left.
     pub(crate) fn fill(&mut self, records: Vec<LogRecord>) {
+        self.witnesses.saw(&records);
         self.ahead.extend(records);
     }
 
@@ -186,15 +208,18 @@ impl Input {
         Box::pin(async move {
             loop {
                 match reader.read(from, limit).await {
-                    Err(error @ LogError::Io(_)) => {
-                        tracing::error!(partition, "{error}; will be read again");
-                        tokio::time::sleep(AGAIN).await;
-                    }
+                    Err(error @ LogError::Io(_)) => again(partition, &error).await,
                     read => return read,
                 }
             }
         })
     }
+}
+
+/// Waits before a read that failed is repeated.
+async fn again(partition: u16, error: &LogError) {
+    tracing::error!(partition, "{error}; will be read again");
+    tokio::time::sleep(AGAIN).await;
 }
 
 #[cfg(test)]

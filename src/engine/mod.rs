@@ -38,6 +38,7 @@ mod subject_letters;
 mod task;
 pub mod tracker;
 mod uncommitted;
+mod witness;
 mod work;
 
 pub use config::{Delivery, Retry};

@@ -44,6 +44,8 @@ impl SinkTask {
 
     pub(super) fn commit(&mut self, clean: bool) -> Committing {
         let cursor = self.cursor(clean);
+        let witness = self.input.witness(cursor.position);
+        self.commits.witness = witness.or(self.commits.witness);
         let (sink, partition) = (self.context.deliverer.sink.name(), self.input.partition);
         let span = spans::commit(sink, partition, self.commits.len(), cursor.position);
         Box::pin(self.commits.begin(cursor).instrument(span))

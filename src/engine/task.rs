@@ -32,6 +32,7 @@ use super::reading::Read;
 use super::reassertion::{MOST, Schedule};
 use super::sending;
 use super::status::{TaskEnd, TaskStatus};
+use super::witness::Witness;
 use super::work::{Refusal, Work};
 use crate::dead_letter::DeadLetters;
 use crate::event::Subject;
@@ -146,6 +147,8 @@ pub struct SinkTask {
     pub(super) events: FuturesUnordered<BoxFuture<'static, Event>>,
     pub(super) started: Instant,
     pub(super) stopping: bool,
+    /// What the log is known by, until it was looked at.
+    witness: Option<Witness>,
     pub(super) status: watch::Sender<TaskStatus>,
 }
 
@@ -210,6 +213,7 @@ impl SinkTask {
             events: FuturesUnordered::new(),
             started: Instant::now(),
             stopping: false,
+            witness: opened.witness,
             status: watch::Sender::new(TaskStatus {
                 position,
                 reached: position,
@@ -313,6 +317,7 @@ impl SinkTask {
 
     /// Nothing is handed to a lane before the cursor says that it may have been.
     async fn prepare(&mut self) -> Result<(), TaskError> {
+        self.input.confirm(self.witness.take()).await?;
         let first = self.cursor(false);
         let (position, reached) = (first.position, first.reached);
         let batch = self.commits.batch(first);

@@ -33,6 +33,12 @@ pub trait PartitionReader: Debug + Send + Sync {
     /// [`LogError::OutOfRange`] if `from` is not in the partition, [`LogError::Io`] if the read may
     /// be tried again.
     async fn read(&self, from: u64, limit: ReadLimit) -> Result<Vec<LogRecord>, LogError>;
+
+    /// The crc32c of the record at `offset`, if there is one. Waits for brokers that are away.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    async fn checksum(&self, offset: u64) -> Result<Option<u32>, LogError>;
 }
 
 /// What a group's reader has to say next.
@@ -98,6 +104,24 @@ impl LogReader for WholeLog {
     }
 }
 
+/// The crc32c of the record at `offset`, if there is one.
+pub(super) async fn checksum(
+    log: &dyn Log,
+    partition: u16,
+    offset: u64,
+) -> Result<Option<u32>, LogError> {
+    if offset >= log.range(partition).end {
+        return Ok(None);
+    }
+    let limit = ReadLimit {
+        records: 1,
+        bytes: 1,
+    };
+    let read = log.read(partition, offset, limit).await?;
+    let found = read.first().filter(|it| it.offset == offset);
+    Ok(found.map(|it| crc32c::crc32c(&it.bytes)))
+}
+
 /// A partition of a log of this process.
 #[derive(Debug)]
 struct OfLog {
@@ -118,5 +142,9 @@ impl PartitionReader for OfLog {
     async fn read(&self, from: u64, limit: ReadLimit) -> Result<Vec<LogRecord>, LogError> {
         self.log.wait(self.partition, from).await;
         self.log.read(self.partition, from, limit).await
+    }
+
+    async fn checksum(&self, offset: u64) -> Result<Option<u32>, LogError> {
+        checksum(self.log.as_ref(), self.partition, offset).await
     }
 }

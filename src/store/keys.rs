@@ -6,6 +6,7 @@
 //! | `m/log/{name}` | identity of the log that cursors were made against |
 //! | `g/{group}\0{partition}` | the position at which a detached group goes on after a gap, decimal |
 //! | `h/{sink}` | since when a person holds the sink, ms, decimal |
+//! | `w/{group}\0{partition}` | offset and crc32c of a record below the cursor's position: what the log is known by |
 //! | `k/{sink}\0{partition}` | [`ChangelogPoint`](crate::event::proto::ChangelogPoint): how far the store has the sink's changelog |
 //! | `m/takeover` | in a changelog only: that a partition was taken over |
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
@@ -60,15 +61,21 @@ pub fn held(sink: &str) -> Vec<u8> {
     joined(b"h/", sink, &[])
 }
 
+/// What the log is known by below the cursor of `group`.
+pub fn witness(group: &str, partition: u16) -> Vec<u8> {
+    joined(b"w/", group, &[&partition.to_be_bytes()])
+}
+
 /// How far the store has the changelog of `sink`.
 pub fn changelog_point(sink: &str, partition: u16) -> Vec<u8> {
     joined(b"k/", sink, &[&partition.to_be_bytes()])
 }
 
 /// What all keys of a task begin with, but for its changelog's point and its dead letters.
-pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 8] {
+pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 9] {
     [
         cursor(group, partition),
+        witness(group, partition),
         gap(group, partition),
         registers_of(sink, partition),
         ids(sink, partition),
