@@ -2,9 +2,19 @@
 //! with them.
 
 mod address;
+mod client;
+mod codes;
+mod complaint;
+mod heard;
 mod properties;
+mod reports;
 
 pub use address::check_encrypted;
+pub(crate) use client::{Client, Producer, Row, queue};
+pub(crate) use codes::code;
+pub(crate) use complaint::{Complaints, Place, is_absence, is_fence, is_lost_position};
+pub(crate) use heard::{Heard, Said};
 pub use properties::{
     Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,
 };
+pub(crate) use reports::{Failure, MOST_ROWS, Open, Reports, RowResult};

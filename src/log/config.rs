@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::kafka::{self, KafkaLogConfig};
 use crate::config::{At, ByteSize, Period, Rules, bytes};
 
 /// The journal of webhook requests.
@@ -39,6 +40,8 @@ pub struct LogSettings {
     pub disk_reserve: ByteSize,
     /// Size of one segment file.
     pub segment: ByteSize,
+    /// Keeps the event log in Kafka, not on this machine.
+    pub kafka: Option<KafkaLogConfig>,
 }
 
 impl Default for LogSettings {
@@ -49,6 +52,7 @@ impl Default for LogSettings {
             keep: "1h".into(),
             disk_reserve: "256MiB".into(),
             segment: "16MiB".into(),
+            kafka: None,
         }
     }
 }
@@ -57,6 +61,9 @@ impl Default for LogSettings {
 pub(crate) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     let log = top.get("log");
     let of = |key: &str| log.as_ref().and_then(|log| log.get(key));
+    if let (Some(log), Some(section)) = (&log, of("kafka")) {
+        kafka::check(top, log, &section, rules);
+    }
     let segment = bytes(of("segment").as_ref(), "16MiB");
     if let Some(at) = of("segment")
         && segment < 4096
@@ -66,9 +73,10 @@ pub(crate) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     let partitions = of("partitions")
         .and_then(|at| at.value.as_u64())
         .unwrap_or(8);
+    let is_journal = of("kafka").is_none();
     // Only whole segments are given back, so every partition needs one to write and one to read.
     let least = segment.saturating_mul(partitions).saturating_mul(2);
-    if bytes(of("quota").as_ref(), "10GiB") < least {
+    if is_journal && bytes(of("quota").as_ref(), "10GiB") < least {
         let at = of("quota")
             .or_else(|| of("segment"))
             .or_else(|| of("partitions"));

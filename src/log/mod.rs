@@ -6,6 +6,7 @@
 
 mod config;
 pub mod journal;
+pub mod kafka;
 mod memory;
 mod reader;
 

@@ -54,12 +54,14 @@ pub struct SourceNode {
 pub struct LogNode {
     /// Its name.
     pub name: &'static str,
-    /// `journal`.
+    /// `journal` or `kafka`.
     pub kind: &'static str,
+    /// Topic and brokers of what is not on this machine.
+    pub at: Option<String>,
     /// Partitions.
     pub partitions: u16,
-    /// Bytes at most.
-    pub quota: u64,
+    /// Bytes at most, of what is on this machine.
+    pub quota: Option<u64>,
 }
 
 /// A sink.
@@ -119,13 +121,25 @@ impl Topology {
         let journal = |name, partitions, quota| LogNode {
             name,
             kind: "journal",
+            at: None,
             partitions,
-            quota,
+            quota: Some(quota),
         };
-        let logs = vec![
-            journal("inbox", 1, config.inbox.quota.get()),
-            journal("events", config.log.partitions, config.log.quota.get()),
-        ];
+        let events = match &config.log.kafka {
+            Some(kafka) => LogNode {
+                name: "events",
+                kind: "kafka",
+                at: Some(format!(
+                    "{}.events at {}",
+                    kafka.prefix(&config.app),
+                    kafka.bootstrap_servers
+                )),
+                partitions: kafka.partitions,
+                quota: None,
+            },
+            None => journal("events", config.log.partitions, config.log.quota.get()),
+        };
+        let logs = vec![journal("inbox", 1, config.inbox.quota.get()), events];
         let sinks = config
             .sinks
             .iter()
@@ -164,15 +178,18 @@ impl Topology {
         for LogNode {
             name,
             kind,
+            at,
             partitions,
             quota,
         } in &self.logs
         {
-            let size = bytesize::ByteSize(*quota);
+            let at = at.as_ref().map(|at| format!(" {at}")).unwrap_or_default();
             let partitions = counted(usize::from(*partitions), "partition");
+            let quota = quota.map(|quota| format!(", quota {}", bytesize::ByteSize(quota)));
+            let quota = quota.unwrap_or_default();
             line(
                 &mut text,
-                &format!("log {name} ({kind}, {partitions}, quota {size})"),
+                &format!("log {name} ({kind}{at}, {partitions}{quota})"),
             );
         }
         for sink in &self.sinks {

@@ -18,7 +18,7 @@ const KNOWS: [(&str, &[&str]); 30] = [
     ("config", &[]),
     ("tls", &["config", "listener"]),
     ("event", &["time", "mutation"]),
-    ("log", &["config", "dir_lock", "event", "time"]),
+    ("log", &["config", "dir_lock", "event", "kafka", "time"]),
     ("store", &["backoff", "dir_lock", "event", "time"]),
     ("kafka", &["config"]),
     ("decode", &["event", "mutation", "time"]),

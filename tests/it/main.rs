@@ -24,6 +24,7 @@ mod fuzz;
 mod hostile;
 mod ingest;
 mod journal;
+mod kafka_log;
 mod kafka_real;
 mod kafka_sink;
 mod kafka_source;

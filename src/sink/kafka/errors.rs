@@ -84,20 +84,12 @@ pub(super) fn of_send(code: Code, topic: &str) -> SinkError {
     }
 }
 
-/// Whether the producer is of no use any more.
-pub(super) fn is_fatal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Fatal
-            // No producer id, so an idempotent producer never gets further.
-            | Code::ClusterAuthorizationFailed
-            | Code::Fenced
-            | Code::OutOfOrderSequenceNumber
-            | Code::InvalidProducerEpoch
-            | Code::UnknownProducerId
-            | Code::ProducerFenced
-            | Code::InvalidProducerIdMapping
-    )
+/// What everything comes to where librdkafka makes no producer.
+pub(super) fn no_client(why: &str) -> SinkError {
+    SinkError::Systemic {
+        code: "no_client".to_owned(),
+        remedy: format!("correct the property that librdkafka names: {why}"),
+    }
 }
 
 fn systemic(code: Code, remedy: String) -> SinkError {

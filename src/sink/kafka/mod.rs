@@ -9,13 +9,11 @@
 //! state, version and times. What is dead has no value (a tombstone), and headers that say why. A
 //! topic holds one tenant, since the key does not name it.
 
-mod client;
 mod config;
 mod encode;
 mod errors;
 mod preview;
 mod probe;
-mod reports;
 mod rules;
 mod topics;
 
@@ -31,12 +29,10 @@ use tokio::sync::Mutex;
 
 pub use config::{KafkaSink, Value};
 
-use self::client::{Client, Producer, Row, queue};
-use self::reports::{MOST_ROWS, Open, RowResult};
 use self::topics::Topics;
 use super::{Ack, Capabilities, Current, Effect, Mode, Sink, SinkError, UNANSWERED, Write};
 use crate::event::{Filter, Kind, Subject, SubjectState};
-use crate::kafka;
+use crate::kafka::{self, Client, MOST_ROWS, Open, Producer, Row, RowResult, queue};
 use crate::telemetry::Metrics;
 
 /// How long a record that was given up may still arrive: librdkafka closes a connection whose request
@@ -124,9 +120,10 @@ impl Kafka {
         for topic in topics {
             let row = Row {
                 number,
-                key: write.subject.uri(),
+                partition: None,
+                key: write.subject.uri().as_bytes(),
                 value: value.as_deref(),
-                headers: headers.clone(),
+                headers: Some(headers.clone()),
             };
             queue(producer, open, topic, row).await;
         }
@@ -139,7 +136,7 @@ impl Kafka {
         let turn = self.turn.lock().await;
         let producer = match self.client.producer() {
             Ok(producer) => producer,
-            Err(error) => return vec![Err(error); batch.len()],
+            Err(why) => return vec![Err(errors::no_client(&why)); batch.len()],
         };
         let mut open = producer.context().open(batch.len());
         let mut refused = BTreeMap::new();
@@ -155,7 +152,7 @@ impl Kafka {
         let trouble = producer.context().trouble();
         let answer = |(number, row): (usize, RowResult)| match (refused.remove(&number), row) {
             (Some(error), _) => Err(error),
-            (None, Ok(())) => Ok(DELIVERED),
+            (None, Ok(_)) => Ok(DELIVERED),
             (None, Err(failure)) if failure.queued => {
                 Err(errors::of_report(failure.code, &failure.topic, trouble))
             }

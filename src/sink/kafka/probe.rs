@@ -9,14 +9,11 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::OwnedHeaders;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::Producer as _;
 
-use super::client::{Producer, Row, queue};
 use super::errors;
-use super::reports::Reports;
-use crate::kafka::{self, Properties};
+use crate::kafka::{self, Producer, Properties, Reports, Row, code, queue};
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -130,9 +127,10 @@ async fn may_write(config: &ClientConfig, topic: &str, size: usize) -> Result<()
     let question = vec![0; size + 1];
     let row = Row {
         number: 0,
-        key: "goldwire check",
+        partition: None,
+        key: b"goldwire check",
         value: Some(&question),
-        headers: OwnedHeaders::new(),
+        headers: None,
     };
     queue(&producer, &open, topic, row).await;
     let answers = open.finish().await.unwrap_or_default();
@@ -142,8 +140,4 @@ async fn may_write(config: &ClientConfig, topic: &str, size: usize) -> Result<()
         Some(code @ Code::MessageTimedOut) => Err(Trouble::Away(code)),
         Some(code) => Err(Trouble::Topic(code)),
     }
-}
-
-fn code(error: &KafkaError) -> Code {
-    error.rdkafka_error_code().unwrap_or(Code::Unknown)
 }

@@ -15,8 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
-use super::complaint::is_fence;
-use super::context::Heard;
+use crate::kafka::{Heard, is_fence};
 use crate::source::SourceError;
 
 /// How a commit ended.

@@ -95,7 +95,7 @@ impl Reader {
         match positions::begin(&self.consumer, &self.settings, &known, &arriving.partitions) {
             Ok(begins) => self.chosen(arriving, begins),
             Err(Trouble::Retry(code)) => {
-                self.complaints.tell(&self.name, &self.settings, code);
+                self.complain(code);
                 Some(arriving.again())
             }
             Err(Trouble::Halt(sentence)) => {

@@ -11,9 +11,7 @@
 //! from its beginning, so that nothing written before it was discovered is skipped.
 
 mod commits;
-mod complaint;
 pub mod config;
-mod context;
 mod group;
 mod marks;
 mod positions;
@@ -40,13 +38,11 @@ pub(crate) use rules::check;
 pub use settings::{KafkaSettings, StartAt};
 
 use self::commits::Commits;
-use self::complaint::Complaints;
-use self::context::Heard;
 use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
-use crate::kafka::Unfit;
+use crate::kafka::{Complaints, Heard, Unfit};
 use crate::store::Store;
 use crate::time::SharedClock;
 

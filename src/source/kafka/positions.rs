@@ -11,9 +11,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::context::Heard;
 use super::marks::Known;
 use super::settings::{KafkaSettings, StartAt};
+use crate::kafka::Heard;
 
 /// One question to the broker may take this long; the thread polls in between.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::context::Heard;
 use super::settings::KafkaSettings;
+use crate::kafka::Heard;
 
 /// Bytes held ahead of one partition before no more is fetched of it.
 pub(super) const QUEUED: &str = "queued.max.messages.kbytes";

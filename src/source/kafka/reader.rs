@@ -18,14 +18,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commits::{Answer, Commits, answer};
-use super::complaint::{Complaints, is_absence, is_lost_position};
-use super::context::{Heard, Said};
 use super::group::{Arriving, Leaving};
 use super::marks::Marks;
 use super::positions::left_behind;
 use super::record::{self, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
+use crate::kafka::{Complaints, Heard, Said, is_absence, is_lost_position};
 use crate::source::{Room, SourceError, SourceEvent};
 use crate::time::SharedClock;
 
@@ -219,10 +218,19 @@ impl Reader {
             let sentence = left_behind(&self.settings, partition.unwrap_or(-1));
             self.halt(sentence);
         } else if !self.halted {
-            self.complaints.tell(&self.name, &self.settings, code);
+            self.complain(code);
             if self.queues.is_empty() && is_absence(code) {
                 self.shared.lacks(true);
             }
+        }
+    }
+
+    /// Logs what the code means, unless that was done lately.
+    pub(super) fn complain(&mut self, code: RDKafkaErrorCode) {
+        let told = self.complaints.tell(&self.settings.place(), code);
+        if let Some((meaning, suppressed)) = told {
+            let source = &*self.name;
+            tracing::error!(source, code = ?code, suppressed, "{meaning}; will be tried again");
         }
     }
 

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use goldwire::topology;
 use serde_json::{Value, json};
 
-use super::{full, problems};
+use super::{full, in_kafka, problems};
 
 /// A key of the example: where it stands, as a pointer and as people write it.
 struct Place {
+    /// The example that it is in.
+    tree: Value,
     pointer: String,
     path: String,
     required: bool,
@@ -19,6 +21,7 @@ struct Place {
 /// Walks the schema along the example.
 struct Walk<'a> {
     schema: &'a Value,
+    tree: Value,
     places: Vec<Place>,
     /// Definition and key, of everything met.
     met: BTreeSet<(String, String)>,
@@ -110,6 +113,7 @@ impl Walk<'_> {
         let wrong = (!anything).then_some(other);
         let (pointer, path) = (pointer.to_owned(), path.to_owned());
         self.places.push(Place {
+            tree: self.tree.clone(),
             pointer,
             path,
             required,
@@ -123,10 +127,19 @@ fn walked() -> (Vec<Place>, BTreeSet<(String, String)>, Value) {
     let schema = topology::schema();
     let mut walk = Walk {
         schema: &schema,
+        tree: full(),
         places: Vec::new(),
         met: BTreeSet::new(),
     };
     walk.visit(&schema, &full(), "", "");
+    // Where the log is, is said in one way or the other.
+    walk.tree = in_kafka();
+    walk.visit(
+        &schema["properties"]["log"],
+        &in_kafka()["log"],
+        "/log",
+        "log",
+    );
     let (places, met) = (walk.places, walk.met);
     (places, met, schema)
 }
@@ -167,7 +180,7 @@ fn the_removal_of_every_required_key_is_named_by_its_path() {
     let required: Vec<_> = places.iter().filter(|place| place.required).collect();
     assert!(required.len() > 25, "{}", required.len());
     for place in required {
-        let mut tree = full();
+        let mut tree = place.tree.clone();
         let (parent, key) = place.pointer.rsplit_once('/').unwrap();
         tree.pointer_mut(parent)
             .unwrap()
@@ -235,7 +248,7 @@ fn the_file_of_a_secret_is_named_by_its_path_when_it_is_missing_or_of_another_ty
     let required = &schema["$defs"]["Secret"]["anyOf"][1]["required"];
     assert_eq!(*required, json!(["file"]));
     for place in secrets {
-        let mut tree = full();
+        let mut tree = place.tree.clone();
         let mut found = |secret: Value| {
             *tree.pointer_mut(&place.pointer).unwrap() = secret;
             problems(&tree)
@@ -259,7 +272,7 @@ fn a_wrong_type_of_every_key_is_named_by_its_path() {
     assert!(places.len() > 120, "{}", places.len());
     for place in &places {
         let Some(wrong) = &place.wrong else { continue };
-        let mut tree = full();
+        let mut tree = place.tree.clone();
         *tree.pointer_mut(&place.pointer).unwrap() = wrong.clone();
         let found = problems(&tree);
         assert_eq!(found.len(), 1, "{}: {found:?}", place.path);

@@ -4,6 +4,7 @@ mod admin;
 mod clear_text;
 mod every_key;
 mod files;
+mod kafka_log;
 mod kafka_sink;
 mod rules;
 mod salesforce;
@@ -35,6 +36,13 @@ pub(crate) fn parse(text: &str) -> Result<Config, LoadError> {
 /// The full example as a tree.
 fn full() -> Value {
     serde_saphyr::from_str(FULL).unwrap()
+}
+
+/// The full example with its log in Kafka.
+fn in_kafka() -> Value {
+    let mut tree = full();
+    tree["log"] = serde_saphyr::from_str(include_str!("kafka_log.yaml")).unwrap();
+    tree
 }
 
 /// The problems of a tree, as `path: …` lines.
@@ -200,7 +208,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     assert_eq!(
         problems(&tree),
         [
-            "log.zebra: found an unknown key; remove it; known here: disk_reserve, keep, partitions, \
+            "log.zebra: found an unknown key; remove it; known here: disk_reserve, kafka, keep, partitions, \
           quota, segment"
         ]
     );

@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use super::config::{KafkaSource, Subscription};
 use super::queue::QUEUED;
 use crate::config::Secret;
-use crate::kafka::{self, Properties, Unfit};
+use crate::kafka::{self, Place, Properties, Unfit};
 use crate::time::Millis;
 
 /// Properties that goldwire sets itself, and what to use instead.
@@ -148,6 +148,15 @@ impl KafkaSettings {
         let why = "must be longer than `delivery.drain_timeout`, or partitions are taken away \
                    before they are drained";
         (drain >= longest).then(|| Unfit::property(POLL, why))
+    }
+
+    /// Where it reads, for what is told.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            bootstrap: &self.bootstrap,
+            topic: &self.topic,
+            group: &self.group,
+        }
     }
 
     /// What librdkafka is given.

@@ -13,28 +13,41 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::{ClientContext, Message as _};
 use tokio::sync::{Notify, oneshot};
 
-use super::errors;
+use super::codes::is_fatal;
 
 /// Bits of a tag that say which row; the rest says which batch.
 const ROW_BITS: u32 = 20;
 /// Rows of a batch at most.
-pub(super) const MOST_ROWS: usize = 1 << ROW_BITS;
+pub(crate) const MOST_ROWS: usize = 1 << ROW_BITS;
 
 /// A record that is not at the brokers, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) code: Code,
-    pub(super) topic: String,
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) topic: String,
     /// Whether librdkafka took it at all.
-    pub(super) queued: bool,
+    pub(crate) queued: bool,
+}
+
+/// Where the records of a row are: the lowest and the highest of their offsets. Negative for a row
+/// without records, and where the broker does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
 }
 
 /// What a row came to: the first of its records that failed, if any did.
-pub(super) type RowResult = Result<(), Failure>;
+pub(crate) type RowResult = Result<Placed, Failure>;
+
+const NOWHERE: Placed = Placed {
+    first: -1,
+    last: -1,
+};
 
 /// The context of a producer.
 #[derive(Debug, Default)]
-pub(super) struct Reports {
+pub(crate) struct Reports {
     batches: Mutex<Batches>,
     room: Notify,
     fatal: AtomicBool,
@@ -57,9 +70,37 @@ struct Batch {
     done: Option<oneshot::Sender<Vec<RowResult>>>,
 }
 
+/// What became of a record: its offset, or why it has none, its topic, and whether it was queued.
+enum End<'a> {
+    At(i64),
+    Failed(Code, &'a str, bool),
+}
+
+impl End<'_> {
+    fn note(self, row: &mut RowResult) {
+        match (self, row) {
+            (Self::At(offset), Ok(placed)) => {
+                if placed.first < 0 || offset < placed.first {
+                    placed.first = offset;
+                }
+                placed.last = placed.last.max(offset);
+            }
+            (Self::Failed(code, topic, queued), row @ Ok(_)) => {
+                let topic = topic.to_owned();
+                *row = Err(Failure {
+                    code,
+                    topic,
+                    queued,
+                });
+            }
+            (_, Err(_)) => {}
+        }
+    }
+}
+
 /// A batch under way. Dropped, the rest of its reports are taken and forgotten.
 #[derive(Debug)]
-pub(super) struct Open<'a> {
+pub(crate) struct Open<'a> {
     reports: &'a Reports,
     slot: usize,
     /// Rows that were not begun.
@@ -69,7 +110,7 @@ pub(super) struct Open<'a> {
 
 impl Open<'_> {
     /// Begins the next row, which is `records` records.
-    pub(super) fn begin(&mut self, records: usize) {
+    pub(crate) fn begin(&mut self, records: usize) {
         self.unbegun = self.unbegun.saturating_sub(1);
         if records != 1 {
             self.reports.expect(self.slot, records);
@@ -77,18 +118,18 @@ impl Open<'_> {
     }
 
     /// What a record of this row carries to its report.
-    pub(super) fn tag(&self, row: usize) -> usize {
+    pub(crate) fn tag(&self, row: usize) -> usize {
         self.slot << ROW_BITS | row
     }
 
     /// A record of the row was not queued.
-    pub(super) fn not_queued(&self, row: usize, code: Code, topic: &str) {
-        let failure = (code, topic, false);
-        self.reports.end(self.slot, 1, Some((row, failure)));
+    pub(crate) fn not_queued(&self, row: usize, code: Code, topic: &str) {
+        let end = End::Failed(code, topic, false);
+        self.reports.end(self.slot, 1, Some((row, end)));
     }
 
     /// The outcome of every row, when all are reported. Nothing if the reports ended first.
-    pub(super) async fn finish(mut self) -> Option<Vec<RowResult>> {
+    pub(crate) async fn finish(mut self) -> Option<Vec<RowResult>> {
         self.done.take()?.await.ok()
     }
 }
@@ -104,10 +145,10 @@ impl Drop for Open<'_> {
 impl Reports {
     /// Begins a batch of `rows` rows, of which none has failed yet. One record of each is awaited,
     /// unless [`Open::begin`] says otherwise.
-    pub(super) fn open(&self, rows: usize) -> Open<'_> {
+    pub(crate) fn open(&self, rows: usize) -> Open<'_> {
         let (sender, done) = oneshot::channel();
         let batch = Batch {
-            rows: vec![Ok(()); rows],
+            rows: vec![Ok(NOWHERE); rows],
             left: rows,
             done: Some(sender),
         };
@@ -126,17 +167,17 @@ impl Reports {
     }
 
     /// Woken by reports: there is room in the queue again.
-    pub(super) fn room(&self) -> &Notify {
+    pub(crate) fn room(&self) -> &Notify {
         &self.room
     }
 
     /// Whether the producer is of no use any more.
-    pub(super) fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         self.fatal.load(Ordering::Acquire)
     }
 
     /// What the client complained of since a record was acknowledged.
-    pub(super) fn trouble(&self) -> Option<Code> {
+    pub(crate) fn trouble(&self) -> Option<Code> {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,22 +194,16 @@ impl Reports {
     }
 
     /// `records` records less are awaited; with the last one the batch ends.
-    fn end(&self, slot: usize, records: usize, failed: Option<(usize, (Code, &str, bool))>) {
+    fn end(&self, slot: usize, records: usize, ended: Option<(usize, End<'_>)>) {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let place = batches.open.get_mut(slot);
         let Some(batch) = place.and_then(Option::as_mut) else {
             return;
         };
-        if let Some((row, (code, topic, queued))) = failed
+        if let Some((row, end)) = ended
             && let Some(of) = batch.rows.get_mut(row)
-            && of.is_ok()
         {
-            let topic = topic.to_owned();
-            *of = Err(Failure {
-                code,
-                topic,
-                queued,
-            });
+            end.note(of);
         }
         batch.left = batch.left.saturating_sub(records);
         if batch.left > 0 {
@@ -198,8 +233,8 @@ impl Reports {
     }
 
     /// Whether the producer can go on after `code`.
-    pub(super) fn note(&self, code: Code) {
-        if errors::is_fatal(code) {
+    pub(crate) fn note(&self, code: Code) {
+        if is_fatal(code) {
             self.fatal.store(true, Ordering::Release);
         }
     }
@@ -230,17 +265,18 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
         let (slot, row) = (tag >> ROW_BITS, tag & (MOST_ROWS - 1));
-        match result {
-            Ok(_) => {
+        let end = match result {
+            Ok(message) => {
                 self.recovered();
-                self.end(slot, 1, None);
+                End::At(message.offset())
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
                 self.note(code);
-                self.end(slot, 1, Some((row, (code, message.topic(), true))));
+                End::Failed(code, message.topic(), true)
             }
-        }
+        };
+        self.end(slot, 1, Some((row, end)));
         self.room.notify_one();
     }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 /// What librdkafka said.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// These partitions are to be assigned.
     Assign(Vec<i32>),
     /// These partitions are to be given back, or are gone already.
@@ -32,7 +32,7 @@ pub(super) enum Said {
 
 /// The context of the consumer.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     said: Mutex<VecDeque<Said>>,
     anything: AtomicBool,
     closing: AtomicBool,
@@ -40,17 +40,17 @@ pub(super) struct Heard {
 
 impl Heard {
     /// What was said since the last call.
-    pub(super) fn take(&self) -> VecDeque<Said> {
+    pub(crate) fn take(&self) -> VecDeque<Said> {
         mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether any callback came since the last call.
-    pub(super) fn anything(&self) -> bool {
+    pub(crate) fn anything(&self) -> bool {
         self.anything.swap(false, Ordering::AcqRel)
     }
 
     /// From now on partitions are given back without asking.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
 

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use super::reports::{Open, Reports};
-use crate::kafka::{self, Properties};
-use crate::sink::SinkError;
+use super::{Properties, complaint};
 
 /// Idempotent, so that what librdkafka sends again is there once and in order.
-pub(super) type Producer = ThreadedProducer<Reports>;
+pub(crate) type Producer = ThreadedProducer<Reports>;
 
 /// Makes producers.
-pub(super) struct Client {
+pub(crate) struct Client {
     config: ClientConfig,
     properties: Properties,
     live: Mutex<Option<Arc<Producer>>>,
@@ -30,7 +30,7 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Connects to nothing yet.
-    pub(super) fn new(config: ClientConfig, properties: Properties) -> Self {
+    pub(crate) fn new(config: ClientConfig, properties: Properties) -> Self {
         Self {
             config,
             properties,
@@ -39,7 +39,7 @@ impl Client {
     }
 
     /// What the producer complained of since a record was acknowledged: librdkafka's code.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = live.as_ref()?.context().trouble()?;
         Some(format!("{trouble:?}"))
@@ -48,8 +48,8 @@ impl Client {
     /// The producer; another one after a fatal error.
     ///
     /// # Errors
-    /// Systemic if librdkafka makes none of the configuration.
-    pub(super) fn producer(&self) -> Result<Arc<Producer>, SinkError> {
+    /// Why librdkafka makes none of the configuration, with the property's name.
+    pub(crate) fn producer(&self) -> Result<Arc<Producer>, String> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = live.as_ref().filter(|of| !of.context().is_fatal()) {
             return Ok(Arc::clone(producer));
@@ -61,31 +61,29 @@ impl Client {
         }
         let made: Result<Producer, KafkaError> =
             self.config.create_with_context(Reports::default());
-        let made = made.map(Arc::new).map_err(|error| SinkError::Systemic {
-            code: "no_client".to_owned(),
-            remedy: format!(
-                "correct the property that librdkafka names: {}",
-                kafka::complaint(&self.properties, &error)
-            ),
-        })?;
+        let made = made.map(Arc::new);
+        let made = made.map_err(|error| complaint(&self.properties, &error))?;
         *live = Some(Arc::clone(&made));
         Ok(made)
     }
 }
 
 /// What a row's records have in common.
-pub(super) struct Row<'a> {
-    pub(super) number: usize,
-    pub(super) key: &'a str,
-    pub(super) value: Option<&'a [u8]>,
-    pub(super) headers: rdkafka::message::OwnedHeaders,
+pub(crate) struct Row<'a> {
+    pub(crate) number: usize,
+    /// Chosen by the key, unless it is given.
+    pub(crate) partition: Option<i32>,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: Option<OwnedHeaders>,
 }
 
 /// Queues the record of a row for one topic, and waits only for room.
-pub(super) async fn queue(producer: &Producer, open: &Open<'_>, topic: &str, row: Row<'_>) {
-    let mut record = BaseRecord::<str, [u8], usize>::with_opaque_to(topic, open.tag(row.number))
-        .key(row.key)
-        .headers(row.headers);
+pub(crate) async fn queue(producer: &Producer, open: &Open<'_>, topic: &str, row: Row<'_>) {
+    let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, open.tag(row.number));
+    record.partition = row.partition;
+    record.key = (!row.key.is_empty()).then_some(row.key);
+    record.headers = row.headers;
     record.payload = row.value;
     loop {
         // Asked before it is tried: a report between the two is not missed.

@@ -1,5 +1,4 @@
-//! The Kafka source against a real broker, named by `GOLDWIRE_TEST_KAFKA` (`host:port`, plain).
-//! Run by `tests/real/run`; ignored otherwise.
+//! The Kafka source.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,8 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::broker;
+
 const DEADLINE: Duration = Duration::from_mins(1);
 const MOMENT: Duration = Duration::from_secs(1);
 /// Room for one record at a time.
@@ -24,14 +25,6 @@ const ONE: Room = Room {
     bytes: 1,
 };
 const DRAIN: Duration = Duration::from_secs(5);
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "where the broker is, is said by who runs the test"
-)]
-fn broker() -> String {
-    std::env::var("GOLDWIRE_TEST_KAFKA").expect("set GOLDWIRE_TEST_KAFKA to the broker's host:port")
-}
 
 /// A topic with two partitions of ten records each.
 async fn topic(name: &str) -> String {

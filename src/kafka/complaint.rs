@@ -7,14 +7,20 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::Instant;
 
-use super::settings::KafkaSettings;
-
 /// The same trouble is told this often.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Where something is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) bootstrap: &'a str,
+    pub(crate) topic: &'a str,
+    pub(crate) group: &'a str,
+}
+
 /// What was told, and when.
 #[derive(Debug, Default)]
-pub(super) struct Complaints {
+pub(crate) struct Complaints {
     told: Vec<Told>,
 }
 
@@ -26,19 +32,23 @@ struct Told {
 }
 
 impl Complaints {
-    /// Logs what `code` means, unless that was done lately.
-    pub(super) fn tell(&mut self, source: &str, settings: &KafkaSettings, code: RDKafkaErrorCode) {
+    /// What `code` means, and how often it came since that was told, unless that was lately.
+    pub(crate) fn tell(
+        &mut self,
+        place: &Place<'_>,
+        code: RDKafkaErrorCode,
+    ) -> Option<(String, u64)> {
         let now = Instant::now();
         let lately = |told: &Told| now.duration_since(told.at) < AGAIN;
         // Follows every other trouble with a connection, and says less.
         if code == RDKafkaErrorCode::AllBrokersDown && self.told.iter().any(lately) {
-            return;
+            return None;
         }
         let known = self.told.iter().position(|told| told.code == code);
         let suppressed = match known.and_then(|at| self.told.get_mut(at)) {
             Some(told) if lately(told) => {
                 told.since += 1;
-                return;
+                return None;
             }
             Some(told) => {
                 told.at = now;
@@ -53,12 +63,11 @@ impl Complaints {
                 0
             }
         };
-        let meaning = meaning(settings, code);
-        tracing::error!(source, code = ?code, suppressed, "{meaning}; will be tried again");
+        Some((meaning(place, code), suppressed))
     }
 
     /// It works again: the next trouble is told at once.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.told.clear();
     }
 }
@@ -68,14 +77,13 @@ impl Complaints {
     clippy::wildcard_enum_match_arm,
     reason = "librdkafka has over a hundred codes; those without advice are told by name"
 )]
-fn meaning(settings: &KafkaSettings, code: RDKafkaErrorCode) -> String {
+fn meaning(place: &Place<'_>, code: RDKafkaErrorCode) -> String {
     use RDKafkaErrorCode as Code;
-    let KafkaSettings {
+    let Place {
         bootstrap,
         topic,
         group,
-        ..
-    } = settings;
+    } = place;
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed => format!(
             "the broker at {bootstrap} refuses the credentials: correct `sasl.username` and \
@@ -110,7 +118,7 @@ fn meaning(settings: &KafkaSettings, code: RDKafkaErrorCode) -> String {
 }
 
 /// Whether a position was lost with this, so that nothing can be read until a person acts.
-pub(super) fn is_lost_position(code: RDKafkaErrorCode) -> bool {
+pub(crate) fn is_lost_position(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
@@ -119,7 +127,7 @@ pub(super) fn is_lost_position(code: RDKafkaErrorCode) -> bool {
 }
 
 /// Whether there is nothing to read for us until somebody makes or grants it.
-pub(super) fn is_absence(code: RDKafkaErrorCode) -> bool {
+pub(crate) fn is_absence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
@@ -132,7 +140,7 @@ pub(super) fn is_absence(code: RDKafkaErrorCode) -> bool {
 }
 
 /// Whether a commit was refused because its partitions are somebody else's.
-pub(super) fn is_fence(code: RDKafkaErrorCode) -> bool {
+pub(crate) fn is_fence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
