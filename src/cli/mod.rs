@@ -10,6 +10,7 @@ mod dlq;
 mod error;
 mod init;
 mod map;
+mod replay;
 mod run;
 mod running;
 mod schema;
@@ -78,6 +79,7 @@ enum Command {
     Topology(topology::TopologyArgs),
     Dlq(dlq::DlqArgs),
     Sink(sink::SinkArgs),
+    Replay(replay::ReplayArgs),
     Init(init::InitArgs),
     Webhook(wiring::WebhookArgs),
     Schema(schema::SchemaArgs),
@@ -175,6 +177,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         | Command::Topology(_)
         | Command::Dlq(_)
         | Command::Sink(_)
+        | Command::Replay(_)
         | Command::Init(_)
         | Command::Webhook(_)
         | Command::Schema(_)
@@ -194,6 +197,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Topology(args) => topology::run(&args, &mut out),
         Command::Dlq(args) => dlq::run(args, &mut out).await,
         Command::Sink(args) => sink::run(args, &mut out).await,
+        Command::Replay(args) => replay::run(args, &mut out).await,
         Command::Init(args) => init::run(&args, &mut out),
         Command::Webhook(args) => wiring::webhook(&args, &mut out),
         Command::Schema(args) => schema::run(&args, &mut out),
@@ -206,7 +210,7 @@ fn makes_files(command: &Command) -> bool {
     match command {
         #[cfg(feature = "demo")]
         Command::Demo(_) => true,
-        Command::Run(_) | Command::Dlq(_) => true,
+        Command::Run(_) | Command::Dlq(_) | Command::Replay(_) => true,
         Command::Check(_)
         | Command::Sink(_)
         | Command::Topology(_)

@@ -11,6 +11,7 @@ mod health;
 mod housekeeping;
 mod memory;
 pub mod parts;
+pub mod replay;
 mod stop;
 mod supervisor;
 mod tasks;

@@ -45,7 +45,8 @@ impl FilterArgs {
     }
 }
 
-fn time(option: &str, text: &str, now: Millis) -> Result<Millis, CliError> {
+/// A time as a person writes it.
+pub(in crate::cli) fn time(option: &str, text: &str, now: Millis) -> Result<Millis, CliError> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(at.as_millisecond());
     }

@@ -21,6 +21,8 @@ use crate::progress::Progress;
 use crate::time::{Clock as _, SystemClock};
 
 use desk::Desk;
+pub(super) use filter::time;
+
 use filter::FilterArgs;
 
 /// Letters of one page of a list.

@@ -21,6 +21,7 @@ mod outside;
 mod parts;
 mod paused;
 mod poison;
+mod replay;
 mod rig;
 mod runtime;
 mod scripted;
