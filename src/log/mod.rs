@@ -4,12 +4,14 @@
 //! A log has an identity and a fixed partition count; whatever is derived from its offsets keeps
 //! both beside it and refuses another log's.
 
+mod backed;
 mod config;
 pub mod journal;
 pub mod kafka;
 mod memory;
 mod reader;
 
+pub use backed::BackedLog;
 pub(crate) use config::check;
 pub use config::{Inbox, LogSettings};
 pub use memory::MemoryLog;
@@ -223,6 +225,11 @@ pub fn partition_of_record(record: &EventRecord, partitions: u16) -> u16 {
     let hash = crc32c::crc32c(tenant.as_bytes());
     let hash = crc32c::crc32c_append(hash, b"\0");
     at(crc32c::crc32c_append(hash, uri.as_bytes()), partitions)
+}
+
+/// The partition of a key that is no subject's.
+pub fn partition_of_key(key: &[u8], partitions: u16) -> u16 {
+    at(crc32c::crc32c(key), partitions)
 }
 
 fn at(hash: u32, partitions: u16) -> u16 {
