@@ -11,6 +11,7 @@ mod letters;
 mod name;
 mod redrive;
 mod stored;
+pub mod topic;
 mod view;
 mod write;
 

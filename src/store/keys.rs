@@ -18,6 +18,7 @@
 //! | `t/{sink}\0{partition}{time}{subject}` | nothing; that a start or an end date of the subject passes then |
 //! | `o/{source}\0{group}\0{topic}\0{partition}` | the offset at which a Kafka source last began, decimal: that its group has one |
 //! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter) without its record; ingest's sink is empty |
+//! | `l/{partition}` | [`ChangelogPoint`](crate::event::proto::ChangelogPoint): how far the store has the topic of dead letters |
 //! | `b/{sink}\0{id}\0{round}` | the same with the record alone: `headers` and `original` |
 
 use crate::event::{ChangeId, Subject};
@@ -192,6 +193,11 @@ pub fn dead_letter_record(sink: &str, id: &str, round: u32) -> Vec<u8> {
         sink,
         &[id.as_bytes(), b"\0", &round.to_be_bytes()],
     )
+}
+
+/// How far the store has a partition of the topic of dead letters.
+pub fn letters_point(partition: u16) -> Vec<u8> {
+    [b"l/".as_slice(), &partition.to_be_bytes()].concat()
 }
 
 /// All dead letters of a sink; of all sinks without one.
