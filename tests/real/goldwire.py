@@ -46,6 +46,31 @@ def kafka_source(
     }
 
 
+def cluster_source(brokers: kafka.Brokers, topic: str, group: str, protocol: str) -> dict[str, Any]:
+    """A source that reads a topic of a cluster, under one of the group protocols."""
+    return {
+        "kafka": {
+            "bootstrap_servers": brokers.plain,
+            "topic": topic,
+            "group": group,
+            "start": "earliest",
+            "properties": membership(protocol),
+        }
+    }
+
+
+def membership(protocol: str) -> dict[str, str]:
+    """Properties of a consumer group's member that is given up after six seconds of silence."""
+    if protocol == "consumer":
+        # The broker says how long a session lasts, see `kafka.COMMON`.
+        return {"group.protocol": "consumer"}
+    return {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": "6000",
+        "heartbeat.interval.ms": "1500",
+    }
+
+
 def webhooks() -> dict[str, Any]:
     """One endpoint for each signature scheme."""
     rate = {"per_second": 5000, "burst": 10000}
@@ -91,6 +116,11 @@ class Goldwire:
         self.config.write_text(json.dumps(config, indent=2))
 
     @property
+    def name(self) -> str:
+        """Which of several it is."""
+        return self.folder.name
+
+    @property
     def log(self) -> Path:
         """What it printed, over all starts."""
         return self.folder / "goldwire.log"
@@ -99,7 +129,7 @@ class Goldwire:
         """Starts it and waits until it is live."""
         binary = os.environ["GOLDWIRE_BIN"]
         self.process = Process(
-            self.app, [binary, "run", "--config", str(self.config)], self.log
+            self.name, [binary, "run", "--config", str(self.config)], self.log
         )
         self.starts += 1
         wait_for(f"goldwire's /livez (start {self.starts})", 60, self._up)
@@ -130,17 +160,20 @@ class Goldwire:
 
     def kill(self) -> None:
         """kill -9, by id."""
+        # Nobody else shall take it for one that ended by itself.
+        process, self.process = self.process, None
+        if process is not None:
+            process.stop(signal.SIGKILL)
+
+    def signal(self, which: int) -> None:
+        """Sends a signal, and does not wait."""
         if self.process is not None:
-            self.process.stop(signal.SIGKILL)
-            self.process = None
+            self.process.child.send_signal(which)
 
     def stop(self) -> int:
         """A graceful stop; its exit code."""
-        if self.process is None:
-            return 0
-        code = self.process.stop(signal.SIGTERM, 90)
-        self.process = None
-        return code
+        process, self.process = self.process, None
+        return 0 if process is None else process.stop(signal.SIGTERM, 90)
 
     def lags(self) -> dict[str, float]:
         """`goldwire_lag_records` of every consumer group, summed over its partitions."""

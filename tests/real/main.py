@@ -13,6 +13,7 @@ from pathlib import Path
 
 import goldwire
 import scenario_cargo
+import scenario_chaos
 import scenario_duckdb
 import scenario_isolation
 import scenario_kafka_sink
@@ -20,6 +21,7 @@ import scenario_main
 import scenario_markers
 import scenario_password
 import scenario_pooler
+import scenario_security
 import scenario_throughput
 from lib import WORK, Failed, Process
 from servers import Servers
@@ -30,12 +32,14 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "disk": scenario_cargo.disk,
     "markers": scenario_markers.run,
     "password": scenario_password.run,
+    "security": scenario_security.run,
     "pooler": scenario_pooler.run,
     "main": scenario_main.run,
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
     "duckdb": scenario_duckdb.run,
     "throughput": scenario_throughput.short,
+    "cluster": scenario_chaos.embedded,
 }
 # What a scenario does instead when it is named.
 NAMED = {"throughput": scenario_throughput.long}

@@ -15,7 +15,6 @@ from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
     AclPermissionType,
-    AdminClient,
     ResourcePatternType,
     ResourceType,
 )
@@ -102,15 +101,13 @@ def check_connect(servers: Servers) -> str:
     """`goldwire check --connect` says which topic is not there, and which may not be written to."""
     servers.kafka.create_topic("golden.foreign", 1)
     rights = {kafka.USER: ["DESCRIBE", "DESCRIBE_CONFIGS", "READ"], "other": ["WRITE"]}
-    admin = AdminClient({"bootstrap.servers": servers.kafka.plain, "log_level": 0})
     bindings = [
         AclBinding(ResourceType.TOPIC, "golden.foreign", ResourcePatternType.LITERAL, f"User:{user}", "*",
                    AclOperation[operation], AclPermissionType.ALLOW)
         for user, operations in rights.items()
         for operation in operations
     ]  # fmt: skip
-    for made in admin.create_acls(bindings).values():
-        made.result(timeout=30)
+    servers.kafka.allow(*bindings)
     before = servers.kafka.end("golden.encrypted", PARTITIONS)
     sinks = {
         "good": sink(servers, "golden.encrypted"),

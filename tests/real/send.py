@@ -21,12 +21,12 @@ from lib import Failed
 
 
 class TopicSender(threading.Thread):
-    """Produces events at a steady rate, over SASL_SSL; the broker may go away meanwhile.
+    """Produces events at a steady rate; brokers may go away meanwhile.
 
     The last tenth is held back until `release`, so that there is something to do until then.
     """
 
-    def __init__(self, broker: kafka.Kafka, topic: str, partitions: int, events: list[Event], rate: int) -> None:
+    def __init__(self, brokers: kafka.Brokers, topic: str, partitions: int, events: list[Event], rate: int) -> None:
         super().__init__(daemon=True)
         self.topic, self.partitions, self.events, self.rate = topic, partitions, events, rate
         self.sent = 0
@@ -34,12 +34,7 @@ class TopicSender(threading.Thread):
         self.errors: list[str] = []
         self.producer = Producer(
             {
-                "bootstrap.servers": broker.sasl,
-                "security.protocol": "SASL_SSL",
-                "sasl.mechanism": kafka.MECHANISM,
-                "sasl.username": kafka.USER,
-                "sasl.password": kafka.PASSWORD,
-                "ssl.ca.location": str(broker.ca),
+                **brokers.client(),
                 "enable.idempotence": True,
                 "message.timeout.ms": 300_000,
                 "linger.ms": 20,
@@ -86,11 +81,12 @@ class TopicSender(threading.Thread):
 
 
 class HookSender(threading.Thread):
-    """Posts events over HTTPS, again and again until each is answered 200, as a sender does."""
+    """Posts events over HTTPS, again and again until each is answered 200, as a sender does. With
+    several ports it goes to the next one when one does not answer so, as a load balancer does."""
 
-    def __init__(self, scheme: str, port: int, ca: Path, events: list[Event], rate: float) -> None:
+    def __init__(self, scheme: str, ports: list[int], ca: Path, events: list[Event], rate: float) -> None:
         super().__init__(daemon=True)
-        self.scheme, self.port, self.events, self.rate = scheme, port, events, rate
+        self.scheme, self.ports, self.events, self.rate = scheme, ports.copy(), events, rate
         self.tls = ssl.create_default_context(cafile=str(ca))
         self.connection: http.client.HTTPSConnection | None = None
         self.accepted = self.refused = 0
@@ -117,6 +113,7 @@ class HookSender(threading.Thread):
                 self.accepted += 1
                 return
             self.refused += 1
+            self._go_on()
             if status in (400, 401, 404, 405, 413, 415):
                 raise Failed(f"a {self.scheme} webhook was answered {status}")
             time.sleep(0.2)
@@ -128,7 +125,7 @@ class HookSender(threading.Thread):
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPSConnection(
-                    "127.0.0.1", self.port, timeout=10, context=self.tls
+                    "127.0.0.1", self.ports[0], timeout=10, context=self.tls
                 )
             headers = {**event.headers(), **self._signature(event.body, message)}
             self.connection.request("POST", path, event.body, headers)
@@ -136,10 +133,14 @@ class HookSender(threading.Thread):
             answer.read()
             return answer.status
         except (OSError, http.client.HTTPException):
-            if self.connection is not None:
-                self.connection.close()
-            self.connection = None
             return 0
+
+    def _go_on(self) -> None:
+        """The next attempt is a new connection, to the next port."""
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+        self.ports.append(self.ports.pop(0))
 
     def _signature(self, body: bytes, message: str) -> dict[str, str]:
         if self.scheme == "standard":
