@@ -80,6 +80,8 @@ pub struct IngestTask {
     stall: Arc<Stall>,
     positions: Positions,
     commits: Commits,
+    /// The source takes no position for now, which is told once.
+    refused: bool,
     status: watch::Sender<IngestStatus>,
 }
 
@@ -107,6 +109,7 @@ impl IngestTask {
             memory: Memory::new(settings.in_flight_bytes),
             positions: Positions::default(),
             commits: Commits::default(),
+            refused: false,
             status: watch::Sender::new(IngestStatus::default()),
         }
     }
@@ -292,8 +295,17 @@ impl IngestTask {
 
     fn on_committed(&mut self, result: Result<Vec<Sent>, SourceError>) {
         match result {
-            Ok(sent) => self.positions.committed(&sent),
-            Err(error @ SourceError::Retryable(_)) => tracing::warn!(task = ?self, "{error}"),
+            Ok(sent) => {
+                self.positions.committed(&sent);
+                if std::mem::take(&mut self.refused) {
+                    tracing::info!(task = ?self, "the source takes positions again");
+                }
+            }
+            Err(error @ SourceError::Retryable(_)) => {
+                if !std::mem::replace(&mut self.refused, true) {
+                    tracing::warn!(task = ?self, "{error}; will be tried again");
+                }
+            }
             Err(error @ SourceError::Fenced(_)) => {
                 tracing::warn!(task = ?self, "{error}; its work is dropped");
             }
