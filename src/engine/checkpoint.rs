@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use prost::Message as _;
 
 use super::subject_letters::split_letter;
-use super::witness::Witness;
+pub use super::witness::Witness;
 use crate::dead_letter;
 use crate::event::{ChangeId, Record, Subject};
 use crate::store::ids::{self, Noted};

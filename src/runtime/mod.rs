@@ -5,6 +5,7 @@
 //! drained within its deadline, and what is not is read again at the next start.
 
 mod control;
+pub mod copy;
 mod dates;
 mod expiry;
 mod health;

@@ -2,6 +2,7 @@
 
 mod archive;
 mod content;
+mod kafka;
 mod scenario;
 
 use std::collections::BTreeSet;
@@ -104,6 +105,10 @@ async fn goes_on_to_the_right_end(engine: &str) {
         "unknown_tenant  0",
     ];
     assert_eq!(letters(&files).await, lines(&open));
+    warehouse_ends_right(dir.path()).await;
+}
+
+async fn warehouse_ends_right(dir: &Path) {
     let subjects = [
         "entities/ada alive Ada 3",
         "entities/bob alive Bob 1",
@@ -115,11 +120,11 @@ async fn goes_on_to_the_right_end(engine: &str) {
         "entities/rejected alive Rejected 1",
     ];
     let current = "SELECT subject || ' ' || state || CASE state WHEN 'alive' THEN ' ' || label ELSE '' END FROM golden_records";
-    assert_eq!(rows(dir.path(), current).await, subjects);
+    assert_eq!(rows(dir, current).await, subjects);
     let relations = "SELECT subject || ' ' || state FROM relations";
-    assert_eq!(rows(dir.path(), relations).await, ["relations/r1 alive"]);
+    assert_eq!(rows(dir, relations).await, ["relations/r1 alive"]);
     let history = "SELECT version || ' ' || is_current FROM golden_record_history WHERE subject = 'entities/ada'";
-    assert_eq!(rows(dir.path(), history).await, ["1 0", "2 0", "3 1"]);
+    assert_eq!(rows(dir, history).await, ["1 0", "2 0", "3 1"]);
 }
 
 /// Rows of one column, in order.

@@ -50,7 +50,11 @@ pub(super) async fn run_until_caught_up(config: &Config, wrap: Option<WrapSink>)
         seed: 7,
         wrap,
     };
-    let instance = Instance::start(config, &with).await.unwrap();
+    caught_up(Instance::start(config, &with).await.unwrap()).await;
+}
+
+/// Waits until everything has its outcome, and stops in order.
+pub(super) async fn caught_up(instance: Instance) {
     let caught_up = async {
         while !instance.is_caught_up() {
             tokio::time::sleep(Duration::from_millis(20)).await;
