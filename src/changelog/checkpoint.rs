@@ -101,6 +101,7 @@ impl ChangelogCheckpoint {
         });
         Part {
             partition: self.local.partition,
+            epoch: self.epoch,
             changes,
             closed,
             position,

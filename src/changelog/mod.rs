@@ -12,6 +12,7 @@
 //! offsets refused, and its changelog records die with their transaction.
 
 mod checkpoint;
+mod kafka;
 mod ownership;
 mod restore;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 mod transactor;
 
 pub use checkpoint::ChangelogCheckpoint;
+pub use kafka::{ChangelogOf, KafkaChangelog};
 pub use ownership::Ownership;
 pub use transactor::Transactor;
 
@@ -55,6 +57,8 @@ pub struct Page {
 pub struct Part {
     /// Which.
     pub partition: u16,
+    /// Which assignment of it.
+    pub epoch: u64,
     /// Keys of the store, and their new values.
     pub changes: Batch,
     /// The keys of the dead letters that are closed with it.

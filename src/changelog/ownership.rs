@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::log::kafka::Owners;
 use crate::mutation::{self, Mutation};
 
 /// The partitions that a group's member has, each with the epoch of its assignment.
@@ -99,6 +100,20 @@ impl Ownership {
 
     fn held(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owners for Ownership {
+    fn take(&self, partition: u16) -> u64 {
+        Self::take(self, partition)
+    }
+
+    fn lose(&self, partitions: &[u16]) {
+        Self::lose(self, partitions);
+    }
+
+    fn give_back(&self, partitions: &[u16]) -> bool {
+        Self::give_back(self, partitions)
     }
 }
 

@@ -13,8 +13,8 @@ use super::sign::{self, SignArgs};
 use crate::dead_letter::{Redrive, StoredLetters};
 use crate::log::{Log, MemoryLog};
 use crate::reltio::{RecordReader, ReltioError};
-use crate::runtime::Files;
 use crate::runtime::parts::{self, SinkParts};
+use crate::runtime::{Files, in_kafka};
 use crate::sink::Sink;
 use crate::source::kafka::KafkaSettings;
 use crate::source::kafka::config::KafkaSource;
@@ -41,7 +41,7 @@ pub(super) fn redrive(config: &Config, files: &Files, clock: &SharedClock) -> Re
 
 /// Opens the data directory for the dead-letter commands. Refused while `goldwire run` has it, and
 /// where it never ran: a mistyped directory would be made, and hold no letters.
-pub(super) fn open(config: &Config) -> Result<Redrive, String> {
+pub(super) async fn open(config: &Config) -> Result<Redrive, String> {
     let dir = &config.data_dir;
     if !Files::are_in(dir) {
         let dir = super::absolute(dir);
@@ -50,7 +50,9 @@ pub(super) fn open(config: &Config) -> Result<Redrive, String> {
              data_dir"
         ));
     }
-    let files = Files::open(config).map_err(|error| error.to_string())?;
+    let files = Files::connect(config)
+        .await
+        .map_err(|error| error.to_string())?;
     let clock: SharedClock = Arc::new(SystemClock);
     Ok(redrive(config, &files, &clock))
 }
@@ -110,6 +112,10 @@ impl Made {
         for (name, sink) in &self.sinks {
             let found = sink.probe().await.into_iter();
             problems.extend(found.map(|problem| format!("sinks.{name}: {problem}")));
+        }
+        if let Some(kafka) = &config.log.kafka {
+            let found = in_kafka::probe(config, kafka).await.into_iter();
+            problems.extend(found.map(|problem| format!("log.kafka: {problem}")));
         }
         for (name, source) in &config.sources {
             let Some(kafka) = source.kafka.clone() else {

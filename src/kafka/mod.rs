@@ -8,6 +8,7 @@ mod complaint;
 mod heard;
 mod properties;
 mod reports;
+mod share;
 
 pub use address::check_encrypted;
 pub(crate) use client::{Client, Producer, Row, queue};
@@ -18,3 +19,4 @@ pub use properties::{
     Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,
 };
 pub(crate) use reports::{Failure, MOST_ROWS, Open, Reports, RowResult};
+pub(crate) use share::{QUEUED, Share};

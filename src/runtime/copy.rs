@@ -218,6 +218,8 @@ async fn transact(
 ) -> Result<(), StartError> {
     let part = Part {
         partition,
+        // No assignment: nobody else runs.
+        epoch: 0,
         changes,
         closed: Vec::new(),
         position,

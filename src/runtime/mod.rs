@@ -10,6 +10,7 @@ mod dates;
 mod expiry;
 mod health;
 mod housekeeping;
+pub(crate) mod in_kafka;
 mod memory;
 pub mod parts;
 pub mod replay;
@@ -143,7 +144,7 @@ impl Instance {
     /// # Errors
     /// If something cannot be opened or bound; nothing is left running.
     pub async fn start(config: &Config, with: &Deps) -> Result<Self, StartError> {
-        let parts = Parts::of(config, with)?;
+        let parts = Parts::of(config, with).await?;
         let mut instance = Self::assemble(config, with, parts)?;
         instance.start_webhooks(config, with).await?;
         Ok(instance)

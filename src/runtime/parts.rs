@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::in_kafka::InKafka;
 use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
@@ -24,7 +25,8 @@ use crate::engine::retry::RetryPolicy;
 use crate::event::Filter;
 use crate::ingest::SourceRules;
 use crate::log::journal::{Journal, JournalSettings};
-use crate::log::{Log, LogAppender, LogReader, WholeLog};
+use crate::log::kafka::KafkaLog;
+use crate::log::{Log, LogAppender, LogError, LogReader, WholeLog};
 use crate::reltio::{self, RecordReader};
 use crate::sink::OnFull;
 use crate::sink::registry::SinkDeps;
@@ -71,30 +73,15 @@ impl Files {
     /// If another process holds it, its format is newer, a log is damaged or is not the one that
     /// the cursors were made against.
     pub fn open(config: &Config) -> Result<Self, StartError> {
+        make_dir(&config.data_dir)?;
+        let log = journal(config, "log", config.log.partitions, &config.log.quota)?;
+        Self::over(config, Arc::new(log))
+    }
+
+    /// The same, with a log that is elsewhere.
+    fn over(config: &Config, log: Arc<dyn Log>) -> Result<Self, StartError> {
         let dir = &config.data_dir;
-        create_dirs(dir).map_err(|error| {
-            StartError::Refused(format!(
-                "data_dir {}: {error}; make it writable",
-                dir.display()
-            ))
-        })?;
-        tell_if_open(dir);
-        let journal = |name: &str, partitions: u16, quota: u64| {
-            Journal::open(JournalSettings {
-                dir: dir.join(name),
-                partitions,
-                quota,
-                disk_reserve: config.log.disk_reserve.get(),
-                keep: config.log.keep.get(),
-                segment: config.log.segment.get(),
-            })
-        };
-        let log: Arc<dyn Log> = Arc::new(journal(
-            "log",
-            config.log.partitions,
-            config.log.quota.get(),
-        )?);
-        let inbox: Arc<dyn Log> = Arc::new(journal("inbox", 1, config.inbox.quota.get())?);
+        let inbox: Arc<dyn Log> = Arc::new(journal(config, "inbox", 1, &config.inbox.quota)?);
         let place = dir.join(STORE);
         let store: Arc<dyn Store> = match config.store {
             Engine::Sled => tallied(SledStore::open(&place)?)?,
@@ -104,6 +91,51 @@ impl Files {
         same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
         Ok(Self { store, inbox, log })
     }
+
+    /// As [`Self::open`], and waits for the brokers where the log is in Kafka.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if the topics are not as they have to be.
+    pub async fn connect(config: &Config) -> Result<Self, StartError> {
+        Ok(Self::reach(config).await?.0)
+    }
+
+    async fn reach(config: &Config) -> Result<(Self, Option<InKafka>), StartError> {
+        let Some(kafka) = &config.log.kafka else {
+            return Ok((Self::open(config)?, None));
+        };
+        make_dir(&config.data_dir)?;
+        let there = InKafka::open(config, kafka).await?;
+        let log: Arc<dyn Log> = Arc::<KafkaLog>::clone(&there.log);
+        Ok((Self::over(config, log)?, Some(there)))
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<(), StartError> {
+    create_dirs(dir).map_err(|error| {
+        StartError::Refused(format!(
+            "data_dir {}: {error}; make it writable",
+            dir.display()
+        ))
+    })?;
+    tell_if_open(dir);
+    Ok(())
+}
+
+fn journal(
+    config: &Config,
+    name: &str,
+    partitions: u16,
+    quota: &ByteSize,
+) -> Result<Journal, LogError> {
+    Journal::open(JournalSettings {
+        dir: config.data_dir.join(name),
+        partitions,
+        quota: quota.get(),
+        disk_reserve: config.log.disk_reserve.get(),
+        keep: config.log.keep.get(),
+        segment: config.log.segment.get(),
+    })
 }
 
 /// An existing directory keeps its mode: a group may be meant to read it, as one that makes copies.
@@ -280,8 +312,8 @@ impl Parts {
     }
 
     /// The parts that `config` names. Sources begin to connect.
-    pub(super) fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
-        let files = Files::open(config)?;
+    pub(super) async fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
+        let (files, in_kafka) = Files::reach(config).await?;
         let reltio = reltio(config, &with.clock)?;
         let parts = SinkParts {
             reltio: reltio.clone(),
@@ -299,12 +331,18 @@ impl Parts {
             sinks.push((made, named.on_full));
         }
         let store = Arc::clone(&files.store);
-        Ok(Self {
+        let sources = kafka_sources(config, &with.clock, &store)?;
+        let mut parts = Self {
             reltio,
             sinks,
-            sources: kafka_sources(config, &with.clock, &store)?,
+            sources,
             ..Self::over(files)
-        })
+        };
+        if let Some(there) = in_kafka {
+            let names = parts.sinks.iter().map(|(sink, _)| sink.name());
+            (parts.readers, parts.commit) = there.join(config, names, &store, &with.clock)?;
+        }
+        Ok(parts)
     }
 }
 

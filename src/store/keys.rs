@@ -8,6 +8,7 @@
 //! | `h/{sink}` | since when a person holds the sink, ms, decimal |
 //! | `w/{group}\0{partition}` | offset and crc32c of a record below the cursor's position: what the log is known by |
 //! | `k/{sink}\0{partition}` | [`ChangelogPoint`](crate::event::proto::ChangelogPoint): how far the store has the sink's changelog |
+//! | `m/instance` | what tells this instance from others at the brokers |
 //! | `m/takeover` | in a changelog only: that a partition was taken over |
 //! | `c/{group}\0{partition}` | [`Cursor`](super::Cursor) of a group in a partition |
 //! | `r/{sink}\0{partition}{subject}` | [`Register`](super::Register) |
@@ -30,6 +31,8 @@ pub const REGISTERS: &[u8] = b"r/";
 pub const DEAD_LETTERS: &[u8] = b"d/";
 /// What the keys of their records begin with.
 pub const DEAD_LETTER_RECORDS: &[u8] = b"b/";
+/// What tells this instance from others that read the same log.
+pub const INSTANCE: &[u8] = b"m/instance";
 /// The marker of a takeover, in a changelog.
 pub const TAKEOVER: &[u8] = b"m/takeover";
 

@@ -101,7 +101,7 @@ const KNOWS: [(&str, &[&str]); 30] = [
     (
         "changelog",
         &[
-            "backoff", "engine", "event", "log", "mutation", "store", "time",
+            "backoff", "engine", "event", "kafka", "log", "mutation", "store", "time",
         ],
     ),
     (

@@ -40,7 +40,7 @@ impl Desk {
             need(path)?;
         }
         let config = &loaded.config;
-        let why = match wiring::open(config) {
+        let why = match wiring::open(config).await {
             Ok(redrive) => return Ok(Self::Files(redrive)),
             Err(why) => why,
         };

@@ -23,11 +23,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Brokers that answered once, and what a log there is made with.
 pub struct KafkaCluster {
-    pub(crate) config: KafkaLogConfig,
+    pub(super) config: KafkaLogConfig,
     /// What the topics' names begin with.
     prefix: String,
     /// Bytes of the largest record.
-    pub(crate) largest: u64,
+    pub(super) largest: u64,
     id: String,
     admin: Arc<AdminClient<Reports>>,
 }
@@ -88,6 +88,16 @@ impl KafkaCluster {
                 config.bootstrap_servers
             )),
         }
+    }
+
+    /// How the log is configured.
+    pub fn config(&self) -> &KafkaLogConfig {
+        &self.config
+    }
+
+    /// Bytes of the largest record.
+    pub fn largest(&self) -> u64 {
+        self.largest
     }
 
     /// Which cluster it is.
@@ -231,7 +241,7 @@ impl KafkaCluster {
     }
 }
 
-/// The topics of a log with these sinks. `expires`: the brokers may delete what was not read.
+/// The topics of a log with these sinks, that of the events first. `expires`: the brokers may delete what was not read.
 pub fn topics(
     cluster: &KafkaCluster,
     sinks: impl IntoIterator<Item = impl fmt::Display>,
@@ -248,7 +258,12 @@ pub fn topics(
         partitions,
         kind: Kind::Changelog,
     });
-    [events].into_iter().chain(changelogs).collect()
+    let letters = Topic {
+        name: cluster.topic("dead-letters"),
+        partitions,
+        kind: Kind::DeadLetters,
+    };
+    [events, letters].into_iter().chain(changelogs).collect()
 }
 
 /// Why a topic is not as it should be.

@@ -219,6 +219,11 @@ impl KafkaLogConfig {
         client
             .set("bootstrap.servers", &self.bootstrap_servers)
             .set("allow.auto.create.topics", "false");
+        if self.group_protocol == GroupProtocol::Classic {
+            // librdkafka compares it with `max.poll.interval.ms` in every client.
+            let session = self.session_timeout.get();
+            client.set("session.timeout.ms", session.as_millis().to_string());
+        }
         client
     }
 
@@ -284,15 +289,11 @@ impl KafkaLogConfig {
         }
         match self.group_protocol {
             GroupProtocol::Classic => {
-                let session = self.session_timeout.get();
+                let heartbeat = self.session_timeout.get() / 10;
                 client
                     .set("group.protocol", "classic")
                     .set("partition.assignment.strategy", "cooperative-sticky")
-                    .set("session.timeout.ms", session.as_millis().to_string())
-                    .set(
-                        "heartbeat.interval.ms",
-                        (session / 10).as_millis().to_string(),
-                    );
+                    .set("heartbeat.interval.ms", heartbeat.as_millis().to_string());
             }
             GroupProtocol::Consumer => {
                 client.set("group.protocol", "consumer");

@@ -13,6 +13,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::cluster::KafkaCluster;
+use super::offsets;
 use super::ranges::Ranges;
 use super::topics::Topic;
 use crate::kafka::{self, Heard, code};
@@ -31,7 +32,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// The partitions of a topic, seen by a consumer of no group.
 pub(super) struct Seen {
-    topic: String,
+    pub(super) topic: String,
     partitions: u16,
     /// One read at a time: the consumer is at one place.
     reads: Mutex<()>,
@@ -80,9 +81,8 @@ impl Seen {
     async fn refresh(self: &Arc<Self>) -> Result<(), LogError> {
         let seen = Arc::clone(self);
         blocking(move || {
-            let starts = seen.at(Offset::Beginning)?;
-            let ends = seen.at(Offset::End)?;
-            for ((partition, start), (_, end)) in starts.into_iter().zip(ends) {
+            let held = offsets::ranges(&seen.consumer, &seen.topic, &seen.all(), ANSWER)?;
+            for (partition, start, end) in held {
                 seen.ranges.told(partition, start, end);
             }
             Ok(())
@@ -90,14 +90,8 @@ impl Seen {
         .await
     }
 
-    /// An offset in each partition: the first, the end, or the first not older than a time.
-    fn at(&self, at: Offset) -> Result<Vec<(u16, u64)>, KafkaError> {
-        let mut asked = TopicPartitionList::with_capacity(usize::from(self.partitions));
-        for partition in 0..self.partitions {
-            asked.add_partition_offset(&self.topic, i32::from(partition), at)?;
-        }
-        let told = self.consumer.offsets_for_times(asked, ANSWER)?;
-        offsets(&told)
+    fn all(&self) -> Vec<u16> {
+        (0..self.partitions).collect()
     }
 
     /// Records at and after `from`; none at the end.
@@ -239,67 +233,22 @@ fn floors(
     readers: &[String],
     keep: Duration,
 ) -> Result<Vec<(u16, u64)>, KafkaError> {
-    let since = SystemClock.now().saturating_sub(as_millis(keep));
-    // Nothing that new: all of it is old enough.
-    let mut floors = seen.at(Offset::Offset(since))?;
     if readers.is_empty() {
         return Ok(Vec::new());
     }
+    let (topic, all) = (&seen.topic, seen.all());
+    let since = Offset::Offset(SystemClock.now().saturating_sub(as_millis(keep)));
+    // Nothing that new: all of it is old enough.
+    let mut floors = offsets::at(&seen.consumer, topic, &all, since, ANSWER)?;
     for group in readers {
-        let committed = committed(cluster, group, &seen.topic, seen.partitions)?;
+        let client = cluster.config.consumer(group, cluster.largest);
+        let consumer = client.create_with_context(Heard::default())?;
+        let committed = offsets::committed(&consumer, topic, &all, ANSWER)?;
         for ((_, floor), (_, committed)) in floors.iter_mut().zip(committed) {
             *floor = (*floor).min(committed.unwrap_or_default());
         }
     }
     Ok(floors)
-}
-
-/// Where a group stands in each partition, pending transactions awaited. Blocks on the brokers.
-fn committed(
-    cluster: &KafkaCluster,
-    group: &str,
-    topic: &str,
-    partitions: u16,
-) -> Result<Vec<(u16, Option<u64>)>, KafkaError> {
-    let client = cluster.config.consumer(group, cluster.largest);
-    let consumer: BaseConsumer<Heard> = client.create_with_context(Heard::default())?;
-    let mut asked = TopicPartitionList::with_capacity(usize::from(partitions));
-    for partition in 0..partitions {
-        asked.add_partition(topic, i32::from(partition));
-    }
-    let told = consumer.committed_offsets(asked, ANSWER)?;
-    let each = told.elements().into_iter().map(|of| {
-        of.error()?;
-        let partition = u16::try_from(of.partition()).unwrap_or_default();
-        let offset = match of.offset() {
-            Offset::Offset(offset) => u64::try_from(offset).ok(),
-            Offset::Beginning
-            | Offset::End
-            | Offset::Stored
-            | Offset::Invalid
-            | Offset::OffsetTail(_) => None,
-        };
-        Ok((partition, offset))
-    });
-    each.collect()
-}
-
-/// The offsets that the brokers told; the end, where they told none.
-fn offsets(told: &TopicPartitionList) -> Result<Vec<(u16, u64)>, KafkaError> {
-    let each = told.elements().into_iter().map(|of| {
-        of.error()?;
-        let partition = u16::try_from(of.partition()).unwrap_or_default();
-        let offset = match of.offset() {
-            Offset::Offset(offset) => u64::try_from(offset).unwrap_or_default(),
-            Offset::End
-            | Offset::Beginning
-            | Offset::Stored
-            | Offset::Invalid
-            | Offset::OffsetTail(_) => u64::MAX,
-        };
-        Ok((partition, offset))
-    });
-    each.collect()
 }
 
 fn consumer(cluster: &KafkaCluster, group: &str) -> Result<BaseConsumer<Heard>, LogError> {

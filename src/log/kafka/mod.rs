@@ -10,9 +10,13 @@
 
 mod cluster;
 mod config;
+mod group;
 mod keeper;
+mod member;
+pub(crate) mod offsets;
 mod ranges;
 mod rules;
+mod split;
 mod topics;
 
 use std::sync::Arc;
@@ -27,6 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use cluster::{KafkaCluster, topics};
 pub use config::{GroupProtocol, KafkaLogConfig};
+pub use group::{GroupOf, KafkaGroup, Member, Owners};
 pub(super) use rules::check;
 pub use topics::{Kind, Topic};
 
@@ -94,6 +99,16 @@ impl KafkaLog {
             _keeping: AbortOnDropHandle::new(tokio::spawn(Arc::clone(&keeper).run())),
             keeper,
         })
+    }
+
+    /// Joins a group that reads this log.
+    ///
+    /// # Errors
+    /// Why librdkafka makes no consumer of the configuration.
+    pub fn join(&self, of: GroupOf) -> Result<KafkaGroup, LogError> {
+        let refused = |why| LogError::Refused(format!("log.kafka.{why}"));
+        let cluster = &self.keeper.cluster;
+        KafkaGroup::join(cluster, &self.ranges, &self.keeper.seen, of).map_err(refused)
     }
 
     /// Deletes what every group has passed and what is old enough, which happens by itself once a

@@ -42,7 +42,7 @@ use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
-use crate::kafka::{Complaints, Heard, Unfit};
+use crate::kafka::{Complaints, Heard, Share, Unfit};
 use crate::store::Store;
 use crate::time::SharedClock;
 
@@ -138,7 +138,7 @@ fn in_one_line(problems: &[Unfit]) -> String {
 
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
     let mut client = settings.client();
-    queue::Share::of(settings.queue, queue::partitions(settings)).set(&mut client);
+    Share::of(settings.queue, queue::partitions(settings)).set(&mut client);
     let made: Result<BaseConsumer<Heard>, _> = client.create_with_context(Heard::default());
     let mut consumer = made.map_err(|error| settings.complaint(&error))?;
     let shared = Arc::clone(shared);

@@ -17,7 +17,7 @@ const LIMIT: ReadLimit = ReadLimit {
 };
 
 /// An application of its own for each test.
-fn app() -> String {
+pub(super) fn app() -> String {
     format!("app-{}", uuid::Uuid::new_v4())
 }
 
@@ -29,12 +29,12 @@ fn config(with: &[(&str, Value)]) -> KafkaLogConfig {
     serde_json::from_value(config).unwrap()
 }
 
-async fn cluster(app: &str, with: &[(&str, Value)]) -> Arc<KafkaCluster> {
+pub(super) async fn cluster(app: &str, with: &[(&str, Value)]) -> Arc<KafkaCluster> {
     KafkaCluster::reach(&config(with), app, 1000).await.unwrap()
 }
 
 /// The log of an application with one sink.
-async fn open(cluster: &Arc<KafkaCluster>, app: &str) -> KafkaLog {
+pub(super) async fn open(cluster: &Arc<KafkaCluster>, app: &str) -> KafkaLog {
     let topics = topics(cluster, ["crm"], false);
     cluster.prepare(&topics).await.unwrap();
     let readers = vec![format!("{app}.crm")];

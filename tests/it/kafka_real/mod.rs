@@ -1,6 +1,7 @@
 //! What is tested against a real broker, named by `GOLDWIRE_TEST_KAFKA` (`host:port`, plain).
 //! Run by `tests/real/run`; ignored otherwise.
 
+mod group;
 mod log;
 mod source;
 

@@ -10,9 +10,8 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
 use super::config::{KafkaSource, Subscription};
-use super::queue::QUEUED;
 use crate::config::Secret;
-use crate::kafka::{self, Place, Properties, Unfit};
+use crate::kafka::{self, Place, Properties, QUEUED, Unfit};
 use crate::time::Millis;
 
 /// Properties that goldwire sets itself, and what to use instead.

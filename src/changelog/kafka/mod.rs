@@ -1,0 +1,171 @@
+//! A changelog in a compacted topic, and transactions that have the group's offsets in them.
+//!
+//! Guarantee (G2, G3): a transaction is committed with the member's generation. The generation is
+//! looked up first, and then whether its partitions are still this process's: a generation in which
+//! they are not begins only after that was noted. So a process that was stopped for long commits
+//! nothing of what it lost, whatever it is told when it goes on.
+
+mod restore;
+mod transaction;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer as _;
+use tokio::sync::Mutex;
+
+use self::restore::Restore;
+use self::transaction::Transactions;
+use super::{Changelog, ChangelogError, NotCommitted, Ownership, Page, Part};
+use crate::kafka::{self, Client, Heard, code};
+use crate::log::kafka::{KafkaCluster, Member, offsets};
+use crate::log::{LogIdentity, OffsetRange, ReadLimit};
+use crate::store::{Batch, keys};
+
+/// How long the brokers have for one answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// What a changelog is made of.
+#[derive(Debug, Clone)]
+pub struct ChangelogOf {
+    /// The brokers.
+    pub cluster: Arc<KafkaCluster>,
+    /// The sink.
+    pub sink: String,
+    /// Its consumer group.
+    pub group: String,
+    /// What tells this process from others, the same after a restart.
+    pub instance: String,
+    /// The group's member, and which partitions are its own. Nothing where no instance runs: the
+    /// brokers take offsets of nobody while a group has no members.
+    pub member: Option<(Arc<Member>, Arc<Ownership>)>,
+}
+
+/// The changelog of one sink.
+pub struct KafkaChangelog {
+    identity: LogIdentity,
+    topic: String,
+    events: String,
+    /// Outside of transactions.
+    puts: Client,
+    /// For questions; it belongs to the group, and is no member.
+    asks: Arc<BaseConsumer<Heard>>,
+    restore: Arc<Restore>,
+    transactions: Mutex<Transactions>,
+}
+
+impl fmt::Debug for KafkaChangelog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaChangelog")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaChangelog {
+    /// Connects when it is first needed.
+    ///
+    /// # Errors
+    /// Why librdkafka makes no client of the configuration.
+    pub fn new(of: ChangelogOf) -> Result<Self, String> {
+        let cluster = Arc::clone(&of.cluster);
+        let (config, largest) = (cluster.config(), cluster.largest());
+        let topic = cluster.topic(&format!("{}.changelog", of.sink));
+        let partitions = config.partitions;
+        let asks: BaseConsumer<Heard> = config
+            .consumer(&of.group, largest)
+            .create_with_context(Heard::default())
+            .map_err(|error| kafka::complaint(&config.properties, &error))?;
+        let asks = Arc::new(asks);
+        let puts = Client::new(config.producer(largest), config.properties.clone());
+        let restore = Arc::new(Restore::new(&cluster, &topic, &of.group));
+        Ok(Self {
+            restore,
+            identity: LogIdentity {
+                id: format!("kafka:{}/{topic}", cluster.id()),
+                partitions,
+            },
+            events: cluster.topic("events"),
+            puts,
+            transactions: Mutex::new(Transactions::new(of, topic.clone(), Arc::clone(&asks))),
+            asks,
+            topic,
+        })
+    }
+}
+
+/// The brokers did not answer as they should. They may later.
+fn retry(topic: &str, error: &KafkaError) -> ChangelogError {
+    ChangelogError::Retry(format!("topic {topic}: {:?}", code(error)))
+}
+
+#[async_trait]
+impl Changelog for KafkaChangelog {
+    fn identity(&self) -> &LogIdentity {
+        &self.identity
+    }
+
+    async fn committed(&self, partition: u16) -> Result<Option<u64>, ChangelogError> {
+        let (asks, events) = (Arc::clone(&self.asks), self.events.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            offsets::committed(&asks, &events, &[partition], ANSWER)
+        });
+        let told = asked
+            .await
+            .map_err(|error| ChangelogError::Retry(error.to_string()))?;
+        let told = told.map_err(|error| retry(&self.events, &error))?;
+        Ok(told.first().and_then(|(_, offset)| *offset))
+    }
+
+    async fn range(&self, partition: u16) -> Result<OffsetRange, ChangelogError> {
+        let (asks, topic) = (Arc::clone(&self.asks), self.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            offsets::ranges(&asks, &topic, &[partition], ANSWER)
+        });
+        let told = asked
+            .await
+            .map_err(|error| ChangelogError::Retry(error.to_string()))?;
+        let told = told.map_err(|error| retry(&self.topic, &error))?;
+        let range = told.first().map(|(_, start, end)| OffsetRange {
+            start: *start,
+            end: *end,
+        });
+        range.ok_or_else(|| ChangelogError::Retry(format!("topic {}: no answer", self.topic)))
+    }
+
+    async fn read(
+        &self,
+        partition: u16,
+        from: u64,
+        limit: ReadLimit,
+    ) -> Result<Page, ChangelogError> {
+        let restore = Arc::clone(&self.restore);
+        let read = tokio::task::spawn_blocking(move || restore.read(partition, from, limit));
+        read.await
+            .map_err(|error| ChangelogError::Retry(error.to_string()))?
+    }
+
+    async fn put(&self, partition: u16, changes: Batch) -> Result<u64, ChangelogError> {
+        let marks = changes.changes.contains_key(keys::TAKEOVER);
+        let producer = self.puts.producer().map_err(ChangelogError::Halt)?;
+        let rows = transaction::rows(partition, &changes);
+        let placed = transaction::send(&producer, &self.topic, &rows).await;
+        let placed = placed.map_err(|code| {
+            let trouble = producer.context().trouble().unwrap_or(code);
+            ChangelogError::Retry(format!("topic {}: {trouble:?}", self.topic))
+        })?;
+        let last = placed.into_iter().max().unwrap_or_default();
+        if marks {
+            self.restore.until(partition, last);
+        }
+        Ok(last)
+    }
+
+    async fn transact(&self, parts: &[Part]) -> Result<Vec<Option<u64>>, NotCommitted> {
+        self.transactions.lock().await.transact(parts).await
+    }
+}

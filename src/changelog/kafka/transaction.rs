@@ -1,0 +1,368 @@
+//! Transactions of one sink in this process.
+//!
+//! Guarantee (G3): a transaction that is told as committed is; one that is told as aborted is not,
+//! and never will be. What is not known is told so, and the producer that left it is replaced: the
+//! next one of the same name ends what it left open.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer as _;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
+
+use super::ChangelogOf;
+use crate::changelog::{NotCommitted, Part};
+use crate::kafka::{self, Heard, MOST_ROWS, Producer, Reports, Row, code, queue};
+use crate::log::partition_of_key;
+use crate::store::Batch;
+
+/// One call may take this long; one that could be tried again then is.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Between two tries of a call.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// A record that is to be sent.
+pub(super) struct Sent<'a> {
+    partition: u16,
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+}
+
+/// The records of a batch: keys that are removed have no value.
+pub(super) fn rows(partition: u16, changes: &Batch) -> Vec<Sent<'_>> {
+    let rows = changes.changes.iter().map(|(key, value)| Sent {
+        partition,
+        key,
+        value: value.as_deref(),
+    });
+    rows.collect()
+}
+
+/// Sends records, and waits for their reports: where each is.
+///
+/// # Errors
+/// Why one is not there, or not known to be.
+pub(super) async fn send(
+    producer: &Producer,
+    topic: &str,
+    rows: &[Sent<'_>],
+) -> Result<Vec<u64>, Code> {
+    let mut offsets = Vec::with_capacity(rows.len());
+    for some in rows.chunks(MOST_ROWS) {
+        let mut open = producer.context().open(some.len());
+        for (number, row) in some.iter().enumerate() {
+            open.begin(1);
+            let row = Row {
+                number,
+                partition: Some(i32::from(row.partition)),
+                key: row.key,
+                value: row.value,
+                headers: None,
+            };
+            queue(producer, &open, topic, row).await;
+        }
+        let placed = open.finish().await.ok_or(Code::Unknown)?;
+        for row in placed {
+            let placed = row.map_err(|failure| failure.code)?;
+            offsets.push(u64::try_from(placed.last).unwrap_or_default());
+        }
+    }
+    Ok(offsets)
+}
+
+/// Makes transactions, one at a time.
+pub(super) struct Transactions {
+    of: ChangelogOf,
+    topic: String,
+    events: String,
+    letters: String,
+    /// Of the group, and no member of it.
+    asks: Arc<BaseConsumer<Heard>>,
+    producer: Option<Arc<Producer>>,
+}
+
+impl fmt::Debug for Transactions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transactions")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a transaction ended badly.
+enum Ended {
+    /// It is aborted, and the producer goes on.
+    Aborted(String),
+    /// It is not committed, and the producer is of no use.
+    Broken(String),
+    /// It may be committed, and the producer is of no use.
+    InDoubt(String),
+}
+
+impl Transactions {
+    pub(super) fn new(of: ChangelogOf, topic: String, asks: Arc<BaseConsumer<Heard>>) -> Self {
+        Self {
+            events: of.cluster.topic("events"),
+            letters: of.cluster.topic("dead-letters"),
+            of,
+            topic,
+            asks,
+            producer: None,
+        }
+    }
+
+    pub(super) async fn transact(
+        &mut self,
+        parts: &[Part],
+    ) -> Result<Vec<Option<u64>>, NotCommitted> {
+        let producer = match &self.producer {
+            Some(producer) => Arc::clone(producer),
+            None => self.make().await.map_err(NotCommitted::Aborted)?,
+        };
+        let ended = match self.with(&producer, parts).await {
+            Ok(nexts) => return Ok(nexts),
+            Err(ended) => ended,
+        };
+        match ended {
+            Ended::Aborted(why) => Err(NotCommitted::Aborted(why)),
+            Ended::Broken(why) => {
+                self.replace(producer, &why);
+                Err(NotCommitted::Aborted(why))
+            }
+            Ended::InDoubt(why) => {
+                self.replace(producer, &why);
+                Err(NotCommitted::InDoubt(why))
+            }
+        }
+    }
+
+    /// A producer of this process's name, which ends what one before it left open.
+    async fn make(&mut self) -> Result<Arc<Producer>, String> {
+        let ChangelogOf {
+            cluster,
+            group,
+            instance,
+            ..
+        } = &self.of;
+        let config = cluster.config();
+        let client = config.transactional(&format!("{group}/{instance}"), cluster.largest());
+        let made: Result<Producer, KafkaError> = client.create_with_context(Reports::default());
+        let made = made.map_err(|error| kafka::complaint(&config.properties, &error))?;
+        let made = Arc::new(made);
+        let ready = call(&made, move |producer| producer.init_transactions(ANSWER)).await;
+        match ready {
+            Ok(()) => {
+                self.producer = Some(Arc::clone(&made));
+                Ok(made)
+            }
+            Err(failed) => {
+                let trouble = made.context().trouble();
+                dispose(made);
+                Err(trouble.map_or(failed.why, |code| format!("{code:?}")))
+            }
+        }
+    }
+
+    fn replace(&mut self, producer: Arc<Producer>, why: &str) {
+        let sink = &self.of.sink;
+        tracing::warn!(sink, "the producer of transactions is replaced: {why}");
+        self.producer = None;
+        dispose(producer);
+    }
+
+    async fn with(
+        &self,
+        producer: &Arc<Producer>,
+        parts: &[Part],
+    ) -> Result<Vec<Option<u64>>, Ended> {
+        let begun = call(producer, Producer::begin_transaction).await;
+        begun.map_err(|failed| Ended::Broken(failed.why))?;
+        let nexts = match self.produce(producer, parts).await {
+            Ok(nexts) => nexts,
+            Err(code) => {
+                return Err(abort(producer, format!("a record was refused: {code:?}")).await);
+            }
+        };
+        if let Err(why) = self.send_offsets(producer, parts).await {
+            return Err(match why {
+                Refused::Abort(why) => abort(producer, why).await,
+                Refused::Broken(why) => Ended::Broken(why),
+            });
+        }
+        commit(producer).await?;
+        Ok(nexts)
+    }
+
+    /// The records of all parts. Returns for each part the offset after its last.
+    async fn produce(&self, producer: &Producer, parts: &[Part]) -> Result<Vec<Option<u64>>, Code> {
+        let all = parts.iter();
+        let all = all.flat_map(|part| rows(part.partition, &part.changes));
+        let all: Vec<Sent<'_>> = all.collect();
+        let count = self.of.cluster.config().partitions;
+        let closed = parts.iter().flat_map(|part| &part.closed);
+        let closed = closed.map(|key| Sent {
+            partition: partition_of_key(key, count),
+            key,
+            value: None,
+        });
+        let closed: Vec<_> = closed.collect();
+        let (placed, tombstones) = tokio::join!(
+            send(producer, &self.topic, &all),
+            send(producer, &self.letters, &closed)
+        );
+        tombstones?;
+        let mut placed = placed?.into_iter();
+        let nexts = parts.iter().map(|part| {
+            let of_part = placed.by_ref().take(part.changes.changes.len());
+            of_part.max().map(|last| last.saturating_add(1))
+        });
+        Ok(nexts.collect())
+    }
+
+    /// The group's positions, with the member's present generation.
+    async fn send_offsets(&self, producer: &Arc<Producer>, parts: &[Part]) -> Result<(), Refused> {
+        let mut list = TopicPartitionList::new();
+        // The later one of a partition counts.
+        let positions = parts.iter();
+        let positions = positions.filter_map(|part| Some((part.partition, part.position?)));
+        for (partition, position) in positions.collect::<BTreeMap<_, _>>() {
+            let offset = Offset::Offset(i64::try_from(position).unwrap_or(i64::MAX));
+            let added = list.add_partition_offset(&self.events, i32::from(partition), offset);
+            added.map_err(|error| Refused::Abort(error.to_string()))?;
+        }
+        let deadline = Instant::now() + self.of.cluster.config().transaction_timeout.get();
+        loop {
+            let metadata = self.generation(parts).await.map_err(Refused::Abort)?;
+            if list.count() == 0 {
+                return Ok(());
+            }
+            let offsets = list.clone();
+            let sent = call(producer, move |producer| {
+                producer.send_offsets_to_transaction(&offsets, &metadata, ANSWER)
+            });
+            match sent.await {
+                Ok(()) => return Ok(()),
+                Err(failed) if failed.again && Instant::now() < deadline => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(failed) if failed.fatal => return Err(Refused::Broken(failed.why)),
+                Err(failed) => return Err(Refused::Abort(failed.why)),
+            }
+        }
+    }
+
+    /// The member's generation, in which all parts are this process's. In this order: one in which
+    /// they are not begins after that was noted.
+    async fn generation(&self, parts: &[Part]) -> Result<ConsumerGroupMetadata, String> {
+        let of = self.of.member.as_ref();
+        let ownership = of.map(|(_, ownership)| ownership);
+        let member = of.map(|(member, _)| Arc::clone(member));
+        let asks = Arc::clone(&self.asks);
+        let asked = tokio::task::spawn_blocking(move || match member {
+            Some(member) => member.metadata(),
+            None => asks.group_metadata(),
+        });
+        let metadata = asked.await.ok().flatten();
+        let metadata = metadata.ok_or_else(|| "the group was left".to_owned())?;
+        let foreign = |part: &&Part| {
+            ownership.is_some_and(|ownership| !ownership.owns(part.partition, part.epoch))
+        };
+        match parts.iter().find(foreign) {
+            Some(part) => Err(format!("partition {} was lost", part.partition)),
+            None => Ok(metadata),
+        }
+    }
+}
+
+/// Why offsets are not in the transaction.
+enum Refused {
+    Abort(String),
+    Broken(String),
+}
+
+/// How a call of librdkafka failed.
+struct Failed {
+    why: String,
+    /// It may be made again.
+    again: bool,
+    /// The transaction has to be aborted.
+    aborts: bool,
+    /// The producer is of no use.
+    fatal: bool,
+}
+
+impl From<KafkaError> for Failed {
+    fn from(error: KafkaError) -> Self {
+        let (again, aborts, fatal) = if let KafkaError::Transaction(of) = &error {
+            (of.is_retriable(), of.txn_requires_abort(), of.is_fatal())
+        } else {
+            // A flush that did not end in time.
+            (code(&error) == Code::OperationTimedOut, false, false)
+        };
+        Self {
+            why: format!("{:?}", code(&error)),
+            again,
+            aborts,
+            fatal,
+        }
+    }
+}
+
+/// Calls librdkafka where it may block.
+async fn call(
+    producer: &Arc<Producer>,
+    call: impl FnOnce(&Producer) -> Result<(), KafkaError> + Send + 'static,
+) -> Result<(), Failed> {
+    let producer = Arc::clone(producer);
+    let called = tokio::task::spawn_blocking(move || call(&producer)).await;
+    let called = called.map_err(|error| Failed {
+        why: error.to_string(),
+        again: false,
+        aborts: false,
+        fatal: true,
+    })?;
+    called.map_err(Failed::from)
+}
+
+/// Commits, however long it takes to know.
+async fn commit(producer: &Arc<Producer>) -> Result<(), Ended> {
+    loop {
+        let Err(failed) = call(producer, |producer| producer.commit_transaction(ANSWER)).await
+        else {
+            return Ok(());
+        };
+        if failed.aborts {
+            return Err(abort(producer, failed.why).await);
+        }
+        if !failed.again {
+            return Err(Ended::InDoubt(failed.why));
+        }
+        tracing::warn!("a commit has no answer yet: {}; asked again", failed.why);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Aborts; if that fails too, the next producer does.
+async fn abort(producer: &Arc<Producer>, why: String) -> Ended {
+    let deadline = Instant::now() + ANSWER;
+    loop {
+        let Err(failed) = call(producer, |producer| producer.abort_transaction(ANSWER)).await
+        else {
+            return Ended::Aborted(why);
+        };
+        if !failed.again || Instant::now() >= deadline {
+            return Ended::Broken(format!("{why}; not aborted: {}", failed.why));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Its drop waits for a thread.
+fn dispose(producer: Arc<Producer>) {
+    drop(tokio::task::spawn_blocking(move || drop(producer)));
+}

@@ -1,0 +1,242 @@
+//! One partition of the log, as one assignment of it reads it.
+//!
+//! Guarantee (G2): a read begins exactly where it is asked to. What librdkafka had read ahead before
+//! a seek is dropped by librdkafka, and what lies below is skipped here. An assignment that has ended
+//! reads nothing of the next.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset};
+use tokio::sync::Notify;
+
+use super::group::Member;
+use crate::kafka::{Heard, code, is_lost_position};
+use crate::log::{LogError, LogRecord, OffsetRange, PartitionReader, ReadLimit};
+
+/// How long the start of a seek may take.
+const SEEK: Duration = Duration::from_secs(2);
+/// A partition that is not ready for a seek yet is asked again after this.
+const AGAIN: Duration = Duration::from_millis(20);
+/// Whoever waits for records looks by himself this often.
+const LOOK: Duration = Duration::from_secs(1);
+
+const ONE: ReadLimit = ReadLimit {
+    records: 1,
+    bytes: 1,
+};
+
+/// The queues of the partitions, each made once: librdkafka has one for each.
+#[derive(Default)]
+pub(super) struct Splits(Mutex<BTreeMap<u16, Arc<Split>>>);
+
+struct Split {
+    queue: PartitionQueue<Heard>,
+    grown: Arc<Notify>,
+    /// The assignment that reads it.
+    epoch: AtomicU64,
+    /// Where the queue stands, held by who reads.
+    at: tokio::sync::Mutex<Option<u64>>,
+}
+
+impl Splits {
+    /// Gives a partition a queue of its own.
+    pub(super) fn split(&self, consumer: &Arc<BaseConsumer<Heard>>, topic: &str, partition: u16) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.contains_key(&partition) {
+            return;
+        }
+        let Some(mut queue) = consumer.split_partition_queue(topic, i32::from(partition)) else {
+            return;
+        };
+        let grown = Arc::new(Notify::new());
+        let told = Arc::clone(&grown);
+        queue.set_nonempty_callback(move || told.notify_one());
+        let split = Split {
+            queue,
+            grown,
+            epoch: AtomicU64::new(0),
+            at: tokio::sync::Mutex::new(None),
+        };
+        all.insert(partition, Arc::new(split));
+    }
+
+    fn get(&self, partition: u16) -> Option<Arc<Split>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&partition).cloned()
+    }
+}
+
+/// A partition that was assigned.
+pub(super) struct Partition {
+    member: Arc<Member>,
+    split: Arc<Split>,
+    number: u16,
+    epoch: u64,
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Partition")
+            .field("number", &self.number)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Partition {
+    /// The reader of an assignment; an earlier one reads no more.
+    pub(super) fn of(member: &Arc<Member>, partition: u16, epoch: u64) -> Option<Self> {
+        let split = member.splits.get(partition)?;
+        split.epoch.store(epoch, Ordering::Release);
+        // One that waits for records looks again, and ends.
+        split.grown.notify_one();
+        Some(Self {
+            member: Arc::clone(member),
+            split,
+            number: partition,
+            epoch,
+        })
+    }
+
+    fn is_current(&self) -> bool {
+        self.split.epoch.load(Ordering::Acquire) == self.epoch
+    }
+
+    /// Lets librdkafka begin at `from`.
+    async fn seek(&self, from: u64) -> Result<(), LogError> {
+        let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+        let (member, partition) = (Arc::clone(&self.member), i32::from(self.number));
+        let sought = tokio::task::spawn_blocking(move || {
+            member.consumer.seek(&member.topic, partition, offset, SEEK)
+        });
+        match sought.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(LogError::Io(error.to_string())),
+            Err(error) => Err(LogError::Io(error.to_string())),
+        }
+    }
+
+    /// Takes what is there, at and after `from`, within `limit`.
+    fn take(&self, from: u64, limit: ReadLimit) -> Result<Vec<LogRecord>, KafkaError> {
+        let mut messages: Vec<BorrowedMessage<'_>> = Vec::new();
+        let mut bytes = 0_usize;
+        while messages.len() < limit.records && bytes < limit.bytes {
+            match self.split.queue.poll(Duration::ZERO) {
+                Some(Ok(message)) if offset(&message) >= from => {
+                    bytes = bytes.saturating_add(message.payload_len());
+                    messages.push(message);
+                }
+                Some(Ok(_)) => {}
+                // What came before it is whole.
+                Some(Err(_)) if !messages.is_empty() => break,
+                Some(Err(error)) => return Err(error),
+                None => break,
+            }
+        }
+        Ok(records(&messages, bytes))
+    }
+
+    fn failed(&self, from: u64, error: &KafkaError) -> LogError {
+        let code = code(error);
+        let OffsetRange { start, end } = self.range();
+        if is_lost_position(code) {
+            return LogError::OutOfRange {
+                partition: self.number,
+                asked: from,
+                start,
+                end,
+            };
+        }
+        LogError::Io(format!("topic {}: {code:?}", self.member.topic))
+    }
+}
+
+/// Copied, once, into one piece of memory: what librdkafka read ahead is free again.
+fn records(messages: &[BorrowedMessage<'_>], bytes: usize) -> Vec<LogRecord> {
+    let mut packed = BytesMut::with_capacity(bytes);
+    for message in messages {
+        packed.extend_from_slice(message.payload().unwrap_or_default());
+    }
+    let mut packed: Bytes = packed.freeze();
+    let records = messages.iter().map(|message| LogRecord {
+        offset: offset(message),
+        bytes: packed.split_to(message.payload_len()),
+    });
+    records.collect()
+}
+
+fn offset(message: &BorrowedMessage<'_>) -> u64 {
+    u64::try_from(message.offset()).unwrap_or_default()
+}
+
+#[async_trait]
+impl PartitionReader for Partition {
+    fn partition(&self) -> u16 {
+        self.number
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn range(&self) -> OffsetRange {
+        self.member.ranges.of(self.number)
+    }
+
+    async fn read(&self, from: u64, limit: ReadLimit) -> Result<Vec<LogRecord>, LogError> {
+        let mut at = self.split.at.lock().await;
+        loop {
+            if !self.is_current() {
+                drop(at);
+                return std::future::pending().await;
+            }
+            if *at != Some(from) {
+                // Unknown while it is under way, so that a read that is dropped seeks again.
+                *at = None;
+                if self.seek(from).await.is_err() {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                *at = Some(from);
+            }
+            let grown = self.split.grown.notified();
+            match self.take(from, limit) {
+                Ok(records) => {
+                    if let Some(last) = records.last() {
+                        let next = last.offset.saturating_add(1);
+                        self.member.ranges.reaches(self.number, next);
+                        *at = Some(next);
+                        return Ok(records);
+                    }
+                }
+                Err(error) => {
+                    *at = None;
+                    return Err(self.failed(from, &error));
+                }
+            }
+            // A queue that was seeked may have told of what is dropped now.
+            drop(tokio::time::timeout(LOOK, grown).await);
+        }
+    }
+
+    async fn checksum(&self, offset: u64) -> Result<Option<u32>, LogError> {
+        let OffsetRange { start, end } = self.range();
+        if offset < start || offset >= end {
+            return Ok(None);
+        }
+        let read = self.member.seen.read(self.number, offset, ONE).await?;
+        let first = read.first();
+        let first = first.ok_or_else(|| LogError::Io("the brokers did not answer".to_owned()))?;
+        let found = (first.offset == offset).then(|| crc32c::crc32c(&first.bytes));
+        Ok(found)
+    }
+}
