@@ -29,7 +29,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Entered {
     ownership: Arc<Ownership>,
-    partitions: Vec<u16>,
+    parts: Vec<(u16, u64)>,
 }
 
 impl Ownership {
@@ -86,16 +86,13 @@ impl Ownership {
             unchecked
                 || state.epochs.get(partition) == Some(epoch) && !state.ending.contains(partition)
         };
-        let partitions: Vec<u16> = parts.iter().filter(may).map(|(of, _)| *of).collect();
-        for partition in &partitions {
+        let parts: Vec<_> = parts.iter().filter(may).copied().collect();
+        for (partition, _) in &parts {
             *state.under_way.entry(*partition).or_default() += 1;
         }
         drop(state);
         let ownership = Arc::clone(self);
-        Entered {
-            ownership,
-            partitions,
-        }
+        Entered { ownership, parts }
     }
 
     fn held(&self) -> MutexGuard<'_, State> {
@@ -118,16 +115,16 @@ impl Owners for Ownership {
 }
 
 impl Entered {
-    /// Whether the partition is in the transaction.
-    pub(super) fn has(&self, partition: u16) -> bool {
-        self.partitions.contains(&partition)
+    /// Whether the partition is in the transaction, as it was assigned then.
+    pub(super) fn has(&self, partition: u16, epoch: u64) -> bool {
+        self.parts.contains(&(partition, epoch))
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let mut state = self.ownership.held();
-        for partition in &self.partitions {
+        for (partition, _) in &self.parts {
             let left = state.under_way.get_mut(partition);
             if let Some(left) = left {
                 *left -= 1;
@@ -148,10 +145,10 @@ mod tests {
         let ownership = Arc::new(Ownership::default());
         let (zero, one) = (ownership.take(0), ownership.take(1));
         let entered = ownership.enter(&[(0, zero), (1, one)]);
-        assert!(entered.has(0) && entered.has(1));
+        assert!(entered.has(0, zero) && entered.has(1, one));
         assert!(!ownership.give_back(&[1]), "a transaction has it");
         assert!(
-            !ownership.enter(&[(1, one)]).has(1),
+            !ownership.enter(&[(1, one)]).has(1, one),
             "it is being given back"
         );
         assert!(ownership.owns(1, one), "until the transaction has ended");
@@ -168,6 +165,7 @@ mod tests {
         assert!(!ownership.owns(3, before));
         let after = ownership.take(3);
         assert!(ownership.owns(3, after) && !ownership.owns(3, before));
-        assert!(!ownership.enter(&[(3, before)]).has(3));
+        let entered = ownership.enter(&[(3, before), (3, after)]);
+        assert!(!entered.has(3, before) && entered.has(3, after));
     }
 }

@@ -123,7 +123,7 @@ impl Transactor {
         let entered = self.ownership.enter(&parts);
         let (waiting, fenced): (Vec<_>, Vec<_>) = waiting
             .into_iter()
-            .partition(|it| entered.has(it.part.partition));
+            .partition(|it| entered.has(it.part.partition, it.epoch));
         for it in fenced {
             let why = format!("partition {} was given back or lost", it.part.partition);
             answer(it.reply, Err(CommitError::Fenced(why)));

@@ -52,7 +52,7 @@ pub struct KafkaChangelog {
     events: String,
     /// Outside of transactions.
     puts: Client,
-    /// For questions; it belongs to the group, and is no member.
+    /// For questions: the member, or one that belongs to the group and is none.
     asks: Arc<BaseConsumer<Heard>>,
     restore: Arc<Restore>,
     transactions: Mutex<Transactions>,
@@ -76,12 +76,17 @@ impl KafkaChangelog {
         let (config, largest) = (cluster.config(), cluster.largest());
         let topic = cluster.topic(&format!("{}.changelog", of.sink));
         let partitions = config.partitions;
-        let asks: BaseConsumer<Heard> = config
-            .consumer(&of.group, largest)
-            .create_with_context(Heard::default())
-            .map_err(|error| kafka::complaint(&config.properties, &error))?;
-        let asks = Arc::new(asks);
+        let asks = if let Some((member, _)) = &of.member {
+            Arc::clone(member.consumer())
+        } else {
+            let made = config
+                .consumer(&of.group, largest)
+                .create_with_context(Heard::default());
+            Arc::new(made.map_err(|error| kafka::complaint(&config.properties, &error))?)
+        };
         let puts = Client::new(config.producer(largest), config.properties.clone());
+        // It is known to the brokers by the time that a partition comes.
+        puts.producer()?;
         let restore = Arc::new(Restore::new(&cluster, &topic, &of.group));
         Ok(Self {
             restore,

@@ -81,7 +81,7 @@ pub(super) struct Transactions {
     topic: String,
     events: String,
     letters: String,
-    /// Of the group, and no member of it.
+    /// The member, if there is one.
     asks: Arc<BaseConsumer<Heard>>,
     producer: Option<Arc<Producer>>,
 }
@@ -131,11 +131,11 @@ impl Transactions {
         match ended {
             Ended::Aborted(why) => Err(NotCommitted::Aborted(why)),
             Ended::Broken(why) => {
-                self.replace(producer, &why);
+                self.replace(producer, &why).await;
                 Err(NotCommitted::Aborted(why))
             }
             Ended::InDoubt(why) => {
-                self.replace(producer, &why);
+                self.replace(producer, &why).await;
                 Err(NotCommitted::InDoubt(why))
             }
         }
@@ -168,11 +168,16 @@ impl Transactions {
         }
     }
 
-    fn replace(&mut self, producer: Arc<Producer>, why: &str) {
+    /// Another producer, which ends what this one left open: whoever takes the partitions over
+    /// waits for that.
+    async fn replace(&mut self, producer: Arc<Producer>, why: &str) {
         let sink = &self.of.sink;
         tracing::warn!(sink, "the producer of transactions is replaced: {why}");
         self.producer = None;
         dispose(producer);
+        if let Err(why) = self.make().await {
+            tracing::warn!(sink = self.of.sink, "no other one yet: {why}");
+        }
     }
 
     async fn with(
@@ -259,14 +264,9 @@ impl Transactions {
     /// The member's generation, in which all parts are this process's. In this order: one in which
     /// they are not begins after that was noted.
     async fn generation(&self, parts: &[Part]) -> Result<ConsumerGroupMetadata, String> {
-        let of = self.of.member.as_ref();
-        let ownership = of.map(|(_, ownership)| ownership);
-        let member = of.map(|(member, _)| Arc::clone(member));
+        let ownership = self.of.member.as_ref().map(|(_, ownership)| ownership);
         let asks = Arc::clone(&self.asks);
-        let asked = tokio::task::spawn_blocking(move || match member {
-            Some(member) => member.metadata(),
-            None => asks.group_metadata(),
-        });
+        let asked = tokio::task::spawn_blocking(move || asks.group_metadata());
         let metadata = asked.await.ok().flatten();
         let metadata = metadata.ok_or_else(|| "the group was left".to_owned())?;
         let foreign = |part: &&Part| {

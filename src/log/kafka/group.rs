@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::cluster::KafkaCluster;
@@ -61,9 +61,9 @@ impl fmt::Debug for Member {
 }
 
 impl Member {
-    /// Which member of the group this is now, in which generation. Blocks for a moment.
-    pub fn metadata(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.group_metadata()
+    /// The member itself, for questions.
+    pub(crate) fn consumer(&self) -> &Arc<BaseConsumer<Heard>> {
+        &self.consumer
     }
 }
 

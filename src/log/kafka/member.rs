@@ -25,6 +25,8 @@ use crate::log::{PartitionReader, ReaderEvent};
 const IDLE: Duration = Duration::from_millis(100);
 /// While a drain or an assignment is under way.
 const BUSY: Duration = Duration::from_millis(5);
+/// Between two questions to brokers that did not answer.
+const AGAIN: Duration = Duration::from_millis(200);
 /// How long the brokers have to say where partitions end.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long the group is left at the end.
@@ -49,6 +51,8 @@ pub(super) struct Thread {
     owned: BTreeSet<u16>,
     /// Assigned, and not told yet.
     arriving: BTreeSet<u16>,
+    /// What they hold is asked no earlier.
+    ask_at: Instant,
     leaving: Vec<Leaving>,
     complaints: Complaints,
     halted: bool,
@@ -70,6 +74,7 @@ impl Thread {
             told,
             owned: BTreeSet::new(),
             arriving: BTreeSet::new(),
+            ask_at: Instant::now(),
             leaving: Vec::new(),
             complaints: Complaints::default(),
             halted: false,
@@ -175,7 +180,7 @@ impl Thread {
 
     /// Tells what was assigned, once it is known what those partitions hold.
     fn go_on_arriving(&mut self) {
-        if self.arriving.is_empty() || self.halted {
+        if self.arriving.is_empty() || self.halted || Instant::now() < self.ask_at {
             return;
         }
         let member = Arc::clone(&self.member);
@@ -187,7 +192,10 @@ impl Thread {
                     member.ranges.told(partition, start, end);
                 }
             }
-            Err(error) => return self.failed(&error),
+            Err(error) => {
+                self.ask_at = Instant::now() + AGAIN;
+                return self.failed(&error);
+            }
         }
         self.arriving.clear();
         self.owned.extend(&arriving);

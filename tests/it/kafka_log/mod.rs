@@ -1,5 +1,8 @@
 //! The log in Kafka against librdkafka's own mock cluster.
 
+mod group;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,24 +22,34 @@ const LIMIT: ReadLimit = ReadLimit {
 
 fn mock() -> Cluster {
     let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("app.events", 2, 1).unwrap();
+    for topic in ["app.events", "app.crm.changelog", "app.dead-letters"] {
+        cluster.create_topic(topic, 2, 1).unwrap();
+    }
     cluster
 }
 
-async fn open(cluster: &Cluster) -> KafkaLog {
+async fn reach(cluster: &Cluster) -> Arc<KafkaCluster> {
     let config = json!({
         "bootstrap_servers": cluster.bootstrap_servers(), "partitions": 2, "replication": 1,
-        "max_record": "2KiB", "properties": { "retry.backoff.ms": "10" }
+        "max_record": "2KiB", "session_timeout": "6s", "transaction_timeout": "5s",
+        "properties": { "retry.backoff.ms": "10" }
     });
     let config: KafkaLogConfig = serde_json::from_value(config).unwrap();
-    let cluster = KafkaCluster::reach(&config, "app", 1000).await.unwrap();
+    KafkaCluster::reach(&config, "app", 1000).await.unwrap()
+}
+
+async fn open(cluster: &Cluster) -> KafkaLog {
+    open_at(&reach(cluster).await).await
+}
+
+async fn open_at(cluster: &Arc<KafkaCluster>) -> KafkaLog {
     let topic = Topic {
         name: cluster.topic("events"),
         partitions: 2,
         kind: Kind::Events { expires: false },
     };
     let readers = vec!["app.crm".to_owned()];
-    KafkaLog::open(&cluster, &topic, readers, Duration::ZERO)
+    KafkaLog::open(cluster, &topic, readers, Duration::ZERO)
         .await
         .unwrap()
 }
