@@ -11,10 +11,12 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::in_kafka::InKafka;
+use super::inbox::InboxTopic;
+use super::kept::{Kept, inbox_group};
 use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
-use crate::dead_letter::{DeadLetters, StoredLetters};
+use crate::dead_letter::DeadLetters;
 use crate::decode::DecodeSettings;
 use crate::dir_lock::{create_dirs, is_open_to_others};
 use crate::engine::ClockRules;
@@ -93,14 +95,7 @@ impl Files {
     }
 
     /// As [`Self::open`], and waits for the brokers where the log is in Kafka.
-    ///
-    /// # Errors
-    /// As [`Self::open`], and if the topics are not as they have to be.
-    pub async fn connect(config: &Config) -> Result<Self, StartError> {
-        Ok(Self::reach(config).await?.0)
-    }
-
-    async fn reach(config: &Config) -> Result<(Self, Option<InKafka>), StartError> {
+    pub(super) async fn reach(config: &Config) -> Result<(Self, Option<InKafka>), StartError> {
         let Some(kafka) = &config.log.kafka else {
             return Ok((Self::open(config)?, None));
         };
@@ -278,7 +273,7 @@ pub struct Parts {
     pub reltio: Option<Arc<dyn RecordReader>>,
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
-    /// The sources besides the inbox, with their groups.
+    /// The sources besides the journal of the inbox, with their groups.
     pub sources: Sources,
     /// How the sinks' groups read the event log.
     pub readers: MakeReader,
@@ -286,6 +281,10 @@ pub struct Parts {
     pub commit: MakeCheckpoint,
     /// Where dead letters are kept.
     pub letters: Arc<dyn DeadLetters>,
+    /// Where webhooks and redriven records go.
+    pub inbox: Arc<dyn LogAppender>,
+    /// The inbox topic, if there is one.
+    pub topic: Option<InboxTopic>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -300,13 +299,25 @@ impl Parts {
     /// Over files, without sources or sinks: every group reads all of the log, and commits to the
     /// store, where the dead letters are too.
     pub fn over(files: Files) -> Self {
+        Self::of_kept(Kept::in_files(files))
+    }
+
+    fn of_kept(kept: Kept) -> Self {
+        let Kept {
+            files,
+            inbox,
+            topic,
+            letters,
+        } = kept;
         Self {
             reltio: None,
             sinks: Vec::new(),
             sources: Vec::new(),
             readers: whole(&files.log),
             commit: Arc::new(|to_store, _| Arc::new(to_store)),
-            letters: Arc::new(StoredLetters::new(Arc::clone(&files.store))),
+            letters,
+            inbox,
+            topic,
             files,
         }
     }
@@ -332,13 +343,17 @@ impl Parts {
         }
         let store = Arc::clone(&files.store);
         let sources = kafka_sources(config, &with.clock, &store)?;
+        let kept = Kept::over(config, files, in_kafka.as_ref(), &with.clock).await?;
         let mut parts = Self {
             reltio,
             sinks,
             sources,
-            ..Self::over(files)
+            ..Self::of_kept(kept)
         };
         if let Some(there) = in_kafka {
+            let group = inbox_group(config);
+            let inbox = there.inbox_source(config, &group, &with.clock)?;
+            parts.sources.push((inbox, group));
             let names = parts.sinks.iter().map(|(sink, _)| sink.name());
             (parts.readers, parts.commit) = there.join(config, names, &store, &with.clock)?;
         }
