@@ -1,11 +1,12 @@
-//! What every client of a Kafka broker shares: properties as they were configured, and what is wrong
-//! with them.
+//! What every client of a Kafka broker shares: properties as they were configured, what is wrong with
+//! them, and how a process is a member of a group.
 
 mod address;
 mod client;
 mod codes;
 mod complaint;
 mod heard;
+mod membership;
 mod properties;
 mod reports;
 mod share;
@@ -15,6 +16,7 @@ pub(crate) use client::{Client, Producer, Row, queue};
 pub(crate) use codes::code;
 pub(crate) use complaint::{Complaints, Place, is_absence, is_fence, is_lost_position};
 pub(crate) use heard::{Heard, Said};
+pub use membership::{GroupProtocol, MEMBERSHIP_OWNED, Membership};
 pub use properties::{
     Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,
 };

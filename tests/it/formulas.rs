@@ -30,7 +30,7 @@ sources:
   hook: {{ webhook: {{ path: /hook, scheme: reltio, secrets: [secret] }} }}
   stream:
     kafka: {{ bootstrap_servers: \"{brokers}\", topic: t, group: goldwire-ingest{start},
-      properties: {{ statistics.interval.ms: \"100\", group.protocol: consumer }} }}
+      properties: {{ statistics.interval.ms: \"100\" }}, group_protocol: consumer }}
 sinks: {{ lake: {{ warehouse: {{ url: \"sqlite:{dir}/lake.db\" }} }} }}
 log: {{ partitions: 2, disk_reserve: 1MiB }}
 ",

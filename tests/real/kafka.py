@@ -4,6 +4,7 @@ broker of one's own and a cluster of them have in common."""
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from pathlib import Path
 
 from certs import KEYSTORE_PASSWORD, Certificates
@@ -127,6 +128,12 @@ class Brokers:
         text = self.tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)
         rows = [line.split() for line in text.splitlines() if line.startswith(f"{group} ")]
         return {(row[1], int(row[2])): int(row[5]) for row in rows}
+
+    def group_owners(self, group: str) -> Counter[str]:
+        """What the same tool says of who reads: partitions by `client.id`."""
+        text = self.tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)
+        rows = [line.split() for line in text.splitlines() if line.startswith(f"{group} ")]
+        return Counter(row[8] for row in rows if len(row) > 8 and row[8] != "-")
 
 
 class Kafka(Brokers):

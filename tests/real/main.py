@@ -20,6 +20,7 @@ import scenario_isolation
 import scenario_kafka_sink
 import scenario_main
 import scenario_markers
+import scenario_members
 import scenario_password
 import scenario_pooler
 import scenario_security
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "warehouse": scenario_cargo.warehouse,
     "disk": scenario_cargo.disk,
     "markers": scenario_markers.run,
+    "members": scenario_members.run,
     "password": scenario_password.run,
     "security": scenario_security.run,
     "pooler": scenario_pooler.run,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::config::{ByteSize, Secret};
 use crate::event::CompletenessConfig;
+use crate::kafka::GroupProtocol;
 
 /// A Kafka topic that Reltio streams to. Either `bootstrap_servers`, `topic` and `group`, or
 /// INT-004's `subscription`.
@@ -19,6 +20,13 @@ pub struct KafkaSource {
     pub topic: Option<String>,
     /// The consumer group of ingest.
     pub group: Option<String>,
+    /// The group's protocol: `classic`, which is cooperative, or `consumer` (KIP-848), where the
+    /// broker assigns.
+    #[serde(default)]
+    pub group_protocol: GroupProtocol,
+    /// Makes this process a static member of its group, under this name, another for each process: a
+    /// restart within the session keeps its partitions.
+    pub instance: Option<String>,
     /// Where to begin when the group has no committed offset: `earliest`, `latest`, or a time
     /// (`2026-03-01T00:00:00Z`). Without it a group without offsets halts with a sentence.
     pub start: Option<Start>,

@@ -281,6 +281,7 @@ mod tests {
             topic: "t".to_owned(),
             group: "g".to_owned(),
             queue: 1 << 20,
+            member: crate::kafka::Membership::default(),
             start,
             properties: std::collections::BTreeMap::new(),
         }

@@ -236,7 +236,7 @@ impl Reader {
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.halt(format!(
                 "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \
-                 another process with the same `group.instance.id`, and start goldwire again",
+                 another process with the same `instance`, and start goldwire again",
                 self.settings.group
             ));
         } else if is_lost_position(code) {

@@ -121,10 +121,12 @@ fn g10_every_property_of_librdkafka_that_does_not_do_is_named_at_once() {
         "isolation.level": "s3cret",
         "queued.max.messages.kbytes": "1000000",
         "enable.partition.eof": "true",
+        "group.instance.id": "a",
     });
     let found = problems(&with("/sources/topic/kafka/properties", properties));
     let expected = [
         ("enable.partition.eof", "goldwire sets this itself"),
+        ("group.instance.id", "use the key `instance`"),
         ("isolation.level", "does not take this value"),
         ("queued.max.messages.kbytes", "at most 65536 kB"),
         ("sasl.password", "missing; add it"),

@@ -53,11 +53,14 @@ async fn topic(name: &str) -> String {
     topic
 }
 
-fn connect(topic: &str, properties: &serde_json::Value) -> KafkaSource {
-    let config = json!({
-        "bootstrap_servers": broker(), "topic": topic, "group": topic, "start": "earliest",
-        "properties": properties
+/// A member of the topic's group; `more` are further keys of the source.
+fn connect(topic: &str, more: &serde_json::Value) -> KafkaSource {
+    let mut config = json!({
+        "bootstrap_servers": broker(), "topic": topic, "group": topic, "start": "earliest"
     });
+    for (key, value) in more.as_object().unwrap() {
+        config[key] = value.clone();
+    }
     let config: Config = serde_json::from_value(config).unwrap();
     open(&config)
 }
@@ -113,13 +116,13 @@ async fn end(source: KafkaSource) {
         .unwrap();
 }
 
-async fn handover(properties: serde_json::Value) {
+async fn handover(more: serde_json::Value) {
     let topic = topic("handover").await;
-    let mut first = connect(&topic, &properties);
+    let mut first = connect(&topic, &more);
     assert_eq!(assigned(&mut first).await, [0, 1]);
     offsets(&mut first, 20).await;
 
-    let mut second = connect(&topic, &properties);
+    let mut second = connect(&topic, &more);
     let (_, done) = revoked(&mut first).await;
     nothing_yet(&mut second).await;
     // A commit during the drain is taken by the broker, and is where the other member begins.
@@ -134,25 +137,60 @@ async fn handover(properties: serde_json::Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
-async fn kafka_hands_a_partition_over_with_the_classic_protocol() {
-    handover(json!({ "group.protocol": "classic", "heartbeat.interval.ms": "500" })).await;
+async fn kafka_hands_a_partition_over_with_the_eager_classic_protocol() {
+    let strategy = "range";
+    let properties = json!({
+        "heartbeat.interval.ms": "500", "partition.assignment.strategy": strategy
+    });
+    handover(json!({ "properties": properties })).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
 async fn kafka_hands_a_partition_over_with_the_cooperative_classic_protocol() {
-    let strategy = "cooperative-sticky";
-    let properties = json!({
-        "group.protocol": "classic", "heartbeat.interval.ms": "500",
-        "partition.assignment.strategy": strategy
-    });
-    handover(properties).await;
+    handover(json!({ "properties": { "heartbeat.interval.ms": "500" } })).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
 async fn kafka_hands_a_partition_over_with_the_protocol_of_kip_848() {
-    handover(json!({ "group.protocol": "consumer" })).await;
+    handover(json!({ "group_protocol": "consumer" })).await;
+}
+
+/// A static member that comes back within its session finds its partition where it was, and the
+/// other one hears nothing of it.
+async fn comes_back(more: &[serde_json::Value; 2]) {
+    let topic = topic("static").await;
+    let mut first = connect(&topic, &more[0]);
+    assert_eq!(assigned(&mut first).await, [0, 1]);
+    offsets(&mut first, 20).await;
+    let mut second = connect(&topic, &more[1]);
+    let (_, done) = revoked(&mut first).await;
+    first.commit(&[(0, 7), (1, 7)]).await.unwrap();
+    done.send(()).unwrap();
+    let theirs = assigned(&mut second).await;
+    assert_eq!(offsets(&mut second, 3).await, [7, 8, 9]);
+    end(first).await;
+    nothing_yet(&mut second).await;
+    let mut first = connect(&topic, &more[0]);
+    assert_eq!(assigned(&mut first).await, [1 - theirs[0]]);
+    assert_eq!(offsets(&mut first, 3).await, [7, 8, 9]);
+    nothing_yet(&mut second).await;
+    tokio::join!(end(first), end(second));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
+async fn kafka_keeps_the_partitions_of_a_static_member_with_the_classic_protocol() {
+    let properties = json!({ "heartbeat.interval.ms": "500" });
+    comes_back(&["a", "b"].map(|name| json!({ "instance": name, "properties": properties }))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
+async fn kafka_keeps_the_partitions_of_a_static_member_with_the_protocol_of_kip_848() {
+    let member = |name: &str| json!({ "instance": name, "group_protocol": "consumer" });
+    comes_back(&["a", "b"].map(member)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +219,7 @@ async fn kafka_keeps_a_member_that_has_no_room_for_longer_than_its_poll_interval
     let topic = topic("room").await;
     // Six seconds are the least that the broker and librdkafka take.
     let properties = json!({ "session.timeout.ms": "6000", "max.poll.interval.ms": "6000" });
-    let mut source = connect(&topic, &properties);
+    let mut source = connect(&topic, &json!({ "properties": properties }));
     assigned(&mut source).await;
     let longer = Duration::from_secs(8);
     let quiet = tokio::time::timeout(longer, source.next(Room::NONE)).await;

@@ -47,12 +47,14 @@ fn config(bootstrap: &str, protocol: &str, group: &str, start: Option<&str>) -> 
         "topic": "reltio.{tenant}.changes",
         "group": group,
         "start": start,
-        "properties": {
-            "topic.metadata.refresh.interval.ms": "300",
-            "group.protocol": protocol
-        }
+        "group_protocol": protocol,
+        "properties": { "topic.metadata.refresh.interval.ms": "300" }
     });
-    if protocol == "classic" {
+    if protocol == "eager" {
+        config["group_protocol"] = json!("classic");
+        config["properties"]["partition.assignment.strategy"] = json!("range");
+    }
+    if protocol != "consumer" {
         config["properties"]["session.timeout.ms"] = json!("6000");
         config["properties"]["heartbeat.interval.ms"] = json!("200");
     }
@@ -343,7 +345,12 @@ async fn handover(protocol: &str, leaving: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g2_a_partition_goes_to_another_member_only_after_it_was_drained() {
-    handover("classic", 2).await;
+    handover("eager", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_by_default_too_a_partition_goes_to_another_member_and_the_others_stay() {
+    handover("classic", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

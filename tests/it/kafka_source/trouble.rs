@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use goldwire::config::Secret;
 use goldwire::source::kafka::KafkaSource;
 use goldwire::source::{Source as _, SourceEvent};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -196,8 +195,7 @@ async fn a_client_that_cannot_go_on_halts_and_names_what_may_be_in_its_way() {
         "g",
         Some("earliest"),
     );
-    of.properties
-        .insert("group.instance.id".to_owned(), Secret::new("one"));
+    of.instance = Some("one".to_owned());
     let mut source = open(&of, &store(), DRAIN).unwrap();
     assigned(&mut source).await;
     refuse(
@@ -214,6 +212,6 @@ async fn a_client_that_cannot_go_on_halts_and_names_what_may_be_in_its_way() {
             }
         }
     };
-    assert!(sentence.contains("`group.instance.id`"), "{sentence}");
+    assert!(sentence.contains("`instance`"), "{sentence}");
     end(source).await;
 }

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 
 use super::config::{KafkaSource, Subscription};
 use crate::config::Secret;
-use crate::kafka::{self, Place, Properties, QUEUED, Unfit};
+use crate::kafka::{self, MEMBERSHIP_OWNED, Membership, Place, Properties, QUEUED, Unfit};
 use crate::time::Millis;
 
 /// Properties that goldwire sets itself, and what to use instead.
@@ -71,6 +71,8 @@ pub struct KafkaSettings {
     pub topic: String,
     /// The consumer group.
     pub group: String,
+    /// How the group is joined.
+    pub member: Membership,
     /// Where to begin without a committed offset; nothing: halt.
     pub start: Option<StartAt>,
     /// Bytes that librdkafka holds ahead, over all partitions.
@@ -88,6 +90,12 @@ impl KafkaSettings {
         let mut problems = Vec::new();
         let mut properties = config.properties.clone();
         kafka::check_owned(&OWNED, &properties, &mut problems);
+        kafka::check_owned(&MEMBERSHIP_OWNED, &properties, &mut problems);
+        let member = Membership {
+            protocol: config.group_protocol,
+            instance: config.instance.clone(),
+        };
+        member.check(&properties, &mut problems);
         let (bootstrap, topic, group) = match &config.subscription {
             Some(subscription) => {
                 check_subscription(config, subscription, &mut problems);
@@ -131,6 +139,7 @@ impl KafkaSettings {
                 bootstrap,
                 topic,
                 group,
+                member,
                 start,
                 queue: config.queue.get(),
                 properties,
@@ -169,6 +178,7 @@ impl KafkaSettings {
         for (key, value) in &self.properties {
             client.set(key, value.reveal());
         }
+        self.member.set(&mut client);
         client
             .set("bootstrap.servers", &self.bootstrap)
             .set("group.id", &self.group)
