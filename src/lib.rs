@@ -43,7 +43,7 @@ pub mod demo;
 pub mod kafka;
 mod listener;
 mod oauth;
-mod pace;
+pub mod pace;
 mod progress;
 pub mod runtime;
 pub mod telemetry;

@@ -60,6 +60,8 @@ pub enum Mutation {
     RevokedInTransaction,
     /// What an aborted transaction had is not in the next.
     AbortedNotCarried,
+    /// Every instance uses all of a target's quota.
+    QuotaNotDivided,
 }
 
 #[cfg(feature = "mutations")]

@@ -14,7 +14,7 @@ use crate::dead_letter::Redrive;
 use crate::log::{Log, MemoryLog};
 use crate::reltio::{RecordReader, ReltioError};
 use crate::runtime::parts::{self, SinkParts};
-use crate::runtime::{Files, Kept, in_kafka};
+use crate::runtime::{Files, Kept, Portions, in_kafka};
 use crate::sink::Sink;
 use crate::source::kafka::KafkaSettings;
 use crate::source::kafka::config::KafkaSource;
@@ -83,6 +83,7 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
         log: Arc::new(MemoryLog::new(1)),
         clock,
         metrics: Arc::new(Metrics::noop()),
+        portions: Portions::default(),
     };
     let mut sinks = Vec::new();
     for (name, sink) in &config.sinks {

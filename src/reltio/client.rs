@@ -26,6 +26,7 @@ use super::token::Tokens;
 use super::verdict::{self, ATTEMPTS, ATTEMPTS_AT_500, Verdict};
 use super::{Answer, Found, RecordReader, ReltioError, TenantModel};
 use crate::event::{LONGEST_AHEAD, Object};
+use crate::pace::Portion;
 use crate::telemetry::spans;
 use crate::time::{Millis, SharedClock};
 
@@ -68,13 +69,23 @@ impl Client {
             tokens: Tokens::new(config, http.clone(), Arc::clone(&clock), jitter.clone())?,
             http,
             base,
-            throttle: Throttle::new(quota),
+            throttle: Throttle::new(quota, Portion::whole()),
             jitter,
             refusals: Refusals::default(),
             clock,
             off: AtomicBool::new(false),
             model: Mutex::new(None),
         })
+    }
+
+    /// The same, with a portion of the tenant's quota: other instances have the rest. One that is
+    /// asked for nothing else still reads a record a second, as what it takes in may need.
+    pub(crate) fn sharing(mut self, config: &ReltioApi, of: Vec<Portion>) -> Self {
+        if let Some(quota) = NonZeroU32::new(config.requests_per_second) {
+            let least = 1.0 / f64::from(quota.get());
+            self.throttle = Throttle::new(quota, Portion::mean(of, least));
+        }
+        self
     }
 
     /// The base address with `parts` as further segments, each encoded.

@@ -1,4 +1,5 @@
-//! The tenant's request quota, and the pause that Reltio asks for: one for all requests.
+//! The tenant's request quota, of which each instance has a portion, and the pause that Reltio asks
+//! for: one for all requests.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::time::Duration;
 use governor::Quota;
 use tokio::time::Instant;
 
-use crate::pace::Pace;
+use crate::pace::{Pace, Portion};
 
 /// The longest pause taken at Reltio's word; a longer one is asked for again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -20,9 +21,10 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    pub(super) fn new(per_second: NonZeroU32) -> Self {
+    /// The `portion` of so many requests a second.
+    pub(super) fn new(per_second: NonZeroU32, portion: Portion) -> Self {
         Self {
-            pace: Pace::new(Quota::per_second(per_second)),
+            pace: Pace::shared(Quota::per_second(per_second), portion),
             not_before: Mutex::new(Instant::now()),
         }
     }
@@ -67,7 +69,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_than_the_quota_passes_in_a_second() {
-        let throttle = Throttle::new(NonZeroU32::new(10).unwrap());
+        let throttle = Throttle::new(NonZeroU32::new(10).unwrap(), Portion::whole());
         let start = Instant::now();
         for _ in 0..30 {
             throttle.ready().await;
@@ -80,7 +82,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_every_request_back() {
-        let throttle = Throttle::new(NonZeroU32::new(10).unwrap());
+        let throttle = Throttle::new(NonZeroU32::new(10).unwrap(), Portion::whole());
         let start = Instant::now();
         throttle.hold(Duration::from_secs(7));
         throttle.hold(Duration::from_secs(2));

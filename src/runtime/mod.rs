@@ -15,6 +15,7 @@ mod inbox;
 mod kept;
 mod memory;
 pub mod parts;
+mod portions;
 pub mod replay;
 mod stop;
 mod supervisor;
@@ -36,6 +37,7 @@ use crate::engine::{Context, TaskError, TaskSettings};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::log::{Log, LogError, PartitionReader};
 use crate::mutation::{self, Mutation};
+use crate::pace::Portion;
 use crate::sink::{Capabilities, OnFull, Sink};
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
 use crate::store::{StoreError, keys};
@@ -47,8 +49,10 @@ use crate::webhook;
 pub use inbox::{GroupOffsets, InboxTopic};
 pub use kept::Kept;
 pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};
+pub use portions::Portions;
 pub use tasks::Tasks;
 
+use portions::Owned;
 use supervisor::{Maker, Supervisor};
 
 /// Why an instance does not start: one sentence with the remedy.
@@ -171,6 +175,7 @@ impl Instance {
             letters,
             inbox,
             topic,
+            portions,
         } = parts;
         let kept = Kept {
             files: files.clone(),
@@ -202,7 +207,8 @@ impl Instance {
                 rules: parts::clock_rules(config),
                 isolation: Arc::clone(&isolation),
             };
-            instance.start_sink(config, on_full, &context, (&readers, &commit))?;
+            let portion = portions.get(context.deliverer.sink.name());
+            instance.start_sink(config, on_full, &context, (&readers, &commit, portion))?;
         }
         let context = IngestContext {
             sources: Arc::new(parts::source_rules(config)),
@@ -248,7 +254,7 @@ impl Instance {
         config: &Config,
         on_full: OnFull,
         context: &Context,
-        (readers, commit): (&MakeReader, &MakeCheckpoint),
+        (readers, commit, portion): (&MakeReader, &MakeCheckpoint, Portion),
     ) -> Result<(), StartError> {
         let name = context.deliverer.sink.name().to_owned();
         let group = format!("{}.{name}", config.app);
@@ -281,7 +287,9 @@ impl Instance {
                 commit(to_store, of.epoch())
             })
         };
+        let partitions = context.log.identity().partitions;
         let maker = Maker {
+            owned: Owned::of(portion, partitions),
             context,
             settings: task_settings(config, on_full),
             checkpoint,

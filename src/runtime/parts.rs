@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::in_kafka::InKafka;
 use super::inbox::InboxTopic;
 use super::kept::{Kept, inbox_group};
+use super::portions::Portions;
 use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
@@ -187,11 +188,20 @@ pub fn reltio(
     config: &Config,
     clock: &SharedClock,
 ) -> Result<Option<Arc<dyn RecordReader>>, StartError> {
+    shared_reltio(config, clock, &Portions::default())
+}
+
+/// The same, whose quota is divided as the sinks' partitions are: by the mean of their portions.
+fn shared_reltio(
+    config: &Config,
+    clock: &SharedClock,
+    portions: &Portions,
+) -> Result<Option<Arc<dyn RecordReader>>, StartError> {
     let Some(api) = &config.reltio else {
         return Ok(None);
     };
-    let client = reltio::Client::new(api, Arc::clone(clock));
-    Ok(Some(Arc::new(client.map_err(StartError::Refused)?)))
+    let client = reltio::Client::new(api, Arc::clone(clock)).map_err(StartError::Refused)?;
+    Ok(Some(Arc::new(client.sharing(api, portions.all()))))
 }
 
 /// What sinks are made with.
@@ -205,6 +215,8 @@ pub struct SinkParts {
     pub clock: SharedClock,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// What part of its target's quota each sink has.
+    pub portions: Portions,
 }
 
 /// A sink of the configuration.
@@ -233,6 +245,7 @@ pub fn sink(
         settle: settle.unwrap_or_default(),
         clock: Arc::clone(&parts.clock),
         metrics: Arc::clone(&parts.metrics),
+        portion: parts.portions.get(name),
     };
     kind.open(name, deps).map_err(StartError::Refused)
 }
@@ -285,6 +298,8 @@ pub struct Parts {
     pub inbox: Arc<dyn LogAppender>,
     /// The inbox topic, if there is one.
     pub topic: Option<InboxTopic>,
+    /// What part of its target's quota each sink has: those that the sinks were made with.
+    pub portions: Portions,
 }
 
 impl std::fmt::Debug for Parts {
@@ -318,6 +333,7 @@ impl Parts {
             letters,
             inbox,
             topic,
+            portions: Portions::default(),
             files,
         }
     }
@@ -325,12 +341,14 @@ impl Parts {
     /// The parts that `config` names. Sources begin to connect.
     pub(super) async fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
         let (files, in_kafka) = Files::reach(config).await?;
-        let reltio = reltio(config, &with.clock)?;
+        let portions = Portions::of(config.sinks.keys());
+        let reltio = shared_reltio(config, &with.clock, &portions)?;
         let parts = SinkParts {
             reltio: reltio.clone(),
             log: Arc::<dyn Log>::clone(&files.log),
             clock: Arc::clone(&with.clock),
             metrics: Arc::clone(&with.metrics),
+            portions: portions.clone(),
         };
         let mut sinks = Vec::new();
         for (name, named) in &config.sinks {
@@ -348,6 +366,7 @@ impl Parts {
             reltio,
             sinks,
             sources,
+            portions,
             ..Self::of_kept(kept)
         };
         if let Some(there) = in_kafka {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::portions::Owned;
 use super::tasks::Tasks;
 use crate::engine::checkpoint::{Checkpoint, CommitError, TakeoverError};
 use crate::engine::{Context, SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
@@ -31,6 +32,8 @@ pub(super) struct Maker {
     pub(super) context: Context,
     pub(super) settings: TaskSettings,
     pub(super) checkpoint: CheckpointOf,
+    /// The partitions that count in the sink's portion of its target's quota.
+    pub(super) owned: Owned,
 }
 
 impl Maker {
@@ -136,6 +139,7 @@ impl Supervisor {
         };
         match supervisor.reader.next().now_or_never() {
             Some(ReaderEvent::Assigned(partitions)) => {
+                supervisor.owns(&partitions);
                 for of in partitions {
                     let checkpoint = (supervisor.maker.checkpoint)(&of);
                     let taken = checkpoint.take_over().now_or_never();
@@ -153,7 +157,9 @@ impl Supervisor {
             }
             Some(ReaderEvent::Halted(why)) => supervisor.halt(why),
             // Nothing was assigned that could be taken away.
-            Some(ReaderEvent::Revoked { .. } | ReaderEvent::Lost { .. }) | None => {}
+            Some(ReaderEvent::Revoked { .. } | ReaderEvent::Lost { .. }) | None => {
+                supervisor.owns(&[]);
+            }
         }
         Ok(supervisor)
     }
@@ -183,6 +189,7 @@ impl Supervisor {
     fn on_event(&mut self, event: ReaderEvent) {
         match event {
             ReaderEvent::Assigned(partitions) => {
+                self.owns(&partitions);
                 for of in partitions {
                     self.lose(of.partition());
                     self.open(of);
@@ -198,8 +205,11 @@ impl Supervisor {
                 for running in &taken {
                     running.stop.cancel();
                 }
+                let owned = self.maker.owned.clone();
                 self.ending.push(Box::pin(async move {
                     join_all(taken.into_iter().map(|running| running.task)).await;
+                    // Before another may count it.
+                    owned.leave(&partitions);
                     if done.send(()).is_err() {
                         tracing::warn!(?partitions, "given back too late to be waited for");
                     }
@@ -208,12 +218,19 @@ impl Supervisor {
             }
             ReaderEvent::Lost { partitions } => {
                 tracing::warn!(sink = self.name(), ?partitions, "lost");
+                self.maker.owned.leave(&partitions);
                 for partition in partitions {
                     self.lose(partition);
                 }
             }
             ReaderEvent::Halted(why) => self.halt(why),
         }
+    }
+
+    /// These came; what the sink may do to its target grows with them.
+    fn owns(&self, partitions: &[Arc<dyn PartitionReader>]) {
+        let partitions = partitions.iter().map(|of| of.partition());
+        self.maker.owned.take(partitions);
     }
 
     /// Takes a partition over beside the loop, which may take long.

@@ -17,6 +17,7 @@ use super::warehouse::WarehouseSink;
 use super::{Mode, Sink, Tell, Write};
 use crate::config::{At, Rules};
 use crate::event::{Kind as EventKind, Subject};
+use crate::pace::Portion;
 use crate::reltio::RecordReader;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
@@ -122,6 +123,8 @@ pub(crate) struct SinkDeps {
     pub clock: SharedClock,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// What part of the target's quota is this process's.
+    pub portion: Portion,
 }
 
 /// A kind by its key in the configuration.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const KNOWS: [(&str, &[&str]); 30] = [
     ("backoff", &[]),
     ("mutation", &[]),
-    ("pace", &[]),
+    ("pace", &["mutation"]),
     ("progress", &[]),
     ("time", &[]),
     ("oauth", &["time"]),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use goldwire::event::{Kind as EventKind, Subject};
 use goldwire::log::Log;
+use goldwire::pace::Portion;
 use goldwire::reltio::RecordReader;
 use goldwire::runtime::tell::LogTell;
 use goldwire::sink::salesforce::{
@@ -238,6 +239,7 @@ impl CrmSink {
             settle: Duration::from_millis(3200),
             clock,
             metrics: Arc::new(Metrics::noop()),
+            portion: Portion::whole(),
         };
         let salesforce = config.sinks["crm"].salesforce.as_ref().unwrap();
         let org = Arc::new(SimOrg(Arc::clone(world)));

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{ByteSize, Period};
-use crate::kafka::{self, Properties, Unfit};
+use crate::kafka::{self, GroupProtocol, Properties, Unfit};
 
 /// Properties that goldwire sets itself, and what to use instead.
 const OWNED: [(&str, &str); 30] = [
@@ -138,17 +138,6 @@ pub struct KafkaLogConfig {
     pub session_timeout: Period,
     /// Largest record; larger than every source's `max_body` by 1MiB without it.
     pub max_record: Option<ByteSize>,
-}
-
-/// How partitions are divided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupProtocol {
-    /// Kafka's own since 0.9, with the cooperative-sticky assignor.
-    #[default]
-    Classic,
-    /// KIP-848: the brokers assign.
-    Consumer,
 }
 
 fn partitions() -> u16 {

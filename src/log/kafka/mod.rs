@@ -30,7 +30,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use cluster::{KafkaCluster, topics};
-pub use config::{GroupProtocol, KafkaLogConfig};
+pub use config::KafkaLogConfig;
 pub use group::{GroupOf, KafkaGroup, Member, Owners};
 pub(super) use rules::check;
 pub use topics::{Kind, Topic};

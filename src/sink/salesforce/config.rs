@@ -365,6 +365,7 @@ impl SinkKind for SalesforceSink {
             settle: deps.settle,
             clock: deps.clock,
             metrics: deps.metrics,
+            portion: deps.portion,
         };
         Ok(Arc::new(Salesforce::new(name, self, deps)?))
     }

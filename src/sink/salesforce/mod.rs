@@ -63,6 +63,7 @@ use self::rest::RestOrg;
 use self::share::Share;
 use self::wire::{SharedWire, Wire};
 use crate::event::{Filter, Kind, Subject, SubjectState};
+use crate::pace::Portion;
 use crate::reltio::RecordReader;
 use crate::sink::{
     Ack, Capabilities, Current, Effect, Mode, SILENCE, Sink, SinkError, Tell, Write, each,
@@ -83,6 +84,8 @@ pub struct Deps {
     pub clock: SharedClock,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// What part of the org's quota is this process's.
+    pub portion: Portion,
 }
 
 /// The Salesforce sink.
@@ -107,9 +110,10 @@ impl Salesforce {
     /// If the configuration cannot work: with the key and the remedy.
     pub fn new(name: &str, config: &SalesforceSink, deps: Deps) -> Result<Self, String> {
         let at = |problem: String| format!("sinks.{name}.{problem}");
-        let share = Share::new(name, config.daily_share, Arc::clone(&deps.metrics));
-        let wire: SharedWire =
-            Arc::new(Wire::new(config, share, Arc::clone(&deps.clock)).map_err(at)?);
+        let (portion, metrics) = (deps.portion.clone(), Arc::clone(&deps.metrics));
+        let share = Share::new(name, config.daily_share, portion.clone(), metrics);
+        let wire = Wire::new(config, share, portion, Arc::clone(&deps.clock));
+        let wire: SharedWire = Arc::new(wire.map_err(at)?);
         let tables = tables(&config.objects).map_err(at)?;
         let org = Arc::new(RestOrg::new(&wire, config, &tables));
         let mut made = Self::over(org, name, config, deps)?;

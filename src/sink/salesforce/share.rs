@@ -6,7 +6,8 @@
 //! second half is spread over 24 hours, so that a large load slows down before it stops.
 //!
 //! A turn that has begun is not cut off: what it calls beyond the share delays the next ones. Calls
-//! are counted in this process alone; after a restart the count starts at zero, and the reserve holds.
+//! are counted in this process alone, against its portion of the share; after a restart, or with
+//! partitions that come from another instance, the count starts at zero, and the reserve holds.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::pace::Portion;
 use crate::sink::SinkError;
 use crate::telemetry::Metrics;
 
@@ -55,6 +57,8 @@ impl Usage {
 pub(super) struct Share {
     sink: String,
     of_total: f64,
+    /// What of the sink's share is this process's.
+    portion: Portion,
     metrics: Arc<Metrics>,
     held: Mutex<Held>,
 }
@@ -81,11 +85,13 @@ enum Short {
 }
 
 impl Share {
-    /// The share `share` (above 0, up to 1) of the sink `sink`.
-    pub(super) fn new(sink: &str, share: f64, metrics: Arc<Metrics>) -> Self {
+    /// The share `share` (above 0, up to 1) of the sink `sink`, as far as it is this process's
+    /// `portion`.
+    pub(super) fn new(sink: &str, share: f64, portion: Portion, metrics: Arc<Metrics>) -> Self {
         Self {
             sink: sink.to_owned(),
             of_total: share.clamp(0.0, 1.0),
+            portion,
             metrics,
             held: Mutex::default(),
         }
@@ -102,7 +108,7 @@ impl Share {
         let Some(usage) = held.usage else {
             return Ok(());
         };
-        let allowance = part(usage.total, self.of_total);
+        let allowance = self.allowance(usage);
         if let Some(short) = self.short(&held, usage, allowance) {
             if held.paused.is_none() {
                 self.tell(short, &held, usage, allowance);
@@ -138,7 +144,7 @@ impl Share {
         }
         held.own = held.own.saturating_add(1);
         let Some(usage) = held.usage else { return };
-        let allowance = part(usage.total, self.of_total);
+        let allowance = self.allowance(usage);
         let free = allowance / 2;
         if held.own > free {
             let each = DAY / (allowance - free).max(1);
@@ -151,6 +157,11 @@ impl Share {
         self.metrics
             .calls_remaining(&self.sink, usage.remaining().into());
         self.held().usage = Some(usage);
+    }
+
+    /// The calls of 24 hours.
+    fn allowance(&self, usage: Usage) -> u32 {
+        part(usage.total, self.of_total * self.portion.part())
     }
 
     /// What is short. A sink that pauses goes on when a twentieth of its share is free again.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn share(share: f64) -> Share {
-    Share::new("crm", share, Arc::new(Metrics::noop()))
+    Share::new("crm", share, Portion::whole(), Arc::new(Metrics::noop()))
 }
 
 fn usage(used: u32, total: u32) -> Usage {
@@ -79,4 +79,35 @@ async fn a_sink_that_may_use_all_leaves_no_reserve() {
     assert!(share.admit().is_ok());
     share.note(usage(100_000, 100_000));
     assert!(share.admit().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_instances_share_the_calls_of_a_day_by_what_they_own() {
+    let portions = [6, 3, 3].map(|owned| {
+        let portion = Portion::whole();
+        portion.set(owned, 12);
+        portion
+    });
+    let shares = portions.each_ref().map(|portion| {
+        let metrics = Arc::new(Metrics::noop());
+        Share::new("crm", 0.5, portion.clone(), metrics)
+    });
+    let mut calls = [0; 3];
+    for (share, calls) in shares.iter().zip(&mut calls) {
+        share.note(usage(0, 1000));
+        // The half that may be used at any speed.
+        while share.admit().is_ok() {
+            share.called();
+            *calls += 1;
+        }
+    }
+    assert_eq!(calls, [126, 63, 63]);
+    portions[2].set(0, 12);
+    portions[1].set(6, 12);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    while shares[1].admit().is_ok() {
+        shares[1].called();
+        calls[1] += 1;
+    }
+    assert_eq!(calls[1], 126, "its part of the day grew at once");
 }

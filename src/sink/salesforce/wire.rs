@@ -15,7 +15,7 @@ use super::config::{DuplicateRules, SalesforceSink};
 use super::session::{Session, Token};
 use super::share::{Share, Usage};
 use crate::event::tree;
-use crate::pace::Pace;
+use crate::pace::{Pace, Portion};
 use crate::sink::SinkError;
 use crate::time::SharedClock;
 
@@ -42,13 +42,14 @@ pub(super) struct Wire {
 const CONNECT: Duration = Duration::from_secs(5);
 
 impl Wire {
-    /// The API that `config` names. Nothing is connected yet.
+    /// The API that `config` names, at the `portion` of its quota. Nothing is connected yet.
     ///
     /// # Errors
     /// If the URL is not one, or not https.
     pub(super) fn new(
         config: &SalesforceSink,
         share: Share,
+        portion: Portion,
         clock: SharedClock,
     ) -> Result<Self, String> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
@@ -67,7 +68,7 @@ impl Wire {
         Ok(Self {
             session: Session::new(http.clone(), config, clock)?,
             http,
-            quota: Pace::new(Quota::per_second(per_second)),
+            quota: Pace::shared(Quota::per_second(per_second), portion),
             timeout: config.request_timeout.get(),
             share,
             place: place(&login),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log, Share};
-use goldwire::runtime::{Deps, Files, Instance, Parts, parts};
+use goldwire::runtime::{Deps, Files, Instance, Parts, Portions, parts};
 use goldwire::store::{SledStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{SharedClock, SystemClock};
@@ -123,6 +123,7 @@ async fn start(config: &Config, files: Files) -> (Instance, webhook::Handle) {
         log: Arc::<dyn Log>::clone(&files.log),
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
+        portions: Portions::default(),
     };
     let lake = &config.sinks["lake"];
     let sink = parts::sink("lake", lake, config, &sink_parts).unwrap();

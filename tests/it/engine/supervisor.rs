@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use goldwire::engine::checkpoint::{Checkpoint as _, StoreCheckpoint};
 use goldwire::log::{LogReader, ReaderEvent, WholeLog};
-use goldwire::runtime::{Files, Instance, Parts};
+use goldwire::runtime::{Files, Instance, Parts, Portions};
 use goldwire::sink::Mode;
 use goldwire::store::MemoryStore;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +33,7 @@ struct Bench {
     files: Files,
     sink: Arc<Scripted>,
     group: mpsc::UnboundedSender<ReaderEvent>,
+    portions: Portions,
 }
 
 impl Bench {
@@ -41,11 +42,13 @@ impl Bench {
         let sink = Arc::new(Scripted::new("crm", Mode::Latest, None));
         let (group, events) = mpsc::unbounded_channel();
         let events = Mutex::new(Some(events));
+        let portions = Portions::of(&["crm".to_owned()]);
         let parts = Parts {
             readers: Arc::new(move |group| {
                 assert_eq!(group, "goldwire.crm");
                 Box::new(Told(events.lock().unwrap().take().unwrap()))
             }),
+            portions: portions.clone(),
             ..parts(&files, Arc::clone(&sink), to_store())
         };
         Self {
@@ -53,7 +56,14 @@ impl Bench {
             files,
             sink,
             group,
+            portions,
         }
+    }
+
+    /// How many of the partitions count in the sink's portion of its quota.
+    fn owned(&self) -> String {
+        let partitions = f64::from(self.files.log.identity().partitions);
+        (self.portions.get("crm").part() * partitions).to_string()
     }
 
     fn assign(&self) {
@@ -168,4 +178,27 @@ async fn g6_a_halted_group_is_live_and_says_why() {
         halted.state,
         "halted: the group may not read: grant Read to it"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_is_divided_by_what_is_assigned_and_not_counted_once_another_may_count_it() {
+    let bench = Bench::new();
+    assert_eq!(bench.owned(), "0", "before anything is assigned");
+    bench.assign();
+    pass(1).await;
+    assert_eq!(bench.owned(), "1");
+    bench.sink.takes(Duration::from_millis(700));
+    bench.append("entities/under-way").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let given_back = bench.revoke();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bench.owned(), "1", "its task still writes");
+    given_back.await.unwrap();
+    assert_eq!(bench.owned(), "0");
+    bench.assign();
+    pass(1).await;
+    assert_eq!(bench.owned(), "1");
+    bench.lose();
+    pass(1).await;
+    assert_eq!(bench.owned(), "0");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use goldwire::log::MemoryLog;
 use goldwire::runtime::parts::{self, SinkParts};
-use goldwire::runtime::{Deps, Instance};
+use goldwire::runtime::{Deps, Instance, Portions};
 use goldwire::sink::{Mode, SinkError};
 use goldwire::store::MemoryStore;
 use goldwire::telemetry::{self, Metrics};
@@ -193,6 +193,7 @@ async fn g10_every_kind_of_sink_names_its_target_and_no_secret() {
         log: Arc::new(MemoryLog::new(1)),
         clock,
         metrics: Arc::new(Metrics::noop()),
+        portions: Portions::default(),
     };
     for (name, target) in [
         ("pg", "db.example:6432"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::event::{Object, Subject, SubjectState};
+use goldwire::pace::Portion;
 use goldwire::reltio::{Answer, Found, RecordReader, ReltioError, TenantModel};
 use goldwire::sink::salesforce::{Deps, Salesforce, SalesforceSink, Table};
 use goldwire::sink::{Ack, Current, Sink as _, SinkError, Tell, Write};
@@ -150,6 +151,7 @@ pub(crate) fn around(tenant: &Arc<Tenant>) -> Deps {
         settle: Duration::ZERO,
         clock: Arc::new(SystemClock),
         metrics: Arc::new(Metrics::noop()),
+        portion: Portion::whole(),
     }
 }
 

@@ -19,7 +19,7 @@ use goldwire::dead_letter::{DeadLetter, DeadLetters as _, Filter, LetterName, St
 use goldwire::log::{Log, LogIdentity, MemoryLog, OffsetRange, ReadLimit};
 use goldwire::runtime::copy::{Copied, CopiedSink, Copy};
 use goldwire::runtime::parts::{self, SinkParts};
-use goldwire::runtime::{Deps, Files, Instance, Parts};
+use goldwire::runtime::{Deps, Files, Instance, Parts, Portions};
 use goldwire::store::{Batch, MemoryStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::{SharedClock, SystemClock};
@@ -185,6 +185,7 @@ impl Topics {
             log: Arc::<dyn Log>::clone(&self.events),
             clock: Arc::clone(&clock),
             metrics,
+            portions: Portions::default(),
         };
         let lake = &config.sinks[SINK];
         let sink = parts::sink(SINK, lake, config, &sink_parts).unwrap();
