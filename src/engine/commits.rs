@@ -160,6 +160,11 @@ impl Commits {
         std::mem::take(&mut self.held)
     }
 
+    /// Subjects of what is not durable.
+    pub(crate) fn unsaved(&self) -> impl Iterator<Item = &Subject> {
+        self.registers.keys().chain(self.reassertions.keys())
+    }
+
     /// Entries that wait to be committed.
     pub(crate) fn len(&self) -> usize {
         self.registers.len() + self.ids.len() + self.reassertions.len() + self.dates.len()

@@ -31,7 +31,7 @@ use super::outbox::Outbox;
 use super::reading::Read;
 use super::reassertion::{MOST, Schedule};
 use super::sending;
-use super::status::{TaskEnd, TaskStatus};
+use super::status::TaskStatus;
 use super::witness::Witness;
 use super::work::{Refusal, Work};
 use crate::dead_letter::DeadLetters;
@@ -237,18 +237,10 @@ impl SinkTask {
     /// # Errors
     /// If the task cannot go on: one sentence. What is in flight is dropped without a commit.
     pub async fn run(self, stop: CancellationToken) -> Result<(), TaskError> {
-        let status = self.status.clone();
-        let result = self.go(stop).await;
-        status.send_modify(|status| {
-            status.end = Some(match &result {
-                Ok(()) => TaskEnd::Stopped,
-                Err(error) => TaskEnd::Halted(error.to_string()),
-            });
-        });
-        result
+        self.run_until_lost(stop, CancellationToken::new()).await.0
     }
 
-    async fn go(mut self, stop: CancellationToken) -> Result<(), TaskError> {
+    pub(super) async fn go(&mut self, stop: CancellationToken) -> Result<(), TaskError> {
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
@@ -384,7 +376,7 @@ impl SinkTask {
 
     /// The last commit. What is still in flight will be read again; what of it was sent and may
     /// still land is asserted once more.
-    async fn end(mut self) -> Result<(), TaskError> {
+    async fn end(&mut self) -> Result<(), TaskError> {
         if self.in_flight.works() > 0 {
             tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
         }

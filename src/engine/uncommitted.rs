@@ -55,6 +55,10 @@ impl<K: Clone + Eq + Hash, V: Clone> Uncommitted<K, V> {
         self.held = None;
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

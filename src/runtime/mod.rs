@@ -13,6 +13,7 @@ mod housekeeping;
 pub(crate) mod in_kafka;
 mod inbox;
 mod kept;
+mod left_behind;
 mod memory;
 pub mod parts;
 mod portions;

@@ -2,7 +2,7 @@
 //! it when the partition is taken away.
 //!
 //! Guarantee (G2): a partition is given back after the last commit of its task. The task of a lost
-//! one ends at once and commits nothing more. A partition that cannot be read halts its own task.
+//! one ends at once, commits nothing more, and asks about what it may have sent late (G4). A partition that cannot be read halts its own task.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,10 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::left_behind;
 use super::portions::Owned;
 use super::tasks::Tasks;
+use super::tell::LogTell;
 use crate::engine::checkpoint::{Checkpoint, CommitError, TakeoverError};
 use crate::engine::{Context, SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
 use crate::log::{LogError, LogReader, PartitionReader, ReaderEvent};
@@ -68,6 +70,15 @@ impl Maker {
         }
     }
 
+    /// What appends asks for the sink.
+    fn tell(&self) -> LogTell {
+        LogTell {
+            log: Arc::clone(&self.context.log),
+            sink: self.context.deliverer.sink.name().to_owned(),
+            clock: Arc::clone(&self.context.deliverer.clock),
+        }
+    }
+
     async fn make_patiently(
         &self,
         of: &Arc<dyn PartitionReader>,
@@ -97,6 +108,7 @@ struct Made {
 struct Running {
     of: Arc<dyn PartitionReader>,
     stop: CancellationToken,
+    lost: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
 
@@ -109,6 +121,8 @@ pub(super) struct Supervisor {
     /// Partitions that are being taken over. A token that is dropped ends that.
     opening: BTreeMap<u16, DropGuard>,
     made: FuturesUnordered<BoxFuture<'static, Option<Made>>>,
+    /// Tasks that are over, and ask about what they left behind.
+    leaving: FuturesUnordered<AbortOnDropHandle<()>>,
     /// Partitions that are being given back.
     ending: FuturesUnordered<BoxFuture<'static, Vec<u16>>>,
     /// Tasks whose commits are refused; their partitions may be this process's all the same.
@@ -133,6 +147,7 @@ impl Supervisor {
             running: BTreeMap::new(),
             opening: BTreeMap::new(),
             made: FuturesUnordered::new(),
+            leaving: FuturesUnordered::new(),
             ending: FuturesUnordered::new(),
             fenced: unbounded_channel(),
             stop,
@@ -176,6 +191,7 @@ impl Supervisor {
                 biased;
                 () = self.stop.cancelled() => break,
                 Some(ended) = self.ending.next() => self.forget(&ended),
+                Some(_) = self.leaving.next() => {}
                 Some(partition) = self.fenced.1.recv() => self.open_again(partition),
                 Some(made) = self.made.next() => self.on_made(made),
                 event = self.reader.next() => self.on_event(event),
@@ -184,6 +200,7 @@ impl Supervisor {
         let running = std::mem::take(&mut self.running).into_values();
         join_all(running.map(|running| running.task)).await;
         while self.ending.next().await.is_some() {}
+        while self.leaving.next().await.is_some() {}
     }
 
     fn on_event(&mut self, event: ReaderEvent) {
@@ -262,15 +279,24 @@ impl Supervisor {
     fn open_again(&mut self, partition: u16) {
         if let Some(running) = self.running.remove(&partition) {
             self.tasks.remove(partition);
-            self.open(running.of);
+            self.open(Arc::clone(&running.of));
+            self.leave(running);
         }
     }
 
     /// Ends the partition's task at once, if there is one.
     fn lose(&mut self, partition: u16) {
         self.opening.remove(&partition);
-        self.running.remove(&partition);
+        if let Some(running) = self.running.remove(&partition) {
+            self.leave(running);
+        }
         self.tasks.remove(partition);
+    }
+
+    /// The task ends, and commits nothing more.
+    fn leave(&mut self, running: Running) {
+        running.lost.cancel();
+        self.leaving.push(running.task);
     }
 
     /// These were given back; one may be here again.
@@ -305,10 +331,14 @@ impl Supervisor {
         self.tasks.insert(partition, task.status());
         self.tasks.runs(partition, checkpoint);
         let (stop, sink) = (self.stop.child_token(), self.name().to_owned());
-        let (run, fenced) = (task.run(stop.clone()), self.fenced.0.clone());
+        let (lost, ended) = (CancellationToken::new(), stop.clone());
+        let run = task.run_until_lost(stop.clone(), lost.clone());
+        let (fenced, heard, tell) = (self.fenced.0.clone(), lost.clone(), self.maker.tell());
         let task = tokio::spawn(async move {
-            match run.await {
+            let (result, left) = run.await;
+            match result {
                 Ok(()) => {}
+                Err(_) if heard.is_cancelled() => {}
                 Err(TaskError::Commit(CommitError::Fenced(why))) => {
                     tracing::warn!(sink, partition, "the task ends: {why}");
                     // Nobody hears it at the end of the process.
@@ -316,9 +346,17 @@ impl Supervisor {
                 }
                 Err(error) => tracing::error!(sink, partition, "the task is halted: {error}"),
             }
+            if let Some(left) = left {
+                left_behind::ask(&tell, partition, &left, &ended).await;
+            }
         });
-        let task = AbortOnDropHandle::new(task);
-        self.running.insert(partition, Running { of, stop, task });
+        let running = Running {
+            of,
+            stop,
+            lost,
+            task: AbortOnDropHandle::new(task),
+        };
+        self.running.insert(partition, running);
         Ok(())
     }
 

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goldwire::engine::checkpoint::{Checkpoint as _, StoreCheckpoint};
-use goldwire::log::{LogReader, ReaderEvent, WholeLog};
+use goldwire::event::EventRecord;
+use goldwire::log::{LogReader, ReadLimit, ReaderEvent, WholeLog};
+use goldwire::reltio::RecordReader;
 use goldwire::runtime::{Files, Instance, Parts, Portions};
 use goldwire::sink::Mode;
 use goldwire::store::MemoryStore;
+use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::runtime::{append, config, files, part, parts, pass, to_store, with};
 use super::scripted::Scripted;
+use super::tenant::Tenant;
 
 /// A group whose partitions come and go as the test says.
 #[derive(Debug)]
@@ -38,8 +42,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::before(None)
+    }
+
+    /// Before a target that takes what is late for so long, with an API to ask.
+    fn before(reassert_after: Option<Duration>) -> Self {
         let files = files(Arc::new(MemoryStore::new()));
-        let sink = Arc::new(Scripted::new("crm", Mode::Latest, None));
+        let sink = Arc::new(Scripted::new("crm", Mode::Latest, reassert_after));
+        let reltio = Arc::new(Tenant::new(with().clock)) as Arc<dyn RecordReader>;
         let (group, events) = mpsc::unbounded_channel();
         let events = Mutex::new(Some(events));
         let portions = Portions::of(&["crm".to_owned()]);
@@ -49,6 +59,7 @@ impl Bench {
                 Box::new(Told(events.lock().unwrap().take().unwrap()))
             }),
             portions: portions.clone(),
+            reltio: reassert_after.map(|_| reltio),
             ..parts(&files, Arc::clone(&sink), to_store())
         };
         Self {
@@ -58,6 +69,20 @@ impl Bench {
             group,
             portions,
         }
+    }
+
+    /// The subjects that the sink is asked about in the event log.
+    async fn asks(&self) -> Vec<String> {
+        let limit = ReadLimit {
+            records: 100,
+            bytes: 1 << 20,
+        };
+        let from = self.files.log.range(0).start;
+        let records = self.files.log.read(0, from, limit).await.unwrap();
+        let records = records.iter().map(|record| &record.bytes[..]);
+        let records = records.map(|bytes| EventRecord::decode(bytes).unwrap());
+        let asks = records.filter(|record| record.ask && record.sink == "crm");
+        asks.map(|record| record.subject).collect()
     }
 
     /// How many of the partitions count in the sink's portion of its quota.
@@ -201,4 +226,47 @@ async fn a_quota_is_divided_by_what_is_assigned_and_not_counted_once_another_may
     bench.lose();
     pass(1).await;
     assert_eq!(bench.owned(), "0");
+}
+
+const LATE: Duration = Duration::from_mins(1);
+
+#[tokio::test(start_paused = true)]
+async fn g4_what_a_lost_task_was_sending_is_asked_about_at_once_and_when_all_late_has_landed() {
+    let bench = Bench::before(Some(LATE));
+    bench.assign();
+    bench.sink.takes(Duration::from_millis(700));
+    for uri in ["entities/a", "entities/b"] {
+        bench.append(uri).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    bench.lose();
+    pass(1).await;
+    assert_eq!(bench.asks().await, ["entities/a", "entities/b"]);
+    assert_eq!((bench.tasks(), bench.committed()), (0, 0));
+    pass(LATE.as_secs()).await;
+    let twice = ["entities/a", "entities/b"].repeat(2);
+    assert_eq!(bench.asks().await, twice);
+    pass(10 * LATE.as_secs()).await;
+    assert_eq!(bench.asks().await, twice, "and never again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_what_is_committed_or_cannot_land_late_is_not_asked_about() {
+    let bench = Bench::before(Some(LATE));
+    bench.assign();
+    bench.append("entities/committed").await;
+    pass(1).await;
+    assert_eq!(bench.committed(), 1);
+    bench.lose();
+    pass(2 * LATE.as_secs()).await;
+    assert!(bench.asks().await.is_empty());
+
+    let guarded = Bench::before(None);
+    guarded.assign();
+    guarded.sink.takes(Duration::from_millis(700));
+    guarded.append("entities/under-way").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    guarded.lose();
+    pass(2 * LATE.as_secs()).await;
+    assert!(guarded.asks().await.is_empty());
 }

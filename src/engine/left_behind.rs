@@ -1,0 +1,67 @@
+//! What a task leaves behind whose partition was taken away before it was drained.
+//!
+//! Guarantee (G4): a target without a guard may get a write of this task after one of the new owner.
+//! The subjects of what was sent and is not committed are told, for somebody to ask about them once
+//! more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::CommitError;
+use super::status::TaskEnd;
+use super::task::{SinkTask, TaskError};
+use crate::event::Subject;
+
+/// Subjects whose newest state may have been followed by an older one at the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// They.
+    pub subjects: Vec<Subject>,
+    /// After so long everything late has landed.
+    pub wait: Duration,
+}
+
+impl SinkTask {
+    /// As [`run`](Self::run), until the partition is `lost` at the latest: then it ends at once, and
+    /// commits nothing more.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_until_lost(
+        mut self,
+        stop: CancellationToken,
+        lost: CancellationToken,
+    ) -> (Result<(), TaskError>, Option<LeftBehind>) {
+        let result = tokio::select! {
+            biased;
+            () = lost.cancelled() => {
+                Err(CommitError::Fenced("the partition was lost".to_owned()).into())
+            }
+            result = self.go(stop) => result,
+        };
+        self.status.send_modify(|status| {
+            status.end = Some(match &result {
+                Ok(()) => TaskEnd::Stopped,
+                Err(error) => TaskEnd::Halted(error.to_string()),
+            });
+        });
+        let fenced = matches!(result, Err(TaskError::Commit(CommitError::Fenced(_))));
+        let left = if fenced { self.left_behind() } else { None };
+        (result, left)
+    }
+
+    /// Nothing where the target refuses what is late, or where nobody can be asked.
+    fn left_behind(&mut self) -> Option<LeftBehind> {
+        // Dropped, they send nothing more.
+        self.events.clear();
+        let wait = self.profile.capabilities.reassert_after?;
+        let sent = self.lanes.by_subject.iter();
+        let sent = sent.filter(|(_, lane)| lane.busy).map(|(of, _)| of);
+        let subjects: BTreeSet<&Subject> = sent.chain(self.commits.unsaved()).collect();
+        let subjects: Vec<Subject> = subjects.into_iter().cloned().collect();
+        let asks = self.profile.rules.has_api && !subjects.is_empty();
+        asks.then_some(LeftBehind { subjects, wait })
+    }
+}
