@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::error::TOLD_TWICE;
 use super::{CliError, ConfigArg, absolute, wiring};
 use crate::admin::{self, AdminState};
-use crate::runtime::{Deps, Instance};
+use crate::runtime::{Deps, Instance, Role};
 use crate::telemetry;
 use crate::time::{SharedClock, SystemClock};
 use crate::topology::Config;
@@ -32,6 +32,29 @@ pub struct RunArgs {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArg,
+    /// Sinks that run in this instance, with commas between; others run the rest (log in Kafka)
+    #[arg(
+        long,
+        value_name = "SINK,…",
+        value_delimiter = ',',
+        conflicts_with = "ingest_only"
+    )]
+    pub only: Vec<String>,
+    /// Reads no source and takes no webhook: an instance that delivers (log in Kafka)
+    #[arg(long, conflicts_with = "ingest_only")]
+    pub no_ingest: bool,
+    /// Runs no sink: an instance that reads sources and takes webhooks (log in Kafka)
+    #[arg(long)]
+    pub ingest_only: bool,
+}
+
+impl RunArgs {
+    /// What of `config` runs here.
+    fn role(&self, config: &Config) -> Result<Role, CliError> {
+        let some = self.ingest_only || !self.only.is_empty();
+        let role = Role::of(config, some.then_some(&self.only[..]), !self.no_ingest);
+        role.map_err(CliError::Usage)
+    }
 }
 
 /// 128 and the signal, as shells have it.
@@ -41,6 +64,7 @@ const TERMINATED: u8 = 143;
 /// Runs it.
 pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let config = args.config.load_to_serve()?;
+    let role = args.role(&config)?;
     wiring::make(&config)?;
     let (metrics, registry) = telemetry::instruments().map_err(CliError::Internal)?;
     let clock: SharedClock = Arc::new(SystemClock);
@@ -55,7 +79,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let admin = admin::bind(&config.admin)
         .await
         .map_err(CliError::Unavailable)?;
-    let instance = Instance::start(&config, &with)
+    let instance = Instance::start_as(&config, &with, role)
         .await
         .map_err(|error| CliError::Unavailable(error.to_string()))?;
     let admin = admin.serve(admin_state(&config, &instance, registry, &clock));
@@ -72,7 +96,9 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
 }
 
 fn announce(file: &ConfigArg, config: &Config, instance: &Instance, admin: &admin::Handle) {
-    for sink in Topology::of(config).sinks {
+    let here = |name: &String| instance.sinks().iter().any(|sink| sink.name == *name);
+    let sinks = Topology::of(config).sinks.into_iter();
+    for sink in sinks.filter(|sink| here(&sink.name)) {
         tracing::info!(sink = sink.name, "writes to {} {}", sink.kind, sink.target);
     }
     tracing::info!(

@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) letters: Arc<dyn DeadLetters>,
     /// The partitions of sources whose lag was told, with their groups.
     pub(super) told: BTreeSet<(String, i32)>,
+    /// Some sinks run elsewhere, and their positions are not known here.
+    pub(super) others: bool,
 }
 
 impl Keeper {
@@ -76,6 +78,9 @@ impl Keeper {
     /// The lowest positions of these sinks, by partition.
     fn floors(&self, of: impl Fn(&SinkView) -> bool) -> Vec<u64> {
         let partitions = usize::from(self.files.log.identity().partitions);
+        if self.others {
+            return vec![0; partitions];
+        }
         let mut floors = vec![u64::MAX; partitions];
         for sink in self.sinks.iter().filter(|sink| of(sink)) {
             let tasks = sink.tasks.statuses();
@@ -227,6 +232,7 @@ mod tests {
             metrics: Arc::new(Metrics::noop()),
             letters: Arc::new(StoredLetters::new(store)),
             told: BTreeSet::new(),
+            others: false,
         }
     }
 
@@ -265,6 +271,17 @@ mod tests {
         let starts = [0, 1].map(|of| keeper.files.log.range(of).start);
         assert_eq!(starts[0], 0);
         assert!((1..=9).contains(&starts[1]), "{starts:?}");
+    }
+
+    #[tokio::test]
+    async fn g2_nothing_is_deleted_that_a_sink_elsewhere_may_not_have_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = sink("done", OnFull::Detach, [58, 58]);
+        let mut keeper = keeper(dir.path(), 58, vec![done]).await;
+        keeper.others = true;
+        keeper.trim().await;
+        let starts = [0, 1].map(|of| keeper.files.log.range(of).start);
+        assert_eq!(starts, [0, 0]);
     }
 
     #[tokio::test]

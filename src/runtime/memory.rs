@@ -3,6 +3,9 @@
 //! Guarantee (G8): all tasks together hold no more than `delivery.memory`, whatever the number of
 //! sinks and partitions.
 
+use super::stop;
+use crate::engine::TaskSettings;
+use crate::sink::OnFull;
 use crate::topology::Config;
 
 /// For records, for answers of Reltio, and for what is asserted once more.
@@ -15,6 +18,18 @@ pub(super) fn part(config: &Config) -> usize {
     let tasks = u64::try_from(sinks + config.sources.len() + 1).unwrap_or(u64::MAX);
     let part = config.delivery.memory.get() / tasks / USES;
     usize::try_from(part.min(config.delivery.in_flight_bytes.get())).unwrap_or(usize::MAX)
+}
+
+/// Bounds and rhythms of a sink's tasks.
+pub(super) fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
+    TaskSettings {
+        in_flight: config.delivery.in_flight,
+        in_flight_bytes: part(config),
+        commit_interval: config.delivery.commit_interval.get(),
+        commit_records: config.delivery.commit_records,
+        drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
+        detach: on_full == OnFull::Detach,
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod memory;
 pub mod parts;
 mod portions;
 pub mod replay;
+mod role;
 mod stop;
 mod supervisor;
 mod tasks;
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Control, Health};
 use crate::engine::checkpoint::StoreCheckpoint;
 use crate::engine::gate::Gate;
-use crate::engine::{Context, TaskError, TaskSettings};
+use crate::engine::{Context, TaskError};
 use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::log::{Log, LogError, PartitionReader};
 use crate::mutation::{self, Mutation};
@@ -51,6 +52,7 @@ pub use inbox::{GroupOffsets, InboxTopic};
 pub use kept::Kept;
 pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};
 pub use portions::Portions;
+pub use role::Role;
 pub use tasks::Tasks;
 
 use portions::Owned;
@@ -154,9 +156,20 @@ impl Instance {
     /// # Errors
     /// If something cannot be opened or bound; nothing is left running.
     pub async fn start(config: &Config, with: &Deps) -> Result<Self, StartError> {
-        let parts = Parts::of(config, with).await?;
+        Self::start_as(config, with, Role::default()).await
+    }
+
+    /// As [`start`](Self::start), what `role` says of it.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_as(config: &Config, with: &Deps, role: Role) -> Result<Self, StartError> {
+        let ingests = role.ingests();
+        let parts = Parts::of(config, with, role).await?;
         let mut instance = Self::assemble(config, with, parts)?;
-        instance.start_webhooks(config, with).await?;
+        if ingests {
+            instance.start_webhooks(config, with).await?;
+        }
         Ok(instance)
     }
 
@@ -177,6 +190,7 @@ impl Instance {
             inbox,
             topic,
             portions,
+            role,
         } = parts;
         let kept = Kept {
             files: files.clone(),
@@ -244,6 +258,7 @@ impl Instance {
             metrics: Arc::clone(&with.metrics),
             letters,
             told: std::collections::BTreeSet::new(),
+            others: role.leaves_out(config),
         };
         instance.around.spawn(keeper.run());
         instance.inbox = Some(inbox);
@@ -292,7 +307,7 @@ impl Instance {
         let maker = Maker {
             owned: Owned::of(portion, partitions),
             context,
-            settings: task_settings(config, on_full),
+            settings: memory::task_settings(config, on_full),
             checkpoint,
         };
         let supervisor = Supervisor::start(maker, reader, self.stop_sinks.clone())?;
@@ -431,16 +446,5 @@ impl Instance {
     /// The sources and where their ingest stands.
     pub fn ingest(&self) -> &[IngestView] {
         &self.ingest
-    }
-}
-
-fn task_settings(config: &Config, on_full: OnFull) -> TaskSettings {
-    TaskSettings {
-        in_flight: config.delivery.in_flight,
-        in_flight_bytes: memory::part(config),
-        commit_interval: config.delivery.commit_interval.get(),
-        commit_records: config.delivery.commit_records,
-        drain_timeout: stop::last_part(config.delivery.drain_timeout.get()),
-        detach: on_full == OnFull::Detach,
     }
 }

@@ -14,6 +14,7 @@ use super::in_kafka::InKafka;
 use super::inbox::InboxTopic;
 use super::kept::{Kept, inbox_group};
 use super::portions::Portions;
+use super::role::Role;
 use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
@@ -300,6 +301,8 @@ pub struct Parts {
     pub topic: Option<InboxTopic>,
     /// What part of its target's quota each sink has: those that the sinks were made with.
     pub portions: Portions,
+    /// What of the configuration this is.
+    pub role: Role,
 }
 
 impl std::fmt::Debug for Parts {
@@ -334,12 +337,13 @@ impl Parts {
             inbox,
             topic,
             portions: Portions::default(),
+            role: Role::default(),
             files,
         }
     }
 
-    /// The parts that `config` names. Sources begin to connect.
-    pub(super) async fn of(config: &Config, with: &Deps) -> Result<Self, StartError> {
+    /// The parts that `config` names, and `role` wants. Sources begin to connect.
+    pub(super) async fn of(config: &Config, with: &Deps, role: Role) -> Result<Self, StartError> {
         let (files, in_kafka) = Files::reach(config).await?;
         let portions = Portions::of(config.sinks.keys());
         let reltio = shared_reltio(config, &with.clock, &portions)?;
@@ -352,6 +356,11 @@ impl Parts {
         };
         let mut sinks = Vec::new();
         for (name, named) in &config.sinks {
+            if !role.runs(name) {
+                // Others have all of its quota.
+                portions.get(name).set(0, 1);
+                continue;
+            }
             let made = sink(name, named, config, &parts)?;
             let made = with
                 .wrap
@@ -360,19 +369,26 @@ impl Parts {
             sinks.push((made, named.on_full));
         }
         let store = Arc::clone(&files.store);
-        let sources = kafka_sources(config, &with.clock, &store)?;
+        let sources = if role.ingests() {
+            kafka_sources(config, &with.clock, &store)?
+        } else {
+            Sources::new()
+        };
         let kept = Kept::over(config, files, in_kafka.as_ref(), &with.clock).await?;
         let mut parts = Self {
             reltio,
             sinks,
             sources,
             portions,
+            role,
             ..Self::of_kept(kept)
         };
         if let Some(there) = in_kafka {
-            let group = inbox_group(config);
-            let inbox = there.inbox_source(config, &group, &with.clock)?;
-            parts.sources.push((inbox, group));
+            if parts.role.ingests() {
+                let group = inbox_group(config);
+                let inbox = there.inbox_source(config, &group, &with.clock)?;
+                parts.sources.push((inbox, group));
+            }
             let names = parts.sinks.iter().map(|(sink, _)| sink.name());
             (parts.readers, parts.commit) = there.join(config, names, &store, &with.clock)?;
         }

@@ -98,6 +98,7 @@ class Goldwire:
         self.folder, self.app, self.sinks = folder, app, list(sinks)
         self.admin_port, self.webhook_port = free_ports(2)
         self.starts = 0
+        self.flags: list[str] = []
         self.process: Process | None = None
         config: dict[str, Any] = {
             "app": app,
@@ -129,7 +130,7 @@ class Goldwire:
         """Starts it and waits until it is live."""
         binary = os.environ["GOLDWIRE_BIN"]
         self.process = Process(
-            self.name, [binary, "run", "--config", str(self.config)], self.log
+            self.name, [binary, "run", "--config", str(self.config), *self.flags], self.log
         )
         self.starts += 1
         wait_for(f"goldwire's /livez (start {self.starts})", 60, self._up)

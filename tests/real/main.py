@@ -21,6 +21,7 @@ import scenario_kafka_sink
 import scenario_main
 import scenario_markers
 import scenario_members
+import scenario_parts
 import scenario_password
 import scenario_pooler
 import scenario_security
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "disk": scenario_cargo.disk,
     "markers": scenario_markers.run,
     "members": scenario_members.run,
+    "parts": scenario_parts.run,
     "password": scenario_password.run,
     "security": scenario_security.run,
     "pooler": scenario_pooler.run,

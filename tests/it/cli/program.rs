@@ -134,6 +134,30 @@ fn what_a_sink_cannot_be_made_of_is_64_for_check_and_run() {
 }
 
 #[test]
+fn a_part_of_the_sinks_that_cannot_run_is_64_before_anything_is_opened() {
+    let text = "
+tenant: t
+data_dir: data
+sources: { hook: { webhook: { path: /hook, scheme: reltio, secrets: [s] } } }
+webhook: { address: 127.0.0.1:0, insecure_plain_http: true }
+sinks: { lake: { warehouse: { url: 'sqlite:lake.db' } } }
+";
+    let dir = dir_with(text);
+    for (words, why) in [
+        (&["--only", "laek"][..], "`laek`; did you mean `lake`?"),
+        (&["--only", "lake"], "needs its log in Kafka"),
+        (&["--no-ingest"], "needs its log in Kafka"),
+        (&["--ingest-only"], "needs its log in Kafka"),
+        (&["--only", "lake", "--ingest-only"], "cannot be used with"),
+    ] {
+        let ran = goldwire(dir.path(), &[&["run"], words].concat());
+        assert_eq!(ran.code, 64, "{words:?}: {}", ran.err);
+        assert!(ran.err.contains(why), "{words:?}: {}", ran.err);
+    }
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
 fn the_admin_port_is_taken_before_a_webhook_is() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let text = "
