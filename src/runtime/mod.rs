@@ -226,7 +226,7 @@ impl Instance {
             instance.start_sink(config, on_full, &context, (&readers, &commit, portion))?;
         }
         let context = IngestContext {
-            sources: Arc::new(parts::source_rules(config)),
+            sources: Arc::new(parts::source_rules(config)?),
             log: Arc::<dyn Log>::clone(&files.log),
             letters: Arc::clone(&letters),
             reltio,
