@@ -9,6 +9,7 @@ mod demo;
 mod dlq;
 mod error;
 mod init;
+mod log;
 mod map;
 mod replay;
 mod run;
@@ -80,6 +81,7 @@ enum Command {
     Dlq(dlq::DlqArgs),
     Sink(sink::SinkArgs),
     Replay(replay::ReplayArgs),
+    Log(log::LogArgs),
     Init(init::InitArgs),
     Webhook(wiring::WebhookArgs),
     Schema(schema::SchemaArgs),
@@ -178,6 +180,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         | Command::Dlq(_)
         | Command::Sink(_)
         | Command::Replay(_)
+        | Command::Log(_)
         | Command::Init(_)
         | Command::Webhook(_)
         | Command::Schema(_)
@@ -197,6 +200,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Topology(args) => topology::run(&args, &mut out),
         Command::Dlq(args) => dlq::run(args, &mut out).await,
         Command::Sink(args) => sink::run(args, &mut out).await,
+        Command::Log(args) => log::run(args, &mut out).await,
         Command::Replay(args) => replay::run(args, &mut out).await,
         Command::Init(args) => init::run(&args, &mut out),
         Command::Webhook(args) => wiring::webhook(&args, &mut out),
@@ -210,7 +214,7 @@ fn makes_files(command: &Command) -> bool {
     match command {
         #[cfg(feature = "demo")]
         Command::Demo(_) => true,
-        Command::Run(_) | Command::Dlq(_) | Command::Replay(_) => true,
+        Command::Run(_) | Command::Dlq(_) | Command::Replay(_) | Command::Log(_) => true,
         Command::Check(_)
         | Command::Sink(_)
         | Command::Topology(_)

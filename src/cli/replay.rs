@@ -56,7 +56,7 @@ pub(super) struct ReplayArgs {
 pub(super) async fn run(args: ReplayArgs, out: &mut impl Write) -> Result<ExitCode, CliError> {
     let loaded = args.config.load_loosely()?;
     let wanted = wanted(&args, &loaded.config)?;
-    let replay = open(&args.config, &loaded, &args.sink)?;
+    let replay = open(&args.config, &loaded, &args.sink).await?;
     let progress = Progress::new();
     let read = |records: u64| progress.show(&format!("{records} records looked at"));
     let found = replay
@@ -106,7 +106,7 @@ fn wanted(args: &ReplayArgs, config: &Config) -> Result<Wanted, CliError> {
 }
 
 /// Opens the log and what is kept of the sink.
-fn open(file: &ConfigArg, loaded: &Loose<Config>, sink: &str) -> Result<Replay, CliError> {
+async fn open(file: &ConfigArg, loaded: &Loose<Config>, sink: &str) -> Result<Replay, CliError> {
     for path in ["data_dir", "store", "log", "inbox"] {
         loaded.need(path).map_err(|error| file.wrong(error))?;
     }
@@ -117,7 +117,8 @@ fn open(file: &ConfigArg, loaded: &Loose<Config>, sink: &str) -> Result<Replay, 
             "data_dir {dir}: nothing was ever delivered from here; correct the path"
         )));
     }
-    Replay::open(config, sink, Arc::new(SystemClock)).map_err(|error| {
+    let opened = Replay::open(config, sink, Arc::new(SystemClock)).await;
+    opened.map_err(|error| {
         CliError::Unavailable(format!("{error}; stop `goldwire run` while this runs"))
     })
 }

@@ -10,11 +10,16 @@ use std::sync::Arc;
 use prost::Message as _;
 
 use super::StartError;
+use super::alone::Alone;
+use super::in_kafka::InKafka;
+use super::parts::Files;
 use crate::changelog::{Changelog, Part};
 use crate::dead_letter::{DeadLetters, Filter, LARGEST_PAGE, LetterName, StoredLetters};
 use crate::engine::checkpoint::Witness;
 use crate::log::{Log, ReadLimit};
-use crate::store::{Batch, Cursor, Pair, Store, StoreError, keys, store_blocking};
+use crate::store::{Batch, Cursor, MemoryStore, Pair, Store, StoreError, keys, store_blocking};
+use crate::time::SharedClock;
+use crate::topology::Config;
 
 /// Records of one append.
 const READ: ReadLimit = ReadLimit {
@@ -28,14 +33,34 @@ const PART: usize = 5000;
 type Moved = BTreeMap<u16, (u64, u64)>;
 
 /// A sink whose state is copied.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CopiedSink {
-    /// Its name.
-    pub name: String,
-    /// Its consumer group.
-    pub group: String,
+    name: String,
+    group: String,
     /// Where its state goes.
-    pub changelog: Arc<dyn Changelog>,
+    changelog: Arc<dyn Changelog>,
+    /// The epochs of this process's assignments, by partition.
+    epochs: BTreeMap<u16, u64>,
+    /// While nobody else has the sink's partitions.
+    _alone: Option<Alone>,
+}
+
+impl CopiedSink {
+    /// A sink whose partitions are this process's for other reasons.
+    pub fn new(
+        name: &str,
+        group: &str,
+        changelog: Arc<dyn Changelog>,
+        epochs: BTreeMap<u16, u64>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            changelog,
+            epochs,
+            _alone: None,
+        }
+    }
 }
 
 /// What is copied, and where to.
@@ -65,6 +90,46 @@ pub struct Copied {
 }
 
 impl Copy {
+    /// Of the data directory of `config`, to its `log.kafka`. Waits for the brokers, and until no
+    /// other instance has a partition of a sink.
+    ///
+    /// # Errors
+    /// If there is no journal, something has it open, or the topics are not as they have to be.
+    pub async fn open(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
+        let dir = config.data_dir.display();
+        let Some(kafka) = &config.log.kafka else {
+            let why = "log.kafka: missing; say where the log goes";
+            return Err(StartError::Refused(why.to_owned()));
+        };
+        if !Files::are_in(&config.data_dir) || !config.data_dir.join("log").is_dir() {
+            return Err(StartError::Refused(format!(
+                "data_dir {dir}: there is no journal; correct the path"
+            )));
+        }
+        let files = Files::with_journal(config, kafka.partitions)?;
+        let there = InKafka::open(config, kafka).await?;
+        let mut sinks = Vec::new();
+        for name in config.sinks.keys() {
+            let alone = Alone::at(&there, config, name, &files.store, &clock).await?;
+            sinks.push(CopiedSink {
+                name: name.clone(),
+                group: alone.group.clone(),
+                changelog: Arc::clone(&alone.changelog),
+                epochs: alone.epochs.clone(),
+                _alone: Some(alone),
+            });
+        }
+        // What is read of the topic goes to a store of its own: the directory's letters stay.
+        let read: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        Ok(Self {
+            letters: there.letters(&read, &clock)?,
+            store: files.store,
+            journal: files.log,
+            topic: there.log,
+            sinks,
+        })
+    }
+
     /// Copies all of it. `progress` hears what was copied so far.
     ///
     /// # Errors
@@ -145,6 +210,10 @@ impl Copy {
                 sink.group
             )));
         }
+        let of = (
+            partition,
+            sink.epochs.get(&partition).copied().unwrap_or_default(),
+        );
         let mut position = None;
         let cursor = keys::cursor(&sink.group, partition);
         for prefix in keys::of_task(&sink.name, &sink.group, partition) {
@@ -168,7 +237,7 @@ impl Copy {
                 }
                 copied.keys += u64::try_from(changes.changes.len()).unwrap_or_default();
                 if !changes.is_empty() {
-                    transact(changelog, partition, changes, None).await?;
+                    transact(changelog, of, changes, None).await?;
                 }
                 if !whole {
                     break;
@@ -182,7 +251,7 @@ impl Copy {
         let mut changes = Batch::default();
         changes.put(cursor, moved_cursor(&value, bases)?.encode_to_vec());
         copied.keys += 1;
-        transact(changelog, partition, changes, Some(position)).await
+        transact(changelog, of, changes, Some(position)).await
     }
 
     async fn dead_letters(
@@ -212,14 +281,13 @@ impl Copy {
 
 async fn transact(
     changelog: &dyn Changelog,
-    partition: u16,
+    (partition, epoch): (u16, u64),
     changes: Batch,
     position: Option<u64>,
 ) -> Result<(), StartError> {
     let part = Part {
         partition,
-        // No assignment: nobody else runs.
-        epoch: 0,
+        epoch,
         changes,
         closed: Vec::new(),
         position,

@@ -34,6 +34,15 @@ pub(super) struct InKafka {
     pub(super) log: Arc<KafkaLog>,
 }
 
+/// A member of a sink's group, and how it commits.
+pub(super) struct Joined {
+    /// The group.
+    pub(super) name: String,
+    pub(super) group: KafkaGroup,
+    pub(super) changelog: Arc<dyn Changelog>,
+    pub(super) transactor: Arc<Transactor>,
+}
+
 /// The largest body that a source takes.
 pub(super) fn largest_body(config: &Config) -> u64 {
     let sources = config.sources.values();
@@ -91,27 +100,9 @@ impl InKafka {
         let instance = self.instance(store)?;
         let (mut groups, mut transactors) = (BTreeMap::new(), BTreeMap::new());
         for sink in sinks {
-            let group = format!("{}.{sink}", config.app);
-            let ownership = Arc::new(Ownership::default());
-            let joined = self.log.join(GroupOf {
-                sink: sink.to_owned(),
-                group: group.clone(),
-                owners: Arc::<Ownership>::clone(&ownership),
-                drain: config.delivery.drain_timeout.get(),
-            })?;
-            let changelog = KafkaChangelog::new(ChangelogOf {
-                cluster: Arc::clone(&self.cluster),
-                sink: sink.to_owned(),
-                group: group.clone(),
-                instance: instance.clone(),
-                member: Some((Arc::clone(joined.member()), Arc::clone(&ownership))),
-            });
-            let refused = |why| StartError::Refused(format!("log.kafka.{why}"));
-            let changelog: Arc<dyn Changelog> = Arc::new(changelog.map_err(refused)?);
-            let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-            let transactor = Transactor::new(sink, changelog, store, ownership, clock);
-            groups.insert(group.clone(), joined);
-            transactors.insert(group, Arc::new(transactor));
+            let joined = self.join_one(config, (sink, &instance), store, clock)?;
+            groups.insert(joined.name.clone(), joined.group);
+            transactors.insert(joined.name, joined.transactor);
         }
         Ok((readers(groups), checkpoints(transactors)))
     }
@@ -147,8 +138,44 @@ impl InKafka {
         Ok(Box::new(made))
     }
 
+    /// Joins the group of one sink, as this instance.
+    pub(super) fn join_one(
+        &self,
+        config: &Config,
+        (sink, instance): (&str, &str),
+        store: &Arc<dyn Store>,
+        clock: &SharedClock,
+    ) -> Result<Joined, StartError> {
+        let name = format!("{}.{sink}", config.app);
+        let ownership = Arc::new(Ownership::default());
+        let group = self.log.join(GroupOf {
+            sink: sink.to_owned(),
+            group: name.clone(),
+            owners: Arc::<Ownership>::clone(&ownership),
+            drain: config.delivery.drain_timeout.get(),
+        })?;
+        let changelog = KafkaChangelog::new(ChangelogOf {
+            cluster: Arc::clone(&self.cluster),
+            sink: sink.to_owned(),
+            group: name.clone(),
+            instance: instance.to_owned(),
+            member: Some((Arc::clone(group.member()), Arc::clone(&ownership))),
+        });
+        let refused = |why| StartError::Refused(format!("log.kafka.{why}"));
+        let changelog: Arc<dyn Changelog> = Arc::new(changelog.map_err(refused)?);
+        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+        let there = Arc::clone(&changelog);
+        let transactor = Transactor::new(sink, there, store, ownership, clock);
+        Ok(Joined {
+            name,
+            group,
+            changelog,
+            transactor: Arc::new(transactor),
+        })
+    }
+
     /// What tells this instance from others: its configured name, or one made once for its store.
-    fn instance(&self, store: &Arc<dyn Store>) -> Result<String, StartError> {
+    pub(super) fn instance(&self, store: &Arc<dyn Store>) -> Result<String, StartError> {
         if let Some(instance) = &self.cluster.config().instance {
             return Ok(instance.clone());
         }

@@ -4,6 +4,7 @@
 //! Guarantee (G1, G6): sources stop before the log, the log before the sinks; what is in flight is
 //! drained within its deadline, and what is not is read again at the next start.
 
+mod alone;
 mod control;
 pub mod copy;
 mod dates;

@@ -86,6 +86,12 @@ impl Files {
         Self::over(config, Arc::new(log))
     }
 
+    /// The same with a journal of so many partitions, whatever the configuration says of the log.
+    pub(super) fn with_journal(config: &Config, partitions: u16) -> Result<Self, StartError> {
+        let log = journal(config, "log", partitions, &config.log.quota)?;
+        Self::over(config, Arc::new(log))
+    }
+
     /// The same, with a log that is elsewhere.
     fn over(config: &Config, log: Arc<dyn Log>) -> Result<Self, StartError> {
         let dir = &config.data_dir;

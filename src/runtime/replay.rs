@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StartError;
+use super::alone::Alone;
 use super::parts::Files;
 use super::tell::LogTell;
 use crate::engine;
@@ -59,14 +60,14 @@ pub struct Found {
 }
 
 /// What a replay works on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Replay {
-    /// The event log.
-    pub log: Arc<dyn Log>,
+    log: Arc<dyn Log>,
     /// The sink's durable knowledge, by partition.
-    pub checkpoints: Vec<Arc<dyn Checkpoint>>,
-    /// The time.
-    pub clock: SharedClock,
+    checkpoints: Vec<Arc<dyn Checkpoint>>,
+    clock: SharedClock,
+    /// While nobody else has the sink's partitions.
+    _alone: Option<Alone>,
 }
 
 impl Replay {
@@ -74,8 +75,17 @@ impl Replay {
     ///
     /// # Errors
     /// If something has it open, or it cannot be read.
-    pub fn open(config: &Config, sink: &str, clock: SharedClock) -> Result<Self, StartError> {
-        let files = Files::open(config)?;
+    pub async fn open(config: &Config, sink: &str, clock: SharedClock) -> Result<Self, StartError> {
+        let (files, there) = Files::reach(config).await?;
+        if let Some(there) = there {
+            let alone = Alone::at(&there, config, sink, &files.store, &clock).await?;
+            return Ok(Self {
+                checkpoints: alone.checkpoints.clone(),
+                log: files.log,
+                clock,
+                _alone: Some(alone),
+            });
+        }
         let group = format!("{}.{sink}", config.app);
         let kept = |partition| -> Arc<dyn Checkpoint> {
             let of_store = StoreCheckpoint {
@@ -91,7 +101,22 @@ impl Replay {
             checkpoints: partitions.map(kept).collect(),
             log: files.log,
             clock,
+            _alone: None,
         })
+    }
+
+    /// Over a log and what is kept of the sink, by partition.
+    pub fn over(
+        log: Arc<dyn Log>,
+        checkpoints: Vec<Arc<dyn Checkpoint>>,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            log,
+            checkpoints,
+            clock,
+            _alone: None,
+        }
     }
 
     /// Looks what there is, and changes nothing. `progress` is told how many records were read.

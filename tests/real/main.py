@@ -13,6 +13,7 @@ from pathlib import Path
 
 import goldwire
 import scenario_cargo
+import scenario_copy
 import scenario_chaos
 import scenario_duckdb
 import scenario_inbox
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "inbox": scenario_inbox.run,
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
+    "copy": scenario_copy.run,
     "duckdb": scenario_duckdb.run,
     "registry": scenario_registry.run,
     "throughput": scenario_throughput.short,

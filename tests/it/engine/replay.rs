@@ -49,11 +49,9 @@ fn replay(files: &Files) -> Replay {
         group: "goldwire.crm".to_owned(),
         partition: 0,
     };
-    Replay {
-        log: Arc::clone(&files.log),
-        checkpoints: vec![Arc::new(kept) as Arc<dyn Checkpoint>],
-        clock: Arc::new(TokioClock::starting_at(START)),
-    }
+    let kept: Arc<dyn Checkpoint> = Arc::new(kept);
+    let clock = Arc::new(TokioClock::starting_at(START));
+    Replay::over(Arc::clone(&files.log), vec![kept], clock)
 }
 
 fn since(number: i64) -> Wanted {

@@ -155,15 +155,12 @@ impl Topics {
 
     async fn copied(files: &Files) -> (Self, Copied) {
         let topics = Self::new();
+        let changelog = Arc::<Topic>::clone(&topics.changelog);
         let copy = Copy {
             store: Arc::clone(&files.store),
             journal: Arc::clone(&files.log),
             topic: Arc::clone(&topics.events),
-            sinks: vec![CopiedSink {
-                name: SINK.to_owned(),
-                group: GROUP.to_owned(),
-                changelog: Arc::<Topic>::clone(&topics.changelog),
-            }],
+            sinks: vec![CopiedSink::new(SINK, GROUP, changelog, BTreeMap::new())],
             letters: Arc::<StoredLetters>::clone(&topics.letters),
         };
         let copied = copy.run(&|_| ()).await.unwrap();

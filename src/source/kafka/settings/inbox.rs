@@ -2,6 +2,7 @@
 
 use super::{KafkaSettings, StartAt};
 use crate::config::Secret;
+use crate::kafka::Membership;
 use crate::log::kafka::KafkaLogConfig;
 
 /// Bytes that librdkafka holds ahead: a webhook's is none that waits long.
@@ -10,8 +11,8 @@ const QUEUE: u64 = 16 << 20;
 impl KafkaSettings {
     /// A member of `group` that reads `topic`, whose records are `largest` bytes at most.
     pub fn inbox(log: &KafkaLogConfig, topic: &str, group: &str, largest: u64) -> Self {
-        let member = log.member(group, largest);
-        let properties = member.config_map().into_iter();
+        let client = log.member(group, largest);
+        let properties = client.config_map().into_iter();
         let properties = properties.map(|(key, value)| (key.to_owned(), Secret::new(value)));
         Self {
             bootstrap: log.bootstrap_servers.clone(),
@@ -21,6 +22,10 @@ impl KafkaSettings {
             start: Some(StartAt::Earliest),
             queue: QUEUE,
             properties: properties.collect(),
+            member: Membership {
+                protocol: log.group_protocol,
+                instance: log.instance.clone(),
+            },
         }
     }
 }
