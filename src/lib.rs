@@ -24,6 +24,7 @@ pub mod decode;
 pub mod ingest;
 pub mod log;
 pub mod reltio;
+pub mod schema_registry;
 pub mod source;
 pub mod webhook;
 

@@ -27,8 +27,9 @@ pub(super) struct CheckArgs {
     /// The configuration.
     #[command(flatten)]
     config: ConfigArg,
-    /// Also ask the real systems: Reltio's API; fields, rights and ids of every sink; every topic.
-    /// What `run` makes by itself, directories and tables, does not have to be there
+    /// Also ask the real systems: Reltio's API; fields, rights and ids of every sink; every topic
+    /// and schema registry. What `run` makes by itself, directories and tables, does not have to be
+    /// there
     #[arg(long)]
     connect: bool,
     /// Also ask the process that runs with this configuration whether it is alive

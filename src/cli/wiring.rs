@@ -15,6 +15,7 @@ use crate::log::{Log, MemoryLog};
 use crate::reltio::{RecordReader, ReltioError};
 use crate::runtime::parts::{self, SinkParts};
 use crate::runtime::{Files, in_kafka};
+use crate::schema_registry;
 use crate::sink::Sink;
 use crate::source::kafka::KafkaSettings;
 use crate::source::kafka::config::KafkaSource;
@@ -100,7 +101,8 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
 }
 
 impl Made {
-    /// Asks Reltio, every sink and the topic of every Kafka source: a sentence per problem.
+    /// Asks Reltio, every sink, and the topic and the schema registry of every Kafka source: a
+    /// sentence per problem.
     ///
     /// # Errors
     /// None of an outside system: each is a sentence.
@@ -121,6 +123,11 @@ impl Made {
             let Some(kafka) = source.kafka.clone() else {
                 continue;
             };
+            if let Some(registry) = &kafka.schema_registry {
+                let found = schema_registry::probe(registry).await;
+                let at = format!("sources.{name}.schema_registry");
+                problems.extend(found.map(|problem| format!("{at}: {problem}")));
+            }
             let tenant = config.tenant.clone();
             let asked = tokio::task::spawn_blocking(move || topic(&kafka, &tenant)).await;
             let found = asked.map_err(|error| CliError::Internal(error.to_string()))?;

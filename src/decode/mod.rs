@@ -19,6 +19,7 @@ mod events;
 mod found;
 mod layer;
 mod metadata;
+pub mod schema;
 mod uris;
 
 pub use carrier::carriers;
@@ -66,18 +67,25 @@ pub fn decode_into(
     settings: &DecodeSettings,
     events: &mut Events,
 ) -> Result<(), DecodeError> {
-    events.clear();
-    let metadata = Metadata::of_headers(&record.headers, &settings.tenant)?;
-    unfold(
-        &record.body,
-        MAX_LAYERS,
-        metadata,
-        (record, settings),
-        events,
-    )
+    decode_body_into(record, &record.body, settings, events)
 }
 
-/// The same for one record alone.
+/// The same, where a [`schema`] says what the record's body is.
+///
+/// # Errors
+/// As [`decode_into`].
+pub fn decode_body_into(
+    record: &Received,
+    body: &Bytes,
+    settings: &DecodeSettings,
+    events: &mut Events,
+) -> Result<(), DecodeError> {
+    events.clear();
+    let metadata = Metadata::of_headers(&record.headers, &settings.tenant)?;
+    unfold(body, MAX_LAYERS, metadata, (record, settings), events)
+}
+
+/// The same as [`decode_into`] for one record alone.
 ///
 /// # Errors
 /// As [`decode_into`].
@@ -85,8 +93,20 @@ pub fn decode(
     record: &Received,
     settings: &DecodeSettings,
 ) -> Result<Vec<EventRecord>, DecodeError> {
+    decode_body(record, &record.body, settings)
+}
+
+/// The same as [`decode_body_into`] for one record alone.
+///
+/// # Errors
+/// As [`decode_into`].
+pub fn decode_body(
+    record: &Received,
+    body: &Bytes,
+    settings: &DecodeSettings,
+) -> Result<Vec<EventRecord>, DecodeError> {
     let mut events = Events::default();
-    decode_into(record, settings, &mut events)?;
+    decode_body_into(record, body, settings, &mut events)?;
     Ok(events.take())
 }
 

@@ -5,9 +5,10 @@
 //!
 //! The unit of work is a batch of one partition of the source. Its records are decoded in a plain
 //! loop and appended together, one append for each partition of the log; only a record that needs
-//! a read of Reltio goes by itself.
+//! a read of Reltio, or a schema that was never seen, goes by itself.
 
 mod append;
+mod body;
 mod commits;
 mod hydrate;
 mod letter;

@@ -1,7 +1,7 @@
 //! Decoding of a batch: records are decoded one after the other, and encoded for the event log at
 //! once, into one buffer for each of its partitions.
 //!
-//! Nothing here waits. What needs a read of Reltio is left to [`super::process`].
+//! Nothing here waits. What needs a read of Reltio or of a schema is left to [`super::process`].
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl Packing {
         self.bytes
     }
 
-    /// Adds a record; false if it needs a read, and is to be processed by itself.
+    /// Adds a record; false if it has to wait, and is to be processed by itself.
     pub(super) fn add(&mut self, record: &Received) -> bool {
         if self.counts.source.as_ref() != Some(&record.source) {
             self.tell();
@@ -97,7 +97,10 @@ impl Packing {
     fn decode(&mut self, record: &Received) -> Result<bool, Refused> {
         let context = Arc::clone(&self.context);
         let rules = context.rules_of(record)?;
-        decode::decode_into(record, &rules.decode, &mut self.events)?;
+        let Some(body) = rules.body(record)? else {
+            return Ok(false);
+        };
+        decode::decode_body_into(record, &body, &rules.decode, &mut self.events)?;
         let fate = |event: &EventRecord| rules.fate(event, context.reltio.is_some());
         let events = std::mem::take(&mut self.events);
         let needs_read = events

@@ -1,4 +1,5 @@
-//! What ingest works with, and the slow path: a record that needs a read of Reltio, by itself.
+//! What ingest works with, and the slow path: a record that needs a read of Reltio or a schema, by
+//! itself.
 //!
 //! Guarantee (G1, G2): both return after every part of a record is durable in the event log, or
 //! filtered, and its dead letter is durable if it could not be decoded or a part of it not be read.
@@ -23,6 +24,7 @@ use crate::event::Filter;
 use crate::event::{EventRecord, Kind, Received};
 use crate::log::{LogAppender, Share, partition_of_record};
 use crate::reltio::RecordReader;
+use crate::schema_registry::SchemaRegistry;
 use crate::telemetry::Metrics;
 use crate::time::SharedClock;
 
@@ -33,6 +35,8 @@ pub struct SourceRules {
     pub decode: DecodeSettings,
     /// Which are taken.
     pub filter: Filter,
+    /// Whose schemas say what their bytes are, if there is a registry.
+    pub schemas: Option<Arc<SchemaRegistry>>,
 }
 
 /// What ingest needs besides its source.
@@ -101,7 +105,7 @@ impl IngestContext {
         join(join_all(appends), self.dead_letters(&packed.letters)).await;
     }
 
-    /// Takes a record that needs a read to where it belongs.
+    /// Takes a record that has to wait for something to where it belongs.
     pub(super) async fn process(&self, record: &Received, stall: &Stall, held: &mut Held) {
         let (events, refused) = match self.events(record, held).await {
             Ok(parts) => parts,
@@ -128,7 +132,8 @@ impl IngestContext {
         held: &mut Held,
     ) -> Result<(Vec<EventRecord>, Option<Refused>), Refused> {
         let rules = self.rules_of(record)?;
-        let events = decode::decode(record, &rules.decode)?;
+        let body = rules.body_with_schema(record).await?;
+        let events = decode::decode_body(record, &body, &rules.decode)?;
         held.decoded(&events);
         let (mut taken, mut refused) = (Vec::with_capacity(events.len()), None);
         for mut event in events {

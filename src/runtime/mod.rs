@@ -191,7 +191,7 @@ impl Instance {
             instance.start_sink(config, on_full, &context, (&readers, &commit))?;
         }
         let context = IngestContext {
-            sources: Arc::new(parts::source_rules(config)),
+            sources: Arc::new(parts::source_rules(config)?),
             log: Arc::<dyn Log>::clone(&files.log),
             letters: Arc::clone(&letters),
             reltio,

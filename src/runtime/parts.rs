@@ -4,6 +4,7 @@
 //! Guarantee: nothing is derived from a log whose identity is not the one that the store's cursors
 //! were made against.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -28,11 +29,12 @@ use crate::log::journal::{Journal, JournalSettings};
 use crate::log::kafka::KafkaLog;
 use crate::log::{Log, LogAppender, LogError, LogReader, WholeLog};
 use crate::reltio::{self, RecordReader};
+use crate::schema_registry::SchemaRegistry;
 use crate::sink::OnFull;
 use crate::sink::registry::SinkDeps;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::Source;
-use crate::source::kafka::KafkaSource;
+use crate::source::kafka::{self, KafkaSource};
 use crate::store::Engine;
 use crate::store::{self, Batch, FjallStore, SledStore, Store, Tallied, keys};
 use crate::telemetry::Metrics;
@@ -44,6 +46,8 @@ const SKEW_WITHOUT_API: i64 = 1000;
 
 /// Where the store is in a data directory.
 const STORE: &str = "store";
+/// Where the answers of schema registries are.
+const SCHEMAS: &str = "schemas";
 
 /// Files of one data directory.
 #[derive(Debug, Clone)]
@@ -370,9 +374,12 @@ fn kafka_sources(
 }
 
 /// Rules for the records of every source, by its name.
-pub fn source_rules(config: &Config) -> std::collections::HashMap<String, SourceRules> {
+///
+/// # Errors
+/// If the client of a schema registry cannot be made.
+pub fn source_rules(config: &Config) -> Result<HashMap<String, SourceRules>, StartError> {
     let tenant = &config.tenant;
-    let mut rules = std::collections::HashMap::new();
+    let mut rules = HashMap::new();
     for (name, source) in &config.sources {
         if let Some(kafka) = &source.kafka {
             let filter = match &kafka.subscription {
@@ -392,7 +399,12 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
                 completeness: kafka.completeness.clone(),
                 max_bytes: bytes(&kafka.max_body),
             };
-            rules.insert(name.clone(), SourceRules { decode, filter });
+            let of_kafka = SourceRules {
+                decode,
+                filter,
+                schemas: schemas(name, kafka, config)?,
+            };
+            rules.insert(name.clone(), of_kafka);
         }
         if let Some(hook) = &source.webhook {
             let filter = Filter::new(
@@ -405,10 +417,30 @@ pub fn source_rules(config: &Config) -> std::collections::HashMap<String, Source
                 completeness: hook.completeness.clone(),
                 max_bytes: bytes(&hook.max_body),
             };
-            rules.insert(name.clone(), SourceRules { decode, filter });
+            let of_hook = SourceRules {
+                decode,
+                filter,
+                schemas: None,
+            };
+            rules.insert(name.clone(), of_hook);
         }
     }
-    rules
+    Ok(rules)
+}
+
+/// The schema registry of a Kafka source, if it has one.
+fn schemas(
+    name: &str,
+    source: &kafka::config::KafkaSource,
+    config: &Config,
+) -> Result<Option<Arc<SchemaRegistry>>, StartError> {
+    let Some(registry) = &source.schema_registry else {
+        return Ok(None);
+    };
+    let made = SchemaRegistry::connect(name, registry, &config.data_dir.join(SCHEMAS));
+    let at = format!("sources.{name}.kafka.schema_registry");
+    let made = made.map_err(|why| StartError::Refused(format!("{at}: {why}")))?;
+    Ok(Some(Arc::new(made)))
 }
 
 fn bytes(size: &ByteSize) -> usize {

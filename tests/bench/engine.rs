@@ -164,6 +164,7 @@ impl Bench {
                 max_bytes: 1 << 20,
             },
             filter: Filter::new(None, None, false),
+            schemas: None,
         };
         let context = IngestContext {
             sources: Arc::new(HashMap::from([("ready".to_owned(), rules)])),

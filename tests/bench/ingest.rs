@@ -161,6 +161,7 @@ fn rules() -> SourceRules {
             max_bytes: 1 << 20,
         },
         filter: Filter::new(None, None, false),
+        schemas: None,
     }
 }
 

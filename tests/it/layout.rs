@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part after those that it may know. The root of the configuration knows all that it declares.
-const KNOWS: [(&str, &[&str]); 30] = [
+const KNOWS: [(&str, &[&str]); 31] = [
     ("backoff", &[]),
     ("mutation", &[]),
     ("pace", &[]),
@@ -63,9 +63,27 @@ const KNOWS: [(&str, &[&str]); 30] = [
         ],
     ),
     (
+        "schema_registry",
+        &[
+            "backoff",
+            "config",
+            "decode",
+            "dir_lock",
+            "telemetry",
+            "tls",
+        ],
+    ),
+    (
         "source",
         &[
-            "backoff", "config", "event", "kafka", "store", "log", "time",
+            "backoff",
+            "config",
+            "event",
+            "kafka",
+            "schema_registry",
+            "store",
+            "log",
+            "time",
         ],
     ),
     (
@@ -115,6 +133,7 @@ const KNOWS: [(&str, &[&str]); 30] = [
             "log",
             "mutation",
             "reltio",
+            "schema_registry",
             "source",
             "telemetry",
             "time",

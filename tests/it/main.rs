@@ -36,6 +36,7 @@ mod process;
 mod proto;
 mod reltio_client;
 mod salesforce;
+mod schemas;
 mod store_contract;
 mod tenant;
 mod upgrade;

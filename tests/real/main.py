@@ -21,6 +21,7 @@ import scenario_main
 import scenario_markers
 import scenario_password
 import scenario_pooler
+import scenario_registry
 import scenario_security
 import scenario_throughput
 from lib import WORK, Failed, Process
@@ -38,6 +39,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
     "duckdb": scenario_duckdb.run,
+    "registry": scenario_registry.run,
     "throughput": scenario_throughput.short,
     "cluster": scenario_chaos.embedded,
 }

@@ -37,7 +37,8 @@ impl<'a> Stage<'a> {
                 "--{what} {name:?}: there is none of this name; the configuration has: {known}"
             ))
         };
-        let mut all = parts::source_rules(config);
+        let all = parts::source_rules(config);
+        let mut all = all.map_err(|error| CliError::Usage(error.to_string()))?;
         let first = config.sources.keys().next().cloned().unwrap_or_default();
         let source = source.map_or(first, str::to_owned);
         let rules = all

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::config::{ByteSize, Secret};
 use crate::event::CompletenessConfig;
+use crate::schema_registry::SchemaRegistryConfig;
 
 /// A Kafka topic that Reltio streams to. Either `bootstrap_servers`, `topic` and `group`, or
 /// INT-004's `subscription`.
@@ -37,6 +38,9 @@ pub struct KafkaSource {
     /// larger record comes alone.
     #[serde(default = "queue")]
     pub queue: ByteSize,
+    /// The registry whose schemas the topic's values are written by, in Confluent's wire format:
+    /// Avro, Protobuf, JSON Schema. Values without a schema's id are read as they are.
+    pub schema_registry: Option<SchemaRegistryConfig>,
     /// What an absent field of an object means.
     #[serde(default)]
     pub completeness: CompletenessConfig,

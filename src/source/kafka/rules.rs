@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::KafkaSettings;
 use super::config::KafkaSource;
 use crate::config::{At, Rules};
+use crate::schema_registry;
 
 /// The keys of a Kafka source that `subscription` stands for.
 const DIRECT: [&str; 6] = [
@@ -38,6 +39,9 @@ pub(crate) fn check(top: &At<'_>, section: &At<'_>, drain: Duration, rules: &mut
     }
     start(section, rules);
     properties(section, rules);
+    if let Some(registry) = section.get("schema_registry") {
+        schema_registry::check(&registry, rules);
+    }
     settings(top, section, drain, rules);
 }
 

@@ -17,6 +17,9 @@ fn prepared() -> (TempDir, Value) {
     let pair = |cert: &str, key: &str| json!({ "cert_file": file(cert), "key_file": file(key) });
     tree["webhook"]["tls"] = pair("cert.pem", "key.pem");
     tree["admin"]["tls"] = pair("admin.pem", "admin-key.pem");
+    let authority = &mut tree["sources"]["topic"]["kafka"]["schema_registry"]["ca_file"];
+    *authority = json!(file("ca.pem"));
+    std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
     (dir, tree)
 }
 

@@ -349,6 +349,7 @@ fn sources() -> HashMap<String, SourceRules> {
             max_bytes: 1 << 20,
         },
         filter: Filter::new(None, None, true),
+        schemas: None,
     };
     let sources = sources.map(|(name, completeness)| (name.to_owned(), rules(completeness)));
     HashMap::from(sources)

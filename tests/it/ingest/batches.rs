@@ -16,7 +16,7 @@ use prost::Message as _;
 use super::rig::{IN_FLIGHT, IN_FLIGHT_BYTES, PARTITIONS, Rig, event, hint};
 use crate::logged::Logged;
 
-async fn logged(rig: &Rig) -> Vec<EventRecord> {
+pub(super) async fn logged(rig: &Rig) -> Vec<EventRecord> {
     let limit = ReadLimit {
         records: 10_000,
         bytes: 1 << 30,
@@ -32,7 +32,7 @@ async fn logged(rig: &Rig) -> Vec<EventRecord> {
     events
 }
 
-async fn letters(rig: &Rig) -> Vec<DeadLetter> {
+pub(super) async fn letters(rig: &Rig) -> Vec<DeadLetter> {
     let letters = StoredLetters::new(Arc::clone(&rig.store));
     let filter = goldwire::dead_letter::Filter::default();
     let page = letters.page(&filter, None, 1000).await.unwrap();

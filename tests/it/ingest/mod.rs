@@ -3,3 +3,4 @@
 mod batches;
 mod commits;
 mod rig;
+mod schemas;

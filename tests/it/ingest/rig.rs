@@ -19,6 +19,7 @@ use goldwire::log::{
     Retention, Share,
 };
 use goldwire::reltio::{Answer, RecordReader, ReltioError};
+use goldwire::schema_registry::SchemaRegistry;
 use goldwire::source::{Batch, Committing, Room, Source, SourceEvent};
 use goldwire::store::{MemoryStore, Store};
 use goldwire::telemetry::Metrics;
@@ -209,6 +210,11 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// One whose source has a schema registry.
+    pub(super) fn with(schemas: Option<Arc<SchemaRegistry>>) -> Self {
         let (events, told) = mpsc::unbounded_channel();
         let (batches, records) = mpsc::unbounded_channel();
         let (commits, reltio) = (watch::Sender::new(true), watch::Sender::new(true));
@@ -235,6 +241,7 @@ impl Rig {
                 max_bytes: 1 << 20,
             },
             filter: Filter::new(None, None, true),
+            schemas,
         };
         let context = IngestContext {
             sources: Arc::new(HashMap::from([("told".to_owned(), rules)])),
