@@ -310,6 +310,7 @@ impl Instance {
             context,
             settings: memory::task_settings(config, on_full),
             checkpoint,
+            blocks: self.files.store.blocks(),
         };
         let supervisor = Supervisor::start(maker, reader, self.stop_sinks.clone())?;
         let tasks = supervisor.tasks();

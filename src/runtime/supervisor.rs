@@ -36,6 +36,8 @@ pub(super) struct Maker {
     pub(super) checkpoint: CheckpointOf,
     /// The partitions that count in the sink's portion of its target's quota.
     pub(super) owned: Owned,
+    /// Whether what is kept is read off a disk.
+    pub(super) blocks: bool,
 }
 
 impl Maker {
@@ -87,6 +89,12 @@ impl Maker {
         let asked = patiently(|| async {
             let (maker, of, checkpoint) = (self.clone(), Arc::clone(of), Arc::clone(checkpoint));
             let make = move || maker.make(&of, &checkpoint);
+            if !self.blocks {
+                return match make() {
+                    Err(TaskError::Store(error)) => Err(error),
+                    answer => Ok(answer),
+                };
+            }
             match tokio::task::spawn_blocking(make).await {
                 Ok(Err(TaskError::Store(error))) => Err(error),
                 Ok(answer) => Ok(answer),

@@ -28,26 +28,26 @@ pub(crate) struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     /// The event log by partition, from its first record on, trimmed or not.
-    pub(crate) log: BTreeMap<u16, Vec<Known>>,
+    pub(crate) log: BTreeMap<u16, BTreeMap<u64, Known>>,
     /// Messages and subjects that are in the event log.
     logged: BTreeSet<(usize, String)>,
     /// Messages that ingest dead-lettered, at any time.
     lettered: BTreeSet<usize>,
-    /// Messages in the inbox, with their rounds, by offset.
-    pub(crate) inbox: Vec<(usize, u32)>,
+    /// Messages in the inbox of each instance, with their rounds, by offset.
+    pub(crate) inbox: BTreeMap<usize, Vec<(usize, u32)>>,
     /// Open letters by key.
     pub(crate) letters: BTreeMap<Vec<u8>, DeadLetter>,
     /// The moments that letters' records told of when they were written.
     told: BTreeMap<Vec<u8>, u64>,
     /// Letters of sinks that ever were: sink and id.
     ever: BTreeSet<(String, String)>,
-    /// Durable positions by the key of their cursor.
-    positions: BTreeMap<Vec<u8>, u64>,
+    /// Durable positions by the instance and the key of their cursor.
+    positions: BTreeMap<(usize, Vec<u8>), u64>,
 }
 
 impl World {
     /// A record of the event log is durable.
-    pub(crate) fn logged(&self, partition: u16, bytes: &[u8]) {
+    pub(crate) fn logged(&self, partition: u16, offset: u64, bytes: &[u8]) {
         let record = EventRecord::decode(bytes).unwrap();
         let origin = record.origin.clone().unwrap_or_default();
         let message = number(&origin.message_id);
@@ -65,7 +65,6 @@ impl World {
         if let Some(message) = message {
             state.book.logged.insert((message, record.subject));
         }
-        let offset = state.book.log.get(&partition).map_or(0, Vec::len);
         state.note(|| {
             format!(
                 "log {partition}@{offset}: {} moment {} {} v{:?} c{:?} read {:?} round {} {} m{message:?}",
@@ -73,22 +72,25 @@ impl World {
                 record.read_time, known.round, known.sink
             )
         });
-        state.book.log.entry(partition).or_default().push(known);
+        let log = state.book.log.entry(partition).or_default();
+        log.insert(offset, known);
     }
 
     /// A record of the inbox is durable.
-    pub(crate) fn received(&self, bytes: &[u8]) {
+    pub(crate) fn received(&self, slot: usize, bytes: &[u8]) {
         let record = SourceRecord::decode(bytes).unwrap();
         let message = message_of(&record.headers);
         let mut state = self.lock();
         state.dated = state.now();
-        state.book.inbox.push((message, record.round));
+        let inbox = state.book.inbox.entry(slot).or_default();
+        inbox.push((message, record.round));
     }
 
     /// A webhook was answered 200 (G1).
     pub(crate) fn answered(&self, message: usize) {
         let mut state = self.lock();
-        if !state.book.inbox.iter().any(|(one, _)| *one == message) {
+        let mut received = state.book.inbox.values().flatten();
+        if !received.any(|(one, _)| *one == message) {
             state.violate("G1", || {
                 format!("webhook m{message} was answered 200 and is not in the inbox")
             });
@@ -134,22 +136,12 @@ impl World {
         }
     }
 
-    /// A batch of the store is durable.
-    pub(crate) fn stored(&self, batch: &Batch) {
+    /// A batch of an instance's store is durable.
+    pub(crate) fn stored(&self, slot: usize, batch: &Batch) {
         let mut state = self.lock();
         let cursors = batch.changes.keys().filter(|key| key.starts_with(b"c/"));
         let by_commit = cursors.count() > 0;
-        // What is put is there when the position moves; what is removed must not be needed then.
-        for (key, value) in batch
-            .changes
-            .iter()
-            .filter(|(key, _)| key.starts_with(b"d/"))
-        {
-            match value {
-                Some(value) => opened(&mut state, key, value, batch),
-                None => closed(&mut state, key, by_commit),
-            }
-        }
+        letters(&mut state, batch, by_commit);
         for (key, value) in batch
             .changes
             .iter()
@@ -157,30 +149,32 @@ impl World {
         {
             let Some(value) = value else { continue };
             let cursor = Cursor::decode(value.as_slice()).unwrap();
-            let before = state
-                .book
-                .positions
-                .insert(key.clone(), cursor.position)
-                .unwrap_or(0);
             let name = key[2..].split(|byte| *byte == 0).next().unwrap();
+            let of_sink = name != b"goldwire.inbox";
+            if of_sink && self.plan.cluster.is_some() {
+                // The group's offset is the position.
+                continue;
+            }
+            let of = (slot, key.clone());
+            let before = state.book.positions.insert(of, cursor.position);
+            let before = before.unwrap_or(0);
             let partition = u16::from_be_bytes(*key.last_chunk().unwrap());
-            if name == b"goldwire.inbox" {
-                self.inbox_passed(&mut state, before, cursor.position);
-            } else {
+            if of_sink {
                 sink_passed(&mut state, name, partition, before, cursor.position);
+            } else {
+                self.inbox_passed(&mut state, slot, before, cursor.position);
             }
         }
     }
 
-    fn inbox_passed(&self, state: &mut State, before: u64, position: u64) {
+    fn inbox_passed(&self, state: &mut State, slot: usize, before: u64, position: u64) {
         for offset in before..position {
-            let (message, _) = state.book.inbox[usize::try_from(offset).unwrap()];
+            let (message, _) = state.book.inbox[&slot][usize::try_from(offset).unwrap()];
             if message != usize::MAX {
                 self.must_be_taken(state, message, "the inbox's position");
             }
         }
     }
-
     /// Open letters, with their reasons.
     pub(crate) fn letter_names(&self) -> Vec<String> {
         let state = self.lock();
@@ -207,7 +201,33 @@ impl World {
     }
 }
 
-fn sink_passed(state: &mut State, group: &[u8], partition: u16, before: u64, position: u64) {
+/// Letters that a batch opens and closes.
+pub(super) fn letters(state: &mut State, batch: &Batch, by_commit: bool) {
+    // What is put is there when the position moves; what is removed must not be needed then.
+    for (key, value) in batch
+        .changes
+        .iter()
+        .filter(|(key, _)| key.starts_with(b"d/"))
+    {
+        match value {
+            Some(value) => opened(state, key, value, batch),
+            None => closed(state, key, by_commit),
+        }
+    }
+}
+
+fn logged(state: &State) -> impl Iterator<Item = &Known> {
+    state.book.log.values().flat_map(BTreeMap::values)
+}
+
+/// A group's position moved.
+pub(super) fn sink_passed(
+    state: &mut State,
+    group: &[u8],
+    partition: u16,
+    before: u64,
+    position: u64,
+) {
     let named = |kind: &Kind| group.strip_prefix(b"goldwire.") == Some(kind.name().as_bytes());
     let Some(kind) = Kind::ALL.into_iter().find(named) else {
         return;
@@ -215,8 +235,14 @@ fn sink_passed(state: &mut State, group: &[u8], partition: u16, before: u64, pos
     if position > before {
         state.note(|| format!("{} {partition} committed {position}", kind.name()));
     }
-    for offset in before..position {
-        let known = state.book.log[&partition][usize::try_from(offset).unwrap()].clone();
+    let passed = state.book.log.get(&partition);
+    let passed = passed.map(|log| log.range(before..position.max(before)));
+    let passed: Vec<(u64, Known)> = passed
+        .into_iter()
+        .flatten()
+        .map(|(offset, known)| (*offset, known.clone()))
+        .collect();
+    for (offset, known) in passed {
         if let Some(why) = missing(state, kind, &known) {
             state.violate("G2", || {
                 format!(
@@ -246,13 +272,10 @@ fn closed(state: &mut State, key: &[u8], by_commit: bool) {
     let again = match kind {
         None => {
             let message = message_of(&letter.headers);
-            state
-                .book
-                .inbox
-                .iter()
-                .any(|(one, round)| *one == message && *round > letter.round)
+            let mut received = state.book.inbox.values().flatten();
+            received.any(|(one, round)| *one == message && *round > letter.round)
         }
-        Some(_) => state.book.log.values().flatten().any(|known| {
+        Some(_) => logged(state).any(|known| {
             known.id == letter.id && known.sink == letter.sink && known.round > letter.round
         }),
     };
@@ -317,8 +340,7 @@ fn opened(state: &mut State, key: &[u8], value: &[u8], batch: &Batch) {
             .insert((letter.sink.clone(), letter.id.clone()));
     }
     // A later event without clocks may have the same id, and another moment.
-    let records = state.book.log.values().flatten();
-    let of_letter = records.filter(|known| known.id == letter.id);
+    let of_letter = logged(state).filter(|known| known.id == letter.id);
     let seq = of_letter.map(|known| known.seq).max().unwrap_or(0);
     state.book.told.insert(key.to_vec(), seq);
     state.book.letters.insert(key.to_vec(), letter);

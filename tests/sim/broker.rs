@@ -9,6 +9,7 @@ use goldwire::source::{Batch, Committing, Room, Source, SourceError, SourceEvent
 use tokio::sync::Notify;
 
 use super::fault::Fault;
+use super::host::Host;
 use super::world::{State, World};
 
 /// What the broker keeps.
@@ -44,15 +45,18 @@ impl World {
 /// The consumer of one life.
 #[derive(Debug)]
 pub(crate) struct Consumer {
-    world: Arc<World>,
+    world: Arc<Host>,
     announced: bool,
     next: BTreeMap<i32, u64>,
 }
 
 impl Consumer {
-    pub(crate) fn new(world: &Arc<World>) -> Self {
+    pub(crate) fn new(world: &Arc<Host>) -> Self {
         let committed = world.lock().broker.committed.clone();
+        // With several instances each has its part of the topic, for good.
+        let instances = world.plan.cluster.as_ref().map_or(1, |it| it.instances);
         let next = (0..2)
+            .filter(|partition| usize::try_from(*partition).unwrap() % instances == world.slot)
             .map(|partition| (partition, committed.get(&partition).copied().unwrap_or(0)))
             .collect();
         Self {
@@ -114,7 +118,7 @@ impl Source for Consumer {
         if !self.announced {
             self.announced = true;
             return SourceEvent::Assigned {
-                partitions: vec![0, 1],
+                partitions: self.next.keys().copied().collect(),
             };
         }
         if room.is_none() {
@@ -150,15 +154,15 @@ impl Source for Consumer {
 
     fn lag(&self) -> Vec<(i32, u64)> {
         let state = self.world.lock();
-        (0..2)
-            .map(|partition| {
-                let held = state.broker.partitions[usize::try_from(partition).unwrap()].len();
-                let committed = state.broker.committed.get(&partition).copied().unwrap_or(0);
-                (
-                    partition,
-                    u64::try_from(held).unwrap().saturating_sub(committed),
-                )
-            })
-            .collect()
+        let own = self.next.keys().copied();
+        own.map(|partition| {
+            let held = state.broker.partitions[usize::try_from(partition).unwrap()].len();
+            let committed = state.broker.committed.get(&partition).copied().unwrap_or(0);
+            (
+                partition,
+                u64::try_from(held).unwrap().saturating_sub(committed),
+            )
+        })
+        .collect()
     }
 }

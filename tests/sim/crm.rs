@@ -23,6 +23,7 @@ use goldwire::topology::Config;
 use rand::RngExt as _;
 
 use super::fault::Fault;
+use super::host::Host;
 use super::plan::{Kind, LONGEST};
 use super::script::{Script, Truth, contacts_of};
 use super::sink::retryable;
@@ -108,30 +109,32 @@ pub(crate) fn land(state: &mut State, guarded: bool) {
 }
 
 /// A write that nobody waits for any more: it lands within the longest request, or never.
-pub(crate) fn may_land(state: &mut State, write: RecordWrite) {
+pub(crate) fn may_land(state: &mut State, write: RecordWrite, sent: Millis) {
     if state.rng.random_bool(0.6) {
-        let due = state.now() + state.rng.random_range(0..LONGEST);
+        let due = sent + state.rng.random_range(0..LONGEST);
         state.crm.late.push((due, write));
     }
 }
 
 /// A write on the wire.
 struct OnWire<'a> {
-    world: &'a World,
+    host: &'a Host,
+    sent: Millis,
     write: Option<RecordWrite>,
 }
 
 impl Drop for OnWire<'_> {
     fn drop(&mut self) {
         if let Some(write) = self.write.take() {
-            self.world.lock().dropped.push(Dropped::Contact(write));
+            let sent = self.sent;
+            self.host.drops(Dropped::Contact { write, sent });
         }
     }
 }
 
 /// The org's API.
 #[derive(Debug)]
-pub(crate) struct SimOrg(pub(crate) Arc<World>);
+pub(crate) struct SimOrg(pub(crate) Arc<Host>);
 
 impl SimOrg {
     fn fails(&self) -> Result<(), SinkError> {
@@ -184,15 +187,17 @@ impl Org for SimOrg {
             });
         }
         if world.hits(Fault::Timeout) {
-            may_land(&mut world.lock(), write);
+            let sent = world.now();
+            may_land(&mut world.lock(), write, sent);
             world.pause(LONGEST / 2).await;
             return Err(retryable("timeout", true, true));
         }
         let mut wire = OnWire {
-            world,
+            host: world,
+            sent: world.now(),
             write: Some(write),
         };
-        world.pause(world.plan.slow).await;
+        world.wire(world.plan.slow).await;
         let written = {
             let write = wire.write.take().unwrap();
             let mut state = world.lock();
@@ -217,18 +222,18 @@ impl Org for SimOrg {
 /// The product's sink over the org.
 #[derive(Debug)]
 pub(crate) struct CrmSink {
-    world: Arc<World>,
+    host: Arc<Host>,
     inner: Salesforce,
 }
 
 impl CrmSink {
     pub(crate) fn new(
-        world: &Arc<World>,
+        host: &Arc<Host>,
         config: &Config,
         reltio: &Arc<dyn RecordReader>,
         log: &Arc<dyn Log>,
     ) -> Self {
-        let clock: SharedClock = Arc::new(HostClock(Arc::clone(world)));
+        let clock: SharedClock = Arc::new(HostClock(Arc::clone(&host.world)));
         let deps = Deps {
             reltio: Arc::clone(reltio),
             tell: Arc::new(LogTell {
@@ -242,9 +247,9 @@ impl CrmSink {
             portion: Portion::whole(),
         };
         let salesforce = config.sinks["crm"].salesforce.as_ref().unwrap();
-        let org = Arc::new(SimOrg(Arc::clone(world)));
+        let org = Arc::new(SimOrg(Arc::clone(host)));
         Self {
-            world: Arc::clone(world),
+            host: Arc::clone(host),
             inner: Salesforce::over(org, "crm", salesforce, deps).unwrap(),
         }
     }
@@ -265,7 +270,7 @@ impl Sink for CrmSink {
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
-        let _sending = self.world.sends(Kind::Crm, batch);
+        let _sending = self.host.sends(Kind::Crm, batch);
         each(batch, |write| self.one(write)).await
     }
 
@@ -277,11 +282,11 @@ impl Sink for CrmSink {
 impl CrmSink {
     async fn one(&self, delivery: &Write) -> Result<Ack, SinkError> {
         let delivered = self.inner.write_one(delivery).await?;
-        let mut row = self.world.row_of(delivery);
-        self.world.acknowledge(Kind::Crm, &row, delivered.effect);
+        let mut row = self.host.row_of(delivery);
+        self.host.acknowledge(Kind::Crm, &row, delivered.effect);
         if let Some(read) = delivered.read {
             row.content_time = read.max(row.content_time);
-            self.world.acknowledge(Kind::Crm, &row, delivered.effect);
+            self.host.acknowledge(Kind::Crm, &row, delivered.effect);
         }
         Ok(delivered)
     }

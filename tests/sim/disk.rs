@@ -1,246 +1,30 @@
-//! The process's disk: logs and a store that keep what was flushed when the process is gone.
+//! The process's store, which keeps what was flushed when the process is gone, and what its tasks
+//! commit to it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use goldwire::engine::checkpoint::{
-    Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, Wanted,
-};
-use goldwire::log::{
-    Log, LogAppender, LogError, LogIdentity, LogRecord, OffsetRange, ReadLimit, Retention, Share,
+    Checkpoint, CommitBatch, CommitError, Known, Opened, TakeoverError, Wanted,
 };
 use goldwire::sink::Mode;
 use goldwire::store::{Batch, MemoryStore, Pair, Store, StoreError};
-use tokio::sync::Notify;
 
 use super::fault::Fault;
+use super::host::Host;
+use super::kafka;
 use super::plan::Kind;
-use super::world::{Dropped, World};
-
-#[derive(Debug, Default)]
-struct Partition {
-    start: u64,
-    records: Vec<Bytes>,
-}
-
-impl Partition {
-    fn end(&self) -> u64 {
-        self.start + u64::try_from(self.records.len()).unwrap()
-    }
-}
-
-/// A log whose appends take their time, fail, and may be stored all the same.
-#[derive(Debug)]
-pub(crate) struct DiskLog {
-    world: Arc<World>,
-    identity: LogIdentity,
-    partitions: Mutex<Vec<Partition>>,
-    grown: Notify,
-    inbox: bool,
-}
-
-impl DiskLog {
-    pub(crate) fn new(world: &Arc<World>, partitions: u16, inbox: bool) -> Self {
-        Self {
-            world: Arc::clone(world),
-            identity: LogIdentity {
-                id: if inbox { "inbox" } else { "events" }.to_owned(),
-                partitions,
-            },
-            partitions: Mutex::new((0..partitions).map(|_| Partition::default()).collect()),
-            grown: Notify::new(),
-            inbox,
-        }
-    }
-
-    pub(crate) fn store(&self, partition: u16, records: &[Bytes]) -> u64 {
-        let first = {
-            let mut partitions = self.partitions.lock().unwrap();
-            let held = &mut partitions[usize::from(partition)];
-            let first = held.end();
-            held.records.extend_from_slice(records);
-            first
-        };
-        for record in records {
-            if self.inbox {
-                self.world.received(record);
-            } else {
-                self.world.logged(partition, record);
-            }
-        }
-        self.grown.notify_waiters();
-        first
-    }
-}
-
-/// An append between its write and its flush: when the process dies, nobody knows.
-struct Unflushed<'a> {
-    log: &'a DiskLog,
-    partition: u16,
-    records: Vec<Bytes>,
-    over: bool,
-}
-
-impl Drop for Unflushed<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            self.log.world.lock().dropped.push(Dropped::Append {
-                inbox: self.log.inbox,
-                partition: self.partition,
-                records: std::mem::take(&mut self.records),
-            });
-        }
-    }
-}
-
-#[async_trait]
-impl LogAppender for DiskLog {
-    fn identity(&self) -> &LogIdentity {
-        &self.identity
-    }
-
-    async fn append_within(
-        &self,
-        share: Share,
-        partition: u16,
-        records: Vec<Bytes>,
-    ) -> Result<u64, LogError> {
-        self.world.pause(10).await;
-        self.admits(share)?;
-        if self.world.hits(Fault::DiskFull) {
-            return Err(LogError::Io("no space left on device".to_owned()));
-        }
-        if self.world.hits(Fault::AppendLost) {
-            return Err(LogError::Io("simulated".to_owned()));
-        }
-        let mut unflushed = Unflushed {
-            log: self,
-            partition,
-            records,
-            over: false,
-        };
-        self.world.pause(10).await;
-        unflushed.over = true;
-        let first = self.store(partition, &unflushed.records);
-        self.world.pause(10).await;
-        if self.world.hits(Fault::AppendStored) {
-            return Err(LogError::Io("simulated".to_owned()));
-        }
-        Ok(first)
-    }
-
-    fn admits(&self, share: Share) -> Result<(), LogError> {
-        let (used, quota) = self.usage();
-        if used >= share.of_quota(quota) {
-            return Err(LogError::Full { used, quota });
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Retention for DiskLog {
-    async fn evict(&self, _: &[u64]) -> Result<(), LogError> {
-        Ok(())
-    }
-
-    async fn trim(&self, floors: &[u64]) -> Result<(), LogError> {
-        let mut partitions = self.partitions.lock().unwrap();
-        for (held, floor) in partitions.iter_mut().zip(floors) {
-            let floor = (*floor).min(held.end());
-            let drop = usize::try_from(floor.saturating_sub(held.start)).unwrap();
-            held.records.drain(..drop);
-            held.start = held.start.max(floor);
-        }
-        Ok(())
-    }
-
-    fn usage(&self) -> (u64, u64) {
-        let partitions = self.partitions.lock().unwrap();
-        let used: usize = partitions
-            .iter()
-            .flat_map(|held| &held.records)
-            .map(Bytes::len)
-            .sum();
-        let quota = if self.inbox {
-            1 << 30
-        } else {
-            self.world.plan.quota
-        };
-        (u64::try_from(used).unwrap(), quota)
-    }
-}
-
-#[async_trait]
-impl Log for DiskLog {
-    async fn read(
-        &self,
-        partition: u16,
-        from: u64,
-        limit: ReadLimit,
-    ) -> Result<Vec<LogRecord>, LogError> {
-        self.world.pause(3).await;
-        if self.world.hits(Fault::LogRead) {
-            return Err(LogError::Io("simulated".to_owned()));
-        }
-        let partitions = self.partitions.lock().unwrap();
-        let held = &partitions[usize::from(partition)];
-        let (start, end) = (held.start, held.end());
-        if from < start || from > end {
-            let asked = from;
-            return Err(LogError::OutOfRange {
-                partition,
-                asked,
-                start,
-                end,
-            });
-        }
-        let skip = usize::try_from(from - start).unwrap();
-        let records = held
-            .records
-            .iter()
-            .skip(skip)
-            .zip(from..)
-            .take(limit.records);
-        Ok(records
-            .map(|(bytes, offset)| LogRecord {
-                offset,
-                bytes: bytes.clone(),
-            })
-            .collect())
-    }
-
-    async fn wait(&self, partition: u16, from: u64) {
-        loop {
-            let grown = self.grown.notified();
-            if self.range(partition).end > from {
-                return;
-            }
-            grown.await;
-        }
-    }
-
-    fn range(&self, partition: u16) -> OffsetRange {
-        let partitions = self.partitions.lock().unwrap();
-        let held = &partitions[usize::from(partition)];
-        OffsetRange {
-            start: held.start,
-            end: held.end(),
-        }
-    }
-}
 
 /// A store whose batches may fail, stored or not. What it holds it holds for good.
 #[derive(Debug)]
 pub(crate) struct DiskStore {
-    pub(crate) world: Arc<World>,
-    pub(crate) inner: MemoryStore,
+    pub(crate) host: Arc<Host>,
+    pub(crate) inner: Arc<MemoryStore>,
 }
 
 impl Store for DiskStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if self.world.hits(Fault::StoreRead) {
+        if self.host.hits(Fault::StoreRead) {
             return Err(StoreError::Io("simulated".to_owned()));
         }
         self.inner.get(key)
@@ -257,12 +41,30 @@ impl Store for DiskStore {
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let failed = || Err(StoreError::Io("simulated".to_owned()));
-        if self.world.hits(Fault::DiskFull) || self.world.hits(Fault::StoreLost) {
+        // What is left of a life that is over does nothing.
+        if self.host.is_gone() {
+            return failed();
+        }
+        if self.host.plan.cluster.is_some() {
+            let slot = self.host.slot;
+            kafka::store_is_behind(&mut self.host.lock(), slot, &batch);
+        }
+        if self.host.hits(Fault::DiskFull) || self.host.hits(Fault::StoreLost) {
             return failed();
         }
         self.inner.commit(batch.clone())?;
-        self.world.stored(&batch);
-        if self.world.hits(Fault::StoreStored) {
+        self.host.note(|| {
+            let keys = batch.changes.iter();
+            let keys = keys.filter(|(key, _)| !key.starts_with(b"c/") && !key.starts_with(b"k/"));
+            let show = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
+                let sign = if value.is_some() { '+' } else { '-' };
+                format!("{sign}{}", String::from_utf8_lossy(key).escape_default())
+            };
+            let all: Vec<_> = keys.map(show).collect();
+            format!("store #{} {}", self.host.slot, all.join(" "))
+        });
+        self.host.stored(self.host.slot, &batch);
+        if self.host.hits(Fault::StoreStored) {
             return failed();
         }
         Ok(())
@@ -276,21 +78,32 @@ impl Store for DiskStore {
 /// Commits of one task, with their time, and the oracle of what may be remembered (G3).
 #[derive(Debug)]
 pub(crate) struct SlowCommit {
-    pub(crate) world: Arc<World>,
+    pub(crate) host: Arc<Host>,
     pub(crate) kind: Kind,
-    pub(crate) inner: StoreCheckpoint,
+    pub(crate) partition: u16,
+    pub(crate) epoch: u64,
+    pub(crate) inner: Arc<dyn Checkpoint>,
 }
 
 #[async_trait]
 impl Checkpoint for SlowCommit {
+    async fn take_over(&self) -> Result<(), TakeoverError> {
+        // What was delivered and not committed may be delivered once more.
+        self.host.reborn(self.kind);
+        let restoring = kafka::Restoring::of(&self.host);
+        let taken = self.inner.take_over().await;
+        restoring.ends();
+        taken
+    }
+
     fn open(&self) -> Result<Opened, StoreError> {
         self.inner.open()
     }
 
     async fn lookup(&self, wanted: Wanted) -> Result<Known, StoreError> {
-        self.world.pause(20).await;
+        self.host.pause(20).await;
         let known = self.inner.lookup(wanted).await;
-        self.world.pause(20).await;
+        self.host.pause(20).await;
         known
     }
 
@@ -311,9 +124,9 @@ impl Checkpoint for SlowCommit {
     }
 
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
-        self.world.pause(20).await;
+        self.host.pause(20).await;
         {
-            let mut state = self.world.lock();
+            let mut state = self.host.lock();
             for (subject, register) in batch.registers.iter().filter(|(_, it)| it.applied()) {
                 let key = (subject.uri().to_owned(), register.content_time);
                 let target = &state.targets[&self.kind];
@@ -328,8 +141,17 @@ impl Checkpoint for SlowCommit {
                 }
             }
         }
+        let cluster = self.host.plan.cluster.is_some();
+        let durable = cluster.then(|| {
+            let of = (self.host.life, self.kind, self.partition, self.epoch);
+            kafka::hands(&mut self.host.lock(), of, batch.cursor);
+            kafka::registers_of(self.kind, self.partition, &batch)
+        });
         let stored = self.inner.commit(batch).await;
-        self.world.pause(20).await;
+        if let Some(durable) = durable.filter(|_| stored.is_ok()) {
+            kafka::is_durable(&mut self.host.lock(), self.kind, &durable);
+        }
+        self.host.pause(20).await;
         stored
     }
 }

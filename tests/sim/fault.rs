@@ -59,6 +59,36 @@ pub(crate) enum Fault {
     ClockSet,
     /// A record whose write kills the process.
     Kills,
+    /// A transaction that the brokers abort.
+    TransactionAborted,
+    /// A commit whose answer is lost: it was made, or it was not, and neither shows at once.
+    TransactionDoubt,
+    /// A transaction whose records or offsets take long.
+    TransactionSlow,
+    /// A question to a changelog that is not answered.
+    ChangelogFails,
+    /// A record of a changelog that is put, and whose answer is lost.
+    PutStored,
+    /// A changelog that nobody answers for, for a while.
+    ChangelogAway,
+    /// A changelog whose newest records are not read, for a while.
+    ChangelogLags,
+    /// An instance stands still.
+    Frozen,
+    /// A member that was silent for too long is out of its group.
+    SessionLost,
+    /// A member that gave back too late is out of its group.
+    LateDrain,
+    /// A partition moves while its store is being restored.
+    MovedInRestore,
+    /// A write of an instance that has lost the partition.
+    ZombieWrite,
+    /// A transaction of a member whose generation is over.
+    OldGeneration,
+    /// An instance that starts with an old disk.
+    DiskOld,
+    /// An instance that starts with an empty disk.
+    DiskLost,
 }
 
 impl Fault {
@@ -89,7 +119,36 @@ impl Fault {
         Self::ReltioOutage,
         Self::DiskFull,
     ];
-    /// Every fault: each must hit while work is in flight, or the run has proved nothing about it.
+    pub(crate) const KAFKA_BY_CHANCE: [Self; 6] = [
+        Self::TransactionAborted,
+        Self::TransactionDoubt,
+        Self::TransactionSlow,
+        Self::ChangelogFails,
+        Self::PutStored,
+        Self::ChangelogLags,
+    ];
+    pub(crate) const KAFKA_BY_TIME: [Self; 1] = [Self::ChangelogAway];
+    /// What there is only among several instances.
+    pub(crate) const KAFKA: [Self; 15] = [
+        Self::TransactionAborted,
+        Self::TransactionDoubt,
+        Self::TransactionSlow,
+        Self::ChangelogFails,
+        Self::PutStored,
+        Self::ChangelogAway,
+        Self::ChangelogLags,
+        Self::Frozen,
+        Self::SessionLost,
+        Self::LateDrain,
+        Self::MovedInRestore,
+        Self::ZombieWrite,
+        Self::OldGeneration,
+        Self::DiskOld,
+        Self::DiskLost,
+    ];
+
+    /// Every fault of one instance: each must hit while work is in flight, or the run has proved
+    /// nothing about it.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         [Self::Crash, Self::Stop, Self::ClockSet, Self::Kills]
             .into_iter()

@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::http::Request;
 use goldwire::config::Secret;
 use goldwire::time::Millis;
-use goldwire::webhook::Reception;
 use goldwire::webhook::SignatureScheme;
 use goldwire::webhook::signature::{Key, sign};
 use rand::RngExt as _;
@@ -14,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
+use super::kafka::Doors;
 use super::plan::{Plan, SKEW};
 use super::script::{Happening, Script};
 use super::world::{World, millis};
@@ -196,10 +196,10 @@ impl Writer<'_> {
 }
 
 /// Sends what is due, and sends again what an earlier life did not answer.
-pub(crate) async fn play(world: Arc<World>, reception: Reception) {
+pub(crate) async fn play(world: Arc<World>, doors: Arc<Doors>) {
     let open: Vec<usize> = world.lock().unanswered.iter().copied().collect();
     for index in open {
-        tokio::spawn(post(Arc::clone(&world), reception.clone(), index));
+        tokio::spawn(post(Arc::clone(&world), Arc::clone(&doors), index));
     }
     loop {
         let next = world.lock().sent;
@@ -212,14 +212,14 @@ pub(crate) async fn play(world: Arc<World>, reception: Reception) {
             Door::Topic(partition) => world.append_to_topic(partition, next),
             Door::Hook | Door::Part => {
                 world.lock().unanswered.insert(next);
-                tokio::spawn(post(Arc::clone(&world), reception.clone(), next));
+                tokio::spawn(post(Arc::clone(&world), Arc::clone(&doors), next));
             }
         }
     }
 }
 
 /// Posts a message until it is answered 200.
-async fn post(world: Arc<World>, reception: Reception, index: usize) {
+async fn post(world: Arc<World>, doors: Arc<Doors>, index: usize) {
     let emission = &world.emissions[index];
     let path = if emission.door == Door::Part {
         "/part"
@@ -245,7 +245,16 @@ async fn post(world: Arc<World>, reception: Reception, index: usize) {
         }
         let request = request.body(Body::from(emission.body.clone())).unwrap();
         world.pause(20).await;
-        let answer = reception.take(from, request).await;
+        let Some((host, reception)) = doors.pick() else {
+            tokio::time::sleep(millis(1000)).await;
+            continue;
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = reception.take(from, request) => answer,
+            () = host.gone() => continue,
+            () = patience(&world) => continue,
+        };
         if answer.status().is_success() {
             world.answered(index);
         }
@@ -255,5 +264,13 @@ async fn post(world: Arc<World>, reception: Reception, index: usize) {
             return;
         }
         tokio::time::sleep(millis(1000)).await;
+    }
+}
+
+/// Who sends to several instances waits for none of them for ever.
+async fn patience(world: &World) {
+    match world.plan.cluster {
+        Some(_) => tokio::time::sleep(millis(10_000)).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,12 +1,15 @@
-//! Deterministic simulation of one instance: inbox, ingest, log, tasks, store, sinks, dead letters
-//! and redrive, over simulated disks, broker, Reltio and targets.
+//! Deterministic simulation: inbox, ingest, log, tasks, store, sinks, dead letters and redrive, over
+//! simulated disks, broker, Reltio and targets.
 //!
 //! What runs is [`goldwire::runtime::Instance::assemble`], webhooks included; only what is outside
-//! the process is simulated. A seed is a run: time is paused, every await takes its drawn time, and
-//! a crash drops the runtime wherever it stands.
+//! the process is simulated. A seed is a run: time is paused and every await takes its drawn time.
+//! There are two worlds: one instance on its disk, where a crash drops the runtime wherever it
+//! stands, and several on a simulated Kafka cluster, of which each is killed, stopped and frozen
+//! while the others go on.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a simulation fails loudly"
 )]
@@ -17,7 +20,10 @@ mod crm;
 mod disk;
 mod fault;
 mod feed;
+mod host;
 mod judge;
+mod kafka;
+mod log;
 mod plan;
 mod reltio;
 mod row;
@@ -25,6 +31,7 @@ mod run;
 mod script;
 mod seeds;
 mod sink;
+mod start;
 mod target;
 mod watch;
 mod world;
@@ -32,7 +39,9 @@ mod writer;
 
 use goldwire::mutation::Mutation;
 
+use self::fault::Fault;
 use self::plan::Plan;
+use self::seeds::Planned;
 
 fn seed_of(name: &str) -> Option<u64> {
     #[expect(
@@ -47,8 +56,19 @@ const SEEDS: u64 = 2000;
 
 #[test]
 fn every_seed_keeps_the_guarantees() {
+    let test = "every_seed_keeps_the_guarantees";
+    every_seed(Plan::of, test, &Fault::all().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_seed_on_kafka_keeps_the_guarantees() {
+    let test = "every_seed_on_kafka";
+    every_seed(Plan::on_kafka, test, &Fault::KAFKA);
+}
+
+fn every_seed(plan: Planned, test: &str, faults: &[Fault]) {
     if let Some(seed) = seed_of("GOLDWIRE_SEED") {
-        let outcome = run::run(&Plan::of(seed), true);
+        let outcome = run::run(&plan(seed), true);
         println!("{}", outcome.trace.join("\n"));
         assert!(
             outcome.violations.is_empty(),
@@ -58,22 +78,22 @@ fn every_seed_keeps_the_guarantees() {
         return;
     }
     let seeds = seed_of("GOLDWIRE_SEEDS").unwrap_or(SEEDS);
-    let report = seeds::run_all(seeds, None, || ());
+    let report = seeds::run_all(plan, seeds, None, || ());
     println!("{} seeds", report.seeds);
-    seeds::print_hits(&report.hits);
+    seeds::print_hits(&report.hits, faults);
     for (seed, violation) in &report.failed {
         println!("seed {seed} broke {}: {}", violation.oracle, violation.text);
     }
     if let Some((seed, violation)) = report.failed.into_iter().next() {
-        let plan = seeds::reduce(seed, violation.oracle);
-        let story = seeds::story(seed, &plan);
+        let plan = seeds::reduce(plan(seed), violation.oracle);
+        let story = seeds::story(seed, test, &plan);
         panic!(
             "seed {seed} broke {}: {}\n{story}",
             violation.oracle, violation.text
         );
     }
-    for fault in fault::Fault::all() {
-        let (_, in_flight) = report.hits.0.get(&fault).copied().unwrap_or_default();
+    for fault in faults {
+        let (_, in_flight) = report.hits.0.get(fault).copied().unwrap_or_default();
         assert!(
             in_flight > 0,
             "{fault:?} never hit while work was in flight: nothing is proved of it"
@@ -107,13 +127,31 @@ const MUTATIONS: [(Mutation, &str); 22] = [
     (Mutation::OtherRoundClosed, "liveness"),
 ];
 
+/// Rules of several instances.
+const ON_KAFKA: [(Mutation, &str); 5] = [
+    (Mutation::OffsetAfterRestore, "liveness"),
+    (Mutation::EpochUnchecked, "G2"),
+    (Mutation::RevokedInTransaction, "G2"),
+    (Mutation::StoreAheadOfChangelog, "G3"),
+    (Mutation::AbortedNotCarried, "G3"),
+];
+
 #[test]
 fn each_rule_that_is_taken_out_is_missed_by_its_oracle() {
+    each_rule(Plan::of, &MUTATIONS);
+}
+
+#[test]
+fn each_rule_on_kafka_that_is_taken_out_is_missed_by_its_oracle() {
+    each_rule(Plan::on_kafka, &ON_KAFKA);
+}
+
+fn each_rule(plan: Planned, mutations: &[(Mutation, &str)]) {
     let mut missed = Vec::new();
     println!("{:<28} {:<9} seeds to catch", "mutation", "oracle");
-    for (mutation, oracle) in MUTATIONS {
-        let report = seeds::run_all(SEEDS, Some(oracle), || {
-            goldwire::mutation::set(Some(mutation));
+    for (mutation, oracle) in mutations {
+        let report = seeds::run_all(plan, SEEDS, Some(oracle), || {
+            goldwire::mutation::set(Some(*mutation));
         });
         let caught = report.failed.keys().next().map(|seed| seed + 1);
         let told = caught.map_or("not caught".to_owned(), |seeds| seeds.to_string());
@@ -128,13 +166,15 @@ fn each_rule_that_is_taken_out_is_missed_by_its_oracle() {
 #[test]
 fn a_seed_is_the_same_run_every_time() {
     for seed in 0..200 {
-        let first = run::run(&Plan::of(seed), true).trace;
-        assert!(first.len() > 20);
-        let second = run::run(&Plan::of(seed), true).trace;
-        let differs = first
-            .iter()
-            .zip(&second)
-            .find(|(first, second)| first != second);
-        assert_eq!(differs, None, "seed {seed}");
+        for plan in [Plan::of(seed), Plan::on_kafka(seed)] {
+            let first = run::run(&plan, true).trace;
+            assert!(first.len() > 20);
+            let second = run::run(&plan, true).trace;
+            let differs = first
+                .iter()
+                .zip(&second)
+                .find(|(first, second)| first != second);
+            assert_eq!(differs, None, "seed {seed}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::fault::Fault;
+use super::kafka::{ClusterPlan, SETTLES};
 
 /// When every history begins, ms.
 pub(crate) const START: Millis = 1_800_000_000_000;
@@ -95,6 +96,8 @@ pub(crate) struct Plan {
     pub(crate) quota: u64,
     /// Whether a record kills the process that writes it.
     pub(crate) killer: bool,
+    /// Several instances on Kafka; without them one on its own disk.
+    pub(crate) cluster: Option<ClusterPlan>,
 }
 
 impl Plan {
@@ -137,11 +140,8 @@ impl Plan {
         }
         if isolation {
             let fault = [Fault::Stuck, Fault::Outage, Fault::Systemic][rng.random_range(0..3)];
-            windows.push(Window {
-                fault,
-                from: 0,
-                to: 90_000,
-            });
+            let (from, to) = (0, 90_000);
+            windows.push(Window { fault, from, to });
         }
         let mut ends = ends(&mut rng, faulty, span);
         if faulty && rng.random_bool(0.05) {
@@ -179,7 +179,36 @@ impl Plan {
                 1 << 30
             },
             killer,
+            cluster: None,
         }
+    }
+
+    /// The seed's plan for several instances on Kafka.
+    pub(crate) fn on_kafka(seed: u64) -> Self {
+        let mut plan = Self::of(seed);
+        let mut rng = plan.rng(4);
+        let faulty = !seed.is_multiple_of(16);
+        let span = Millis::try_from(plan.operations).unwrap() * 2000;
+        plan.isolation = false;
+        plan.killer = false;
+        plan.ends.clear();
+        plan.quota = 1 << 30;
+        plan.partitions = rng.random_range(1..=4);
+        for fault in Fault::KAFKA_BY_CHANCE {
+            if faulty && rng.random_bool(0.35) {
+                let chance = [0.02, 0.1, 0.3][rng.random_range(0..3)];
+                plan.chances.push((fault, chance));
+            }
+        }
+        for fault in Fault::KAFKA_BY_TIME {
+            if faulty && rng.random_bool(0.2) {
+                let from = rng.random_range(0..span);
+                let to = from + [2000, 8000, 30_000][rng.random_range(0..3)];
+                plan.windows.push(Window { fault, from, to });
+            }
+        }
+        plan.cluster = Some(ClusterPlan::of(&mut rng, faulty, span));
+        plan
     }
 
     /// Random numbers for one part of a run, so that a change of one part leaves the others.
@@ -194,10 +223,13 @@ impl Plan {
         let windows = self.windows.iter().map(|window| window.to).max();
         let ends = self.ends.iter().map(|(at, _)| *at).max();
         let script = Millis::try_from(self.operations).unwrap() * 5000 + 20_000;
+        let acts = self.cluster.iter().flat_map(|it| &it.acts);
+        let acts = acts.map(|act| act.over() + SETTLES).max();
         START
             + script
                 .max(windows.unwrap_or(0))
                 .max(ends.unwrap_or(0) + 5000)
+                .max(acts.unwrap_or(0))
     }
 }
 

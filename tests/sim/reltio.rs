@@ -8,13 +8,13 @@ use goldwire::time::Millis;
 use rand::RngExt as _;
 
 use super::fault::Fault;
+use super::host::Host;
 use super::plan::LAG;
 use super::script::{Moment, Truth};
-use super::world::World;
 
 /// The API.
 #[derive(Debug)]
-pub(crate) struct Replica(pub(crate) Arc<World>);
+pub(crate) struct Replica(pub(crate) Arc<Host>);
 
 impl Replica {
     /// The time that the answering replica has reached, and Reltio's clock; or no answer.

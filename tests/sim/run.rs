@@ -1,75 +1,35 @@
 //! One seed from its first event to its verdict: lives of the process that end as the plan says,
 //! and a last one in which everything must come right.
 
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
-use goldwire::dead_letter::{Redrive, StoredLetters, Work};
-use goldwire::engine::TaskError;
+use goldwire::dead_letter::{Redrive, Work};
 use goldwire::log::Log;
-use goldwire::reltio::RecordReader;
-
-use goldwire::runtime::{Deps, Files, Instance, Parts, StartError};
-use goldwire::sink::OnFull;
-use goldwire::sink::Sink;
-use goldwire::sink::salesforce::Declared;
-use goldwire::source::InboxError;
-use goldwire::store::{MemoryStore, Store, StoreError};
-use goldwire::telemetry::Metrics;
-use goldwire::time::{Millis, SharedClock};
-use goldwire::topology::Config;
-use goldwire::webhook::Reception;
+use goldwire::runtime::{Files, Instance, StartError};
+use goldwire::store::Store;
+use goldwire::time::Millis;
 use rand::RngExt as _;
 
-use super::broker::Consumer;
-use super::crm::{self, CrmSink};
-use super::disk::{DiskLog, DiskStore, SlowCommit};
+use super::crm;
+use super::disk::{DiskStore, SlowCommit};
 use super::fault::{Fault, Hits};
 use super::feed;
+use super::host::Host;
 use super::judge::judge;
+use super::kafka::{self, Doors};
+use super::log::{Place, Records, SimLog};
 use super::plan::{End, Kind, Plan, START};
-use super::reltio::Replica;
-use super::sink::SimSink;
+use super::start::{Started, start, supervise};
 use super::target::may_land;
-use super::watch::{LOOK, watch};
-use super::world::{Dropped, HostClock, Violation, World, millis};
+use super::watch::LOOK;
+use super::world::{Dropped, Violation, World, millis};
 
 /// After the last fault everything must be through within this time.
-const BOUND: Millis = 30 * 60_000;
+pub(crate) const BOUND: Millis = 30 * 60_000;
 /// A record may kill the process so often before it is found out.
 const KILLS: u32 = 12;
 /// So often letters are redriven at the end; a record that fails without a fault never ends.
-const REDRIVES: u32 = 6;
-
-const CONFIG: &str = "
-tenant: acme
-data_dir: unused
-reltio:
-  url: https://reltio.invalid/reltio/api/acme
-  auth_url: https://reltio.invalid/oauth/token
-  client_id: simulated
-  client_secret: simulated
-  settle: 3200ms
-  clock_skew: 200ms
-sources:
-  topic:
-    kafka: { bootstrap_servers: '127.0.0.1:9092', topic: changes, group: ingest, start: earliest, include_relationships: true }
-  hook:
-    webhook: { path: /hook, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true }
-  part:
-    webhook: { path: /part, scheme: standard, secrets: [whsec_Z29sZHdpcmUgc2ltdWxhdGlvbiBzZWNyZXQ=], rate_limit: { per_second: 100000, burst: 100000 }, include_relationships: true, completeness: { fields: [uri, type, attributes] } }
-webhook: { address: '127.0.0.1:18080', insecure_plain_http: true }
-sinks:
-  crm:
-    salesforce:
-      login_url: https://org.invalid
-      client_id: simulated
-      client_secret: simulated
-      crosswalk_source: SFDC
-      longest_request: 6s
-      objects:
-        Individual: { sobject: Contact, fields: { FirstName: { attribute: FirstName } } }
-";
+pub(crate) const REDRIVES: u32 = 6;
 
 /// How one seed ended.
 #[derive(Debug)]
@@ -82,21 +42,27 @@ pub(crate) struct Outcome {
 
 /// What is left when the process is gone.
 struct Disk {
+    host: Arc<Host>,
     store: Arc<DiskStore>,
-    log: Arc<DiskLog>,
-    inbox: Arc<DiskLog>,
+    log: Arc<Records>,
+    inbox: Arc<Records>,
 }
 
 /// Runs a plan.
 pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
+    if plan.cluster.is_some() {
+        return kafka::run(plan, tracing);
+    }
     let world = World::new(plan.clone(), tracing);
+    let host = Host::born(&world, 0);
     let disk = Disk {
         store: Arc::new(DiskStore {
-            world: Arc::clone(&world),
-            inner: MemoryStore::new(),
+            host: Arc::clone(&host),
+            inner: Arc::default(),
         }),
-        log: Arc::new(DiskLog::new(&world, plan.partitions, false)),
-        inbox: Arc::new(DiskLog::new(&world, 1, true)),
+        host,
+        log: Records::new(&world, plan.partitions, Place::Events),
+        inbox: Records::new(&world, 1, Place::Inbox(0)),
     };
     let mut ends = plan
         .ends
@@ -121,6 +87,11 @@ pub(crate) fn run(plan: &Plan, tracing: bool) -> Outcome {
         };
         world.pass(later);
     }
+    outcome(&world)
+}
+
+/// What a run found.
+pub(crate) fn outcome(world: &World) -> Outcome {
     let mut state = world.lock();
     Outcome {
         violations: std::mem::take(&mut state.violations),
@@ -172,131 +143,85 @@ fn live(world: &Arc<World>, disk: &Disk, end: Option<(Millis, End)>) -> Over {
     });
     drop(runtime);
     for dropped in world.dropped() {
-        match dropped {
-            Dropped::Append {
-                inbox,
-                partition,
-                records,
-            } => {
-                let flushed = world.lock().rng.random_bool(0.5);
-                let log = if inbox { &disk.inbox } else { &disk.log };
-                if flushed {
-                    log.store(partition, &records);
-                }
-            }
-            Dropped::Contact(write) => crm::may_land(&mut world.lock(), write),
-            Dropped::Rows { kind, rows } => may_land(&mut world.lock(), kind, &rows),
-        }
+        arrives(world, dropped, |place| match place {
+            Place::Inbox(_) => &disk.inbox,
+            Place::Events => &disk.log,
+        });
     }
     over
 }
 
+/// What was on its way arrives, or not.
+pub(crate) fn arrives<'a>(
+    world: &World,
+    dropped: Dropped,
+    log: impl Fn(Place) -> &'a Arc<Records>,
+) {
+    match dropped {
+        Dropped::Append {
+            place,
+            partition,
+            records,
+        } => {
+            let flushed = world.lock().rng.random_bool(0.5);
+            if flushed {
+                log(place).store(partition, &records);
+            }
+        }
+        Dropped::Contact { write, sent } => crm::may_land(&mut world.lock(), write, sent),
+        Dropped::Rows { kind, rows, sent } => may_land(&mut world.lock(), kind, &rows, sent),
+    }
+}
+
 struct Life {
     world: Arc<World>,
+    number: u64,
     instance: Instance,
     redrive: Redrive,
 }
 
 impl Life {
-    /// Starts it again, as a supervisor does, where only the disk failed.
     async fn supervise(world: &Arc<World>, disk: &Disk) -> Option<Self> {
-        loop {
-            match Self::start(world, disk) {
-                Ok(life) => return Some(life),
-                Err(
-                    StartError::Store(StoreError::Io(_))
-                    | StartError::Task(TaskError::Store(StoreError::Io(_)))
-                    | StartError::Inbox(InboxError::Store(StoreError::Io(_))),
-                ) => {}
-                Err(error) => {
-                    world.violate("G2", || format!("it does not start again: {error}"));
-                    return None;
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            // A start reads the store a hundred times: with bad luck not one comes up before.
-            if world.now() >= world.plan.calm() {
-                world.lock().calm = true;
-            }
-        }
+        let started = supervise(&disk.host, || Self::start(disk)).await?;
+        let doors = Arc::new(Doors::default());
+        doors.open(&disk.host, started.reception);
+        tokio::spawn(feed::play(Arc::clone(world), doors));
+        Some(Self {
+            world: Arc::clone(world),
+            number: disk.host.life,
+            instance: started.instance,
+            redrive: started.redrive,
+        })
     }
 
-    fn start(world: &Arc<World>, disk: &Disk) -> Result<Self, StartError> {
-        world.note(|| "START".to_owned());
-        let plan = &world.plan;
-        let config = config(plan);
-        let clock: SharedClock = Arc::new(HostClock(Arc::clone(world)));
+    fn start(disk: &Disk) -> Result<Started, StartError> {
+        let host = &disk.host;
+        for target in host.lock().targets.values_mut() {
+            target.reborn(host.life);
+        }
+        let log = |records: &Arc<Records>| -> Arc<dyn Log> {
+            let (host, records) = (Arc::clone(host), Arc::clone(records));
+            Arc::new(SimLog { host, records })
+        };
         let store: Arc<dyn Store> = Arc::<DiskStore>::clone(&disk.store);
-        let log: Arc<dyn Log> = Arc::<DiskLog>::clone(&disk.log);
-        let inbox: Arc<dyn Log> = Arc::<DiskLog>::clone(&disk.inbox);
-        let reltio: Arc<dyn RecordReader> = Arc::new(Replica(Arc::clone(world)));
-        let metrics = Arc::new(Metrics::noop());
-        let sinks = plan.sinks.iter().map(|kind| {
-            let sink: Arc<dyn Sink> = if *kind == Kind::Crm {
-                Arc::new(CrmSink::new(world, &config, &reltio, &log))
-            } else {
-                Arc::new(SimSink::new(world, *kind))
-            };
-            (sink, OnFull::Stall)
-        });
-        let sinks = sinks.collect();
-        let with = Deps {
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            seed: plan.seed,
-            wrap: None,
-        };
-        let committing = Arc::clone(world);
         let files = Files {
-            store: Arc::clone(&store),
-            inbox: Arc::clone(&inbox),
-            log: Arc::clone(&log),
+            store,
+            inbox: log(&disk.inbox),
+            log: log(&disk.log),
         };
-        let parts = Parts {
-            reltio: Some(reltio),
-            sinks,
-            sources: vec![(Box::new(Consumer::new(world)), "ingest".to_owned())],
-            commit: Arc::new(move |inner, _| {
+        let committing = Arc::clone(host);
+        start(host, files, |parts| {
+            parts.commit = Arc::new(move |inner, _| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == inner.sink);
                 Arc::new(SlowCommit {
-                    world: Arc::clone(&committing),
+                    host: Arc::clone(&committing),
                     kind: kind.unwrap(),
-                    inner,
+                    partition: inner.partition,
+                    epoch: 0,
+                    inner: Arc::new(inner),
                 })
-            }),
-            ..Parts::over(files)
-        };
-        let instance = Instance::assemble(&config, &with, parts)?;
-        let endpoints = ["hook", "part"].map(|name| {
-            let endpoint = config.sources[name].webhook.clone().unwrap();
-            (name.to_owned(), endpoint)
-        });
-        let reception = Reception::new(
-            config.webhook.as_ref().unwrap(),
-            endpoints.into(),
-            Arc::<dyn Log>::clone(&inbox),
-            Arc::clone(&clock),
-            metrics,
-        );
-        tokio::spawn(feed::play(Arc::clone(world), reception.unwrap()));
-        let redrive = Redrive {
-            letters: Arc::new(StoredLetters::new(store)),
-            inbox,
-            log,
-            sinks: plan
-                .sinks
-                .iter()
-                .map(|kind| kind.name().to_owned())
-                .collect(),
-            clock,
-        };
-        let life = Self {
-            world: Arc::clone(world),
-            instance,
-            redrive,
-        };
-        watch(world, &life.instance);
-        Ok(life)
+            });
+        })
     }
 
     async fn end(self, how: End) {
@@ -307,12 +232,10 @@ impl Life {
         };
         {
             if how == End::Crash {
-                self.world.crashes();
+                self.world.crashes(self.number);
             }
             let mut state = self.world.lock();
-            let busy = state.busy;
-            state.hits.note(fault, busy);
-            state.note(|| format!("FAULT {fault:?}"));
+            state.hit(fault);
         }
         if how == End::Stop {
             self.instance.stop().await;
@@ -351,20 +274,7 @@ impl Life {
     async fn through(&self, deadline: Millis) -> bool {
         let world = &self.world;
         loop {
-            let outside = {
-                let state = world.lock();
-                let late = state
-                    .targets
-                    .values()
-                    .filter_map(super::target::Target::last_late);
-                state.sent == world.emissions.len()
-                    && state.unanswered.is_empty()
-                    && World::is_consumed(&state)
-                    && late
-                        .chain(state.crm.last_late())
-                        .max()
-                        .is_none_or(|due| due < state.now())
-            };
+            let outside = world.is_quiet();
             if outside && self.instance.is_caught_up() {
                 return true;
             }
@@ -390,23 +300,4 @@ impl Life {
             tokio::time::sleep(LOOK).await;
         }
     }
-}
-
-/// The configuration of a plan.
-fn config(plan: &Plan) -> Config {
-    static PARSED: OnceLock<Mutex<Config>> = OnceLock::new();
-    let parsed =
-        PARSED.get_or_init(|| Mutex::new(goldwire::topology::parse(CONFIG, &|_| None).unwrap()));
-    let mut config = parsed.lock().unwrap().clone();
-    config.delivery.in_flight = plan.in_flight;
-    config.delivery.commit_interval = format!("{}ms", plan.commit_interval).as_str().into();
-    config.delivery.retry.attempts = plan.attempts;
-    config.log.partitions = plan.partitions;
-    let crm = config.sinks.get_mut("crm").unwrap();
-    crm.salesforce.as_mut().unwrap().guard = if plan.guarded {
-        Declared::Version
-    } else {
-        Declared::None
-    };
-    config
 }

@@ -10,6 +10,9 @@ use super::plan::Plan;
 use super::run::run;
 use super::world::Violation;
 
+/// How a seed becomes a plan.
+pub(crate) type Planned = fn(u64) -> Plan;
+
 /// Seeds run, faults met, and the seeds that failed, the lowest first.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -20,7 +23,12 @@ pub(crate) struct Report {
 
 /// Runs all seeds; with an `oracle`, until one breaks what that watches. `prepare` is called on each
 /// thread before its first.
-pub(crate) fn run_all(seeds: u64, oracle: Option<&str>, prepare: impl Fn() + Sync) -> Report {
+pub(crate) fn run_all(
+    plan: Planned,
+    seeds: u64,
+    oracle: Option<&str>,
+    prepare: impl Fn() + Sync,
+) -> Report {
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let report = Mutex::new(Report::default());
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -33,7 +41,7 @@ pub(crate) fn run_all(seeds: u64, oracle: Option<&str>, prepare: impl Fn() + Syn
                     if seed >= seeds {
                         return;
                     }
-                    let outcome = run(&Plan::of(seed), false);
+                    let outcome = run(&plan(seed), false);
                     let mut report = report.lock().unwrap();
                     report.seeds += 1;
                     report.hits.add(&outcome.hits);
@@ -52,8 +60,7 @@ pub(crate) fn run_all(seeds: u64, oracle: Option<&str>, prepare: impl Fn() + Syn
 
 /// The smallest plan found that still breaks the same promise: fewer faults, sinks, crashes,
 /// operations.
-pub(crate) fn reduce(seed: u64, oracle: &str) -> Plan {
-    let mut plan = Plan::of(seed);
+pub(crate) fn reduce(mut plan: Plan, oracle: &str) -> Plan {
     let fails = |plan: &Plan| {
         let violations = run(plan, false).violations;
         violations.iter().any(|it| it.oracle == oracle)
@@ -89,6 +96,12 @@ fn smaller(plan: &Plan) -> Vec<Plan> {
             plan.ends.remove(index);
         });
     }
+    let acts = plan.cluster.as_ref().map_or(0, |it| it.acts.len());
+    for index in 0..acts {
+        with(&|plan| {
+            plan.cluster.as_mut().unwrap().acts.remove(index);
+        });
+    }
     for index in 0..plan.sinks.len() {
         if plan.sinks.len() > 1 {
             with(&|plan| {
@@ -112,20 +125,20 @@ fn smaller(plan: &Plan) -> Vec<Plan> {
 }
 
 /// The trace of a plan, and the command that prints it again.
-pub(crate) fn story(seed: u64, plan: &Plan) -> String {
+pub(crate) fn story(seed: u64, test: &str, plan: &Plan) -> String {
     let outcome = run(plan, true);
     let trace = outcome.trace.join("\n");
     format!(
         "{trace}\n\nreduced to {plan:?}\n\
-         the whole seed: GOLDWIRE_SEED={seed} cargo test --test sim every_seed -- --nocapture"
+         the whole seed: GOLDWIRE_SEED={seed} cargo test --test sim {test} -- --nocapture"
     )
 }
 
 /// How often each fault hit, and how often while work was in flight.
-pub(crate) fn print_hits(hits: &Hits) {
+pub(crate) fn print_hits(hits: &Hits, of: &[Fault]) {
     println!("{:<20} {:>9} {:>9}", "fault", "hit", "in flight");
-    for fault in Fault::all() {
-        let (hit, busy) = hits.0.get(&fault).copied().unwrap_or_default();
+    for fault in of {
+        let (hit, busy) = hits.0.get(fault).copied().unwrap_or_default();
         println!("{:<20} {hit:>9} {busy:>9}", format!("{fault:?}"));
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use goldwire::event::{Kind as EventKind, Subject};
 use goldwire::sink::{Ack, Capabilities, Effect, Sink, SinkError, Write};
+use goldwire::time::Millis;
 
 use super::disk::mode;
 use super::fault::Fault;
+use super::host::Host;
 use super::plan::{Kind, LONGEST};
 use super::row::Row;
 use super::target::{apply, land, may_land};
@@ -20,15 +22,17 @@ use super::world::{Dropped, World, millis};
 struct OnWire<'a> {
     requests: &'a Requests,
     rows: Vec<Row>,
+    sent: Millis,
     over: bool,
 }
 
 impl Drop for OnWire<'_> {
     fn drop(&mut self) {
         if !self.over {
-            self.requests.world.lock().dropped.push(Dropped::Rows {
+            self.requests.host.drops(Dropped::Rows {
                 kind: self.requests.kind,
                 rows: std::mem::take(&mut self.rows),
+                sent: self.sent,
             });
         }
     }
@@ -37,7 +41,7 @@ impl Drop for OnWire<'_> {
 /// Requests to one target.
 #[derive(Debug)]
 struct Requests {
-    world: Arc<World>,
+    host: Arc<Host>,
     kind: Kind,
 }
 
@@ -46,12 +50,12 @@ type Answer = Result<Effect, SinkError>;
 impl Requests {
     /// Whether this sink is the one that windows are about.
     fn first(&self) -> bool {
-        self.world.plan.sinks.first() == Some(&self.kind)
+        self.host.plan.sinks.first() == Some(&self.kind)
     }
 
     /// What happens to a request as a whole.
     async fn request(&self, rows: &[Row]) -> Result<(), SinkError> {
-        let world = &self.world;
+        let world = &self.host;
         if self.first() && world.hits(Fault::Stuck) {
             tokio::time::sleep(millis(LONGEST)).await;
             return Err(retryable("silent", true, true));
@@ -72,7 +76,8 @@ impl Requests {
             });
         }
         if world.hits(Fault::Timeout) {
-            may_land(&mut world.lock(), self.kind, rows);
+            let sent = world.now();
+            may_land(&mut world.lock(), self.kind, rows, sent);
             world.pause(200).await;
             return Err(retryable("timeout", true, true));
         }
@@ -80,7 +85,7 @@ impl Requests {
     }
 
     fn row(&self, row: &Row) -> Answer {
-        let world = &self.world;
+        let world = &self.host;
         let key = (row.uri.clone(), row.content_time);
         let calm = world.lock().calm;
         let poisoned = !calm && world.lock().targets[&self.kind].poison.contains(&key);
@@ -110,6 +115,7 @@ impl Requests {
         }
         let mut state = world.lock();
         land(&mut state, self.kind);
+        world.wrote(&mut state, world.life, self.kind, &row.uri);
         Ok(apply(&mut state, self.kind, row))
     }
 }
@@ -124,8 +130,8 @@ pub(crate) fn retryable(code: &str, ambiguous: bool, outage: bool) -> SinkError 
 
 impl Requests {
     async fn send(&self, rows: Vec<Row>) -> Vec<Answer> {
-        self.world.pause(self.world.plan.slow).await;
-        if self.world.kills(self.kind, &rows) {
+        self.host.pause(self.host.plan.slow).await;
+        if self.host.kills(self.kind, &rows) {
             std::future::pending::<()>().await;
         }
         if let Err(error) = self.request(&rows).await {
@@ -134,13 +140,14 @@ impl Requests {
         let mut wire = OnWire {
             requests: self,
             rows,
+            sent: self.host.now(),
             over: false,
         };
-        self.world.pause(self.world.plan.slow).await;
+        self.host.wire(self.host.plan.slow).await;
         wire.over = true;
         let answers: Vec<Answer> = wire.rows.iter().map(|row| self.row(row)).collect();
         {
-            let mut state = self.world.lock();
+            let mut state = self.host.lock();
             let target = state.targets.get_mut(&self.kind).unwrap();
             for (row, _) in wire
                 .rows
@@ -151,8 +158,8 @@ impl Requests {
                 target.refused.insert((row.uri.clone(), row.content_time));
             }
         }
-        self.world.pause(self.world.plan.slow).await;
-        if self.world.hits(Fault::AnswerLost) {
+        self.host.pause(self.host.plan.slow).await;
+        if self.host.hits(Fault::AnswerLost) {
             return answers
                 .iter()
                 .map(|_| Err(retryable("reset", true, true)))
@@ -165,33 +172,32 @@ impl Requests {
 /// The sink in front of a target.
 #[derive(Debug)]
 pub(crate) struct SimSink {
-    world: Arc<World>,
+    host: Arc<Host>,
     kind: Kind,
     requests: Requests,
 }
 
 impl SimSink {
-    pub(crate) fn new(world: &Arc<World>, kind: Kind) -> Self {
-        world.lock().targets.get_mut(&kind).unwrap().reborn();
+    pub(crate) fn new(host: &Arc<Host>, kind: Kind) -> Self {
         let requests = Requests {
-            world: Arc::clone(world),
+            host: Arc::clone(host),
             kind,
         };
         Self {
-            world: Arc::clone(world),
+            host: Arc::clone(host),
             kind,
             requests,
         }
     }
 
     fn acknowledge(&self, row: &Row, effect: Effect) {
-        self.world.acknowledge(self.kind, row, effect);
+        self.host.acknowledge(self.kind, row, effect);
     }
 }
 
 impl World {
     /// A sink is about to say that it took a row.
-    pub(crate) fn acknowledge(&self, kind: Kind, row: &Row, effect: Effect) {
+    pub(crate) fn acknowledge(&self, life: u64, kind: Kind, row: &Row, effect: Effect) {
         let mut state = self.lock();
         state.note(|| {
             format!(
@@ -212,7 +218,7 @@ impl World {
         *done = row.seq.max(*done);
         let whole = kind == Kind::Guarded && !row.partial && effect == Effect::Delivered;
         if let Some(version) = row.version.filter(|_| whole) {
-            let key = (row.uri.clone(), version, row.content_time);
+            let key = (life, row.uri.clone(), version, row.content_time);
             if !target.once.insert(key.clone()) {
                 state.violate("G5", || format!("{} was given {key:?} twice", kind.name()));
             }
@@ -241,8 +247,8 @@ impl Sink for SimSink {
     }
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
-        let _sending = self.world.sends(self.kind, batch);
-        let rows: Vec<Row> = batch.iter().map(|write| self.world.row_of(write)).collect();
+        let _sending = self.host.sends(self.kind, batch);
+        let rows: Vec<Row> = batch.iter().map(|write| self.host.row_of(write)).collect();
         let answers = self.requests.send(rows.clone()).await;
         let acks = rows.iter().zip(answers).map(|(row, answer)| {
             let effect = answer?;

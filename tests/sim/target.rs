@@ -42,8 +42,8 @@ pub(crate) struct Target {
     pub(super) cursed: BTreeSet<(String, Millis)>,
     /// Rows that were refused while others of their request were taken (G7).
     pub(crate) refused: BTreeSet<(String, Millis)>,
-    /// Whole states acknowledged in this life, by subject and clocks (G5).
-    pub(super) once: BTreeSet<(String, i64, Millis)>,
+    /// Whole states acknowledged, by life, subject and clocks (G5).
+    pub(super) once: BTreeSet<(u64, String, i64, Millis)>,
 }
 
 impl Target {
@@ -55,9 +55,9 @@ impl Target {
         self.done.get(uri).copied().unwrap_or(0)
     }
 
-    /// A new life: what was delivered once may be delivered once more.
-    pub(crate) fn reborn(&mut self) {
-        self.once.clear();
+    /// What a life delivered once it may deliver once more.
+    pub(crate) fn reborn(&mut self, life: u64) {
+        self.once.retain(|(of, ..)| *of != life);
     }
 
     /// When the last write that is on its way lands.
@@ -78,13 +78,14 @@ pub(crate) fn land(state: &mut State, kind: Kind) {
     }
 }
 
-/// Rows whose request nobody waits for any more: they land within the longest request, or never.
-pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row]) {
+/// Rows whose request nobody waits for any more: they land within the longest request since they
+/// were `sent`, or never.
+pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row], sent: Millis) {
     for row in rows {
         if state.rng.random_bool(0.6) {
             // Some at once, some at the last moment.
             let longest = if state.rng.random() { LONGEST } else { 200 };
-            let due = state.now() + longest - state.rng.random_range(0..200);
+            let due = sent + longest - state.rng.random_range(0..200);
             state
                 .targets
                 .get_mut(&kind)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use goldwire::runtime::Instance;
 use goldwire::time::Millis;
 
-use super::world::World;
+use super::host::Host;
 
 /// How often the outside looks at the process.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
@@ -14,14 +14,14 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 const READS: Millis = 10_000;
 
 /// Looks at what the tasks say of themselves, until the life is over.
-pub(crate) fn watch(world: &Arc<World>, instance: &Instance) {
-    let (world, sinks) = (Arc::clone(world), instance.sinks().to_vec());
+pub(crate) fn watch(host: &Arc<Host>, instance: &Instance) {
+    let (world, sinks) = (Arc::clone(host), instance.sinks().to_vec());
     let log = Arc::clone(&instance.files().log);
     // Shortly before the calm, when dead letters are redriven.
     let judged = world.plan.calm() - 1000;
     tokio::spawn(async move {
         let mut ends = Vec::new();
-        loop {
+        while !world.is_gone() {
             let tasks = sinks.iter().flat_map(|sink| sink.tasks.statuses());
             let in_flight: Vec<_> = tasks.map(|(_, status)| status.in_flight).collect();
             bounds(&world, &in_flight);
@@ -49,9 +49,13 @@ pub(crate) fn watch(world: &Arc<World>, instance: &Instance) {
     });
 }
 
-fn bounds(world: &World, in_flight: &[usize]) {
+fn bounds(world: &Host, in_flight: &[usize]) {
     let mut state = world.lock();
-    state.busy = in_flight.iter().any(|records| *records > 0);
+    if in_flight.iter().any(|records| *records > 0) {
+        state.busy.insert(world.life);
+    } else {
+        state.busy.remove(&world.life);
+    }
     let limit = world.plan.in_flight;
     if let Some(records) = in_flight.iter().find(|records| **records > limit) {
         state.violate("G8", || {

@@ -19,6 +19,9 @@ use super::broker::Broker;
 use super::crm::Crm;
 use super::fault::{Fault, Hits};
 use super::feed::Emission;
+use super::host::Breath;
+use super::kafka::Cluster;
+use super::log::Place;
 use super::plan::{Kind, Plan, START};
 use super::row::Row;
 use super::script::Script;
@@ -36,15 +39,19 @@ pub(crate) struct Violation {
 #[derive(Debug)]
 pub(crate) enum Dropped {
     Append {
-        inbox: bool,
+        place: Place,
         partition: u16,
         records: Vec<Bytes>,
     },
     Rows {
         kind: Kind,
         rows: Vec<Row>,
+        sent: Millis,
     },
-    Contact(RecordWrite),
+    Contact {
+        write: RecordWrite,
+        sent: Millis,
+    },
 }
 
 /// The host's clock is not set ahead so shortly after it dated something while it was behind, ms.
@@ -69,14 +76,19 @@ pub(crate) struct State {
     pub(crate) sent: usize,
     /// What was on its way when its future was dropped.
     pub(crate) dropped: Vec<Dropped>,
-    /// Whether a task has something in flight: what a fault then meets.
-    pub(crate) busy: bool,
+    /// Which lives have something in flight: what a fault then meets.
+    pub(crate) busy: BTreeSet<u64>,
+    /// What each life is doing; told as it changes.
+    pub(crate) lives: BTreeMap<u64, Breath>,
+    pub(crate) breathed: Arc<Notify>,
+    /// The brokers, where there are several instances.
+    pub(crate) cluster: Cluster,
     /// The record that kills the process: at which sink, of whom, and the time of its content.
     pub(crate) killer: Option<(Kind, String, Millis)>,
     /// How often it did.
     pub(crate) kills: u32,
-    /// What is being written: at which sinks, and of whom.
-    pub(crate) sending: Vec<(Kind, String)>,
+    /// What is being written: in which lives, at which sinks, and of whom.
+    pub(crate) sending: Vec<(u64, Kind, String)>,
     /// How often the process was stopped while nothing but this was being written.
     pub(crate) alone: BTreeMap<(Kind, String), u32>,
     /// When something was last dated by the host's clock.
@@ -92,7 +104,7 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Sending<'a> {
     world: &'a World,
-    sent: Vec<(Kind, String)>,
+    sent: Vec<(u64, Kind, String)>,
 }
 
 impl Drop for Sending<'_> {
@@ -114,6 +126,8 @@ pub(crate) struct World {
     pub(crate) emissions: Vec<Emission>,
     /// A record killed the process.
     pub(crate) killed: Notify,
+    /// Something on its way was dropped.
+    pub(crate) fell: Notify,
     state: Mutex<State>,
 }
 
@@ -140,7 +154,10 @@ impl World {
             unanswered: BTreeSet::new(),
             sent: 0,
             dropped: Vec::new(),
-            busy: false,
+            busy: BTreeSet::new(),
+            lives: BTreeMap::new(),
+            breathed: Arc::default(),
+            cluster: Cluster::default(),
             killer: None,
             kills: 0,
             sending: Vec::new(),
@@ -155,6 +172,7 @@ impl World {
             script,
             emissions,
             killed: Notify::new(),
+            fell: Notify::new(),
             state: Mutex::new(state),
         };
         world.prelude();
@@ -241,26 +259,31 @@ impl World {
         let mut windows = self.plan.windows.iter().filter(|one| one.fault == fault);
         let hit = by_chance || windows.any(|window| inside(&window));
         if hit {
-            let busy = state.busy;
-            state.hits.note(fault, busy);
-            state.note(|| format!("FAULT {fault:?}"));
+            state.hit(fault);
         }
         hit
     }
 
+    /// Work on its way is dropped: it may arrive.
+    pub(crate) fn drops(&self, dropped: Dropped) {
+        self.lock().dropped.push(dropped);
+        self.fell.notify_one();
+    }
+
     /// These are being written until what this gives is dropped.
-    pub(crate) fn sends(&self, kind: Kind, batch: &[Write]) -> Sending<'_> {
-        let of = |write: &Write| (kind, write.subject.uri().to_owned());
+    pub(crate) fn sends(&self, life: u64, kind: Kind, batch: &[Write]) -> Sending<'_> {
+        let of = |write: &Write| (life, kind, write.subject.uri().to_owned());
         let sent: Vec<_> = batch.iter().map(of).collect();
         self.lock().sending.extend_from_slice(&sent);
         Sending { world: self, sent }
     }
 
-    /// The process is stopped for no reason of its own.
-    pub(crate) fn crashes(&self) {
+    /// The process is stopped for no reason of its own, or what it does ends so.
+    pub(crate) fn crashes(&self, life: u64) {
         let mut state = self.lock();
-        if let [alone] = state.sending.as_slice() {
-            let alone = alone.clone();
+        let of_life: Vec<_> = state.sending.iter().filter(|it| it.0 == life).collect();
+        if let [(_, kind, subject)] = of_life[..] {
+            let alone = (*kind, subject.clone());
             *state.alone.entry(alone).or_default() += 1;
         }
     }
@@ -282,12 +305,21 @@ impl World {
         let dies = killer.is_some_and(|killer| written.any(|row| of(row) == killer));
         if dies {
             state.kills += 1;
-            let busy = state.busy;
-            state.hits.note(Fault::Kills, busy);
-            state.note(|| "FAULT Kills".to_owned());
+            state.hit(Fault::Kills);
             self.killed.notify_one();
         }
         dies
+    }
+
+    /// Whether nothing is on its way from the tenant, and nothing to a target.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        let late = state.targets.values().filter_map(Target::last_late);
+        let late = late.chain(state.crm.last_late()).max();
+        state.sent == self.emissions.len()
+            && state.unanswered.is_empty()
+            && Self::is_consumed(&state)
+            && late.is_none_or(|due| due < state.now())
     }
 
     /// Notes what an oracle found.
@@ -307,6 +339,20 @@ impl State {
             Millis::try_from(began.elapsed().as_millis()).unwrap()
         });
         self.base + passed
+    }
+
+    /// A new life; its number.
+    pub(crate) fn bear(&mut self) -> u64 {
+        let life = u64::try_from(self.lives.len()).unwrap();
+        self.lives.insert(life, Breath::Runs);
+        life
+    }
+
+    /// A fault happens.
+    pub(crate) fn hit(&mut self, fault: Fault) {
+        let busy = !self.busy.is_empty();
+        self.hits.note(fault, busy);
+        self.note(|| format!("FAULT {fault:?}"));
     }
 
     pub(crate) fn violate(&mut self, oracle: &'static str, text: impl FnOnce() -> String) {
@@ -346,7 +392,7 @@ impl Clock for HostClock {
         let ahead = state.wrong < 0 && wrong > state.wrong;
         if wrong != state.wrong && !(ahead && now < state.dated + DATED) {
             state.wrong = wrong;
-            let busy = state.busy;
+            let busy = !state.busy.is_empty();
             state.hits.note(Fault::ClockSet, busy);
             state.note(|| format!("FAULT ClockSet, wrong by {wrong}"));
         }
