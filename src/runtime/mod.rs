@@ -5,6 +5,7 @@
 //! drained within its deadline, and what is not is read again at the next start.
 
 mod alone;
+mod around;
 mod control;
 pub mod copy;
 mod dates;
@@ -20,6 +21,7 @@ pub mod parts;
 mod portions;
 pub mod replay;
 mod role;
+mod source_rules;
 mod stop;
 mod supervisor;
 mod tasks;
@@ -54,6 +56,7 @@ pub use kept::Kept;
 pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};
 pub use portions::Portions;
 pub use role::Role;
+pub use source_rules::source_rules;
 pub use tasks::Tasks;
 
 use portions::Owned;
@@ -227,7 +230,7 @@ impl Instance {
             instance.start_sink(config, on_full, &context, (&readers, &commit, portion))?;
         }
         let context = IngestContext {
-            sources: Arc::new(parts::source_rules(config)?),
+            sources: Arc::new(source_rules(config)?),
             log: Arc::<dyn Log>::clone(&files.log),
             letters: Arc::clone(&letters),
             reltio,
@@ -237,31 +240,7 @@ impl Instance {
             reads: Arc::default(),
         };
         let inbox = instance.start_ingest(config, sources, &context)?;
-        let expiry = expiry::Expiry {
-            files: files.clone(),
-            sinks: instance.sinks.clone(),
-            inbox: inbox.clone(),
-            topic,
-            clock: Arc::clone(&with.clock),
-        };
-        instance.around.spawn(expiry.run());
-        let dates = dates::Dates {
-            files: files.clone(),
-            sinks: instance.sinks.clone(),
-            clock: Arc::clone(&with.clock),
-        };
-        instance.around.spawn(dates.run());
-        let keeper = housekeeping::Keeper {
-            files,
-            sinks: instance.sinks.clone(),
-            ingest: instance.ingest.clone(),
-            inbox: inbox.clone(),
-            metrics: Arc::clone(&with.metrics),
-            letters,
-            told: std::collections::BTreeSet::new(),
-            others: role.leaves_out(config),
-        };
-        instance.around.spawn(keeper.run());
+        instance.watch_over(config, with, &inbox, (topic, &role));
         instance.inbox = Some(inbox);
         Ok(instance)
     }

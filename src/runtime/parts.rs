@@ -4,7 +4,6 @@
 //! Guarantee: nothing is derived from a log whose identity is not the one that the store's cursors
 //! were made against.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -20,25 +19,21 @@ use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
 use crate::dead_letter::DeadLetters;
-use crate::decode::DecodeSettings;
 use crate::dir_lock::{create_dirs, is_open_to_others};
 use crate::engine::ClockRules;
 use crate::engine::checkpoint::{Checkpoint, StoreCheckpoint};
 use crate::engine::deliverer::Deliverer;
 use crate::engine::gate::Gate;
 use crate::engine::retry::RetryPolicy;
-use crate::event::Filter;
-use crate::ingest::SourceRules;
 use crate::log::journal::{Journal, JournalSettings};
 use crate::log::kafka::KafkaLog;
 use crate::log::{Log, LogAppender, LogError, LogReader, WholeLog};
 use crate::reltio::{self, RecordReader};
-use crate::schema_registry::SchemaRegistry;
 use crate::sink::OnFull;
 use crate::sink::registry::SinkDeps;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::Source;
-use crate::source::kafka::{self, KafkaSource};
+use crate::source::kafka::KafkaSource;
 use crate::store::Engine;
 use crate::store::{self, Batch, FjallStore, SledStore, Store, Tallied, keys};
 use crate::telemetry::Metrics;
@@ -50,8 +45,6 @@ const SKEW_WITHOUT_API: i64 = 1000;
 
 /// Where the store is in a data directory.
 const STORE: &str = "store";
-/// Where the answers of schema registries are.
-const SCHEMAS: &str = "schemas";
 
 /// Files of one data directory.
 #[derive(Debug, Clone)]
@@ -427,78 +420,4 @@ fn kafka_sources(
         sources.push((Box::new(made), group));
     }
     Ok(sources)
-}
-
-/// Rules for the records of every source, by its name.
-///
-/// # Errors
-/// If the client of a schema registry cannot be made.
-pub fn source_rules(config: &Config) -> Result<HashMap<String, SourceRules>, StartError> {
-    let tenant = &config.tenant;
-    let mut rules = HashMap::new();
-    for (name, source) in &config.sources {
-        if let Some(kafka) = &source.kafka {
-            let filter = match &kafka.subscription {
-                Some(of) => Filter::new(
-                    Some(&of.entity_types),
-                    Some(&of.event_types),
-                    of.include_relationships,
-                ),
-                None => Filter::new(
-                    kafka.entity_types.as_deref(),
-                    kafka.event_types.as_deref(),
-                    kafka.include_relationships,
-                ),
-            };
-            let decode = DecodeSettings {
-                tenant: tenant.clone(),
-                completeness: kafka.completeness.clone(),
-                max_bytes: bytes(&kafka.max_body),
-            };
-            let of_kafka = SourceRules {
-                decode,
-                filter,
-                schemas: schemas(name, kafka, config)?,
-            };
-            rules.insert(name.clone(), of_kafka);
-        }
-        if let Some(hook) = &source.webhook {
-            let filter = Filter::new(
-                hook.entity_types.as_deref(),
-                hook.event_types.as_deref(),
-                hook.include_relationships,
-            );
-            let decode = DecodeSettings {
-                tenant: tenant.clone(),
-                completeness: hook.completeness.clone(),
-                max_bytes: bytes(&hook.max_body),
-            };
-            let of_hook = SourceRules {
-                decode,
-                filter,
-                schemas: None,
-            };
-            rules.insert(name.clone(), of_hook);
-        }
-    }
-    Ok(rules)
-}
-
-/// The schema registry of a Kafka source, if it has one.
-fn schemas(
-    name: &str,
-    source: &kafka::config::KafkaSource,
-    config: &Config,
-) -> Result<Option<Arc<SchemaRegistry>>, StartError> {
-    let Some(registry) = &source.schema_registry else {
-        return Ok(None);
-    };
-    let made = SchemaRegistry::connect(name, registry, &config.data_dir.join(SCHEMAS));
-    let at = format!("sources.{name}.kafka.schema_registry");
-    let made = made.map_err(|why| StartError::Refused(format!("{at}: {why}")))?;
-    Ok(Some(Arc::new(made)))
-}
-
-fn bytes(size: &ByteSize) -> usize {
-    usize::try_from(size.get()).unwrap_or(usize::MAX)
 }

@@ -10,7 +10,7 @@ use crate::engine::fence::Freshness;
 use crate::engine::{Next, rehearse};
 use crate::event::{EventRecord, Kind, Received, Record, SourceRecord, Subject};
 use crate::ingest::{Fate, SourceRules};
-use crate::runtime::parts;
+use crate::runtime::{parts, source_rules};
 use crate::sink::registry::SinkKind;
 use crate::sink::{SinkConfig, SinkError};
 use crate::time::{Clock as _, SystemClock};
@@ -37,7 +37,7 @@ impl<'a> Stage<'a> {
                 "--{what} {name:?}: there is none of this name; the configuration has: {known}"
             ))
         };
-        let all = parts::source_rules(config);
+        let all = source_rules(config);
         let mut all = all.map_err(|error| CliError::Usage(error.to_string()))?;
         let first = config.sources.keys().next().cloned().unwrap_or_default();
         let source = source.map_or(first, str::to_owned);
