@@ -95,7 +95,7 @@ pub(super) fn admin_state(
     // Its keys are texts, so that it can always be written as JSON.
     let topology = serde_json::to_value(Topology::of(config)).unwrap_or_default();
     AdminState {
-        redrive: wiring::redrive(config, instance.files(), clock),
+        redrive: wiring::redrive(config, instance.kept(), clock),
         topology: Arc::new(topology),
         registry,
         health: instance.health(),

@@ -10,11 +10,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::CliError;
 use super::sign::{self, SignArgs};
-use crate::dead_letter::{Redrive, StoredLetters};
+use crate::dead_letter::Redrive;
 use crate::log::{Log, MemoryLog};
 use crate::reltio::{RecordReader, ReltioError};
 use crate::runtime::parts::{self, SinkParts};
-use crate::runtime::{Files, in_kafka};
+use crate::runtime::{Files, Kept, in_kafka};
 use crate::schema_registry;
 use crate::sink::Sink;
 use crate::source::kafka::KafkaSettings;
@@ -29,12 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const NOBODY: &str = "entities/goldwire-check";
 const UNREACHED: &str = "see that reltio.url and reltio.auth_url can be reached from here";
 
-/// Dead letters of the files of `config`.
-pub(super) fn redrive(config: &Config, files: &Files, clock: &SharedClock) -> Redrive {
+/// The dead letters of `config`.
+pub(super) fn redrive(config: &Config, kept: &Kept, clock: &SharedClock) -> Redrive {
     Redrive {
-        letters: Arc::new(StoredLetters::new(Arc::clone(&files.store))),
-        inbox: Arc::<dyn Log>::clone(&files.inbox),
-        log: Arc::<dyn Log>::clone(&files.log),
+        letters: Arc::clone(&kept.letters),
+        inbox: Arc::clone(&kept.inbox),
+        log: Arc::<dyn Log>::clone(&kept.files.log),
         sinks: config.sinks.keys().cloned().collect(),
         clock: Arc::clone(clock),
     }
@@ -51,11 +51,15 @@ pub(super) async fn open(config: &Config) -> Result<Redrive, String> {
              data_dir"
         ));
     }
-    let files = Files::connect(config)
-        .await
-        .map_err(|error| error.to_string())?;
     let clock: SharedClock = Arc::new(SystemClock);
-    Ok(redrive(config, &files, &clock))
+    let opened = tokio::time::timeout(PATIENCE, Kept::open(config, &clock)).await;
+    let away = |_| "log.kafka: the brokers do not answer; a running instance shows what it knows";
+    let kept = opened.map_err(away)?.map_err(|error| error.to_string())?;
+    // What is not here yet would neither be shown nor redriven.
+    let all = tokio::time::timeout(PATIENCE, kept.letters.catch_up()).await;
+    let slow = |_| "the topic of dead letters is not read in time; try again".to_owned();
+    all.map_err(slow)?.map_err(|error| error.to_string())?;
+    Ok(redrive(config, &kept, &clock))
 }
 
 /// What a configuration is made into before anything is connected.

@@ -50,6 +50,15 @@ pub trait DeadLetters: Debug + Send + Sync {
     /// As [`Self::page`].
     async fn depth(&self) -> Result<BTreeMap<String, u64>, StoreError>;
 
+    /// Returns when what is shown and counted here is all that there is, which may take as long as
+    /// somebody else has to answer.
+    ///
+    /// # Errors
+    /// If that cannot be known.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Closes letters, durably. One that is closed already stays closed.
     ///
     /// # Errors

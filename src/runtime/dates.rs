@@ -10,7 +10,7 @@ use futures::future::join_all;
 use tokio::time::MissedTickBehavior;
 
 use super::SinkView;
-use super::parts::Files;
+use super::files::Files;
 use super::tell::LogTell;
 use crate::engine::checkpoint::Checkpoint;
 use crate::event::Subject;

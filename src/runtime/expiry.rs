@@ -12,7 +12,8 @@ use prost::Message as _;
 use tokio::time::MissedTickBehavior;
 
 use super::SinkView;
-use super::parts::Files;
+use super::files::Files;
+use super::inbox::InboxTopic;
 
 use crate::engine::TaskStatus;
 use crate::engine::checkpoint::Checkpoint;
@@ -27,6 +28,8 @@ const RHYTHM: Duration = Duration::from_secs(1);
 /// Rounds after which ids are looked for from the oldest on again: one may have been noted with an
 /// earlier time than those that expired.
 const FROM_START: u32 = 300;
+/// Brokers are asked every so many rounds. What they said before is on the safe side.
+const ASK_EVERY: u32 = 10;
 /// A record is read to see when it was received.
 const ONE: ReadLimit = ReadLimit {
     records: 1,
@@ -40,6 +43,8 @@ pub(super) struct Expiry {
     pub(super) sinks: Vec<SinkView>,
     /// The inbox's position.
     pub(super) inbox: Acknowledged,
+    /// The inbox topic, if there is one.
+    pub(super) topic: Option<InboxTopic>,
     pub(super) clock: SharedClock,
 }
 
@@ -56,14 +61,19 @@ impl Expiry {
         let mut rhythm = tokio::time::interval(RHYTHM);
         rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ended = HashMap::new();
+        let mut taken = None;
         for round in 0_u32.. {
             rhythm.tick().await;
             if round % FROM_START == 0 {
                 ended.clear();
             }
+            if self.topic.is_none() || round % ASK_EVERY == 0 {
+                taken = self.taken().await;
+            }
+            let Some(taken) = taken else { continue };
             for (sink, window) in &windows {
                 let kept = sink.tasks.checkpoints();
-                for (partition, until) in self.due(sink, *window).await.unwrap_or_default() {
+                for (partition, until) in self.due(sink, *window, taken).await.unwrap_or_default() {
                     let Some(kept) = kept.get(&partition) else {
                         continue;
                     };
@@ -103,11 +113,24 @@ impl Expiry {
         }
     }
 
-    /// By partition, before which time an id was noted that is due; nothing if that cannot be known.
-    async fn due(&self, sink: &SinkView, window: Duration) -> Option<Vec<(u16, Millis)>> {
+    /// Until when ingest has taken everything that had been received; nothing if that cannot be known.
+    async fn taken(&self) -> Option<Millis> {
+        let topic = match &self.topic {
+            Some(topic) => topic.oldest(self.clock.now()).await?,
+            None => Millis::MAX,
+        };
         let received = |bytes: Bytes| Some(SourceRecord::decode(bytes).ok()?.received_time);
         let oldest = self.oldest(self.files.inbox.as_ref(), 0, self.inbox.get(), received);
-        let taken = oldest.await?;
+        Some(oldest.await?.min(topic))
+    }
+
+    /// By partition, before which time an id was noted that is due; nothing if that cannot be known.
+    async fn due(
+        &self,
+        sink: &SinkView,
+        window: Duration,
+        taken: Millis,
+    ) -> Option<Vec<(u16, Millis)>> {
         let mut due = Vec::new();
         for (partition, TaskStatus { position, .. }) in sink.tasks.statuses() {
             let received = |bytes: Bytes| Some(EventRecord::decode(bytes).ok()?.received_time);

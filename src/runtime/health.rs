@@ -13,7 +13,7 @@ use super::{IngestView, SinkView};
 use crate::admin::{Health, HealthReport, Pulse, Watch};
 use crate::engine::gate::SinkStatus;
 use crate::engine::{TaskEnd, TaskStatus};
-use crate::log::{Log, Share};
+use crate::log::{Log, LogAppender, Share};
 use crate::time::{Clock as _, Millis, TokioClock};
 use crate::webhook::Signs;
 
@@ -27,7 +27,7 @@ const PANICKED: &str = "ended by itself, in a panic; restart goldwire";
 pub(super) struct InstanceHealth {
     pub(super) sinks: Vec<SinkView>,
     pub(super) ingest: Vec<IngestView>,
-    pub(super) inbox: Arc<dyn Log>,
+    pub(super) inbox: Arc<dyn LogAppender>,
     pub(super) listener: Option<Signs>,
     pub(super) log: Arc<dyn Log>,
     /// None that can be set: a jump would make every part look stuck.
@@ -134,8 +134,9 @@ impl Health for InstanceHealth {
             };
             report.add(name, ok, state);
         }
-        for (name, log) in [("log", &self.log), ("inbox", &self.inbox)] {
-            if !log.is_open() {
+        let open = [("log", self.log.is_open()), ("inbox", self.inbox.is_open())];
+        for (name, is_open) in open {
+            if !is_open {
                 let state = "its writer ended, in a panic; restart goldwire";
                 report.add(name, false, state);
             }

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::files::Files;
 use super::health::end_of;
-use super::parts::Files;
 use super::{IngestView, SinkView};
 use crate::dead_letter::{DeadLetters, INGEST};
 use crate::engine::TaskEnd;

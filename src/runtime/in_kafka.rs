@@ -5,18 +5,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::StartError;
+use super::inbox::GroupOffsets;
 use super::parts::{MakeCheckpoint, MakeReader};
 use crate::changelog::{
     Changelog, ChangelogCheckpoint, ChangelogOf, KafkaChangelog, Ownership, Transactor,
 };
 use crate::config::ByteSize;
+use crate::dead_letter::DeadLetters;
+use crate::dead_letter::topic::{KafkaTopic, TopicLetters};
 use crate::log::kafka::{GroupOf, KafkaCluster, KafkaGroup, KafkaLog, KafkaLogConfig, topics};
-use crate::log::{LogReader, ReaderEvent};
+use crate::log::{LogError, LogReader, ReaderEvent};
 use crate::sink::OnFull;
+use crate::source::Source;
+use crate::source::kafka::KafkaSource;
 use crate::store::{Batch, Store, keys};
 use crate::time::SharedClock;
 use crate::topology::Config;
@@ -110,6 +116,37 @@ impl InKafka {
         Ok((readers(groups), checkpoints(transactors)))
     }
 
+    /// The dead letters, which are read into `store` from now on.
+    pub(super) fn letters(
+        &self,
+        store: &Arc<dyn Store>,
+        clock: &SharedClock,
+    ) -> Result<Arc<dyn DeadLetters>, StartError> {
+        let topic = KafkaTopic::open(&self.cluster, &self.cluster.letters())?;
+        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+        Ok(Arc::new(TopicLetters::start(Arc::new(topic), store, clock)))
+    }
+
+    /// The inbox topic, of which what ingest has passed is deleted.
+    pub(super) async fn inbox(&self, group: &str) -> Result<Arc<KafkaLog>, StartError> {
+        let (topic, readers) = (self.cluster.inbox(), vec![group.to_owned()]);
+        let log = KafkaLog::open(&self.cluster, &topic, readers, Duration::ZERO).await?;
+        Ok(Arc::new(log))
+    }
+
+    /// A member of the group that ingests the inbox topic.
+    pub(super) fn inbox_source(
+        &self,
+        config: &Config,
+        group: &str,
+        clock: &SharedClock,
+    ) -> Result<Box<dyn Source>, StartError> {
+        let drain = config.delivery.drain_timeout.get();
+        let made = KafkaSource::inbox(&self.cluster, group, Arc::clone(clock), drain);
+        let made = made.map_err(|why| StartError::Refused(format!("log.kafka: {why}")))?;
+        Ok(Box::new(made))
+    }
+
     /// What tells this instance from others: its configured name, or one made once for its store.
     fn instance(&self, store: &Arc<dyn Store>) -> Result<String, StartError> {
         if let Some(instance) = &self.cluster.config().instance {
@@ -123,6 +160,20 @@ impl InKafka {
         batch.put(keys::INSTANCE.to_vec(), made.clone().into_bytes());
         store.commit(batch)?;
         Ok(made)
+    }
+}
+
+/// A group of a log in Kafka.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) log: Arc<KafkaLog>,
+    pub(super) group: String,
+}
+
+#[async_trait]
+impl GroupOffsets for Standing {
+    async fn committed(&self) -> Result<Vec<Option<u64>>, LogError> {
+        self.log.committed(&self.group).await
     }
 }
 

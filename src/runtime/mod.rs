@@ -8,9 +8,12 @@ mod control;
 pub mod copy;
 mod dates;
 mod expiry;
+mod files;
 mod health;
 mod housekeeping;
 pub(crate) mod in_kafka;
+mod inbox;
+mod kept;
 mod memory;
 pub mod parts;
 pub mod replay;
@@ -42,7 +45,10 @@ use crate::time::{SharedClock, TokioClock};
 use crate::topology::Config;
 use crate::webhook;
 
-pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};
+pub use files::Files;
+pub use inbox::{GroupOffsets, InboxTopic};
+pub use kept::Kept;
+pub use parts::{MakeCheckpoint, MakeReader, Parts};
 pub use tasks::Tasks;
 
 use supervisor::{Maker, Supervisor};
@@ -125,6 +131,7 @@ pub struct IngestView {
 #[derive(Debug)]
 pub struct Instance {
     files: Files,
+    kept: Kept,
     sinks: Vec<SinkView>,
     ingest: Vec<IngestView>,
     /// The inbox's position, once it is read.
@@ -164,9 +171,18 @@ impl Instance {
             readers,
             commit,
             letters,
+            inbox,
+            topic,
         } = parts;
+        let kept = Kept {
+            files: files.clone(),
+            inbox,
+            topic: topic.clone(),
+            letters: Arc::clone(&letters),
+        };
         let mut instance = Self {
             files: files.clone(),
+            kept,
             sinks: Vec::new(),
             ingest: Vec::new(),
             inbox: None,
@@ -205,6 +221,7 @@ impl Instance {
             files: files.clone(),
             sinks: instance.sinks.clone(),
             inbox: inbox.clone(),
+            topic,
             clock: Arc::clone(&with.clock),
         };
         instance.around.spawn(expiry.run());
@@ -293,10 +310,14 @@ impl Instance {
         sources: Vec<(Box<dyn Source>, String)>,
         context: &IngestContext,
     ) -> Result<Acknowledged, StartError> {
-        let group = format!("{}.inbox", config.app);
+        let mut group = kept::inbox_group(config);
         let (inbox, store) = (Arc::clone(&self.files.inbox), Arc::clone(&self.files.store));
         let inbox = InboxSource::new(inbox, store, &group)?;
         let acknowledged = inbox.acknowledged();
+        if self.kept.topic.is_some() {
+            // The lag of the topic's group is another.
+            group.push_str("-journal");
+        }
         self.start_source(Box::new(inbox), group, config, context);
         for (source, group) in sources {
             self.start_source(source, group, config, context);
@@ -345,7 +366,7 @@ impl Instance {
         let served = webhook::serve(
             listener,
             endpoints,
-            Arc::<dyn Log>::clone(&self.files.inbox),
+            Arc::clone(&self.kept.inbox),
             Arc::clone(&with.clock),
             Arc::clone(&with.metrics),
         );
@@ -367,7 +388,7 @@ impl Instance {
         Arc::new(health::InstanceHealth {
             sinks: self.sinks.clone(),
             ingest: self.ingest.clone(),
-            inbox: Arc::clone(&self.files.inbox),
+            inbox: Arc::clone(&self.kept.inbox),
             listener: self.listener.as_ref().map(webhook::Handle::signs),
             log: Arc::clone(&self.files.log),
             clock: TokioClock::starting_at(0),
@@ -386,6 +407,11 @@ impl Instance {
         })
     }
 
+    /// What it keeps.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
     /// The files.
     pub fn files(&self) -> &Files {
         &self.files
@@ -399,23 +425,6 @@ impl Instance {
     /// The sources and where their ingest stands.
     pub fn ingest(&self) -> &[IngestView] {
         &self.ingest
-    }
-
-    /// Whether everything received so far has its outcome at every sink, and is committed.
-    pub fn is_caught_up(&self) -> bool {
-        let taken = self.ingest.iter().all(|view| {
-            let status = view.status.borrow();
-            status.beats > 0 && status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
-        });
-        taken
-            && self.has_drained_inbox()
-            && self.sinks.iter().all(|sink| {
-                sink.tasks.statuses().iter().all(|(partition, status)| {
-                    status.in_flight == 0
-                        && status.reassertions == 0
-                        && status.position == self.files.log.range(*partition).end
-                })
-            })
     }
 }
 

@@ -1,23 +1,20 @@
 //! What an instance is made of: store, logs, Reltio, sinks; opened in this order, refused with a
 //! sentence each.
-//!
-//! Guarantee: nothing is derived from a log whose identity is not the one that the store's cursors
-//! were made against.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::in_kafka::InKafka;
+use super::files::Files;
+use super::inbox::InboxTopic;
+use super::kept::{Kept, inbox_group};
 use super::tell::LogTell;
 use super::{Deps, StartError};
 use crate::config::ByteSize;
-use crate::dead_letter::{DeadLetters, StoredLetters};
+use crate::dead_letter::DeadLetters;
 use crate::decode::DecodeSettings;
-use crate::dir_lock::{create_dirs, is_open_to_others};
 use crate::engine::ClockRules;
 use crate::engine::checkpoint::{Checkpoint, StoreCheckpoint};
 use crate::engine::deliverer::Deliverer;
@@ -25,9 +22,7 @@ use crate::engine::gate::Gate;
 use crate::engine::retry::RetryPolicy;
 use crate::event::Filter;
 use crate::ingest::SourceRules;
-use crate::log::journal::{Journal, JournalSettings};
-use crate::log::kafka::KafkaLog;
-use crate::log::{Log, LogAppender, LogError, LogReader, WholeLog};
+use crate::log::{Log, LogAppender, LogReader, WholeLog};
 use crate::reltio::{self, RecordReader};
 use crate::schema_registry::SchemaRegistry;
 use crate::sink::OnFull;
@@ -35,8 +30,7 @@ use crate::sink::registry::SinkDeps;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::Source;
 use crate::source::kafka::{self, KafkaSource};
-use crate::store::Engine;
-use crate::store::{self, Batch, FjallStore, SledStore, Store, Tallied, keys};
+use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::time::{SharedClock, as_millis};
 use crate::topology::Config;
@@ -44,141 +38,8 @@ use crate::topology::Config;
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;
 
-/// Where the store is in a data directory.
-const STORE: &str = "store";
 /// Where the answers of schema registries are.
 const SCHEMAS: &str = "schemas";
-
-/// Files of one data directory.
-#[derive(Debug, Clone)]
-pub struct Files {
-    /// Registers, cursors, dead letters.
-    pub store: Arc<dyn Store>,
-    /// Webhook requests and redriven records.
-    pub inbox: Arc<dyn Log>,
-    /// Events.
-    pub log: Arc<dyn Log>,
-}
-
-impl Files {
-    /// Whether `dir` is a data directory that was opened before.
-    pub fn are_in(dir: &Path) -> bool {
-        dir.join(STORE).is_dir()
-    }
-
-    /// Why `config` cannot open its data directory, as far as it shows without opening it.
-    pub fn unfit(config: &Config) -> Option<String> {
-        store::made_otherwise(&config.data_dir.join(STORE), config.store.name())
-    }
-
-    /// Opens the data directory of `config`, making it if need be.
-    ///
-    /// # Errors
-    /// If another process holds it, its format is newer, a log is damaged or is not the one that
-    /// the cursors were made against.
-    pub fn open(config: &Config) -> Result<Self, StartError> {
-        make_dir(&config.data_dir)?;
-        let log = journal(config, "log", config.log.partitions, &config.log.quota)?;
-        Self::over(config, Arc::new(log))
-    }
-
-    /// The same, with a log that is elsewhere.
-    fn over(config: &Config, log: Arc<dyn Log>) -> Result<Self, StartError> {
-        let dir = &config.data_dir;
-        let inbox: Arc<dyn Log> = Arc::new(journal(config, "inbox", 1, &config.inbox.quota)?);
-        let place = dir.join(STORE);
-        let store: Arc<dyn Store> = match config.store {
-            Engine::Sled => tallied(SledStore::open(&place)?)?,
-            Engine::Fjall => tallied(FjallStore::open(&place)?)?,
-        };
-        same_log(store.as_ref(), "events", log.as_ref(), dir)?;
-        same_log(store.as_ref(), "inbox", inbox.as_ref(), dir)?;
-        Ok(Self { store, inbox, log })
-    }
-
-    /// As [`Self::open`], and waits for the brokers where the log is in Kafka.
-    ///
-    /// # Errors
-    /// As [`Self::open`], and if the topics are not as they have to be.
-    pub async fn connect(config: &Config) -> Result<Self, StartError> {
-        Ok(Self::reach(config).await?.0)
-    }
-
-    async fn reach(config: &Config) -> Result<(Self, Option<InKafka>), StartError> {
-        let Some(kafka) = &config.log.kafka else {
-            return Ok((Self::open(config)?, None));
-        };
-        make_dir(&config.data_dir)?;
-        let there = InKafka::open(config, kafka).await?;
-        let log: Arc<dyn Log> = Arc::<KafkaLog>::clone(&there.log);
-        Ok((Self::over(config, log)?, Some(there)))
-    }
-}
-
-fn make_dir(dir: &Path) -> Result<(), StartError> {
-    create_dirs(dir).map_err(|error| {
-        StartError::Refused(format!(
-            "data_dir {}: {error}; make it writable",
-            dir.display()
-        ))
-    })?;
-    tell_if_open(dir);
-    Ok(())
-}
-
-fn journal(
-    config: &Config,
-    name: &str,
-    partitions: u16,
-    quota: &ByteSize,
-) -> Result<Journal, LogError> {
-    Journal::open(JournalSettings {
-        dir: config.data_dir.join(name),
-        partitions,
-        quota: quota.get(),
-        disk_reserve: config.log.disk_reserve.get(),
-        keep: config.log.keep.get(),
-        segment: config.log.segment.get(),
-    })
-}
-
-/// An existing directory keeps its mode: a group may be meant to read it, as one that makes copies.
-fn tell_if_open(dir: &Path) {
-    let inner = ["log", "inbox", STORE].map(|name| dir.join(name));
-    if is_open_to_others(dir) && inner.iter().any(|inner| is_open_to_others(inner)) {
-        let dir = dir.display();
-        tracing::warn!(
-            "data_dir {dir}: others than its user may read the golden records in it; \
-             chmod -R go= {dir}"
-        );
-    }
-}
-
-/// Dead letters are counted as they come and go.
-fn tallied(store: impl Store + 'static) -> Result<Arc<dyn Store>, StartError> {
-    Ok(Arc::new(Tallied::over(store, keys::DEAD_LETTERS)?))
-}
-
-/// Cursors and registers mean nothing against another log.
-fn same_log(store: &dyn Store, name: &str, log: &dyn Log, dir: &Path) -> Result<(), StartError> {
-    let identity = log.identity();
-    let here = format!("{}/{}", identity.id, identity.partitions);
-    let key = keys::log_identity(name);
-    match store.get(&key)? {
-        Some(known) if known == here.as_bytes() => Ok(()),
-        Some(known) => Err(StartError::Refused(format!(
-            "{}: the store was made against the {name} log {}, but the directory holds {here}; \
-             restore both from the same copy, or start with an empty data_dir",
-            dir.display(),
-            String::from_utf8_lossy(&known)
-        ))),
-        None => {
-            let mut batch = Batch::default();
-            batch.put(key, here.into_bytes());
-            Ok(store.commit(batch)?)
-        }
-    }
-}
 
 /// The tenant's clock rules.
 pub fn clock_rules(config: &Config) -> ClockRules {
@@ -282,7 +143,7 @@ pub struct Parts {
     pub reltio: Option<Arc<dyn RecordReader>>,
     /// The sinks, and what happens when one holds the log back.
     pub sinks: Vec<(Arc<dyn Sink>, OnFull)>,
-    /// The sources besides the inbox, with their groups.
+    /// The sources besides the journal of the inbox, with their groups.
     pub sources: Sources,
     /// How the sinks' groups read the event log.
     pub readers: MakeReader,
@@ -290,6 +151,10 @@ pub struct Parts {
     pub commit: MakeCheckpoint,
     /// Where dead letters are kept.
     pub letters: Arc<dyn DeadLetters>,
+    /// Where webhooks and redriven records go.
+    pub inbox: Arc<dyn LogAppender>,
+    /// The inbox topic, if there is one.
+    pub topic: Option<InboxTopic>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -304,13 +169,25 @@ impl Parts {
     /// Over files, without sources or sinks: every group reads all of the log, and commits to the
     /// store, where the dead letters are too.
     pub fn over(files: Files) -> Self {
+        Self::of_kept(Kept::in_files(files))
+    }
+
+    fn of_kept(kept: Kept) -> Self {
+        let Kept {
+            files,
+            inbox,
+            topic,
+            letters,
+        } = kept;
         Self {
             reltio: None,
             sinks: Vec::new(),
             sources: Vec::new(),
             readers: whole(&files.log),
             commit: Arc::new(|to_store, _| Arc::new(to_store)),
-            letters: Arc::new(StoredLetters::new(Arc::clone(&files.store))),
+            letters,
+            inbox,
+            topic,
             files,
         }
     }
@@ -336,13 +213,17 @@ impl Parts {
         }
         let store = Arc::clone(&files.store);
         let sources = kafka_sources(config, &with.clock, &store)?;
+        let kept = Kept::over(config, files, in_kafka.as_ref(), &with.clock).await?;
         let mut parts = Self {
             reltio,
             sinks,
             sources,
-            ..Self::over(files)
+            ..Self::of_kept(kept)
         };
         if let Some(there) = in_kafka {
+            let group = inbox_group(config);
+            let inbox = there.inbox_source(config, &group, &with.clock)?;
+            parts.sources.push((inbox, group));
             let names = parts.sinks.iter().map(|(sink, _)| sink.name());
             (parts.readers, parts.commit) = there.join(config, names, &store, &with.clock)?;
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StartError;
-use super::parts::Files;
+use super::files::Files;
 use super::tell::LogTell;
 use crate::engine;
 use crate::engine::checkpoint::{

@@ -69,6 +69,23 @@ impl Instance {
         self.inbox.as_ref().is_none_or(|inbox| inbox.get() >= end)
     }
 
+    /// Whether everything received so far has its outcome at every sink, and is committed.
+    pub fn is_caught_up(&self) -> bool {
+        let taken = self.ingest.iter().all(|view| {
+            let status = view.status.borrow();
+            status.beats > 0 && status.in_flight == 0 && status.lag.iter().all(|(_, lag)| *lag == 0)
+        });
+        taken
+            && self.has_drained_inbox()
+            && self.sinks.iter().all(|sink| {
+                sink.tasks.statuses().iter().all(|(partition, status)| {
+                    status.in_flight == 0
+                        && status.reassertions == 0
+                        && status.position == self.files.log.range(*partition).end
+                })
+            })
+    }
+
     /// What was answered 200 is in the sinks when the process ends, as far as they take it.
     async fn drain_log(&self, deadline: Instant) {
         let drained = async {

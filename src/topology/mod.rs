@@ -125,21 +125,26 @@ impl Topology {
             partitions,
             quota: Some(quota),
         };
-        let events = match &config.log.kafka {
-            Some(kafka) => LogNode {
-                name: "events",
+        let inbox = config.inbox.quota.get();
+        let logs = if let Some(kafka) = &config.log.kafka {
+            let (prefix, brokers) = (kafka.prefix(&config.app), &kafka.bootstrap_servers);
+            let topic = |name| LogNode {
+                name,
                 kind: "kafka",
-                at: Some(format!(
-                    "{}.events at {}",
-                    kafka.prefix(&config.app),
-                    kafka.bootstrap_servers
-                )),
+                at: Some(format!("{prefix}.{name} at {brokers}")),
                 partitions: kafka.partitions,
                 quota: None,
-            },
-            None => journal("events", config.log.partitions, config.log.quota.get()),
+            };
+            vec![
+                topic("inbox"),
+                journal("inbox behind it", 1, inbox),
+                topic("events"),
+                topic("dead-letters"),
+            ]
+        } else {
+            let events = journal("events", config.log.partitions, config.log.quota.get());
+            vec![journal("inbox", 1, inbox), events]
         };
-        let logs = vec![journal("inbox", 1, config.inbox.quota.get()), events];
         let sinks = config
             .sinks
             .iter()

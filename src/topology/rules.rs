@@ -91,7 +91,7 @@ fn sources(top: &At<'_>, rules: &mut Rules<'_>) {
     let drain = engine::drain_timeout(top, rules);
     let mut paths = BTreeMap::new();
     for (name, source) in sources {
-        self::name(name, &source, &["inbox", "reconcile"], rules);
+        self::name(name, &source, &["inbox", "inbox_topic", "reconcile"], rules);
         let Some((kind, section)) = one_kind(&source, &["kafka", "webhook"], rules) else {
             continue;
         };

@@ -40,6 +40,7 @@ const KNOWS: [(&str, &[&str]); 31] = [
         &[
             "backoff",
             "event",
+            "kafka",
             "store",
             "log",
             "mutation",

@@ -15,6 +15,7 @@ import goldwire
 import scenario_cargo
 import scenario_chaos
 import scenario_duckdb
+import scenario_inbox
 import scenario_isolation
 import scenario_kafka_sink
 import scenario_main
@@ -36,6 +37,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "security": scenario_security.run,
     "pooler": scenario_pooler.run,
     "main": scenario_main.run,
+    "inbox": scenario_inbox.run,
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
     "duckdb": scenario_duckdb.run,

@@ -9,12 +9,14 @@
 //! redrive or discard any letter. A letter that the topic does not take for its size waits, and
 //! says so: a letter without its record could not be tried again.
 
+mod kafka;
 mod memory;
 mod points;
 mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use kafka::KafkaTopic;
 pub use memory::MemoryTopic;
 
 use std::collections::BTreeMap;
@@ -122,17 +124,6 @@ impl TopicLetters {
         }
     }
 
-    /// Returns when everything that the topic holds now is in the store.
-    ///
-    /// # Errors
-    /// If the brokers do not say what the topic holds.
-    pub async fn catch_up(&self) -> Result<(), TopicError> {
-        let (_, ranges) = self.topic.ranges().await?;
-        let ends = ranges.iter().map(|range| range.end);
-        self.reaches((0..).zip(ends).collect()).await;
-        Ok(())
-    }
-
     /// Returns when the store has everything below these positions.
     async fn reaches(&self, positions: Vec<(u16, u64)>) {
         let has = |applied: &Vec<u64>| {
@@ -172,6 +163,18 @@ impl DeadLetters for TopicLetters {
 
     async fn depth(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read.depth().await
+    }
+
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let asked = self.topic.ranges().await;
+        let (_, ranges) = asked.map_err(|error| {
+            StoreError::Io(format!(
+                "the topic of dead letters does not answer: {error}"
+            ))
+        })?;
+        let ends = ranges.iter().map(|range| range.end);
+        self.reaches((0..).zip(ends).collect()).await;
+        Ok(())
     }
 
     /// Waits a moment for the store to have it too, so that who lists them next does not see them

@@ -105,6 +105,24 @@ impl KafkaCluster {
         &self.id
     }
 
+    /// The topic of dead letters.
+    pub fn letters(&self) -> Topic {
+        Topic {
+            name: self.topic("dead-letters"),
+            partitions: self.config.partitions,
+            kind: Kind::DeadLetters,
+        }
+    }
+
+    /// The inbox topic.
+    pub fn inbox(&self) -> Topic {
+        Topic {
+            name: self.topic("inbox"),
+            partitions: self.config.partitions,
+            kind: Kind::Inbox,
+        }
+    }
+
     /// The name of a topic of this log.
     pub fn topic(&self, name: &str) -> String {
         format!("{}.{name}", self.prefix)
@@ -258,12 +276,8 @@ pub fn topics(
         partitions,
         kind: Kind::Changelog,
     });
-    let letters = Topic {
-        name: cluster.topic("dead-letters"),
-        partitions,
-        kind: Kind::DeadLetters,
-    };
-    [events, letters].into_iter().chain(changelogs).collect()
+    let others = [events, cluster.letters(), cluster.inbox()];
+    others.into_iter().chain(changelogs).collect()
 }
 
 /// Why a topic is not as it should be.

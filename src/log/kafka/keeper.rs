@@ -201,6 +201,22 @@ impl Keeper {
         }
     }
 
+    /// Where a group stands in each partition, if it does.
+    pub(super) async fn committed(&self, group: &str) -> Result<Vec<Option<u64>>, LogError> {
+        let (seen, cluster, group) = (
+            Arc::clone(&self.seen),
+            Arc::clone(&self.cluster),
+            group.to_owned(),
+        );
+        blocking(move || {
+            let client = cluster.config.consumer(&group, cluster.largest);
+            let consumer = client.create_with_context(Heard::default())?;
+            let committed = offsets::committed(&consumer, &seen.topic, &seen.all(), ANSWER)?;
+            Ok(committed.into_iter().map(|(_, offset)| offset).collect())
+        })
+        .await
+    }
+
     /// Deletes what every group has passed, and what is old enough.
     pub(super) async fn trim(&self) -> Result<(), LogError> {
         let (seen, cluster) = (Arc::clone(&self.seen), Arc::clone(&self.cluster));

@@ -111,6 +111,14 @@ impl KafkaLog {
         KafkaGroup::join(cluster, &self.ranges, &self.keeper.seen, of).map_err(refused)
     }
 
+    /// Where a group stands in each partition, if it does, whoever its members are.
+    ///
+    /// # Errors
+    /// If the brokers do not tell.
+    pub async fn committed(&self, group: &str) -> Result<Vec<Option<u64>>, LogError> {
+        self.keeper.committed(group).await
+    }
+
     /// Deletes what every group has passed and what is old enough, which happens by itself once a
     /// minute.
     ///

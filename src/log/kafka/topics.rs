@@ -10,6 +10,9 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::cluster::Trouble;
 use crate::kafka::{Reports, code};
 
+/// Beside the record, what a letter has.
+const LETTER: u64 = 1 << 20;
+
 /// A topic that goldwire keeps something in.
 #[derive(Debug, Clone)]
 pub struct Topic {
@@ -51,10 +54,18 @@ impl Kind {
         matches!(self, Self::Changelog | Self::DeadLetters)
     }
 
+    /// The largest record, given that of the event log: a letter holds one, and says why.
+    pub(crate) fn largest(self, record: u64) -> u64 {
+        match self {
+            Self::DeadLetters => record.saturating_add(LETTER),
+            Self::Events { .. } | Self::Changelog | Self::Inbox => record,
+        }
+    }
+
     /// What the topic is made with.
     pub(super) fn settings(self, largest: u64, replication: u16) -> Vec<(&'static str, String)> {
         let set = |key, value: &str| (key, value.to_owned());
-        let mut settings = vec![("max.message.bytes", largest.to_string())];
+        let mut settings = vec![("max.message.bytes", self.largest(largest).to_string())];
         if replication >= 3 {
             settings.push(set("min.insync.replicas", "2"));
         }
@@ -130,10 +141,12 @@ impl Topic {
             }
         }
         let most = is("max.message.bytes").and_then(|is| is.parse::<u64>().ok());
-        if let Some(most) = most.filter(|most| *most < largest) {
+        let needed = self.kind.largest(largest);
+        if let Some(most) = most.filter(|most| *most < needed) {
             return Err(format!(
                 "topic {name} takes records of {most} bytes, and log.kafka.max_record is {largest}: \
-                 raise the topic's max.message.bytes, or lower max_record and the sources' max_body"
+                 raise the topic's max.message.bytes to {needed}, or lower max_record and the \
+                 sources' max_body"
             ));
         }
         Ok(())

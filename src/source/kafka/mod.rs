@@ -40,14 +40,18 @@ pub use settings::{KafkaSettings, StartAt};
 use self::commits::Commits;
 use self::marks::Marks;
 use self::reader::{Command, Reader};
+use self::record::Form;
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
 use crate::kafka::{Complaints, Heard, Share, Unfit};
-use crate::store::Store;
+use crate::log::kafka::KafkaCluster;
+use crate::store::{MemoryStore, Store};
 use crate::time::SharedClock;
 
 /// A commit without an answer by then is tried again with the next one.
 const COMMIT: Duration = Duration::from_secs(10);
+/// The inbox topic's name as a source.
+const INBOX: &str = "inbox_topic";
 /// How long a drop waits for the group to be left; the group's session ends by itself otherwise.
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -87,6 +91,36 @@ impl KafkaSource {
     ) -> Result<Self, String> {
         let settings =
             KafkaSettings::resolve(config, tenant).map_err(|problems| in_one_line(&problems))?;
+        Self::open(name, settings, Form::Events, clock, drain, store)
+    }
+
+    /// A reader of the inbox topic of a log: its records are those of other sources, and came when
+    /// they say.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn inbox(
+        cluster: &KafkaCluster,
+        group: &str,
+        clock: SharedClock,
+        drain: Duration,
+    ) -> Result<Self, String> {
+        let (log, topic) = (cluster.config(), cluster.inbox().name);
+        let settings = KafkaSettings::inbox(log, &topic, group, cluster.largest());
+        // What is still there was not read, so that a group whose offset vanished begins at the
+        // beginning, like a new one: nothing has to be remembered.
+        let marks = Arc::new(MemoryStore::new());
+        Self::open(INBOX, settings, Form::Inbox, clock, drain, marks)
+    }
+
+    fn open(
+        name: &str,
+        settings: KafkaSettings,
+        form: Form,
+        clock: SharedClock,
+        drain: Duration,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, String> {
         if let Some(unfit) = settings.polls_too_seldom(drain) {
             return Err(unfit.to_string());
         }
@@ -101,6 +135,7 @@ impl KafkaSource {
             name: name.into(),
             topic: settings.topic.as_str().into(),
             settings,
+            form,
             drain,
             clock,
             consumer,

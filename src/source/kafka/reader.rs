@@ -21,7 +21,7 @@ use super::commits::{Answer, Commits, answer};
 use super::group::{Arriving, Leaving};
 use super::marks::Marks;
 use super::positions::left_behind;
-use super::record::{self, Of};
+use super::record::{self, Form, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
 use crate::kafka::{Complaints, Heard, Said, is_absence, is_lost_position};
@@ -57,6 +57,7 @@ pub(super) struct Reader {
     pub(super) name: Arc<str>,
     pub(super) topic: Arc<str>,
     pub(super) settings: KafkaSettings,
+    pub(super) form: Form,
     pub(super) drain: Duration,
     pub(super) clock: SharedClock,
     pub(super) consumer: Arc<BaseConsumer<Heard>>,
@@ -120,7 +121,11 @@ impl Reader {
                 // Read before its partition had a queue of its own.
                 Some(Ok(message)) => {
                     let of = self.records_of(message.partition());
-                    self.shared.push(record::batch(&of, &[message]));
+                    let (batch, unreadable) = record::batch(&of, &[message]);
+                    self.shared.push(batch);
+                    if let Some(offset) = unreadable {
+                        return self.cannot_read(of.partition, offset);
+                    }
                 }
                 Some(Err(error)) => self.failed(None, &error),
                 None if consumer.context().anything() => {}
@@ -148,7 +153,7 @@ impl Reader {
         if self.halted || self.leaving.is_some() {
             return false;
         }
-        let (mut any, mut failed) = (false, Vec::new());
+        let (mut any, mut failed, mut unreadable) = (false, Vec::new(), None);
         for (partition, queue) in &self.queues {
             let room = self.shared.room().min(TURN);
             if room.is_none() {
@@ -158,9 +163,19 @@ impl Reader {
             if !messages.is_empty() {
                 any = true;
                 let of = self.records_of(*partition);
-                self.shared.push(record::batch(&of, &messages));
+                let (batch, at) = record::batch(&of, &messages);
+                self.shared.push(batch);
+                unreadable = at.map(|offset| (*partition, offset));
+                if unreadable.is_some() {
+                    break;
+                }
             }
             failed.extend(error.map(|error| (*partition, error)));
+        }
+        // What follows it is not passed either (G2).
+        if let Some((partition, offset)) = unreadable {
+            self.cannot_read(partition, offset);
+            return any;
         }
         let ended = failed.extract_if(.., |(_, error)| {
             matches!(error, KafkaError::PartitionEOF(_))
@@ -173,6 +188,15 @@ impl Reader {
             self.failed(Some(partition), &error);
         }
         any
+    }
+
+    fn cannot_read(&mut self, partition: i32, offset: u64) {
+        let topic = &self.topic;
+        let sentence = format!(
+            "topic `{topic}` holds in partition {partition} at offset {offset} a record that this \
+             version cannot read; run the version that wrote it"
+        );
+        self.halt(sentence);
     }
 
     /// Partitions were read to their ends. What stands there behind the last record (markers of
@@ -195,6 +219,7 @@ impl Reader {
 
     fn records_of(&self, partition: i32) -> Of {
         Of {
+            form: self.form,
             source: Arc::clone(&self.name),
             topic: Arc::clone(&self.topic),
             partition,

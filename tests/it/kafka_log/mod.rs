@@ -1,6 +1,7 @@
 //! The log in Kafka against librdkafka's own mock cluster.
 
 mod group;
+pub(crate) mod letters;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The Kafka source against librdkafka's own mock cluster: its protocol, on a socket.
 
+mod inbox;
 mod trouble;
 
 use std::sync::Arc;

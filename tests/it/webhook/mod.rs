@@ -2,6 +2,7 @@
 
 mod answers;
 mod authentication;
+mod backed;
 mod bench;
 mod certificates;
 mod limits;

@@ -3,6 +3,8 @@
 //! Guarantee (G2): no property can move a position behind goldwire's back: what commits, stores or
 //! resets offsets is goldwire's own, and refused as a property.
 
+mod inbox;
+
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
