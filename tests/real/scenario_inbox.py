@@ -70,7 +70,7 @@ def run(servers: Servers) -> str:
 
 def send(servers: Servers, goldwire: Goldwire, events: list[Event]) -> int:
     """Posts events, each until it is answered 200; how many were not at the first try."""
-    sender = HookSender("standard", goldwire.webhook_port, servers.certificates.ca, events, RATE)
+    sender = HookSender("standard", [goldwire.webhook_port], servers.certificates.ca, events, RATE)
     sender.start()
     sender.join(300)
     expect(not sender.is_alive() and not sender.errors, f"webhooks were not taken: {sender.errors[:2]}")
