@@ -30,6 +30,8 @@ enum Workload {
     Fill(throughput::FillArgs),
     /// Consumes, drops old versions, produces: the same effect without durability.
     Bare(throughput::BareArgs),
+    /// The same by way of a topic between, as goldwire with a log in Kafka does it.
+    Hops(throughput::HopsArgs),
     /// Compares a target with the events that were sent.
     Account(throughput::AccountArgs),
 }
@@ -40,6 +42,7 @@ async fn main() -> ExitCode {
         Workload::Outage(args) => outage::run(&args).await,
         Workload::Fill(args) => throughput::fill(&args),
         Workload::Bare(args) => throughput::bare(&args),
+        Workload::Hops(args) => throughput::hops(&args),
         Workload::Account(args) => throughput::account(&args),
     };
     match done {

@@ -90,6 +90,10 @@ class Brokers:
         words = [f"--config={name.replace('_', '.')}={value}" for name, value in settings.items()]
         self.tool("TopicCommand", "--create", "--topic", topic, "--partitions", str(partitions), *words)
 
+    def topics(self, beginning: str) -> list[str]:
+        """Topics whose names begin so."""
+        return sorted(topic for topic in self.admin().list_topics(timeout=30).topics if topic.startswith(beginning))
+
     def delete_topic(self, topic: str) -> None:
         """Deletes a topic; its disk is given back a moment later."""
         admin = self.admin()

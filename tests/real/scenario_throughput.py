@@ -1,12 +1,16 @@
 """Throughput: one broker, events that look like Reltio's, and two ways to pass the newest of each
-entity on: goldwire, which loses nothing, and a bare program with the same effect and no durability.
+entity on: goldwire, which loses nothing, and bare programs with the same effect and no durability. One of
+those passes events straight on, as goldwire with its embedded journal does; the other makes the hops
+through Kafka that goldwire makes when its log is there.
 
 The short form judges no speed: every event has to be accounted for. The long form
-(`tests/real/run throughput`) alternates the two for some rounds and prints medians. What it measures
+(`tests/real/run throughput`) alternates them for some rounds and prints medians. What it measures
 is said by variables:
 
     GOLDWIRE_EVENTS=1000000   GOLDWIRE_ROUNDS=3   GOLDWIRE_STORES=sled,fjall
     GOLDWIRE_SINKS=kafka      or file, sqlite, postgres; two of the first two kinds, one of the others
+    GOLDWIRE_LOGS=journal,kafka
+    GOLDWIRE_PROTOCOL=classic or consumer, for the log in Kafka
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ from usage import Usage
 SEED, ENTITIES, PARTITIONS = 9, 200_000, 4
 SHORT, LONG, ROUNDS = 100_000, 1_000_000, 3
 TOPIC = "reltio.acme.throughput"
+# The bare program that a log is compared with.
+BASES = {"journal": "bare", "kafka": "bare, same hops"}
 # Nothing here takes longer.
 PATIENCE = 1_500
 
@@ -129,19 +135,30 @@ class Sinks:
                          "÷ COPY": seconds / run.seconds}  # fmt: skip
 
     def remove(self) -> None:
-        """Gives the disk back."""
-        for topic in self.topics:
+        """Gives the disk back: the sinks' topics, and goldwire's own, which begin with the app too."""
+        for topic in self.servers.kafka.topics(f"{self.app}."):
             self.servers.kafka.delete_topic(topic)
         if self.kind == "postgres":
             self.servers.postgres.drop(self.app)
         shutil.rmtree(self.folder)
 
 
-def goldwire(servers: Servers, load: Load, kind: str, store: str, app: str) -> Run:
+def log_of(servers: Servers, log: str) -> dict[str, object]:
+    """The `log` of the configuration; as many partitions as the source has."""
+    if log == "journal":
+        return {}
+    protocol = os.environ.get("GOLDWIRE_PROTOCOL", "classic")
+    kafka = {"bootstrap_servers": servers.kafka.plain, "partitions": PARTITIONS, "replication": 1,
+             "group_protocol": protocol}  # fmt: skip
+    return {"log": {"kafka": kafka}}
+
+
+def goldwire(servers: Servers, load: Load, kind: str, store: str, app: str, log: str = "journal") -> Run:
     """goldwire over the whole topic, into sinks of one kind."""
     folder = servers.folder / app
     sinks = Sinks(servers, load, kind, app, folder)
-    program = Goldwire(folder, app, source(servers, TOPIC, app), sinks.config(), more={"store": store})
+    more = {"store": store, **log_of(servers, log)}
+    program = Goldwire(folder, app, source(servers, TOPIC, app), sinks.config(), more=more)
     broker = Usage.of(servers.kafka.process)
     began = time.monotonic()
     program.start()
@@ -180,32 +197,39 @@ def wait_done(program: Goldwire, app: str) -> float:
     return since or 0.0
 
 
-def bare(servers: Servers, load: Load, app: str) -> Run:
-    """The bare program over the whole topic, into two topics."""
+def bare(servers: Servers, load: Load, app: str, *, hops: bool = False) -> Run:
+    """The bare program over the whole topic, into two topics; by way of a third one with `hops`."""
     topics = [f"{app}.a", f"{app}.b"]
-    for topic in topics:
+    through = [f"{app}.events"] if hops else []
+    for topic in topics + through:
         servers.kafka.create_topic(topic, PARTITIONS)
     broker = Usage.of(servers.kafka.process)
     began = time.monotonic()
-    told = loadtest("bare", "--bootstrap", servers.kafka.plain, "--from", TOPIC, "--group", app,
-                    "--to", topics[0], "--to", topics[1], "--events", str(load.events))  # fmt: skip
+    told = loadtest("hops" if hops else "bare", "--bootstrap", servers.kafka.plain, "--from", TOPIC,
+                    "--group", app, "--to", topics[0], "--to", topics[1], "--events", str(load.events),
+                    *(f"--through={topic}" for topic in through))  # fmt: skip
     seconds = time.monotonic() - began
     broker_cpu = Usage.of(servers.kafka.process).cpu - broker.cpu
     run = Run(seconds, told["cpu_seconds"], told["peak_mib"], broker_cpu)
     for topic in topics:
         run.counted.append(load.account("topic", "--bootstrap", servers.kafka.plain, "--topic", topic))
+    for topic in topics + through:
         servers.kafka.delete_topic(topic)
     return run
 
 
 def short(servers: Servers) -> str:
-    """100,000 events through the bare program, and through goldwire into every kind of sink."""
+    """100,000 events through the bare programs, and through goldwire into every kind of sink; with its
+    log in Kafka into one."""
     load = Load(SHORT, ENTITIES // 10)
     load.fill(servers, TOPIC)
     said = [f"bare {bare(servers, load, 'bare').counted[0]}"]
+    said.append(f"hops {bare(servers, load, 'hops', hops=True).counted[0]}")
     for kind in ("kafka", "file", "sqlite", "postgres"):
         run = goldwire(servers, load, kind, "fjall", f"short-{kind}")
         said.append(f"{kind} {run.counted[0]}")
+    run = goldwire(servers, load, "kafka", "fjall", "short-by-kafka", "kafka")
+    said.append(f"log in Kafka {run.counted[0]}")
     servers.kafka.delete_topic(TOPIC)
     return f"{load.events} events are accounted for: {'; '.join(said)}"
 
@@ -216,15 +240,18 @@ def long(servers: Servers) -> str:
     rounds = int(os.environ.get("GOLDWIRE_ROUNDS", ROUNDS))
     kind = os.environ.get("GOLDWIRE_SINKS", "kafka")
     stores = os.environ.get("GOLDWIRE_STORES", "sled,fjall").split(",")
+    logs = os.environ.get("GOLDWIRE_LOGS", "journal,kafka").split(",")
     load.fill(servers, TOPIC)
     runs: dict[str, list[Run]] = {}
     for number in range(rounds):
-        runs.setdefault("bare", []).append(bare(servers, load, f"bare-{number}"))
-        tell("bare", runs["bare"][-1], load)
-        for store in stores:
-            run = goldwire(servers, load, kind, store, f"{kind}-{store}-{number}")
-            runs.setdefault(store, []).append(run)
-            tell(f"{kind}, {store}", run, load)
+        for log in logs:
+            base = BASES[log]
+            runs.setdefault(base, []).append(bare(servers, load, f"bare-{log}-{number}", hops=log == "kafka"))
+            tell(base, runs[base][-1], load)
+            for store in stores:
+                run = goldwire(servers, load, kind, store, f"{kind}-{store}-{log}-{number}", log)
+                runs.setdefault(f"{log}, {store}", []).append(run)
+                tell(f"{kind}, log {log}, {store}", run, load)
     servers.kafka.delete_topic(TOPIC)
     return f"medians of {rounds} rounds, {load.events} events, sinks {kind}\n{table(runs, load)}"
 
@@ -248,7 +275,8 @@ def table(runs: dict[str, list[Run]], load: Load) -> str:
         ]
         for name, these in runs.items()
     }
-    base = median["bare"][0]
+    # Of a row named `log, store`, and of the bare programs themselves.
+    base = {name: median[BASES.get(name.split(",")[0], name)][0] for name in median}
     lines = ["| | CPU s per million | ÷ bare | events/s | peak MiB | broker's CPU s per million | more |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     for name, (cpu, rate, peak, broker) in median.items():
@@ -256,5 +284,5 @@ def table(runs: dict[str, list[Run]], load: Load) -> str:
         more = ", ".join(
             f"{key} {statistics.median(of.more[key] for of in runs[name]):.2f}" for key in keys
         )
-        lines.append(f"| {name} | {cpu:.1f} | {cpu / base:.1f} | {rate:,.0f} | {peak:.0f} | {broker:.1f} | {more} |")
+        lines.append(f"| {name} | {cpu:.1f} | {cpu / base[name]:.1f} | {rate:,.0f} | {peak:.0f} | {broker:.1f} | {more} |")
     return "\n".join(lines)

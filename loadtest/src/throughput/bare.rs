@@ -63,89 +63,142 @@ struct Object<'a> {
 
 /// The program; prints what it cost as JSON.
 pub(crate) fn run(args: &BareArgs) -> Result<(), Failed> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &args.bootstrap)
-        .set("group.id", &args.group)
-        .set("auto.offset.reset", "earliest")
-        .set("enable.auto.commit", "false")
-        .create()?;
-    consumer.subscribe(&[&args.from])?;
-    let mut producer = Producer::new(&args.bootstrap)?;
-    let mut newest: HashMap<String, u64> = HashMap::new();
-    let (mut records, mut passed) = (0, 0_u64);
-    let (mut first, mut heard) = (None, Instant::now());
-    while records < args.events {
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
-            if heard.elapsed() > PATIENCE {
-                return Err(format!("only {records} of {} records came", args.events).into());
-            }
-            continue;
-        };
-        heard = Instant::now();
-        first.get_or_insert(heard);
-        records += 1;
-        passed += u64::from(pass_on(&message?, args, &mut newest, &mut producer)?);
-    }
-    let acknowledged = producer.finish()?;
-    consumer.commit_consumer_state(CommitMode::Sync)?;
-    let seconds = first.map_or(0.0, |first: Instant| first.elapsed().as_secs_f64());
+    let (acknowledged, seconds) = to_sinks(
+        &args.bootstrap,
+        &args.from,
+        &args.group,
+        &args.to,
+        args.events,
+    )?;
     let (cpu, peak) = cost::of_this_process()?;
     let told = serde_json::json!({
-        "consumed": records, "passed": passed, "acknowledged": acknowledged,
+        "consumed": args.events, "acknowledged": acknowledged,
         "seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak,
     });
     writeln!(std::io::stdout(), "{told}")?;
     Ok(())
 }
 
-/// Whether the record was newer than what is known, and went on.
-fn pass_on(
-    message: &BorrowedMessage<'_>,
-    args: &BareArgs,
-    newest: &mut HashMap<String, u64>,
-    producer: &mut Producer,
-) -> Result<bool, Failed> {
+/// Takes `events` records of a topic to every topic of `to`: how many records were acknowledged
+/// there, and the seconds since the first came.
+pub(super) fn to_sinks(
+    bootstrap: &str,
+    from: &str,
+    group: &str,
+    to: &[String],
+    events: u64,
+) -> Result<(u64, f64), Failed> {
+    let mut producer = Producer::new(bootstrap)?;
+    let mut newest: HashMap<String, u64> = HashMap::new();
+    let (consumer, first) = consume(bootstrap, from, group, events, |message| {
+        pass_on(message, to, &mut newest, &mut producer)
+    })?;
+    let acknowledged = producer.finish()?;
+    consumer.commit_consumer_state(CommitMode::Sync)?;
+    Ok((acknowledged, first.elapsed().as_secs_f64()))
+}
+
+/// Hands `events` records of a topic to `each`: the consumer, whose offsets are committed nowhere
+/// yet, and when the first record came.
+pub(super) fn consume(
+    bootstrap: &str,
+    from: &str,
+    group: &str,
+    events: u64,
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), Failed>,
+) -> Result<(BaseConsumer, Instant), Failed> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    consumer.subscribe(&[from])?;
+    let (mut records, mut first, mut heard) = (0, None, Instant::now());
+    while records < events {
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            if heard.elapsed() > PATIENCE {
+                return Err(format!("{from}: only {records} of {events} records came").into());
+            }
+            continue;
+        };
+        heard = Instant::now();
+        first.get_or_insert(heard);
+        records += 1;
+        each(&message?)?;
+    }
+    Ok((consumer, first.unwrap_or(heard)))
+}
+
+/// What the head of a record says.
+pub(super) struct Head<'a> {
+    pub(super) uri: &'a str,
+    pub(super) version: &'a str,
+    pub(super) commit_time: &'a str,
+    event_type: &'a str,
+    object: &'a RawValue,
+}
+
+/// Reads the head of a record.
+pub(super) fn head<'a>(message: &'a BorrowedMessage<'_>) -> Result<Head<'a>, Failed> {
     let (version, commit_time) = clocks(message).ok_or("a record lacks a clock")?;
     let payload = message.payload().ok_or("a record is empty")?;
     let body: Body<'_> = serde_json::from_slice(payload)?;
     let object: Object<'_> = serde_json::from_str(body.object.get())?;
-    let number: u64 = version.parse()?;
-    match newest.entry(object.uri.to_owned()) {
-        Entry::Occupied(known) if *known.get() >= number => return Ok(false),
+    Ok(Head {
+        uri: object.uri,
+        version,
+        commit_time,
+        event_type: body.event_type,
+        object: body.object,
+    })
+}
+
+/// Produces what is newer than what is known.
+fn pass_on(
+    message: &BorrowedMessage<'_>,
+    to: &[String],
+    newest: &mut HashMap<String, u64>,
+    producer: &mut Producer,
+) -> Result<(), Failed> {
+    let head = head(message)?;
+    let number: u64 = head.version.parse()?;
+    match newest.entry(head.uri.to_owned()) {
+        Entry::Occupied(known) if *known.get() >= number => return Ok(()),
         Entry::Occupied(mut known) => drop(known.insert(number)),
         Entry::Vacant(new) => drop(new.insert(number)),
     }
-    let (kind, state, value) = match body.event_type {
+    let (kind, state, value) = match head.event_type {
         "ENTITY_REMOVED" => ("removed", "removed", None),
-        "ENTITY_CREATED" => ("created", "alive", Some(body.object.get())),
-        _ => ("changed", "alive", Some(body.object.get())),
+        "ENTITY_CREATED" => ("created", "alive", Some(head.object.get())),
+        _ => ("changed", "alive", Some(head.object.get())),
     };
-    let texts = [
+    let headers = headers(&[
         ("goldwire.kind", kind),
         ("goldwire.state", state),
-        ("goldwire.version", version),
-        ("goldwire.commit_time", commit_time),
-        ("goldwire.content_time", commit_time),
-    ];
-    let headers = texts.iter().fold(
-        OwnedHeaders::new_with_capacity(texts.len()),
-        |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(*value),
-            })
-        },
-    );
-    for topic in &args.to {
+        ("goldwire.version", head.version),
+        ("goldwire.commit_time", head.commit_time),
+        ("goldwire.content_time", head.commit_time),
+    ]);
+    for topic in to {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic)
-            .key(object.uri.as_bytes())
+            .key(head.uri.as_bytes())
             .headers(headers.clone());
         if let Some(value) = value {
             record = record.payload(value.as_bytes());
         }
         producer.send(record)?;
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Headers of these names and values.
+pub(super) fn headers(texts: &[(&str, &str)]) -> OwnedHeaders {
+    let none = OwnedHeaders::new_with_capacity(texts.len());
+    texts.iter().fold(none, |headers, (key, value)| {
+        let value = Some(*value);
+        headers.insert(Header { key, value })
+    })
 }
 
 /// Version and commit time, as the headers have them.

@@ -10,6 +10,7 @@ mod cost;
 mod event;
 mod expected;
 mod fill;
+mod hops;
 mod kafka;
 mod stream;
 
@@ -18,6 +19,7 @@ use clap::Args;
 pub(crate) use account::{AccountArgs, run as account};
 pub(crate) use bare::{BareArgs, run as bare};
 pub(crate) use fill::{FillArgs, run as fill};
+pub(crate) use hops::{HopsArgs, run as hops};
 
 /// The events that are meant.
 #[derive(Debug, Clone, Args)]
