@@ -50,6 +50,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "registry": scenario_registry.run,
     "throughput": scenario_throughput.short,
     "cluster": scenario_chaos.embedded,
+    "chaos_classic": scenario_chaos.classic,
 }
 # What a scenario does instead when it is named.
 NAMED = {"throughput": scenario_throughput.long}
@@ -80,7 +81,7 @@ def keep_logs(name: str, folder: Path) -> None:
     """Keeps the logs of a run that failed, the newest only."""
     kept = WORK / "failed" / name
     shutil.rmtree(kept, ignore_errors=True)
-    for log in folder.rglob("*.log"):
+    for log in [*folder.rglob("*.log"), *folder.rglob("*.jsonl")]:
         if "data" not in log.relative_to(folder).parts:
             copy = kept / log.relative_to(folder)
             copy.parent.mkdir(parents=True, exist_ok=True)

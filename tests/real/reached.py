@@ -9,6 +9,7 @@ committed was there before.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,10 @@ from generator import TENANT
 from journal import Journal, fields
 
 ORIGIN = 21
+# The field of a register (`proto/goldwire/v1/store.proto`) with a record that came too early.
+EARLY = 12
+# Without a record for so long, brokers do not answer.
+PATIENCE = 5.0
 Change = tuple[str, int, int]
 
 
@@ -54,16 +59,18 @@ class Tail:
     def read(self) -> Iterator[Message]:
         """Records up to what is there now."""
         try:
-            ends = self._ends()
+            ends, heard = self._ends(), time.monotonic()
             while any(self.next[of] < end for of, end in ends.items()):
-                records = self.consumer.consume(5_000, timeout=0.5)
+                records = self.consumer.consume(5_000, timeout=0.2)
                 for record in records:
                     if record.error() is not None:
                         raise Away(str(record.error()))
                     self.next[record.partition()] = record.offset() + 1
                     yield record
-                if not records:
-                    self._pass_gaps(ends)
+                if records or self._passed_gaps(ends):
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > PATIENCE:
+                    raise Away(f"{self.topic} does not answer")
         except KafkaException as why:
             raise Away(str(why)) from why
 
@@ -79,15 +86,14 @@ class Tail:
         return {of: self.consumer.get_watermark_offsets(TopicPartition(self.topic, of), timeout=5)[1]
                 for of in self.next}  # fmt: skip
 
-    def _pass_gaps(self, ends: dict[int, int]) -> None:
+    def _passed_gaps(self, ends: dict[int, int]) -> bool:
         """Transaction markers are offsets without a record."""
         at = self.consumer.position([TopicPartition(self.topic, of) for of in ends])
         moved = False
         for one in at:
             if one.offset > self.next[one.partition]:
                 self.next[one.partition], moved = one.offset, True
-        if not moved:
-            raise Away(f"{self.topic} does not answer")
+        return moved
 
     def close(self) -> None:
         """Leaves the brokers alone."""
@@ -178,6 +184,8 @@ class AtSink:
     def __init__(self, bootstrap: str, events: str) -> None:
         self.events = event_log(bootstrap, events)
         self.judged: dict[int, int] = {}
+        # The first record that was lacking when it was asked last, by partition.
+        self.lacked: dict[int, Change] = {}
 
     def look(self) -> None:
         """Reads on."""
@@ -194,6 +202,7 @@ class AtSink:
         lacking = self.lacking([change for _, change in due]) if due else set()
         for place, change in due:
             if change in lacking:
+                self.lacked[partition] = change
                 return place
         self.judged[partition] = end
         # Had a committed record not been read yet, nothing would be known of it.
@@ -206,23 +215,46 @@ class AtSink:
 
 
 class Topic(AtSink):
-    """A topic of a `kafka` sink: of each subject this version or a newer one."""
+    """A topic of a `kafka` sink: of each subject this version or a newer one. What ended nobody knows how
+    is asserted again later, and what came before the creation that it follows waits for that: the
+    changelog holds both in the same transaction as the position, so that neither is lacking."""
 
-    def __init__(self, bootstrap: str, events: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, events: str, topic: str, changelog: str) -> None:
         super().__init__(bootstrap, events)
-        self.tail = Tail(bootstrap, topic)
+        self.changelog, self.tail = Tail(bootstrap, changelog), Tail(bootstrap, topic)
         self.newest: dict[str, int] = {}
+        self.held: set[tuple[str, str]] = set()
 
     def look(self) -> None:
-        """Reads on."""
+        """Reads on. The changelog first: what is not held any more was written before."""
         super().look()
+        for record in self.changelog.read():
+            kind, subject = kept_subject(record.key() or b"")
+            # A register may hold a record that has to wait for the creation that it follows.
+            if kind and record.value() and (kind == "p" or EARLY in fields(record.value(), EARLY + 1)):
+                self.held.add((kind, subject))
+            else:
+                self.held.discard((kind, subject))
         for record in self.tail.read():
             subject, version = record.key().decode(), version_of(record)
             self.newest[subject] = max(version, self.newest.get(subject, 0))
 
     def lacking(self, changes: list[Change]) -> set[Change]:
         """Changes that are newer than what the topic has."""
-        return {change for change in changes if self.newest.get(change[0], 0) < change[1]}
+        return {
+            change for change in changes
+            if self.newest.get(change[0], 0) < change[1]
+            and not any((kind, change[0]) in self.held for kind in "pr")
+        }  # fmt: skip
+
+
+def kept_subject(key: bytes) -> tuple[str, str]:
+    """Kind and subject of a changelog's key: `p` for a pending reassertion, `r` for a register. Then
+    follow the sink, 0, two bytes of partition, the tenant and the subject. Empty for every other key."""
+    at = max(key.rfind(b"entities/"), key.rfind(b"relations/"))
+    if key[:2] not in (b"p/", b"r/") or at < 0:
+        return ("", "")
+    return (key[:1].decode(), key[at:].decode())
 
 
 class Warehouse(AtSink):

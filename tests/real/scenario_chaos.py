@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import faults
 import matching
 import reached
 import warehouse
@@ -25,7 +26,7 @@ import watcher
 from cluster import SIZE, Cluster
 from faults import Chaos
 from generator import Load, load
-from goldwire import SOURCE, Goldwire, cluster_source, membership, webhooks
+from goldwire import SOURCE, Goldwire, cluster_source, webhooks
 from lib import expect, wait_for
 from matching import Doubts, Judge
 from reached import Tail
@@ -70,11 +71,10 @@ class World:
             "replication": SIZE,
             "instance": folder.name,
             "group_protocol": self.protocol,
-            "properties": {
-                key: value for key, value in membership(self.protocol).items()
-                if key in ("session.timeout.ms", "heartbeat.interval.ms")
-            },
         }  # fmt: skip
+        if self.protocol == "classic":
+            # Under KIP-848 the brokers say so, see `kafka.COMMON`.
+            log["session_timeout"] = f"{faults.SESSION:.0f}s"
         more = {} if self.embedded else {"log": {"kafka": log}}
         return Goldwire(folder, self.name, sources, sinks, self.servers.certificates, more)
 
@@ -101,7 +101,7 @@ class World:
         return [
             Watched(plain, self.group, self.source, PARTITIONS, "events", {**events, "source": SOURCE}),
             sink("warehouse", "warehouse", url=connection),
-            sink("golden", "topic", topic=self.golden),
+            sink("golden", "topic", topic=self.golden, changelog=f"{self.name}.golden.changelog"),
             sink("lines", "files", folders=self.lines),
         ]
 
@@ -264,8 +264,10 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
     rows = watcher.observations(seen)
     for of in world.watched():
         looks = rows.get(of.group, [])
-        expect(len(looks) > 20, f"the watcher saw only {len(looks)} states of {of.group}")
+        expect(len(looks) > 3, f"the watcher saw only {len(looks)} states of {of.group}")
         found = watcher.broken(looks)
+        if found and log is not None:
+            autopsy(world, looks, log)
         expect(not found, f"{of.group}: {'; '.join(found[:3])}")
     counts = ", ".join(f"{len(of)} looks at {group}" for group, of in rows.items())
     said.append(f"no committed offset passed what was there: {counts}")
@@ -277,6 +279,24 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
     said.append(f"PostgreSQL, guard version: none went back; {warehouse.compare('PostgreSQL', events.truth, *tables)}")
     said.append(judge_lines(world, events, doubts))
     return said
+
+
+def autopsy(world: World, looks: list[tuple[float, watcher.Seen]], log: reached.EventLog) -> None:
+    """What is known of the subjects that a sink lacked: in event log, changelog and topic, with times."""
+    subjects = {change[0] for _, seen in looks for change in seen.lacking.values() if change}
+    lines = [f"event log {partition}/{offset} {of.time / 1000:.3f} {of.change}"
+             for partition, records in log.records.items() for offset, of in records
+             if of.change and of.change[0] in subjects]  # fmt: skip
+    for record in Tail(world.cluster.plain, f"{world.name}.golden.changelog").read():
+        key = record.key() or b""
+        if any(key.endswith(subject.encode()) for subject in subjects) or key[:1] in (b"c", b"m"):
+            value = "none" if record.value() is None else f"{len(record.value())} bytes"
+            lines.append(f"changelog {record.partition()}/{record.offset()} {record.timestamp()[1] / 1000:.3f} {key!r}: {value}")
+    for record in Tail(world.cluster.plain, world.golden).read():
+        if record.key().decode() in subjects:
+            lines.append(f"topic {record.partition()}/{record.offset()} {record.timestamp()[1] / 1000:.3f} "
+                         f"{record.key().decode()} version {reached.version_of(record)}")  # fmt: skip
+    (world.folder / "autopsy.log").write_text("\n".join(lines))
 
 
 def judge_lines(world: World, events: Load, doubts: Doubts | None) -> str:

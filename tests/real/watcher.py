@@ -3,8 +3,8 @@ the places where the records below them have to be: the event log for a source's
 for a sink's (G2). None may pass what is there, and none may go back.
 
 A process of its own: `watcher.py WATCHED FILE` reads what to watch as JSON, and appends a line of
-JSON for each group and look, `[time, group, {partition: committed}, {partition: reached}]`, ten times a
-second, until it is told to stop. Offsets are asked before the place is looked at, so that what was
+JSON for each group and look, `[time, group, {partition: committed}, {partition: reached}, {partition: what is lacking}]`, ten times
+a second, until it is told to stop. Offsets are asked before the place is looked at, so that what was
 committed was there before.
 """
 
@@ -55,12 +55,13 @@ class Seen:
 
     committed: dict[int, int]
     reached: dict[int, int]
+    lacking: dict[int, Any] = field(default_factory=dict)
 
     def broken(self) -> list[str]:
         """Partitions that are committed further than the place reaches."""
         return [
             f"partition {partition} is committed to {offset}, but record {self.reached[partition]} "
-            "is not there"
+            f"is not there ({self.lacking.get(partition, 'unknown')})"
             for partition, offset in self.committed.items()
             if offset > self.reached[partition]
         ]
@@ -98,7 +99,8 @@ class Watcher:
             except Away:
                 return None
             topic = self.watched.topic
-            seen = Seen(committed, {of: self.place.below(topic, of, at) for of, at in committed.items()})
+            reached = {of: self.place.below(topic, of, at) for of, at in committed.items()}
+            seen = Seen(committed, reached, dict(getattr(self.place, "lacked", {})))
             if not seen.broken() or time.monotonic() > end:
                 return seen
             time.sleep(EVERY)
@@ -116,7 +118,9 @@ def watch(watched: list[Watched], file: Path) -> None:
                     watchers[one.group] = Watcher(one)
                 seen = watchers[one.group].look()
                 if seen is not None:
-                    out.write(json.dumps([at, one.group, seen.committed, seen.reached]) + "\n")
+                    lacking = {of: seen.lacking.get(of) for of, end in seen.committed.items()
+                               if end > seen.reached[of]}  # fmt: skip
+                    out.write(json.dumps([at, one.group, seen.committed, seen.reached, lacking]) + "\n")
                     out.flush()
             time.sleep(max(0.0, began + EVERY - time.time()))
 
@@ -135,8 +139,8 @@ def observations(file: Path) -> dict[str, list[tuple[float, Seen]]]:
     lines = file.read_text().rpartition("\n")[0].splitlines()
     numbered = lambda of: {int(partition): offset for partition, offset in of.items()}  # noqa: E731
     rows: dict[str, list[tuple[float, Seen]]] = {}
-    for at, group, committed, reached in map(json.loads, lines):
-        rows.setdefault(group, []).append((at, Seen(numbered(committed), numbered(reached))))
+    for at, group, *of in map(json.loads, lines):
+        rows.setdefault(group, []).append((at, Seen(*map(numbered, of))))
     return rows
 
 
