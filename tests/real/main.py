@@ -26,6 +26,7 @@ import scenario_parts
 import scenario_password
 import scenario_pooler
 import scenario_registry
+import scenario_scale_out
 import scenario_security
 import scenario_throughput
 from lib import WORK, Failed, Process
@@ -49,6 +50,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "duckdb": scenario_duckdb.run,
     "registry": scenario_registry.run,
     "throughput": scenario_throughput.short,
+    "scale_out": scenario_scale_out.run,
     "cluster": scenario_chaos.embedded,
     "chaos_classic": scenario_chaos.classic,
 }
