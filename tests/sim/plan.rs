@@ -200,6 +200,12 @@ impl Plan {
                 plan.chances.push((fault, chance));
             }
         }
+        if faulty && rng.random_bool(0.4) {
+            // Members that are out while their transactions go on are what takeovers are about.
+            plan.chances
+                .retain(|(fault, _)| *fault != Fault::TransactionSlow);
+            plan.chances.push((Fault::TransactionSlow, 0.3));
+        }
         for fault in Fault::KAFKA_BY_TIME {
             if faulty && rng.random_bool(0.2) {
                 let from = rng.random_range(0..span);

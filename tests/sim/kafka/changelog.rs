@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use goldwire::changelog::{Changelog, ChangelogError, NotCommitted, Page, Part};
+use goldwire::changelog::{Changelog, ChangelogError, NotCommitted, Ownership, Page, Part};
 use goldwire::log::{LogIdentity, OffsetRange, ReadLimit};
 use goldwire::store::Batch;
 use goldwire::time::Millis;
@@ -28,10 +28,16 @@ pub(super) struct SimChangelog {
     pub(super) kind: Kind,
     pub(super) identity: LogIdentity,
     pub(super) client: Arc<Mutex<Client>>,
+    pub(super) ownership: Arc<Ownership>,
 }
 
 impl SimChangelog {
-    pub(super) fn new(host: &Arc<Host>, kind: Kind, client: &Arc<Mutex<Client>>) -> Self {
+    pub(super) fn new(
+        host: &Arc<Host>,
+        kind: Kind,
+        client: &Arc<Mutex<Client>>,
+        ownership: &Arc<Ownership>,
+    ) -> Self {
         {
             let mut state = host.lock();
             state.end_left_open(kind, host.slot);
@@ -44,6 +50,7 @@ impl SimChangelog {
                 partitions: host.plan.partitions,
             },
             client: Arc::clone(client),
+            ownership: Arc::clone(ownership),
         }
     }
 
@@ -57,14 +64,15 @@ impl SimChangelog {
 
     /// The offsets are sent: the coordinator asks for a member of its generation, and for no more.
     fn send_offsets(&self, number: u64, parts: &[Part]) -> Result<(), NotCommitted> {
-        let (member, generation, foreign) = {
+        let (member, generation) = {
             let client = self.client.lock().unwrap();
-            let foreign = |part: &Part| !client.assigned.contains_key(&part.partition);
-            let foreign = parts.iter().any(foreign);
-            (client.member, client.generation, foreign)
+            (client.member, client.generation)
         };
+        // As the product does with the real one: the generation is known before it is asked whose
+        // the partitions are.
+        let foreign = |part: &Part| !self.ownership.owns(part.partition, part.epoch);
         let mut state = self.host.lock();
-        if foreign {
+        if parts.iter().any(foreign) {
             state.end_transaction(number, false);
             return Err(aborted("lost meanwhile"));
         }
@@ -189,7 +197,7 @@ impl Changelog for SimChangelog {
             let mut state = self.host.lock();
             let topic = state.cluster.topics.entry((self.kind, partition));
             let last = topic.or_default().append(&changes, None);
-            state.cluster.is_committed(self.kind, changes);
+            state.cluster.is_committed(self.kind, changes.changes);
             last
         };
         self.host.pause(20).await;

@@ -43,7 +43,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// A member that is not heard of for so long is out of its group.
 const SESSION: Millis = 6000;
 /// A member that has not given back what it has to after so long is out of its group.
-const REBALANCE: Millis = 4000;
+const REBALANCE: Millis = 2000;
 /// A transaction that is open for so long is aborted.
 const TRANSACTION: Millis = 8000;
 /// After all acts, until nothing of them is under way any more.

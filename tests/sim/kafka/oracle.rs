@@ -4,8 +4,8 @@ use goldwire::changelog::Part;
 use goldwire::store::{Batch, Cursor, keys};
 use prost::Message as _;
 
-use super::Cluster;
 use super::changelog::SimChangelog;
+use super::{Cluster, Pair};
 use crate::fault::Fault;
 use crate::host::{Breath, Host};
 use crate::plan::Kind;
@@ -23,9 +23,9 @@ pub(super) struct Handed {
 
 impl Cluster {
     /// These are read by everybody from now on.
-    pub(super) fn is_committed(&mut self, kind: Kind, changes: Batch) {
+    pub(super) fn is_committed(&mut self, kind: Kind, changes: impl IntoIterator<Item = Pair>) {
         let committed = self.committed.entry(kind).or_default();
-        committed.extend(changes.changes);
+        committed.extend(changes);
     }
 
     fn has(&self, kind: Kind, key: &[u8], value: Option<&Vec<u8>>) -> bool {

@@ -126,7 +126,7 @@ impl Slot {
         let of_sink = |kind: Kind| {
             let ownership: Arc<Ownership> = Arc::default();
             let client: Arc<Mutex<Client>> = Arc::default();
-            let changelog = Arc::new(SimChangelog::new(host, kind, &client));
+            let changelog = Arc::new(SimChangelog::new(host, kind, &client, &ownership));
             let transactor = Transactor::new(
                 kind.name(),
                 changelog,

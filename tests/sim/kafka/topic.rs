@@ -6,6 +6,8 @@ use bytes::Bytes;
 use goldwire::changelog::{ChangelogRecord, Page};
 use goldwire::store::Batch;
 
+use super::Pair;
+
 /// A record, and the transaction that it is of.
 #[derive(Debug)]
 struct Entry {
@@ -38,15 +40,15 @@ impl Topic {
     }
 
     /// A transaction ends: what of it is read from now on, if it was committed.
-    pub(super) fn end(&mut self, of: u64, committed: bool) -> Batch {
-        let mut changes = Batch::default();
+    pub(super) fn end(&mut self, of: u64, committed: bool) -> Vec<Pair> {
+        let mut changes = Vec::new();
         let before = self.entries.len();
         self.entries.retain_mut(|entry| {
             let ends = entry.of == Some(of);
             if ends && committed {
                 entry.of = None;
                 let value = entry.value.as_ref().map(|value| value.to_vec());
-                changes.changes.insert(entry.key.to_vec(), value);
+                changes.push((entry.key.to_vec(), value));
             }
             !ends || committed
         });
