@@ -128,7 +128,8 @@ const MUTATIONS: [(Mutation, &str); 22] = [
 ];
 
 /// Rules of several instances.
-const ON_KAFKA: [(Mutation, &str); 5] = [
+const ON_KAFKA: [(Mutation, &str); 6] = [
+    (Mutation::QuotaNotDivided, "quota"),
     (Mutation::OffsetAfterRestore, "liveness"),
     (Mutation::EpochUnchecked, "G2"),
     (Mutation::RevokedInTransaction, "G2"),

@@ -73,6 +73,11 @@ impl Group {
         owner.map(|member| member.life)
     }
 
+    /// The lives that are in it.
+    pub(super) fn lives(&self) -> impl Iterator<Item = u64> {
+        self.members.values().map(|member| member.life)
+    }
+
     pub(super) fn shuffle(&mut self) {
         self.shuffled = true;
         self.unsettled = true;

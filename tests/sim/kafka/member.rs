@@ -151,8 +151,10 @@ impl SimGroup {
         });
         self.ownership.lose(&partitions);
         self.ending = None;
-        self.rejoins = Some(self.later(AGAIN));
         self.tell(ReaderEvent::Lost { partitions });
+        // Not before the product has heard of it.
+        let heard = self.late.back().map(|(at, _)| *at + millis(1));
+        self.rejoins = heard.max(Some(self.later(AGAIN)));
     }
 
     /// Gives back what is drained, if no transaction has it any more.

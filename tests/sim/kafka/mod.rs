@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use goldwire::event::Subject;
 use goldwire::log::partition_of;
+use goldwire::runtime::Portions;
 use goldwire::store::MemoryStore;
 use goldwire::time::Millis;
 use rand::RngExt as _;
@@ -69,6 +70,8 @@ pub(crate) struct Cluster {
     letters: Arc<MemoryStore>,
     /// Everything that was ever committed to a changelog.
     committed: BTreeMap<Kind, BTreeSet<Pair>>,
+    /// What part of each sink's quota each life takes.
+    portions: BTreeMap<u64, Portions>,
     /// What tasks handed in to be committed.
     handed: Vec<Handed>,
 }
@@ -90,6 +93,7 @@ impl World {
                 state.end_overdue();
                 for kind in &self.plan.sinks {
                     self.coordinate(&mut state, *kind);
+                    oracle::quota_is_divided(&mut state, *kind);
                 }
                 compact(&mut state);
                 Arc::clone(&state.cluster.told)

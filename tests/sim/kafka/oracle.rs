@@ -77,6 +77,26 @@ pub(crate) fn hands(state: &mut State, of: (u64, Kind, u16, u64), cursor: Cursor
     });
 }
 
+/// Those that are in a group, and run, take no more than the whole of the sink's quota together. One
+/// that has not heard that it is out counts what it had.
+pub(super) fn quota_is_divided(state: &mut State, kind: Kind) {
+    let Some(group) = state.cluster.groups.get(&kind) else {
+        return;
+    };
+    let runs = |life: &u64| state.lives[life] == Breath::Runs;
+    let portions = &state.cluster.portions;
+    let parts = group
+        .lives()
+        .filter(runs)
+        .filter_map(|life| portions.get(&life));
+    let sum: f64 = parts.map(|of| of.get(kind.name()).part()).sum();
+    if sum > 1.0001 {
+        state.violate("quota", || {
+            format!("{} is written to with {sum} of its quota", kind.name())
+        });
+    }
+}
+
 /// A store that is being restored.
 pub(crate) struct Restoring<'a> {
     host: &'a Host,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use goldwire::changelog::{ChangelogCheckpoint, Ownership, Transactor};
 use goldwire::dead_letter::{Redrive, StoredLetters};
-use goldwire::runtime::{Files, Instance, StartError};
+use goldwire::runtime::{Files, Instance, Portions, StartError};
 use goldwire::store::{Batch, MemoryStore, Pair, Store};
 use goldwire::time::SharedClock;
 use tokio::task::JoinHandle;
@@ -148,9 +148,19 @@ impl Slot {
             host: Arc::clone(host),
             inner: letters,
         });
+        let names: Vec<String> = sinks.keys().map(|kind| kind.name().to_owned()).collect();
+        let portions = Portions::of(&names);
+        for name in &names {
+            // Nothing yet, as the product has it with a group.
+            portions.get(name).set(0, 1);
+        }
+        let mut state = host.lock();
+        state.cluster.portions.insert(host.life, portions.clone());
+        drop(state);
         let committing = Arc::clone(host);
         let readers = sinks.clone();
         start(host, files, |parts| {
+            parts.portions = portions;
             parts.letters = Arc::new(StoredLetters::new(letters));
             parts.readers = Arc::new(move |group| {
                 let kind = kind_of(group.strip_prefix("goldwire.").unwrap());
