@@ -77,7 +77,7 @@ pub(super) async fn restore(of: &ChangelogCheckpoint) -> Result<(), TakeoverErro
         changelog.put(partition, marker.clone())
     })
     .await?;
-    let mut next = begin(of).await?;
+    let mut next = begin(of, marker).await?;
     let (began, first) = (Instant::now(), next);
     let (mut told, mut records) = (began, 0_u64);
     while next <= marker {
@@ -113,13 +113,15 @@ pub(super) async fn restore(of: &ChangelogCheckpoint) -> Result<(), TakeoverErro
 }
 
 /// Where the store is to be restored from; emptied of the partition if that is the beginning.
-async fn begin(of: &ChangelogCheckpoint) -> Result<u64, TakeoverError> {
+async fn begin(of: &ChangelogCheckpoint, marker: u64) -> Result<u64, TakeoverError> {
     let changelog = of.transactor.changelog();
     let (sink, partition) = (of.local.sink.as_str(), of.local.partition);
     let range = asked(of, "the changelog's ends are not known", || {
         changelog.range(partition)
     })
     .await?;
+    // A transaction of another that is open holds back the end that brokers tell.
+    let end = range.end.max(marker + 1);
     let key = keys::changelog_point(sink, partition);
     let found = store_patiently(&of.local.store, move |store| store.get(&key)).await?;
     let known = found.as_deref().and_then(Point::read);
@@ -128,7 +130,7 @@ async fn begin(of: &ChangelogCheckpoint) -> Result<u64, TakeoverError> {
         point.is_of(changelog.identity()) && point.time() >= oldest && point.next() >= range.start
     };
     match known.filter(usable) {
-        Some(point) if point.next() <= range.end => return Ok(point.next()),
+        Some(point) if point.next() <= end => return Ok(point.next()),
         Some(point) => {
             return Err(TakeoverError::Halted(format!(
                 "the changelog {} of sink {sink} ends at {} in partition {partition}, but this \
@@ -136,7 +138,7 @@ async fn begin(of: &ChangelogCheckpoint) -> Result<u64, TakeoverError> {
                  stop all instances, delete the sink's changelog and group, empty every data_dir, \
                  and start, which delivers what the event log holds once more",
                 changelog.identity().id,
-                range.end,
+                end,
                 point.next(),
             )));
         }

@@ -33,7 +33,7 @@ pub(super) struct Keeper {
     pub(super) inbox: Acknowledged,
     pub(super) metrics: Arc<Metrics>,
     pub(super) letters: Arc<dyn DeadLetters>,
-    /// The partitions of sources whose lag was told, with their groups.
+    /// The partitions whose lag was told, with their groups.
     pub(super) told: BTreeSet<(String, i32)>,
     /// Some sinks run elsewhere, and their positions are not known here.
     pub(super) others: bool,
@@ -94,6 +94,7 @@ impl Keeper {
     }
 
     fn measure(&mut self) {
+        let before = std::mem::take(&mut self.told);
         for sink in &self.sinks {
             sink.gate.look();
             let tasks = sink.tasks.all();
@@ -101,6 +102,7 @@ impl Keeper {
                 let end = self.files.log.range(partition).end;
                 let lag = end.saturating_sub(task.borrow().position);
                 self.metrics.lag(&sink.group, i64::from(partition), lag);
+                self.told.insert((sink.group.clone(), i32::from(partition)));
             }
             let halted = |task| !matches!(end_of(task), None | Some(Ok(TaskEnd::Stopped)));
             let state = match sink.gate.status() {
@@ -117,10 +119,13 @@ impl Keeper {
             self.metrics.sink_gaps(&sink.name, gaps);
         }
         self.measure_sources();
+        // A partition that was given back lags for whoever has it now.
+        for (group, partition) in before.difference(&self.told) {
+            self.metrics.lag(group, i64::from(*partition), 0);
+        }
     }
 
     fn measure_sources(&mut self) {
-        let before = std::mem::take(&mut self.told);
         for view in &self.ingest {
             let ended = view.status.has_changed().is_err();
             let status = view.status.borrow();
@@ -135,10 +140,6 @@ impl Keeper {
                 (None, false) => 0,
             };
             self.metrics.source_state(&view.name, state);
-        }
-        // A partition that was given back lags for whoever has it now.
-        for (group, partition) in before.difference(&self.told) {
-            self.metrics.lag(group, i64::from(*partition), 0);
         }
     }
 
