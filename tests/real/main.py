@@ -37,7 +37,6 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "warehouse": scenario_cargo.warehouse,
     "disk": scenario_cargo.disk,
     "markers": scenario_markers.run,
-    "members": scenario_members.run,
     "parts": scenario_parts.run,
     "password": scenario_password.run,
     "security": scenario_security.run,
@@ -48,11 +47,12 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "kafka_sink": scenario_kafka_sink.run,
     "copy": scenario_copy.run,
     "duckdb": scenario_duckdb.run,
-    "registry": scenario_registry.run,
     "throughput": scenario_throughput.short,
 }
-# What runs only when it is named: it takes long, and not every run of it is understood yet.
+# What runs only when it is named: it takes long, or not every run of it is understood yet.
 ONLY_NAMED: dict[str, Callable[[Servers], str]] = {
+    "members": scenario_members.run,
+    "registry": scenario_registry.run,
     "scale_out": scenario_scale_out.run,
     "cluster": scenario_chaos.embedded,
     "chaos_classic": scenario_chaos.classic,
