@@ -196,7 +196,7 @@ impl Checkpoint for ChangelogCheckpoint {
         match self.transactor.commit(part, self.epoch).await {
             Ok(()) => Ok(()),
             Err(CommitError::Retry(error)) => Err(error),
-            Err(CommitError::Fenced(why)) => Err(StoreError::Io(why)),
+            Err(CommitError::Fenced(why)) => Err(StoreError::Away(why)),
         }
     }
 }

@@ -134,18 +134,17 @@ impl Transactor {
         let (parts, replies): (Vec<Part>, Vec<_>) =
             waiting.into_iter().map(|it| (it.part, it.reply)).unzip();
         if mutation::is(Mutation::StoreAheadOfChangelog) {
-            drop(self.store_parts(&parts, &[]).await);
+            drop(self.store_parts(parts.clone(), &[]).await);
         }
         let result = match self.changelog.transact(&parts).await {
-            Ok(nexts) => self.store_parts(&parts, &nexts).await.map_err(|error| {
+            Ok(nexts) => self.store_parts(parts, &nexts).await.map_err(|error| {
                 // It is in the changelog: who takes the partitions over reads it there.
                 CommitError::Fenced(format!("committed, but not in the store: {error}"))
             }),
+            Err(NotCommitted::Aborted(_)) if mutation::is(Mutation::AbortedNotCarried) => Ok(()),
             Err(aborted @ NotCommitted::Aborted(_)) => {
                 tokio::time::sleep(AFTER_ABORT).await;
-                let carried = !mutation::is(Mutation::AbortedNotCarried);
-                Err(CommitError::Retry(StoreError::Io(aborted.to_string())))
-                    .or_else(|error| if carried { Err(error) } else { Ok(()) })
+                Err(StoreError::Away(aborted.to_string()).into())
             }
             Err(doubt @ NotCommitted::InDoubt(_)) => Err(CommitError::Fenced(doubt.to_string())),
         };
@@ -156,15 +155,15 @@ impl Transactor {
     }
 
     /// Puts what was committed into the store, with where each changelog was read to.
-    async fn store_parts(&self, parts: &[Part], nexts: &[Option<u64>]) -> Result<(), StoreError> {
+    async fn store_parts(&self, parts: Vec<Part>, nexts: &[Option<u64>]) -> Result<(), StoreError> {
         let mut all = Batch::default();
-        for part in parts {
-            all.changes.extend(part.changes.changes.clone());
-        }
         for (part, next) in parts.iter().zip(nexts) {
             if let Some(next) = next {
                 self.point(*next).put(&mut all, &self.sink, part.partition);
             }
+        }
+        for part in parts {
+            all.changes.extend(part.changes.changes);
         }
         store_patiently(&self.store, move |store| store.commit(all.clone())).await
     }

@@ -138,8 +138,8 @@ pub enum LogError {
         /// Where.
         at: u64,
     },
-    /// The file system failed. Whether an append was stored is unknown.
-    #[error("the log's file system failed: {0}")]
+    /// The file system or the brokers failed. Whether an append was stored is unknown.
+    #[error("the log failed: {0}")]
     Io(String),
     /// The log was made by something else, or another process holds it.
     #[error("{0}")]

@@ -36,7 +36,7 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
     let mut told = false;
     loop {
         match ask().await {
-            Err(error @ StoreError::Io(_)) => {
+            Err(error @ (StoreError::Io(_) | StoreError::Away(_))) => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::error!("{error}; will be tried again");
                 }

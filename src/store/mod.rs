@@ -118,6 +118,9 @@ pub enum StoreError {
     /// The file system or the engine failed; nothing of the batch may be taken as stored.
     #[error("the store failed: {0}")]
     Io(String),
+    /// What is kept elsewhere cannot be changed now; nothing was changed, and it may be tried again.
+    #[error("{0}")]
+    Away(String),
     /// A value is not what this version writes.
     #[error("the store holds a value that this version cannot read at key {key}: {why}")]
     Corrupt {
