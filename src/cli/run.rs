@@ -79,9 +79,18 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let admin = admin::bind(&config.admin)
         .await
         .map_err(CliError::Unavailable)?;
-    let instance = Instance::start_as(&config, &with, role)
-        .await
-        .map_err(|error| CliError::Unavailable(error.to_string()))?;
+    tokio::pin!(told);
+    let instance = tokio::select! {
+        biased;
+        _ = &mut told => {
+            // It may have waited for brokers; nothing was taken in yet.
+            tracing::info!("told to stop before it had started");
+            return Ok(ExitCode::SUCCESS);
+        }
+        started = Instance::start_as(&config, &with, role) => {
+            started.map_err(|error| CliError::Unavailable(error.to_string()))?
+        }
+    };
     let admin = admin.serve(admin_state(&config, &instance, registry, &clock));
     announce(&args.config, &config, &instance, &admin);
     told.await;

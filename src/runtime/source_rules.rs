@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::ByteSize;
 use crate::decode::DecodeSettings;
-use crate::event::Filter;
+use crate::event::{CompletenessConfig, Filter};
 use crate::ingest::SourceRules;
 use crate::schema_registry::SchemaRegistry;
 use crate::source::kafka::config::KafkaSource;
@@ -20,7 +20,11 @@ const SCHEMAS: &str = "schemas";
 /// # Errors
 /// If the client of a schema registry cannot be made.
 pub fn source_rules(config: &Config) -> Result<HashMap<String, SourceRules>, StartError> {
-    let tenant = &config.tenant;
+    let decode = |completeness: &CompletenessConfig, largest| DecodeSettings {
+        tenant: config.tenant.clone(),
+        completeness: completeness.clone(),
+        max_bytes: bytes(largest),
+    };
     let mut rules = HashMap::new();
     for (name, source) in &config.sources {
         if let Some(kafka) = &source.kafka {
@@ -36,32 +40,21 @@ pub fn source_rules(config: &Config) -> Result<HashMap<String, SourceRules>, Sta
                     kafka.include_relationships,
                 ),
             };
-            let decode = DecodeSettings {
-                tenant: tenant.clone(),
-                completeness: kafka.completeness.clone(),
-                max_bytes: bytes(&kafka.max_body),
-            };
             let of_kafka = SourceRules {
-                decode,
+                decode: decode(&kafka.completeness, &kafka.max_body),
                 filter,
                 schemas: schemas(name, kafka, config)?,
             };
             rules.insert(name.clone(), of_kafka);
         }
         if let Some(hook) = &source.webhook {
-            let filter = Filter::new(
-                hook.entity_types.as_deref(),
-                hook.event_types.as_deref(),
-                hook.include_relationships,
-            );
-            let decode = DecodeSettings {
-                tenant: tenant.clone(),
-                completeness: hook.completeness.clone(),
-                max_bytes: bytes(&hook.max_body),
-            };
             let of_hook = SourceRules {
-                decode,
-                filter,
+                decode: decode(&hook.completeness, &hook.max_body),
+                filter: Filter::new(
+                    hook.entity_types.as_deref(),
+                    hook.event_types.as_deref(),
+                    hook.include_relationships,
+                ),
                 schemas: None,
             };
             rules.insert(name.clone(), of_hook);
