@@ -117,8 +117,13 @@ struct Running {
     of: Arc<dyn PartitionReader>,
     stop: CancellationToken,
     lost: CancellationToken,
+    /// The task has committed what it will: it may still ask about what it left behind.
+    finished: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
+
+/// The partition of a task, and the epoch of its assignment.
+type Fenced = (u16, u64);
 
 /// The tasks of one sink.
 pub(super) struct Supervisor {
@@ -133,8 +138,10 @@ pub(super) struct Supervisor {
     leaving: FuturesUnordered<AbortOnDropHandle<()>>,
     /// Partitions that are being given back.
     ending: FuturesUnordered<BoxFuture<'static, Vec<u16>>>,
+    /// Their tasks. A partition may be lost before it is drained.
+    draining: BTreeMap<u16, Running>,
     /// Tasks whose commits are refused; their partitions may be this process's all the same.
-    fenced: (UnboundedSender<u16>, UnboundedReceiver<u16>),
+    fenced: (UnboundedSender<Fenced>, UnboundedReceiver<Fenced>),
     stop: CancellationToken,
 }
 
@@ -157,6 +164,7 @@ impl Supervisor {
             made: FuturesUnordered::new(),
             leaving: FuturesUnordered::new(),
             ending: FuturesUnordered::new(),
+            draining: BTreeMap::new(),
             fenced: unbounded_channel(),
             stop,
         };
@@ -200,13 +208,14 @@ impl Supervisor {
                 () = self.stop.cancelled() => break,
                 Some(ended) = self.ending.next() => self.forget(&ended),
                 Some(_) = self.leaving.next() => {}
-                Some(partition) = self.fenced.1.recv() => self.open_again(partition),
+                Some((partition, epoch)) = self.fenced.1.recv() => self.open_again(partition, epoch),
                 Some(made) = self.made.next() => self.on_made(made),
                 event = self.reader.next() => self.on_event(event),
             }
         }
         let running = std::mem::take(&mut self.running).into_values();
-        join_all(running.map(|running| running.task)).await;
+        let draining = std::mem::take(&mut self.draining).into_values();
+        join_all(running.chain(draining).map(|running| running.task)).await;
         while self.ending.next().await.is_some() {}
         while self.leaving.next().await.is_some() {}
     }
@@ -225,16 +234,26 @@ impl Supervisor {
                 for partition in &partitions {
                     self.opening.remove(partition);
                 }
-                let taken = partitions.iter().map(|of| self.running.remove(of));
-                let taken: Vec<Running> = taken.flatten().collect();
-                for running in &taken {
+                let mut drained = Vec::new();
+                for partition in &partitions {
+                    let Some(running) = self.running.remove(partition) else {
+                        self.maker.owned.leave(&[*partition]);
+                        continue;
+                    };
                     running.stop.cancel();
+                    let (finished, lost) = (running.finished.clone(), running.lost.clone());
+                    let (owned, partition) = (self.maker.owned.clone(), *partition);
+                    drained.push(async move {
+                        tokio::select! {
+                            // Before another may count it.
+                            () = finished.cancelled() => owned.leave(&[partition]),
+                            () = lost.cancelled() => {}
+                        }
+                    });
+                    self.draining.insert(partition, running);
                 }
-                let owned = self.maker.owned.clone();
                 self.ending.push(Box::pin(async move {
-                    join_all(taken.into_iter().map(|running| running.task)).await;
-                    // Before another may count it.
-                    owned.leave(&partitions);
+                    join_all(drained).await;
                     if done.send(()).is_err() {
                         tracing::warn!(?partitions, "given back too late to be waited for");
                     }
@@ -284,7 +303,11 @@ impl Supervisor {
 
     /// A task's commit was refused. If its partition was lost, that is told soon; if not, it is taken
     /// over once more.
-    fn open_again(&mut self, partition: u16) {
+    fn open_again(&mut self, partition: u16, epoch: u64) {
+        let running = self.running.get(&partition);
+        if running.is_none_or(|running| running.of.epoch() != epoch) {
+            return;
+        }
         if let Some(running) = self.running.remove(&partition) {
             self.tasks.remove(partition);
             self.open(Arc::clone(&running.of));
@@ -295,7 +318,8 @@ impl Supervisor {
     /// Ends the partition's task at once, if there is one.
     fn lose(&mut self, partition: u16) {
         self.opening.remove(&partition);
-        if let Some(running) = self.running.remove(&partition) {
+        let draining = self.draining.remove(&partition);
+        for running in self.running.remove(&partition).into_iter().chain(draining) {
             self.leave(running);
         }
         self.tasks.remove(partition);
@@ -308,8 +332,14 @@ impl Supervisor {
     }
 
     /// These were given back; one may be here again.
-    fn forget(&self, partitions: &[u16]) {
+    fn forget(&mut self, partitions: &[u16]) {
         for partition in partitions {
+            let drained = self.draining.get(partition);
+            if drained.is_some_and(|running| running.finished.is_cancelled())
+                && let Some(running) = self.draining.remove(partition)
+            {
+                self.leaving.push(running.task);
+            }
             if !self.running.contains_key(partition) {
                 self.tasks.remove(*partition);
             }
@@ -322,7 +352,7 @@ impl Supervisor {
             checkpoint,
             task,
         } = made;
-        let partition = of.partition();
+        let (partition, epoch) = (of.partition(), of.epoch());
         let task = match task {
             Ok(task) => task,
             Err(TaskError::Log(outside @ LogError::OutOfRange { asked, start, .. })) => {
@@ -339,18 +369,23 @@ impl Supervisor {
         self.tasks.insert(partition, task.status());
         self.tasks.runs(partition, checkpoint);
         let (stop, sink) = (self.stop.child_token(), self.name().to_owned());
-        let (lost, ended) = (CancellationToken::new(), stop.clone());
+        // A task that was given back is over; its process is not.
+        let (lost, ended) = (CancellationToken::new(), self.stop.clone());
+        let finished = CancellationToken::new();
+        // Dropped, it tells: also if the task panics.
+        let guard = finished.clone().drop_guard();
         let run = task.run_until_lost(stop.clone(), lost.clone());
         let (fenced, heard, tell) = (self.fenced.0.clone(), lost.clone(), self.maker.tell());
         let task = tokio::spawn(async move {
             let (result, left) = run.await;
+            drop(guard);
             match result {
                 Ok(()) => {}
                 Err(_) if heard.is_cancelled() => {}
                 Err(TaskError::Commit(CommitError::Fenced(why))) => {
                     tracing::warn!(sink, partition, "the task ends: {why}");
                     // Nobody hears it at the end of the process.
-                    fenced.send(partition).ok();
+                    fenced.send((partition, epoch)).ok();
                 }
                 Err(error) => tracing::error!(sink, partition, "the task is halted: {error}"),
             }
@@ -362,6 +397,7 @@ impl Supervisor {
             of,
             stop,
             lost,
+            finished,
             task: AbortOnDropHandle::new(task),
         };
         self.running.insert(partition, running);

@@ -270,3 +270,28 @@ async fn g4_what_is_committed_or_cannot_land_late_is_not_asked_about() {
     pass(2 * LATE.as_secs()).await;
     assert!(guarded.asks().await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn g2_g4_a_partition_that_is_lost_while_it_is_drained_is_dropped_at_once() {
+    let bench = Bench::before(Some(LATE));
+    bench.assign();
+    bench.sink.takes(Duration::from_millis(700));
+    bench.append("entities/a").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let given_back = bench.revoke();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    bench.lose();
+    given_back.await.unwrap();
+    pass(1).await;
+    assert_eq!((bench.tasks(), bench.committed()), (0, 0));
+    assert_eq!(bench.asks().await, ["entities/a"]);
+    bench.assign();
+    pass(1).await;
+    assert_eq!((bench.tasks(), bench.owned().as_str()), (1, "1"));
+    pass(2 * LATE.as_secs()).await;
+    assert_eq!(
+        bench.owned(),
+        "1",
+        "the old task's end takes nothing from the new"
+    );
+}
