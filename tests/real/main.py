@@ -38,6 +38,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "disk": scenario_cargo.disk,
     "markers": scenario_markers.run,
     "parts": scenario_parts.run,
+    "members": scenario_members.run,
     "password": scenario_password.run,
     "security": scenario_security.run,
     "pooler": scenario_pooler.run,
@@ -46,13 +47,12 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
     "copy": scenario_copy.run,
+    "registry": scenario_registry.run,
     "duckdb": scenario_duckdb.run,
     "throughput": scenario_throughput.short,
 }
 # What runs only when it is named: it takes long, or not every run of it is understood yet.
 ONLY_NAMED: dict[str, Callable[[Servers], str]] = {
-    "members": scenario_members.run,
-    "registry": scenario_registry.run,
     "scale_out": scenario_scale_out.run,
     "cluster": scenario_chaos.embedded,
     "chaos_classic": scenario_chaos.classic,

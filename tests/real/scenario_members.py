@@ -123,7 +123,9 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         logs = [goldwire.folder / "data" / "log" for goldwire in both]
         self.name_of_all = name
-        self.asks = Watcher(Watched(servers.kafka.plain, name, name, PARTITIONS, SOURCE, logs[0]))
+        self.asks = Watcher(
+            Watched(servers.kafka.plain, name, name, PARTITIONS, "embedded", {"source": SOURCE, "log": str(logs[0])})
+        )
         self.journals = [Journal(log) for log in logs]
         # What is in either log counts.
         self.journals[1].durable = self.journals[0].durable

@@ -23,7 +23,8 @@ from lib import Failed
 class TopicSender(threading.Thread):
     """Produces events at a steady rate; brokers may go away meanwhile.
 
-    The last tenth is held back until `release`, so that there is something to do until then.
+    The last tenth is held back until `release`, so that there is something to do until then; what is
+    left at a release goes as fast as the brokers take it.
     """
 
     def __init__(self, brokers: kafka.Brokers, topic: str, partitions: int, events: list[Event], rate: int) -> None:
@@ -53,7 +54,7 @@ class TopicSender(threading.Thread):
             self._produce(event, number % self.partitions)
             self.sent = number + 1
             ahead = self.sent / self.rate - (time.monotonic() - began)
-            if ahead > 0.05:
+            if ahead > 0.05 and not self.released.is_set():
                 self.producer.poll(ahead)
         if self.producer.flush(300) > 0:
             self.errors.append("not every record was acknowledged")

@@ -69,7 +69,7 @@ async fn kafka_topics_are_made_and_are_found_fit_by_the_next_start() {
     assert!(why.contains("raise the topic's max.message.bytes"), "{why}");
     let many = cluster(&app, &[("replication", json!(3))]).await;
     let inbox = Topic {
-        name: many.topic("inbox"),
+        name: many.topic("another-inbox"),
         partitions: 1,
         kind: Kind::Inbox,
     };
