@@ -2,7 +2,8 @@
 //!
 //! Guarantee (G2): a read begins exactly where it is asked to. What librdkafka had read ahead before
 //! a seek is dropped by librdkafka, and what lies below is skipped here. An assignment that has ended
-//! reads nothing of the next.
+//! reads nothing of the next, and one that begins never goes on where the one before it stood: it is
+//! assigned at the end of the partition.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,8 +44,14 @@ struct Split {
     grown: Arc<Notify>,
     /// The assignment that reads it.
     epoch: AtomicU64,
-    /// Where the queue stands, held by who reads.
-    at: tokio::sync::Mutex<Option<u64>>,
+    /// Where the queue stands, and by which assignment; held by who reads.
+    at: tokio::sync::Mutex<Option<At>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    epoch: u64,
+    offset: u64,
 }
 
 impl Splits {
@@ -199,22 +206,27 @@ impl PartitionReader for Partition {
                 drop(at);
                 return std::future::pending().await;
             }
-            if *at != Some(from) {
+            let epoch = self.epoch;
+            let here = At {
+                epoch,
+                offset: from,
+            };
+            if *at != Some(here) {
                 // Unknown while it is under way, so that a read that is dropped seeks again.
                 *at = None;
                 if self.seek(from).await.is_err() {
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
-                *at = Some(from);
+                *at = Some(here);
             }
             let grown = self.split.grown.notified();
             match self.take(from, limit) {
                 Ok(records) => {
                     if let Some(last) = records.last() {
-                        let next = last.offset.saturating_add(1);
-                        self.member.ranges.reaches(self.number, next);
-                        *at = Some(next);
+                        let offset = last.offset.saturating_add(1);
+                        self.member.ranges.reaches(self.number, offset);
+                        *at = Some(At { epoch, offset });
                         return Ok(records);
                     }
                 }

@@ -265,7 +265,19 @@ async fn handover(with: &[(&str, Value)]) {
     let late = first.changelog.transact(&parts).await.unwrap_err();
     assert!(matches!(late, NotCommitted::Aborted(_)), "{late}");
     assert_eq!(committed(&second.changelog, partition).await, Some(7));
-    tokio::join!(first.end(), second.end());
+    // Back at the first one, which had read up to 50, while the other had the partition.
+    let more = (50..60_u64).map(|of| of.to_be_bytes().to_vec().into());
+    log.append(partition, more.collect()).await.unwrap();
+    second.end().await;
+    let back = loop {
+        let back = first.assigned().await.into_iter();
+        if let Some(back) = back.into_iter().find(|of| of.partition() == partition) {
+            break back;
+        }
+    };
+    let expected: Vec<u64> = (50..60).collect();
+    assert_eq!(offsets(&back, 50, 10).await, expected);
+    first.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
