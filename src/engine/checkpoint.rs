@@ -66,7 +66,7 @@ pub struct Opened {
     pub witness: Option<Witness>,
     /// Where it went on after records that had left the log.
     pub gap: Option<u64>,
-    /// What was being sent, by offset, and how often alone.
+    /// What was being sent, by offset, and how often as a suspect.
     pub notes: BTreeMap<u64, u32>,
     /// What has to be asserted once more.
     pub reassertions: Vec<Waiting>,
@@ -153,7 +153,7 @@ pub trait Checkpoint: Debug + Send + Sync {
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError>;
 
     /// Notes durably that the records at these offsets are about to be sent, and how often each was
-    /// alone in flight when the process died.
+    /// in flight as a suspect when the process died.
     async fn note(&self, notes: Vec<(u64, u32)>) -> Result<(), StoreError>;
 
     /// Forgets, durably, that they were about to be sent.

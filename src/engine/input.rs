@@ -42,7 +42,7 @@ pub(crate) struct ResumePoint {
     pub(crate) suspect_below: u64,
     /// Unclean starts since the position last moved.
     pub(crate) restarts: u32,
-    /// What was being sent when the process died, and how often alone.
+    /// What was being sent when the process died, and how often as a suspect.
     notes: BTreeMap<u64, u32>,
     /// Records that were found to kill the process, by id and round: ingest that died with it may
     /// have appended each of them again at every start.

@@ -1,27 +1,33 @@
 //! A record that kills the process is found by what was being sent when it died.
 //!
 //! After an unclean stop the batches that are sent are noted durably just before the send, and
-//! forgotten after it. If the process dies with such notes, the noted records are suspects: each is
-//! sent alone in the whole process, with a note of its own. One that was alone in flight at several
-//! deaths is dead-lettered. Waiting at a gate, for `settle` or for Reltio is not trying, and an
-//! orderly stop clears everybody.
+//! forgotten after it. If the process dies with such notes, the noted records are suspects: a few of
+//! them are sent together while nothing else is sent in the whole process, with notes of their own.
+//! What was in flight at a death in such a group is sent alone, and what was alone in flight at
+//! several deaths is dead-lettered. Waiting at a gate, for `settle` or for Reltio is not trying, and
+//! an orderly stop clears everybody.
 
 use std::time::Duration;
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// A record that was alone in flight at so many deaths of the process is not sent again.
-const DEATHS: u32 = 3;
+/// A record that was in flight as a suspect at so many deaths of the process is not sent again. At
+/// the first of them it may have had others beside it, at the next three it was alone.
+const DEATHS: u32 = 4;
+/// So many suspects are sent together before one of them was in flight at a second death. A note
+/// takes a disk a fraction of a millisecond, Kafka some milliseconds, and everything else waits
+/// meanwhile: a kill under load leaves thousands of suspects.
+const GROUP: usize = 32;
 /// A write that lasts longer than this is the target's matter: a record that kills the process
 /// does so at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether a record was in flight when the process died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Blame {
     /// It was.
     pub(crate) suspect: bool,
-    /// How often nothing else was.
+    /// How often it was as a suspect, with nothing but its group.
     pub(crate) deaths: u32,
 }
 
@@ -32,13 +38,22 @@ impl Blame {
         deaths: DEATHS,
     };
 
+    /// How many writes may be sent together with one that has this blame, itself included.
+    pub(crate) fn company(self) -> usize {
+        match (self.suspect, self.deaths) {
+            (false, _) => usize::MAX,
+            (true, 0) => GROUP,
+            (true, _) => 1,
+        }
+    }
+
     /// Whether it is what stops the process.
     pub(crate) fn kills(self) -> bool {
         self.deaths >= DEATHS
     }
 }
 
-/// Who sends in this process: many together, or a suspect alone.
+/// Who sends in this process: many together, or suspects with nobody else.
 #[derive(Debug, Default)]
 pub struct Isolation {
     sends: RwLock<()>,
@@ -52,7 +67,7 @@ pub(crate) enum Sending<'a> {
 }
 
 impl Isolation {
-    /// Waits until a batch may be sent; a suspect's alone.
+    /// Waits until a batch may be sent; one of suspects with nothing else.
     pub(crate) async fn enter(&self, alone: bool) -> Sending<'_> {
         if alone {
             let guard = self.sends.write().await;

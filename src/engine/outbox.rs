@@ -72,20 +72,18 @@ impl Outbox {
         }
         let most = self.rows.min(self.waiting.len());
         let (mut batch, mut bytes, mut rows) = (Vec::with_capacity(most), 0_usize, self.rows);
+        let blame = self.waiting.front().map(Work::blame).unwrap_or_default();
         while let Some(next) = self.waiting.front() {
             let size = next.bytes();
             rows = rows.min(company(self.rows, next.tries.splits));
-            let is_suspect = next.records.iter().any(|it| it.blame.suspect);
-            let fits = batch.len() < rows && bytes.saturating_add(size) <= self.most_bytes;
-            if !batch.is_empty() && (!fits || is_suspect) {
+            let of_blame = rows.min(next.blame().company());
+            let fits = batch.len() < of_blame && bytes.saturating_add(size) <= self.most_bytes;
+            if !batch.is_empty() && (!fits || next.blame() != blame) {
                 break;
             }
             bytes = bytes.saturating_add(size);
             self.bytes = self.bytes.saturating_sub(size);
             batch.extend(self.waiting.pop_front());
-            if is_suspect {
-                break;
-            }
         }
         self.since = (!self.waiting.is_empty()).then_some(now);
         self.under_way += usize::from(!batch.is_empty());
@@ -101,9 +99,13 @@ fn company(rows: usize, splits: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::isolation::Blame;
+    use super::super::lane::Pending;
     use super::super::work::Purpose;
     use super::*;
-    use crate::event::Subject;
+    use crate::event::{Record, Subject};
     use crate::sink::Mode;
 
     fn outbox(rows: usize, linger: u64) -> Outbox {
@@ -146,5 +148,30 @@ mod tests {
             let batch = outbox.take(Instant::now(), false).unwrap();
             assert_eq!(batch.len(), expected);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn suspects_go_in_small_groups_and_alone_after_a_second_death() {
+        let suspect = |deaths| {
+            let mut work = work(0);
+            let mut pending = Pending::of(1, Record::decode(Bytes::new()).unwrap());
+            pending.blame = Blame {
+                suspect: true,
+                deaths,
+            };
+            work.records.push_back(pending);
+            work
+        };
+        let mut outbox = Outbox {
+            batches: 9,
+            ..outbox(1000, 0)
+        };
+        (0..2).for_each(|_| outbox.push(work(0)));
+        (0..40).for_each(|_| outbox.push(suspect(0)));
+        (0..2).for_each(|_| outbox.push(suspect(1)));
+        outbox.push(work(0));
+        let taken = std::iter::from_fn(|| outbox.take(Instant::now(), true));
+        let sizes: Vec<usize> = taken.map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [2, 32, 8, 1, 1, 1]);
     }
 }

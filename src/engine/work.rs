@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
+use super::isolation::Blame;
 use super::lane::{self, Pending};
 use super::outcome::Outcome;
 use super::read_budget::Answered;
@@ -116,6 +117,12 @@ impl Work {
             tries: Tries::default(),
             room: None,
         }
+    }
+
+    /// The heaviest blame of its records.
+    pub(crate) fn blame(&self) -> Blame {
+        let of = self.records.iter().map(|pending| pending.blame);
+        of.max().unwrap_or_default()
     }
 
     /// About how many bytes of payload it sends.
