@@ -54,6 +54,7 @@ def cluster_source(brokers: kafka.Brokers, topic: str, group: str, protocol: str
             "topic": topic,
             "group": group,
             "start": "earliest",
+            "group_protocol": protocol,
             "properties": membership(protocol),
         }
     }
@@ -63,7 +64,7 @@ def membership(protocol: str) -> dict[str, str]:
     """Properties of a consumer group's member that is given up after six seconds of silence."""
     if protocol == "consumer":
         # The broker says how long a session lasts, see `kafka.COMMON`.
-        return {"group.protocol": "consumer"}
+        return {}
     return {
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": "6000",

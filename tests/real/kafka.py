@@ -133,11 +133,15 @@ class Brokers:
         rows = [line.split() for line in text.splitlines() if line.startswith(f"{group} ")]
         return {(row[1], int(row[2])): int(row[5]) for row in rows}
 
-    def group_owners(self, group: str) -> Counter[str]:
-        """What the same tool says of who reads: partitions by `client.id`."""
+    def group_members(self, group: str) -> dict[int, str]:
+        """What the same tool says of who reads each partition of a group with one topic: its `client.id`."""
         text = self.tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)
         rows = [line.split() for line in text.splitlines() if line.startswith(f"{group} ")]
-        return Counter(row[8] for row in rows if len(row) > 8 and row[8] != "-")
+        return {int(row[2]): row[8] for row in rows if len(row) > 8 and row[8] != "-"}
+
+    def group_owners(self, group: str) -> Counter[str]:
+        """How many partitions each `client.id` has."""
+        return Counter(self.group_members(group).values())
 
 
 class Kafka(Brokers):

@@ -28,6 +28,7 @@ import scenario_pooler
 import scenario_registry
 import scenario_scale_out
 import scenario_security
+import scenario_takeover
 import scenario_throughput
 from lib import WORK, Failed, Process
 from servers import Servers
@@ -57,6 +58,8 @@ ONLY_NAMED: dict[str, Callable[[Servers], str]] = {
     "cluster": scenario_chaos.embedded,
     "chaos_classic": scenario_chaos.classic,
     "chaos_consumer": scenario_chaos.consumer,
+    "restore": scenario_takeover.restore,
+    "takeover": scenario_takeover.takeover,
 }
 # What a scenario does instead when it is named.
 NAMED = {"throughput": scenario_throughput.long}
