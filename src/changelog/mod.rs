@@ -95,6 +95,22 @@ pub trait Changelog: Debug + Send + Sync {
     /// Which topic this is.
     fn identity(&self) -> &LogIdentity;
 
+    /// What the others know this process by; it stands in the marker of a takeover. Empty where there
+    /// are no others.
+    fn instance(&self) -> String {
+        String::new()
+    }
+
+    /// Ends a transaction that is open in a partition which was taken over, if who began it is known
+    /// from the changelog at and after `from`. Such a one could not be committed any more; an instance
+    /// that died in it cannot abort it either, and its brokers only do after a while.
+    ///
+    /// # Errors
+    /// As [`Self::committed`]; then it ends by itself, later.
+    async fn end_open(&self, _partition: u16, _from: u64) -> Result<(), ChangelogError> {
+        Ok(())
+    }
+
     /// The group's offset in a partition of the event log, if it has one. Waits for transactions
     /// that are being committed.
     ///

@@ -28,6 +28,9 @@ const READ: ReadLimit = ReadLimit {
 const FRESH: Duration = Duration::from_hours(12);
 /// A restore that takes long says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+/// So many reads in a row that find nothing, of half a second each, and an open transaction may be
+/// why.
+const STALLED: u32 = 2;
 /// Keys removed in one go.
 const WIPE: usize = 10_000;
 
@@ -61,10 +64,34 @@ async fn asked<T, F: Future<Output = Result<T, ChangelogError>>>(
 pub(super) async fn committed(of: &ChangelogCheckpoint) -> Result<Option<u64>, TakeoverError> {
     let changelog = of.transactor.changelog();
     let partition = of.local.partition;
-    asked(of, "the group's offset is not known", || {
-        changelog.committed(partition)
+    asked(of, "the group's offset is not known", || async {
+        let told = changelog.committed(partition).await;
+        if matches!(told, Err(ChangelogError::Retry(_))) {
+            end_open(of).await;
+        }
+        told
     })
     .await
+}
+
+/// Ends a transaction of an instance that had the partition before, if one is open: nothing behind it
+/// can be read. If that fails it is tried again, or the brokers end it.
+async fn end_open(of: &ChangelogCheckpoint) {
+    let changelog = of.transactor.changelog();
+    let (sink, partition) = (of.local.sink.as_str(), of.local.partition);
+    let known = known(of).await.ok().flatten();
+    let from = known.filter(|point| point.is_of(changelog.identity()));
+    let from = from.map_or(0, |point| point.next());
+    if let Err(why) = changelog.end_open(partition, from).await {
+        tracing::debug!(sink, partition, "no open transaction was ended: {why}");
+    }
+}
+
+/// How far the store has the partition.
+async fn known(of: &ChangelogCheckpoint) -> Result<Option<Point>, StoreError> {
+    let key = keys::changelog_point(&of.local.sink, of.local.partition);
+    let found = store_patiently(&of.local.store, move |store| store.get(&key)).await?;
+    Ok(found.as_deref().and_then(Point::read))
 }
 
 /// Restores until a marker of this takeover is read back.
@@ -72,19 +99,24 @@ pub(super) async fn restore(of: &ChangelogCheckpoint) -> Result<(), TakeoverErro
     let changelog = of.transactor.changelog();
     let (sink, partition) = (of.local.sink.as_str(), of.local.partition);
     let mut marker = Batch::default();
-    marker.put(keys::TAKEOVER.to_vec(), of.epoch.to_string().into_bytes());
+    marker.put(keys::TAKEOVER.to_vec(), changelog.instance().into());
     let marker = asked(of, "the changelog takes no marker", || {
         changelog.put(partition, marker.clone())
     })
     .await?;
     let mut next = begin(of, marker).await?;
     let (began, first) = (Instant::now(), next);
-    let (mut told, mut records) = (began, 0_u64);
+    let (mut told, mut records, mut empty) = (began, 0_u64, 0_u32);
     while next <= marker {
         let page: Page = asked(of, "the changelog cannot be read", || {
             changelog.read(partition, next, READ)
         })
         .await?;
+        empty = if page.next > next { 0 } else { empty + 1 };
+        if empty == STALLED {
+            end_open(of).await;
+            empty = 0;
+        }
         records += u64::try_from(page.records.len()).unwrap_or_default();
         next = page.next.max(next);
         apply(of, page, next).await?;
@@ -122,9 +154,7 @@ async fn begin(of: &ChangelogCheckpoint, marker: u64) -> Result<u64, TakeoverErr
     .await?;
     // A transaction of another that is open holds back the end that brokers tell.
     let end = range.end.max(marker + 1);
-    let key = keys::changelog_point(sink, partition);
-    let found = store_patiently(&of.local.store, move |store| store.get(&key)).await?;
-    let known = found.as_deref().and_then(Point::read);
+    let known = known(of).await?;
     let oldest = of.transactor.point(0).time() - as_millis(FRESH);
     let usable = |point: &Point| {
         point.is_of(changelog.identity()) && point.time() >= oldest && point.next() >= range.start

@@ -5,6 +5,7 @@
 //! they are not begins only after that was noted. So a process that was stopped for long commits
 //! nothing of what it lost, whatever it is told when it goes on.
 
+mod left_open;
 mod restore;
 mod transaction;
 
@@ -18,6 +19,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use tokio::sync::Mutex;
 
+use self::left_open::LeftOpen;
 use self::restore::Restore;
 use self::transaction::Transactions;
 use super::{Changelog, ChangelogError, NotCommitted, Ownership, Page, Part};
@@ -28,6 +30,8 @@ use crate::store::{Batch, keys};
 
 /// How long the brokers have for one answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long they have to say where the group is: while a transaction is open that has it, they do not.
+const STABLE: Duration = Duration::from_secs(1);
 
 /// What a changelog is made of.
 #[derive(Debug, Clone)]
@@ -52,8 +56,9 @@ pub struct KafkaChangelog {
     events: String,
     /// Outside of transactions.
     puts: Client,
-    /// For questions: the member, or one that belongs to the group and is none.
+    /// For questions about the group: the member, or one that belongs to the group and is none.
     asks: Arc<BaseConsumer<Heard>>,
+    of: ChangelogOf,
     restore: Arc<Restore>,
     transactions: Mutex<Transactions>,
 }
@@ -89,6 +94,7 @@ impl KafkaChangelog {
         puts.producer()?;
         let restore = Arc::new(Restore::new(&cluster, &topic, &of.group));
         Ok(Self {
+            of: of.clone(),
             restore,
             identity: LogIdentity {
                 id: format!("kafka:{}/{topic}", cluster.id()),
@@ -114,10 +120,39 @@ impl Changelog for KafkaChangelog {
         &self.identity
     }
 
+    fn instance(&self) -> String {
+        self.of.instance.clone()
+    }
+
+    async fn end_open(&self, partition: u16, from: u64) -> Result<(), ChangelogError> {
+        let look = LeftOpen::of(&self.of, &self.topic, partition).await;
+        let look = look.map_err(|why| ChangelogError::Retry(why.to_string()))?;
+        // In this order: what is open ends below what was there before it was looked for.
+        let range = self.range(partition).await?;
+        if range.end >= look.end {
+            return Ok(());
+        }
+        let owner = look.owner(from.max(range.start), range.end).await;
+        let owner = owner.map_err(|why| ChangelogError::Retry(why.to_string()))?;
+        let ended = match owner.filter(|owner| *owner != self.of.instance) {
+            Some(owner) => {
+                let sink = &self.of.sink;
+                tracing::info!(sink, partition, owner, "a transaction was left open: ended");
+                transaction::end_of(&self.of, &owner).await
+            }
+            // Held by a transaction that is under way, which ends by itself.
+            None => match self.transactions.try_lock() {
+                Ok(mut own) => own.ready().await,
+                Err(_) => Ok(()),
+            },
+        };
+        ended.map_err(ChangelogError::Retry)
+    }
+
     async fn committed(&self, partition: u16) -> Result<Option<u64>, ChangelogError> {
         let (asks, events) = (Arc::clone(&self.asks), self.events.clone());
         let asked = tokio::task::spawn_blocking(move || {
-            offsets::committed(&asks, &events, &[partition], ANSWER)
+            offsets::committed(&asks, &events, &[partition], STABLE)
         });
         let told = asked
             .await
@@ -128,8 +163,10 @@ impl Changelog for KafkaChangelog {
 
     async fn range(&self, partition: u16) -> Result<OffsetRange, ChangelogError> {
         let (asks, topic) = (Arc::clone(&self.asks), self.topic.clone());
-        let asked = tokio::task::spawn_blocking(move || {
-            offsets::ranges(&asks, &topic, &[partition], ANSWER)
+        let member = self.of.member.clone();
+        let asked = tokio::task::spawn_blocking(move || match member {
+            Some((member, _)) => member.ranges(&topic, &[partition], ANSWER),
+            None => offsets::ranges(&asks, &topic, &[partition], ANSWER),
         });
         let told = asked
             .await

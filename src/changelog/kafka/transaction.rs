@@ -143,29 +143,17 @@ impl Transactions {
 
     /// A producer of this process's name, which ends what one before it left open.
     async fn make(&mut self) -> Result<Arc<Producer>, String> {
-        let ChangelogOf {
-            cluster,
-            group,
-            instance,
-            ..
-        } = &self.of;
-        let config = cluster.config();
-        let client = config.transactional(&format!("{group}/{instance}"), cluster.largest());
-        let made: Result<Producer, KafkaError> = client.create_with_context(Reports::default());
-        let made = made.map_err(|error| kafka::complaint(&config.properties, &error))?;
-        let made = Arc::new(made);
-        let ready = call(&made, move |producer| producer.init_transactions(ANSWER)).await;
-        match ready {
-            Ok(()) => {
-                self.producer = Some(Arc::clone(&made));
-                Ok(made)
-            }
-            Err(failed) => {
-                let trouble = made.context().trouble();
-                dispose(made);
-                Err(trouble.map_or(failed.why, |code| format!("{code:?}")))
-            }
+        let made = named(&self.of, &self.of.instance).await?;
+        self.producer = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Ends what a process of this name left open before.
+    pub(super) async fn ready(&mut self) -> Result<(), String> {
+        if self.producer.is_none() {
+            self.make().await?;
         }
+        Ok(())
     }
 
     /// Another producer, which ends what this one left open: whoever takes the partitions over
@@ -277,6 +265,33 @@ impl Transactions {
             None => Ok(metadata),
         }
     }
+}
+
+/// A producer of an instance's name. What one before it left open is ended by then, and that one does
+/// nothing any more.
+async fn named(of: &ChangelogOf, instance: &str) -> Result<Arc<Producer>, String> {
+    let config = of.cluster.config();
+    let id = format!("{}/{instance}", of.group);
+    let client = config.transactional(&id, of.cluster.largest());
+    let made: Result<Producer, KafkaError> = client.create_with_context(Reports::default());
+    let made = made.map_err(|error| kafka::complaint(&config.properties, &error))?;
+    let made = Arc::new(made);
+    let ready = call(&made, move |producer| producer.init_transactions(ANSWER)).await;
+    match ready {
+        Ok(()) => Ok(made),
+        Err(failed) => {
+            let trouble = made.context().trouble();
+            dispose(made);
+            Err(trouble.map_or(failed.why, |code| format!("{code:?}")))
+        }
+    }
+}
+
+/// Ends what another instance left open, by taking its name for a moment. If it lives it makes itself
+/// another producer.
+pub(super) async fn end_of(of: &ChangelogOf, instance: &str) -> Result<(), String> {
+    dispose(named(of, instance).await?);
+    Ok(())
 }
 
 /// Why offsets are not in the transaction.

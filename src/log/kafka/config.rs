@@ -129,7 +129,8 @@ pub struct KafkaLogConfig {
     /// Kafka 4.0 and later).
     #[serde(default)]
     pub group_protocol: GroupProtocol,
-    /// How long an instance that died in a transaction holds up who takes its partitions over.
+    /// After how long the brokers end a transaction that an instance left open, at their next look. Who
+    /// takes its partitions over ends it sooner, where it finds out whose it was.
     #[serde(default = "ten_seconds")]
     pub transaction_timeout: Period,
     /// After how long without a sign of life an instance's partitions go to others. With `consumer`

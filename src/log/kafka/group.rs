@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::cluster::KafkaCluster;
 use super::keeper::Seen;
 use super::member::Thread;
+use super::offsets;
 use super::ranges::Ranges;
 use super::split::Splits;
 use crate::kafka::{self, Heard, Share};
@@ -61,9 +63,19 @@ impl fmt::Debug for Member {
 }
 
 impl Member {
-    /// The member itself, for questions.
+    /// The member itself, for what is asked of its group.
     pub(crate) fn consumer(&self) -> &Arc<BaseConsumer<Heard>> {
         &self.consumer
+    }
+
+    /// What partitions of a topic hold, as [`offsets::ranges`] says.
+    pub(crate) fn ranges(
+        &self,
+        topic: &str,
+        partitions: &[u16],
+        patience: Duration,
+    ) -> Result<Vec<(u16, u64, u64)>, KafkaError> {
+        offsets::ranges(self.seen.consumer(), topic, partitions, patience)
     }
 }
 

@@ -77,6 +77,12 @@ impl Seen {
         }
     }
 
+    /// A client for questions, which does not fetch: an answer on a connection that does waits until
+    /// its fetch was answered, half a second where nothing comes in.
+    pub(super) fn consumer(&self) -> &BaseConsumer<Heard> {
+        &self.consumer
+    }
+
     /// Asks where all partitions begin and end.
     async fn refresh(self: &Arc<Self>) -> Result<(), LogError> {
         let seen = Arc::clone(self);

@@ -17,7 +17,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::group::{Bell, GroupOf, Member};
-use super::offsets;
 use super::split::Partition;
 use crate::kafka::{Complaints, Place, Said, code, is_lost_position};
 use crate::log::{PartitionReader, ReaderEvent};
@@ -185,7 +184,7 @@ impl Thread {
         }
         let member = Arc::clone(&self.member);
         let arriving: Vec<u16> = self.arriving.iter().copied().collect();
-        let held = offsets::ranges(&member.consumer, &member.topic, &arriving, ANSWER);
+        let held = member.ranges(&member.topic, &arriving, ANSWER);
         match held {
             Ok(held) => {
                 for (partition, start, end) in held {

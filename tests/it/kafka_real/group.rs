@@ -229,6 +229,15 @@ async fn read_from_anywhere(partition: &Arc<dyn PartitionReader>) {
     assert_eq!(partition.checksum(7).await.unwrap(), Some(sum));
 }
 
+async fn returned(to: &mut Instance, partition: u16) -> Arc<dyn PartitionReader> {
+    loop {
+        let back = to.assigned().await.into_iter();
+        if let Some(back) = back.into_iter().find(|of| of.partition() == partition) {
+            return back;
+        }
+    }
+}
+
 async fn handover(with: &[(&str, Value)]) {
     let app = app();
     let cluster = cluster(&app, with).await;
@@ -241,6 +250,19 @@ async fn handover(with: &[(&str, Value)]) {
         read_from_anywhere(partition).await;
     }
     let mut second = Instance::start(&cluster, &log, &app, "second");
+    let partition = handed_over(&mut first, &mut second).await;
+    let more = (50..60_u64).map(|of| of.to_be_bytes().to_vec().into());
+    log.append(partition, more.collect()).await.unwrap();
+    second.end().await;
+    // It had read up to 50 before the other one had the partition.
+    let back = returned(&mut first, partition).await;
+    let expected: Vec<u64> = (50..60).collect();
+    assert_eq!(offsets(&back, 50, 10).await, expected);
+    first.end().await;
+}
+
+/// The partition that the second one takes over, from where the first one was when it gave it back.
+async fn handed_over(first: &mut Instance, second: &mut Instance) -> u16 {
     let (given, done) = first.revoked().await;
     second.nothing_yet().await;
     // A commit during the drain is where the other member begins.
@@ -265,19 +287,7 @@ async fn handover(with: &[(&str, Value)]) {
     let late = first.changelog.transact(&parts).await.unwrap_err();
     assert!(matches!(late, NotCommitted::Aborted(_)), "{late}");
     assert_eq!(committed(&second.changelog, partition).await, Some(7));
-    // Back at the first one, which had read up to 50, while the other had the partition.
-    let more = (50..60_u64).map(|of| of.to_be_bytes().to_vec().into());
-    log.append(partition, more.collect()).await.unwrap();
-    second.end().await;
-    let back = loop {
-        let back = first.assigned().await.into_iter();
-        if let Some(back) = back.into_iter().find(|of| of.partition() == partition) {
-            break back;
-        }
-    };
-    let expected: Vec<u64> = (50..60).collect();
-    assert_eq!(offsets(&back, 50, 10).await, expected);
-    first.end().await;
+    partition
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! Run by `tests/real/run`; ignored otherwise.
 
 mod group;
+mod left_open;
 mod letters;
 mod log;
 mod source;
