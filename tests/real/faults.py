@@ -17,6 +17,9 @@ from goldwire import Goldwire
 from lib import Failed
 
 KILL, ZOMBIE, ROLL = "kill -9", "zombie", "rolling restart"
+# A stop in order that did not come to its end: what an instance says of it.
+CUT_OFF = "stop cut off"
+NOT_DRAINED = ("stopped with records in flight", "went before they were drained")
 STOP, CRASH = "broker stopped", "broker killed"
 # Members that are silent for so long are given up, under both protocols.
 SESSION = 6.0
@@ -133,10 +136,13 @@ class Chaos:
     def _on_instances(self, step: Step) -> None:
         chosen = [self.instances[of] for of in step.targets]
         if step.kind == ROLL:
-            for one in chosen:
+            for number, one in zip(step.targets, chosen, strict=True):
+                began, before = time.time(), len(one.log.read_text())
                 code = one.stop()
                 if code != 0:
                     raise Failed(f"{one.name} stopped with exit code {code} in a rolling restart")
+                if any(words in one.log.read_text()[before:] for words in NOT_DRAINED):
+                    self.faults.append(Fault(CUT_OFF, (number,), began, time.time()))
                 one.start()
             return
         if step.kind == ZOMBIE:

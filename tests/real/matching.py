@@ -32,8 +32,8 @@ class Doubts:
         log: dict[int, list[tuple[int, Logged]]],
         watched: list[tuple[float, Seen]],
     ) -> None:
-        # A rolling restart leaves nothing in doubt.
-        self.faults = [fault for fault in faults if fault.kind != ROLL]
+        # A rolling restart leaves nothing in doubt, save where a stop was cut off.
+        self.faults = sorted((fault for fault in faults if fault.kind != ROLL), key=lambda of: of.began)
         self.times = [at for at, _ in watched]
         self.seen = [seen for _, seen in watched]
         self.at: dict[Change, list[tuple[int, int, float]]] = {}
