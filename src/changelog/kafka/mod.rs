@@ -49,6 +49,22 @@ pub struct ChangelogOf {
     pub member: Option<(Arc<Member>, Arc<Ownership>)>,
 }
 
+/// Who is asked about the group: its member, or a client that belongs to it and is none.
+#[derive(Clone)]
+enum Asks {
+    Member(Arc<Member>),
+    Nobody(Arc<BaseConsumer<Heard>>),
+}
+
+impl Asks {
+    fn client(&self) -> Arc<BaseConsumer<Heard>> {
+        match self {
+            Self::Member(member) => member.consumer(),
+            Self::Nobody(client) => Arc::clone(client),
+        }
+    }
+}
+
 /// The changelog of one sink.
 pub struct KafkaChangelog {
     identity: LogIdentity,
@@ -56,8 +72,7 @@ pub struct KafkaChangelog {
     events: String,
     /// Outside of transactions.
     puts: Client,
-    /// For questions about the group: the member, or one that belongs to the group and is none.
-    asks: Arc<BaseConsumer<Heard>>,
+    asks: Asks,
     of: ChangelogOf,
     restore: Arc<Restore>,
     transactions: Mutex<Transactions>,
@@ -82,12 +97,13 @@ impl KafkaChangelog {
         let topic = cluster.topic(&format!("{}.changelog", of.sink));
         let partitions = config.partitions;
         let asks = if let Some((member, _)) = &of.member {
-            Arc::clone(member.consumer())
+            Asks::Member(Arc::clone(member))
         } else {
             let made = config
                 .consumer(&of.group, largest)
                 .create_with_context(Heard::default());
-            Arc::new(made.map_err(|error| kafka::complaint(&config.properties, &error))?)
+            let made = made.map_err(|error| kafka::complaint(&config.properties, &error))?;
+            Asks::Nobody(Arc::new(made))
         };
         let puts = Client::new(config.producer(largest), config.properties.clone());
         // It is known to the brokers by the time that a partition comes.
@@ -102,7 +118,7 @@ impl KafkaChangelog {
             },
             events: cluster.topic("events"),
             puts,
-            transactions: Mutex::new(Transactions::new(of, topic.clone(), Arc::clone(&asks))),
+            transactions: Mutex::new(Transactions::new(of, topic.clone(), asks.clone())),
             asks,
             topic,
         })
@@ -150,9 +166,9 @@ impl Changelog for KafkaChangelog {
     }
 
     async fn committed(&self, partition: u16) -> Result<Option<u64>, ChangelogError> {
-        let (asks, events) = (Arc::clone(&self.asks), self.events.clone());
+        let (asks, events) = (self.asks.clone(), self.events.clone());
         let asked = tokio::task::spawn_blocking(move || {
-            offsets::committed(&asks, &events, &[partition], STABLE)
+            offsets::committed(&asks.client(), &events, &[partition], STABLE)
         });
         let told = asked
             .await
@@ -162,11 +178,10 @@ impl Changelog for KafkaChangelog {
     }
 
     async fn range(&self, partition: u16) -> Result<OffsetRange, ChangelogError> {
-        let (asks, topic) = (Arc::clone(&self.asks), self.topic.clone());
-        let member = self.of.member.clone();
-        let asked = tokio::task::spawn_blocking(move || match member {
-            Some((member, _)) => member.ranges(&topic, &[partition], ANSWER),
-            None => offsets::ranges(&asks, &topic, &[partition], ANSWER),
+        let (asks, topic) = (self.asks.clone(), self.topic.clone());
+        let asked = tokio::task::spawn_blocking(move || match asks {
+            Asks::Member(member) => member.ranges(&topic, &[partition], ANSWER),
+            Asks::Nobody(client) => offsets::ranges(&client, &topic, &[partition], ANSWER),
         });
         let told = asked
             .await

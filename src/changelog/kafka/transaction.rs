@@ -9,15 +9,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::ChangelogOf;
+use super::{Asks, ChangelogOf};
 use crate::changelog::{NotCommitted, Part};
-use crate::kafka::{self, Heard, MOST_ROWS, Producer, Reports, Row, code, queue};
+use crate::kafka::{self, MOST_ROWS, Producer, Reports, Row, code, queue};
 use crate::log::partition_of_key;
 use crate::store::Batch;
 
@@ -82,7 +82,7 @@ pub(super) struct Transactions {
     events: String,
     letters: String,
     /// The member, if there is one.
-    asks: Arc<BaseConsumer<Heard>>,
+    asks: Asks,
     producer: Option<Arc<Producer>>,
 }
 
@@ -105,7 +105,7 @@ enum Ended {
 }
 
 impl Transactions {
-    pub(super) fn new(of: ChangelogOf, topic: String, asks: Arc<BaseConsumer<Heard>>) -> Self {
+    pub(super) fn new(of: ChangelogOf, topic: String, asks: Asks) -> Self {
         Self {
             events: of.cluster.topic("events"),
             letters: of.cluster.topic("dead-letters"),
@@ -253,7 +253,7 @@ impl Transactions {
     /// they are not begins after that was noted.
     async fn generation(&self, parts: &[Part]) -> Result<ConsumerGroupMetadata, String> {
         let ownership = self.of.member.as_ref().map(|(_, ownership)| ownership);
-        let asks = Arc::clone(&self.asks);
+        let asks = self.asks.client();
         let asked = tokio::task::spawn_blocking(move || asks.group_metadata());
         let metadata = asked.await.ok().flatten();
         let metadata = metadata.ok_or_else(|| "the group was left".to_owned())?;

@@ -10,11 +10,12 @@
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -25,7 +26,7 @@ use super::member::Thread;
 use super::offsets;
 use super::ranges::Ranges;
 use super::split::Splits;
-use crate::kafka::{self, Heard, Share};
+use crate::kafka::{self, Heard, Properties, Share};
 use crate::log::{LogReader, ReaderEvent};
 
 /// Bytes that one group reads ahead, over all partitions.
@@ -47,7 +48,7 @@ pub trait Owners: fmt::Debug + Send + Sync {
 pub struct Member {
     pub(super) topic: String,
     pub(super) partitions: u16,
-    pub(super) consumer: Arc<BaseConsumer<Heard>>,
+    consumer: RwLock<Arc<BaseConsumer<Heard>>>,
     pub(super) ranges: Arc<Ranges>,
     /// For single records.
     pub(super) seen: Arc<Seen>,
@@ -64,8 +65,19 @@ impl fmt::Debug for Member {
 
 impl Member {
     /// The member itself, for what is asked of its group.
-    pub(crate) fn consumer(&self) -> &Arc<BaseConsumer<Heard>> {
-        &self.consumer
+    pub(crate) fn consumer(&self) -> Arc<BaseConsumer<Heard>> {
+        let consumer = self.consumer.read();
+        Arc::clone(&consumer.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with another client, which has no partitions. Returns the one before.
+    pub(super) fn replace(&self, consumer: BaseConsumer<Heard>) -> Arc<BaseConsumer<Heard>> {
+        let mut at = self
+            .consumer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.splits.clear();
+        std::mem::replace(&mut *at, Arc::new(consumer))
     }
 
     /// What partitions of a topic hold, as [`offsets::ranges`] says.
@@ -123,26 +135,24 @@ impl KafkaGroup {
         let partitions = config.partitions;
         let mut client = config.member(&of.group, cluster.largest);
         Share::of(AHEAD, u64::from(partitions)).set(&mut client);
-        let bell = Arc::new(Bell::default());
-        let made = client.create_with_context(Heard::default());
-        let mut consumer: BaseConsumer<Heard> =
-            made.map_err(|error| kafka::complaint(&config.properties, &error))?;
-        let rings = Arc::clone(&bell);
-        consumer.set_nonempty_callback(move || rings.ring());
-        consumer
-            .subscribe(&[topic])
-            .map_err(|_| format!("topic {topic}: not a topic's name"))?;
+        let joins = Joins {
+            client,
+            properties: config.properties.clone(),
+            bell: Arc::new(Bell::default()),
+        };
+        let bell = Arc::clone(&joins.bell);
+        let consumer = joins.join(topic)?;
         let member = Arc::new(Member {
             topic: topic.to_owned(),
             partitions,
-            consumer: Arc::new(consumer),
+            consumer: RwLock::new(Arc::new(consumer)),
             ranges: Arc::clone(ranges),
             seen: Arc::clone(seen),
             splits: Splits::default(),
         });
         let (told, events) = unbounded_channel();
         let bootstrap = config.bootstrap_servers.clone();
-        let thread = Thread::new(Arc::clone(&member), of, bootstrap, Arc::clone(&bell), told);
+        let thread = Thread::new(Arc::clone(&member), of, bootstrap, joins, told);
         let ended = spawn(thread)?;
         Ok(Self {
             member,
@@ -182,6 +192,28 @@ impl Drop for KafkaGroup {
                 "the group could not be left in time"
             );
         }
+    }
+}
+
+/// What a member is made of.
+pub(super) struct Joins {
+    client: ClientConfig,
+    properties: Properties,
+    pub(super) bell: Arc<Bell>,
+}
+
+impl Joins {
+    /// A client that joins the group.
+    pub(super) fn join(&self, topic: &str) -> Result<BaseConsumer<Heard>, String> {
+        let made = self.client.create_with_context(Heard::default());
+        let mut consumer: BaseConsumer<Heard> =
+            made.map_err(|error| kafka::complaint(&self.properties, &error))?;
+        let rings = Arc::clone(&self.bell);
+        consumer.set_nonempty_callback(move || rings.ring());
+        consumer
+            .subscribe(&[topic])
+            .map_err(|_| format!("topic {topic}: not a topic's name"))?;
+        Ok(consumer)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::Offset;
@@ -16,9 +17,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::group::{Bell, GroupOf, Member};
+use super::group::{GroupOf, Joins, Member};
 use super::split::Partition;
-use crate::kafka::{Complaints, Place, Said, code, is_lost_position};
+use crate::kafka::{
+    Complaints, NAME_TAKEN, Place, Rejoin, Said, code, is_lost_position, is_name_taken,
+};
 use crate::log::{PartitionReader, ReaderEvent};
 
 const IDLE: Duration = Duration::from_millis(100);
@@ -44,7 +47,7 @@ pub(super) struct Thread {
     member: Arc<Member>,
     of: GroupOf,
     bootstrap: String,
-    bell: Arc<Bell>,
+    joins: Joins,
     told: UnboundedSender<ReaderEvent>,
     /// Assigned, and told.
     owned: BTreeSet<u16>,
@@ -54,6 +57,7 @@ pub(super) struct Thread {
     ask_at: Instant,
     leaving: Vec<Leaving>,
     complaints: Complaints,
+    rejoin: Rejoin,
     halted: bool,
 }
 
@@ -62,20 +66,21 @@ impl Thread {
         member: Arc<Member>,
         of: GroupOf,
         bootstrap: String,
-        bell: Arc<Bell>,
+        joins: Joins,
         told: UnboundedSender<ReaderEvent>,
     ) -> Self {
         Self {
             member,
             of,
             bootstrap,
-            bell,
+            joins,
             told,
             owned: BTreeSet::new(),
             arriving: BTreeSet::new(),
             ask_at: Instant::now(),
             leaving: Vec::new(),
             complaints: Complaints::default(),
+            rejoin: Rejoin::default(),
             halted: false,
         }
     }
@@ -89,10 +94,11 @@ impl Thread {
         loop {
             self.serve();
             self.listen();
+            self.go_on_joining();
             self.go_on_arriving();
             self.go_on_leaving();
             let busy = !self.arriving.is_empty() || !self.leaving.is_empty();
-            if !self.bell.wait(if busy { BUSY } else { IDLE }) {
+            if !self.joins.bell.wait(if busy { BUSY } else { IDLE }) {
                 break;
             }
         }
@@ -101,7 +107,7 @@ impl Thread {
 
     /// Polls until librdkafka has nothing more to say.
     fn serve(&mut self) {
-        let consumer = Arc::clone(&self.member.consumer);
+        let consumer = self.member.consumer();
         loop {
             match consumer.poll(Duration::ZERO) {
                 // Every partition has a queue of its own before it is assigned.
@@ -115,7 +121,13 @@ impl Thread {
 
     fn failed(&mut self, error: &KafkaError) {
         let code = code(error);
-        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        let has_nothing = self.owned.is_empty() && self.arriving.is_empty();
+        if is_name_taken(error) && has_nothing {
+            if self.rejoin.refused() {
+                let (sink, group) = (&self.of.sink, &self.of.group);
+                tracing::warn!(sink, group, "{NAME_TAKEN}");
+            }
+        } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.halt(code);
         } else if !self.halted && !is_lost_position(code) {
             let place = Place {
@@ -126,6 +138,28 @@ impl Thread {
             if let Some((meaning, suppressed)) = self.complaints.tell(&place, code) {
                 let sink = &self.of.sink;
                 tracing::error!(sink, ?code, suppressed, "{meaning}; will be tried again");
+            }
+        }
+    }
+
+    /// Joins the group with another client: the one that was refused is of no use.
+    fn go_on_joining(&mut self) {
+        if self.halted || !self.rejoin.is_due() {
+            return;
+        }
+        match self.joins.join(&self.member.topic) {
+            Ok(consumer) => {
+                let old = self.member.replace(consumer);
+                // Its drop may wait for brokers.
+                thread::spawn(move || drop(old));
+            }
+            Err(why) => {
+                let sink = &self.of.sink;
+                tracing::error!(
+                    sink,
+                    "no other member could be made: {why}; will be tried again"
+                );
+                self.rejoin.refused();
             }
         }
     }
@@ -142,11 +176,11 @@ impl Thread {
              another process with the same log.kafka.instance, and start goldwire again",
             self.of.group
         )));
-        self.member.consumer.unsubscribe();
+        self.member.consumer().unsubscribe();
     }
 
     fn listen(&mut self) {
-        let consumer = Arc::clone(&self.member.consumer);
+        let consumer = self.member.consumer();
         for said in consumer.context().take() {
             match said {
                 Said::Assign(partitions) => self.assign(&numbers(&partitions)),
@@ -162,18 +196,19 @@ impl Thread {
         for partition in partitions {
             member
                 .splits
-                .split(&member.consumer, &member.topic, *partition);
+                .split(&member.consumer(), &member.topic, *partition);
             let added =
                 list.add_partition_offset(&member.topic, i32::from(*partition), Offset::End);
             self.log_failure("list", added);
         }
         let taken = if self.is_cooperative() {
-            member.consumer.incremental_assign(&list)
+            member.consumer().incremental_assign(&list)
         } else {
-            member.consumer.assign(&list)
+            member.consumer().assign(&list)
         };
         self.log_failure("assign", taken);
         self.complaints.clear();
+        self.rejoin.joined();
         self.arriving.extend(partitions);
     }
 
@@ -241,7 +276,7 @@ impl Thread {
             if let Some(done) = &mut leaving.done {
                 let waits = matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty));
                 let late = Instant::now() >= leaving.deadline;
-                let gone = self.member.consumer.assignment_lost();
+                let gone = self.member.consumer().assignment_lost();
                 if waits && !late && !gone {
                     self.leaving.push(leaving);
                     continue;
@@ -275,17 +310,17 @@ impl Thread {
         let member = &self.member;
         let given = if self.is_cooperative() {
             // librdkafka refuses a list with partitions that never came to be assigned.
-            member.consumer.assignment().and_then(|assigned| {
+            member.consumer().assignment().and_then(|assigned| {
                 let mut list = TopicPartitionList::with_capacity(partitions.len());
                 for element in assigned.elements() {
                     if u16::try_from(element.partition()).is_ok_and(|of| partitions.contains(&of)) {
                         list.add_partition(&member.topic, element.partition());
                     }
                 }
-                member.consumer.incremental_unassign(&list)
+                member.consumer().incremental_unassign(&list)
             })
         } else {
-            member.consumer.unassign()
+            member.consumer().unassign()
         };
         self.log_failure("give back", given);
     }
@@ -296,11 +331,11 @@ impl Thread {
         let all: Vec<u16> = (0..self.member.partitions).collect();
         while !self.of.owners.give_back(&all) && Instant::now() < deadline {
             self.serve();
-            self.bell.wait(BUSY);
-            std::thread::sleep(BUSY);
+            self.joins.bell.wait(BUSY);
+            thread::sleep(BUSY);
         }
         self.of.owners.lose(&all);
-        let consumer = &self.member.consumer;
+        let consumer = self.member.consumer();
         consumer.context().close();
         for leaving in std::mem::take(&mut self.leaving) {
             self.unassign(&leaving.partitions);
@@ -314,7 +349,7 @@ impl Thread {
 
     fn is_cooperative(&self) -> bool {
         matches!(
-            self.member.consumer.rebalance_protocol(),
+            self.member.consumer().rebalance_protocol(),
             RebalanceProtocol::Cooperative
         )
     }

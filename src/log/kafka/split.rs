@@ -76,6 +76,14 @@ impl Splits {
         all.insert(partition, Arc::new(split));
     }
 
+    /// Forgets the queues of a client that is gone.
+    pub(super) fn clear(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     fn get(&self, partition: u16) -> Option<Arc<Split>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&partition).cloned()
@@ -123,7 +131,9 @@ impl Partition {
         let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
         let (member, partition) = (Arc::clone(&self.member), i32::from(self.number));
         let sought = tokio::task::spawn_blocking(move || {
-            member.consumer.seek(&member.topic, partition, offset, SEEK)
+            member
+                .consumer()
+                .seek(&member.topic, partition, offset, SEEK)
         });
         match sought.await {
             Ok(Ok(())) => Ok(()),

@@ -55,6 +55,7 @@ pub(super) struct Leaving {
 
 impl Reader {
     pub(super) fn assign(&mut self, partitions: Vec<i32>) {
+        self.rejoin.joined();
         let step = Step::Ask(Instant::now());
         self.arriving = Some(Arriving {
             partitions,

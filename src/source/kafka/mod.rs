@@ -13,6 +13,7 @@
 mod commits;
 pub mod config;
 mod group;
+mod joining;
 mod marks;
 mod positions;
 mod queue;
@@ -43,7 +44,7 @@ use self::reader::{Command, Reader};
 use self::record::Form;
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
-use crate::kafka::{Complaints, Heard, Share, Unfit};
+use crate::kafka::{Complaints, Heard, Rejoin, Share, Unfit};
 use crate::log::kafka::KafkaCluster;
 use crate::store::{MemoryStore, Store};
 use crate::time::SharedClock;
@@ -147,6 +148,7 @@ impl KafkaSource {
             commits,
             marks,
             complaints: Complaints::default(),
+            rejoin: Rejoin::default(),
             halted: false,
             ends_asked: Instant::now(),
         };

@@ -24,7 +24,7 @@ use super::positions::left_behind;
 use super::record::{self, Form, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
-use crate::kafka::{Complaints, Heard, Said, is_absence, is_lost_position};
+use crate::kafka::{Complaints, Heard, Rejoin, Said, is_absence, is_lost_position, is_name_taken};
 use crate::source::{Room, SourceError, SourceEvent};
 use crate::time::SharedClock;
 
@@ -69,6 +69,7 @@ pub(super) struct Reader {
     pub(super) commits: Commits,
     pub(super) marks: Marks,
     pub(super) complaints: Complaints,
+    pub(super) rejoin: Rejoin,
     pub(super) halted: bool,
     pub(super) ends_asked: Instant,
 }
@@ -79,6 +80,7 @@ impl Reader {
         while self.obey() {
             self.serve();
             self.listen();
+            self.go_on_joining();
             self.go_on_arriving();
             self.go_on_leaving();
             if !self.read() {
@@ -233,6 +235,8 @@ impl Reader {
             .unwrap_or(RDKafkaErrorCode::Unknown);
         if matches!(error, KafkaError::PartitionEOF(_)) {
             // Of a partition that has no queue of its own yet; it is told again there.
+        } else if is_name_taken(error) && self.has_nothing() {
+            self.join_later();
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.halt(format!(
                 "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \

@@ -61,7 +61,7 @@ impl Owners for Held {
 }
 
 /// An instance: a member of the sink's group, and its changelog.
-struct Instance {
+pub(super) struct Instance {
     group: KafkaGroup,
     owners: Arc<Held>,
     changelog: KafkaChangelog,
@@ -69,7 +69,12 @@ struct Instance {
 }
 
 impl Instance {
-    fn start(cluster: &Arc<KafkaCluster>, log: &KafkaLog, app: &str, name: &str) -> Self {
+    pub(super) fn start(
+        cluster: &Arc<KafkaCluster>,
+        log: &KafkaLog,
+        app: &str,
+        name: &str,
+    ) -> Self {
         let owners = Arc::new(Held::default());
         let name_of = format!("{app}.crm");
         let group = log.join(GroupOf {
@@ -99,7 +104,7 @@ impl Instance {
         event.await.expect("an event in time")
     }
 
-    async fn assigned(&mut self) -> Vec<Arc<dyn PartitionReader>> {
+    pub(super) async fn assigned(&mut self) -> Vec<Arc<dyn PartitionReader>> {
         let event = self.next().await;
         let ReaderEvent::Assigned(partitions) = event else {
             panic!("assigned, not {event:?}");
@@ -117,7 +122,7 @@ impl Instance {
         (partitions, done)
     }
 
-    async fn nothing_yet(&mut self) {
+    pub(super) async fn nothing_yet(&mut self) {
         let early = tokio::time::timeout(MOMENT, self.group.next()).await;
         assert!(early.is_err(), "nothing before the drain, but {early:?}");
     }
@@ -132,7 +137,7 @@ impl Instance {
         }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         tokio::task::spawn_blocking(move || drop(self.group))
             .await
             .unwrap();

@@ -5,6 +5,7 @@ mod group;
 mod left_open;
 mod letters;
 mod log;
+mod name_taken;
 mod source;
 
 #[expect(

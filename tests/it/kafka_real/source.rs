@@ -27,7 +27,7 @@ const ONE: Room = Room {
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A topic with two partitions of ten records each.
-async fn topic(name: &str) -> String {
+pub(super) async fn topic(name: &str) -> String {
     let topic = format!("{name}-{}", uuid::Uuid::new_v4());
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", broker());
@@ -54,7 +54,7 @@ async fn topic(name: &str) -> String {
 }
 
 /// A member of the topic's group; `more` are further keys of the source.
-fn connect(topic: &str, more: &serde_json::Value) -> KafkaSource {
+pub(super) fn connect(topic: &str, more: &serde_json::Value) -> KafkaSource {
     let mut config = json!({
         "bootstrap_servers": broker(), "topic": topic, "group": topic, "start": "earliest"
     });
@@ -76,7 +76,7 @@ async fn next(source: &mut KafkaSource) -> SourceEvent {
         .expect("an event in time")
 }
 
-async fn assigned(source: &mut KafkaSource) -> Vec<i32> {
+pub(super) async fn assigned(source: &mut KafkaSource) -> Vec<i32> {
     let event = next(source).await;
     let SourceEvent::Assigned { mut partitions } = event else {
         panic!("assigned, not {event:?}");
