@@ -7,7 +7,6 @@
 //! Whoever takes a partition over puts a marker with its name into the changelog, outside of any
 //! transaction. A transaction that holds the partition up began behind the marker of who began it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -27,7 +26,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// A look at one partition of a changelog.
 pub(super) struct LeftOpen {
-    consumer: Arc<BaseConsumer<Heard>>,
+    /// There until the end.
+    consumer: Option<BaseConsumer<Heard>>,
     topic: String,
     partition: u16,
     /// Where the partition ends, open transactions included.
@@ -55,7 +55,7 @@ impl LeftOpen {
         };
         let (consumer, end) = blocking(ask).await?;
         Ok(Self {
-            consumer: Arc::new(consumer),
+            consumer: Some(consumer),
             topic,
             partition,
             end,
@@ -72,10 +72,13 @@ impl LeftOpen {
         let mut list = TopicPartitionList::with_capacity(1);
         let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
         list.add_partition_offset(&self.topic, i32::from(self.partition), offset)?;
-        self.consumer.assign(&list)?;
+        let Some(consumer) = &self.consumer else {
+            return Ok(None);
+        };
+        consumer.assign(&list)?;
         let (mut owner, deadline) = (None, Instant::now() + LONGEST);
         while from < open && Instant::now() < deadline {
-            let message = match self.consumer.poll(ANSWER) {
+            let message = match consumer.poll(ANSWER) {
                 Some(Ok(message)) => message,
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) => return Err(error),
@@ -90,6 +93,14 @@ impl LeftOpen {
             }
         }
         Ok(owner)
+    }
+}
+
+impl Drop for LeftOpen {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            super::dispose(consumer);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -125,6 +126,11 @@ impl KafkaChangelog {
     }
 }
 
+/// Drops a client on a thread of its own: it waits for librdkafka's threads, and those for brokers.
+fn dispose<T: Send + 'static>(client: T) {
+    thread::spawn(move || drop(client));
+}
+
 /// The brokers did not answer as they should. They may later.
 fn retry(topic: &str, error: &KafkaError) -> ChangelogError {
     ChangelogError::Retry(format!("topic {topic}: {:?}", code(error)))
@@ -152,9 +158,24 @@ impl Changelog for KafkaChangelog {
         let owner = owner.map_err(|why| ChangelogError::Retry(why.to_string()))?;
         let ended = match owner.filter(|owner| *owner != self.of.instance) {
             Some(owner) => {
-                let sink = &self.of.sink;
-                tracing::info!(sink, partition, owner, "a transaction was left open: ended");
-                transaction::end_of(&self.of, &owner).await
+                let (sink, ended) = (&self.of.sink, transaction::end_of(&self.of, &owner).await);
+                match &ended {
+                    Ok(()) => {
+                        tracing::info!(
+                            sink,
+                            partition,
+                            owner,
+                            "a transaction was left open: ended"
+                        );
+                    }
+                    Err(why) => tracing::warn!(
+                        sink,
+                        partition,
+                        owner,
+                        "a transaction was left open, and could not be ended: {why}; the brokers do"
+                    ),
+                }
+                ended
             }
             // Held by a transaction that is under way, which ends by itself.
             None => match self.transactions.try_lock() {

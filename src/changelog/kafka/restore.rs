@@ -169,8 +169,10 @@ impl State {
         if let Err(error) = self.unassign(topic, partition) {
             tracing::debug!(topic, partition, code = ?code(&error), "not unassigned");
         }
-        if self.reading.is_empty() {
-            self.consumer = None;
+        if self.reading.is_empty()
+            && let Some(consumer) = self.consumer.take()
+        {
+            super::dispose(consumer);
         }
     }
 

@@ -15,7 +15,7 @@ use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::{Asks, ChangelogOf};
+use super::{Asks, ChangelogOf, dispose};
 use crate::changelog::{NotCommitted, Part};
 use crate::kafka::{self, MOST_ROWS, Producer, Reports, Row, code, queue};
 use crate::log::partition_of_key;
@@ -375,9 +375,4 @@ async fn abort(producer: &Arc<Producer>, why: String) -> Ended {
         }
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// Its drop waits for a thread.
-fn dispose(producer: Arc<Producer>) {
-    drop(tokio::task::spawn_blocking(move || drop(producer)));
 }
