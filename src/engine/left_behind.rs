@@ -47,8 +47,12 @@ impl SinkTask {
                 Err(error) => TaskEnd::Halted(error.to_string()),
             });
         });
-        let fenced = matches!(result, Err(TaskError::Commit(CommitError::Fenced(_))));
-        let left = if fenced { self.left_behind() } else { None };
+        // The log may have been trimmed by the new owner's commits before the loss is heard of.
+        let gone = matches!(
+            result,
+            Err(TaskError::Commit(CommitError::Fenced(_)) | TaskError::Log(_))
+        );
+        let left = if gone { self.left_behind() } else { None };
         (result, left)
     }
 

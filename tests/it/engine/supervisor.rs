@@ -295,3 +295,21 @@ async fn g2_g4_a_partition_that_is_lost_while_it_is_drained_is_dropped_at_once()
         "the old task's end takes nothing from the new"
     );
 }
+
+/// The new owner passed what this one had not read yet, before it heard of the loss.
+#[tokio::test(start_paused = true)]
+async fn g4_what_a_task_was_sending_when_its_log_was_trimmed_is_asked_about() {
+    let bench = Bench::before(Some(LATE));
+    bench.assign();
+    bench.sink.takes(Duration::from_millis(700));
+    bench.append("entities/a").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for uri in ["entities/b", "entities/c"] {
+        bench.append(uri).await;
+    }
+    bench.files.log.trim(&[2]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    bench.lose();
+    pass(1).await;
+    assert_eq!(bench.asks().await, ["entities/a"]);
+}
