@@ -225,6 +225,9 @@ def torment(world: World, events: Load, seed: int, seconds: float) -> str:
         expect(not sender.errors, f"{type(sender).__name__}: {sender.errors[:2]}")
     world.wait_settled(PATIENCE)
     rest = time.monotonic() - rest
+    words = ("the sink is halted", "the source is halted")
+    halted = [one.name for one in world.instances if any(of in one.log.read_text() for of in words)]
+    expect(not halted, f"something is halted in {halted}, and nothing was wrong with any")
     letters = sum(one.metric("goldwire_dead_letter_depth") for one in world.instances)
     expect(letters == 0, f"{letters:.0f} dead letters, and no event was bad")
     said = judge(world, events, chaos, watch, seen)
