@@ -175,7 +175,10 @@ impl Transactions {
     ) -> Result<Vec<Option<u64>>, Ended> {
         let begun = call(producer, Producer::begin_transaction).await;
         begun.map_err(|failed| Ended::Broken(failed.why))?;
-        let nexts = match self.produce(producer, parts).await {
+        // A producer whose name was taken may report nothing of its records any more.
+        let longest = self.of.cluster.config().transaction_timeout.get() + ANSWER;
+        let reported = tokio::time::timeout(longest, self.produce(producer, parts)).await;
+        let nexts = match reported.unwrap_or(Err(Code::OperationTimedOut)) {
             Ok(nexts) => nexts,
             Err(code) => {
                 return Err(abort(producer, format!("a record was refused: {code:?}")).await);
