@@ -78,11 +78,12 @@ impl Instance {
         taken
             && self.has_drained_inbox()
             && self.sinks.iter().all(|sink| {
-                sink.tasks.statuses().iter().all(|(partition, status)| {
-                    status.in_flight == 0
-                        && status.reassertions == 0
-                        && status.position == self.files.log.range(*partition).end
-                })
+                !sink.tasks.is_opening()
+                    && sink.tasks.statuses().iter().all(|(partition, status)| {
+                        status.in_flight == 0
+                            && status.reassertions == 0
+                            && status.position == self.files.log.range(*partition).end
+                    })
             })
     }
 

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::left_behind;
 use super::portions::Owned;
-use super::tasks::Tasks;
+use super::tasks::{Opening, Tasks};
 use super::tell::LogTell;
 use crate::engine::checkpoint::{Checkpoint, CommitError, TakeoverError};
 use crate::engine::{Context, SinkTask, TaskEnd, TaskError, TaskSettings, TaskStatus};
@@ -132,7 +132,7 @@ pub(super) struct Supervisor {
     tasks: Tasks,
     running: BTreeMap<u16, Running>,
     /// Partitions that are being taken over. A token that is dropped ends that.
-    opening: BTreeMap<u16, DropGuard>,
+    opening: BTreeMap<u16, (DropGuard, Opening)>,
     made: FuturesUnordered<BoxFuture<'static, Option<Made>>>,
     /// Tasks that are over, and ask about what they left behind.
     leaving: FuturesUnordered<AbortOnDropHandle<()>>,
@@ -281,7 +281,8 @@ impl Supervisor {
     fn open(&mut self, of: Arc<dyn PartitionReader>) {
         let token = CancellationToken::new();
         let ended = token.clone();
-        self.opening.insert(of.partition(), token.drop_guard());
+        let opening = (token.drop_guard(), self.tasks.open());
+        self.opening.insert(of.partition(), opening);
         let made = self.maker.clone().take_over(of);
         self.made.push(Box::pin(async move {
             tokio::select! {
@@ -295,7 +296,8 @@ impl Supervisor {
     fn on_made(&mut self, made: Option<Made>) {
         let Some(made) = made else { return };
         let partition = made.of.partition();
-        self.opening.remove(&partition);
+        // Until its task is known.
+        let _opening = self.opening.remove(&partition);
         if let Err(error) = self.run_task(made) {
             self.halted(partition, None, &error.to_string());
         }

@@ -18,6 +18,19 @@ struct Known {
     /// Of those that run.
     checkpoints: BTreeMap<u16, Arc<dyn Checkpoint>>,
     halted: Option<String>,
+    /// How many partitions are being taken over.
+    opening: usize,
+}
+
+/// A partition is being taken over as long as this is held.
+#[derive(Debug)]
+pub(super) struct Opening(Tasks);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut held = self.0.held();
+        held.opening = held.opening.saturating_sub(1);
+    }
 }
 
 impl Tasks {
@@ -42,6 +55,16 @@ impl Tasks {
     /// Why no partition will come until a person acts.
     pub fn halted(&self) -> Option<String> {
         self.held().halted.clone()
+    }
+
+    /// Whether a partition is this process's whose task does not run yet.
+    pub(super) fn is_opening(&self) -> bool {
+        self.held().opening > 0
+    }
+
+    pub(super) fn open(&self) -> Opening {
+        self.held().opening += 1;
+        Opening(self.clone())
     }
 
     pub(super) fn insert(&self, partition: u16, task: Receiver<TaskStatus>) {
