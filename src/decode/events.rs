@@ -80,6 +80,7 @@ fn empty(record: &mut EventRecord) {
         object_at,
         object_length,
         ended,
+        late,
         payload,
     } = record;
     for text in [id, tenant, subject, object_type, sink, traceparent] {
@@ -99,7 +100,7 @@ fn empty(record: &mut EventRecord) {
     }
     *received_time = 0;
     *absorbed_by = None;
-    (*ask, *ended) = (false, false);
+    (*ask, *late, *ended) = (false, false, false);
     // Cleared, it would keep its batch's memory.
     *payload = Bytes::new();
     if let Some(origin) = origin {

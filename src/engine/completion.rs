@@ -133,13 +133,16 @@ impl SinkTask {
             .reassertion
             .as_mut();
         let suspect = work.records.iter().any(|pending| pending.suspect);
+        let late = work.records.iter();
+        let mut late = late.filter(|pending| pending.outcome != Outcome::Reasserted);
+        let late = late.any(|pending| pending.record.is_late());
         let early = work
             .tries
             .began
             .is_none_or(|began| began < self.started + wait);
         let first = known.is_none();
         let looks = second_look && known.is_none_or(|known| known.looks_again(work));
-        if work.tries.ambiguous || looks {
+        if work.tries.ambiguous || late || looks {
             Some(Instant::now() + wait)
         } else {
             (first && suspect && early).then_some(self.started + wait)

@@ -5,7 +5,6 @@
 //! more.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,18 +13,10 @@ use super::status::TaskEnd;
 use super::task::{SinkTask, TaskError};
 use crate::event::Subject;
 
-/// Subjects whose newest state may have been followed by an older one at the target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftBehind {
-    /// They.
-    pub subjects: Vec<Subject>,
-    /// After so long everything late has landed.
-    pub wait: Duration,
-}
-
 impl SinkTask {
     /// As [`run`](Self::run), until the partition is `lost` at the latest: then it ends at once, and
-    /// commits nothing more.
+    /// commits nothing more. Returns also the subjects whose newest state may be followed by an older
+    /// one at the target.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -33,7 +24,7 @@ impl SinkTask {
         mut self,
         stop: CancellationToken,
         lost: CancellationToken,
-    ) -> (Result<(), TaskError>, Option<LeftBehind>) {
+    ) -> (Result<(), TaskError>, Vec<Subject>) {
         let result = tokio::select! {
             biased;
             () = lost.cancelled() => {
@@ -52,20 +43,21 @@ impl SinkTask {
             result,
             Err(TaskError::Commit(CommitError::Fenced(_)) | TaskError::Log(_))
         );
-        let left = if gone { self.left_behind() } else { None };
+        let left = if gone { self.left_behind() } else { Vec::new() };
         (result, left)
     }
 
-    /// Nothing where the target refuses what is late, or where nobody can be asked.
-    fn left_behind(&mut self) -> Option<LeftBehind> {
+    /// None where the target refuses what is late, or where nobody can be asked.
+    fn left_behind(&mut self) -> Vec<Subject> {
         // Dropped, they send nothing more.
         self.events.clear();
-        let wait = self.profile.capabilities.reassert_after?;
+        let refuses = self.profile.capabilities.reassert_after.is_none();
+        if refuses || !self.profile.rules.has_api {
+            return Vec::new();
+        }
         let sent = self.lanes.by_subject.iter();
         let sent = sent.filter(|(_, lane)| lane.busy).map(|(of, _)| of);
         let subjects: BTreeSet<&Subject> = sent.chain(self.commits.unsaved()).collect();
-        let subjects: Vec<Subject> = subjects.into_iter().cloned().collect();
-        let asks = self.profile.rules.has_api && !subjects.is_empty();
-        asks.then_some(LeftBehind { subjects, wait })
+        subjects.into_iter().cloned().collect()
     }
 }

@@ -46,7 +46,6 @@ pub use config::{Delivery, Retry};
 pub(crate) use config::{check, drain_timeout};
 pub use isolation::Isolation;
 pub use lane::ClockRules;
-pub use left_behind::LeftBehind;
 pub use outcome::Outcome;
 pub(crate) use read_budget::{Answered, ReadBudget};
 pub(crate) use reading::{read_label, state_of};

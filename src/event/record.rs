@@ -25,6 +25,15 @@ pub struct RecordError(pub(super) &'static str);
 /// Where a field's bytes stand in the record.
 type Span = Range<usize>;
 
+/// Whether a record is to be answered by reading Reltio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ask {
+    No,
+    Once,
+    /// Once is not enough.
+    Late,
+}
+
 /// What the head says.
 #[derive(Debug, Clone)]
 struct Head {
@@ -47,7 +56,7 @@ struct Head {
     read_time: Option<Millis>,
     round: u32,
     hops: u32,
-    ask: bool,
+    ask: Ask,
     ended: bool,
     has_targets: bool,
 }
@@ -175,7 +184,12 @@ impl Record {
 
     /// Whether it is to be answered by reading Reltio, whatever the clocks say.
     pub fn asks(&self) -> bool {
-        self.head.ask
+        self.head.ask != Ask::No
+    }
+
+    /// Whether something older may still land at the target after this is answered.
+    pub fn is_late(&self) -> bool {
+        self.head.ask == Ask::Late
     }
 
     /// Whether a reconcile names target records.
@@ -297,7 +311,7 @@ impl Head {
             read_time: None,
             round: 0,
             hops: 0,
-            ask: false,
+            ask: Ask::No,
             ended: false,
             has_targets: false,
         }
@@ -346,8 +360,9 @@ impl Head {
             10 => self.read_time = Some(number.cast_signed()),
             14 => self.round = u32::try_from(number).unwrap_or(u32::MAX),
             15 => self.hops = u32::try_from(number).unwrap_or(u32::MAX),
-            17 => self.ask = number != 0,
+            17 if number != 0 => self.ask = self.ask.max(Ask::Once),
             25 => self.ended = number != 0,
+            26 if number != 0 => self.ask = Ask::Late,
             22 => self.content = Content::try_from(enumerated(number)).unwrap_or_default(),
             _ => {}
         }

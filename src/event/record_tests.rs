@@ -60,6 +60,7 @@ fn any_message() -> impl Strategy<Value = EventRecord> {
             hops,
             targets,
             ask,
+            late: ask && round % 2 == 1,
             completeness: of.0,
             fields: of.1,
             traceparent: String::new(),
@@ -89,7 +90,7 @@ proptest! {
         prop_assert_eq!(record.read_time(), message.read_time);
         prop_assert_eq!(record.known_time(), message.known_time());
         prop_assert_eq!((record.round(), record.hops()), (message.round, message.hops));
-        prop_assert_eq!(record.asks(), message.ask);
+        prop_assert_eq!((record.asks(), record.is_late()), (message.ask, message.late));
         prop_assert_eq!(record.targets(), message.targets.clone());
         prop_assert_eq!(record.payload(), message.payload.clone());
         prop_assert_eq!(record.to_message(), message);

@@ -1,8 +1,9 @@
 //! Asks about what a lost task left behind.
 //!
-//! Guarantee (G4): each subject is asked about after the loss was heard of, and once more after
-//! everything late has landed at the target. The asks are records of the event log, addressed to the
-//! sink, so that whoever has the partition then asserts the newest state again.
+//! Guarantee (G4): each subject is asked about after the loss was heard of, by a record of the event
+//! log that is addressed to the sink. Whoever has the partition then asserts the newest state, and once
+//! more after everything late has landed at the target: that is in its durable set, so that this
+//! process may end.
 
 use std::time::Duration;
 
@@ -11,35 +12,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::tell::LogTell;
 use crate::backoff::Backoff;
-use crate::engine::LeftBehind;
 use crate::event::Subject;
-use crate::sink::Tell as _;
 
 /// Appended at the same time.
 const TOGETHER: usize = 100;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Asks about each of them, twice. At a stop the second time comes early, which is better than never.
+/// Asks about each of `left`.
 pub(super) async fn ask(
     tell: &LogTell,
     partition: u16,
-    left: &LeftBehind,
+    left: &[Subject],
     stop: &CancellationToken,
 ) {
-    let subjects = left.subjects.len();
+    if left.is_empty() {
+        return;
+    }
+    let subjects = left.len();
     tracing::warn!(
         sink = tell.sink,
         partition,
         subjects,
         "what was sent and not committed is asked about once more"
     );
-    append(tell, &left.subjects, stop).await;
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = tokio::time::sleep(left.wait) => {}
-    }
-    append(tell, &left.subjects, stop).await;
+    append(tell, left, stop).await;
 }
 
 /// Until all are durable. At a stop each is tried once.
@@ -48,7 +45,7 @@ async fn append(tell: &LogTell, subjects: &[Subject], stop: &CancellationToken) 
     let mut left = subjects;
     while let Some((first, _)) = left.split_first() {
         // One at first: a log that is away is told once a try.
-        if tell.tell(first, 0, &[]).await.is_err() {
+        if tell.tell_late(first).await.is_err() {
             if stop.is_cancelled() {
                 return;
             }
@@ -59,10 +56,7 @@ async fn append(tell: &LogTell, subjects: &[Subject], stop: &CancellationToken) 
             continue;
         }
         let (some, rest) = left.split_at(left.len().min(TOGETHER));
-        let told = some
-            .iter()
-            .skip(1)
-            .map(|subject| tell.tell(subject, 0, &[]));
+        let told = some.iter().skip(1).map(|subject| tell.tell_late(subject));
         if join_all(told).await.iter().all(Result::is_ok) {
             left = rest;
         }

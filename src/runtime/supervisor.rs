@@ -391,9 +391,7 @@ impl Supervisor {
                 }
                 Err(error) => tracing::error!(sink, partition, "the task is halted: {error}"),
             }
-            if let Some(left) = left {
-                left_behind::ask(&tell, partition, &left, &ended).await;
-            }
+            left_behind::ask(&tell, partition, &left, &ended).await;
         });
         let running = Running {
             of,

@@ -24,32 +24,40 @@ pub struct LogTell {
     pub clock: SharedClock,
 }
 
-#[async_trait]
-impl Tell for LogTell {
-    async fn tell(
-        &self,
-        subject: &Subject,
-        hops: u32,
-        targets: &[String],
-    ) -> Result<(), SinkError> {
-        let mut record = EventRecord {
+impl LogTell {
+    /// As [`Tell::tell`], of a subject of which something older may still land at the target.
+    ///
+    /// # Errors
+    /// As [`Tell::tell`].
+    pub(super) async fn tell_late(&self, subject: &Subject) -> Result<(), SinkError> {
+        let late = EventRecord {
+            late: true,
+            ..self.ask(subject)
+        };
+        self.append(late).await
+    }
+
+    fn ask(&self, subject: &Subject) -> EventRecord {
+        EventRecord {
             tenant: subject.tenant().to_owned(),
             subject: subject.uri().to_owned(),
             kind: Kind::Changed.into(),
             received_time: self.clock.now(),
             sink: self.sink.clone(),
             ask: true,
-            hops,
-            targets: targets.to_vec(),
             origin: Some(Origin {
                 source: "reconcile".to_owned(),
                 ..Origin::default()
             }),
             ..EventRecord::default()
-        };
+        }
+    }
+
+    async fn append(&self, mut record: EventRecord) -> Result<(), SinkError> {
         let id = event_id(&record, &record.encode_to_vec());
         id.as_str().clone_into(&mut record.id);
-        let partition = partition_of(subject, self.log.identity().partitions);
+        let subject = Subject::new(&record.tenant, &record.subject);
+        let partition = partition_of(&subject, self.log.identity().partitions);
         match self
             .log
             .append_within(Share::Sinks, partition, vec![record.encode_to_vec().into()])
@@ -70,5 +78,22 @@ impl Tell for LogTell {
                 })
             }
         }
+    }
+}
+
+#[async_trait]
+impl Tell for LogTell {
+    async fn tell(
+        &self,
+        subject: &Subject,
+        hops: u32,
+        targets: &[String],
+    ) -> Result<(), SinkError> {
+        let record = EventRecord {
+            hops,
+            targets: targets.to_vec(),
+            ..self.ask(subject)
+        };
+        self.append(record).await
     }
 }

@@ -84,6 +84,9 @@ pub struct EventRecord {
     /// STATE_ALIVE: its end date had passed when it arrived or was read
     #[prost(bool, tag = "25")]
     pub ended: bool,
+    /// an ask: something older may still land, so that one answer is not enough
+    #[prost(bool, tag = "26")]
+    pub late: bool,
     /// last, so that a reader of the head can stop here
     #[prost(bytes = "bytes", tag = "100")]
     pub payload: ::prost::bytes::Bytes,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::store::Batch;
 const ANSWER: Duration = Duration::from_secs(10);
 /// Between two tries of a call.
 const AGAIN: Duration = Duration::from_millis(100);
+/// A step that lasts longer is told, and once more each time that it has lasted so much longer.
+const SLOW: Duration = Duration::from_secs(30);
 
 /// A record that is to be sent.
 pub(super) struct Sent<'a> {
@@ -173,18 +176,21 @@ impl Transactions {
         producer: &Arc<Producer>,
         parts: &[Part],
     ) -> Result<Vec<Option<u64>>, Ended> {
-        let begun = call(producer, Producer::begin_transaction).await;
+        let begun = call(producer, Producer::begin_transaction);
+        let begun = self.slow("its beginning", begun).await;
         begun.map_err(|failed| Ended::Broken(failed.why))?;
         // A producer whose name was taken may report nothing of its records any more.
         let longest = self.of.cluster.config().transaction_timeout.get() + ANSWER;
-        let reported = tokio::time::timeout(longest, self.produce(producer, parts)).await;
+        let reported = tokio::time::timeout(longest, self.produce(producer, parts));
+        let reported = self.slow("the reports of its records", reported).await;
         let nexts = match reported.unwrap_or(Err(Code::OperationTimedOut)) {
             Ok(nexts) => nexts,
             Err(code) => {
                 return Err(abort(producer, format!("a record was refused: {code:?}")).await);
             }
         };
-        if let Err(why) = self.send_offsets(producer, parts).await {
+        let sent = self.send_offsets(producer, parts);
+        if let Err(why) = self.slow("its positions", sent).await {
             return Err(match why {
                 Refused::Abort(why) => abort(producer, why).await,
                 Refused::Broken(why) => Ended::Broken(why),
@@ -192,6 +198,19 @@ impl Transactions {
         }
         commit(producer).await?;
         Ok(nexts)
+    }
+
+    /// Waits for a step, and tells if that takes long.
+    async fn slow<T>(&self, step: &str, waited: impl Future<Output = T>) -> T {
+        let mut waited = pin!(waited);
+        loop {
+            match tokio::time::timeout(SLOW, &mut waited).await {
+                Ok(done) => return done,
+                Err(_) => {
+                    tracing::warn!(sink = self.of.sink, "a transaction still waits for {step}");
+                }
+            }
+        }
     }
 
     /// The records of all parts. Returns for each part the offset after its last.

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use goldwire::event::EventRecord;
 use goldwire::sink::{Ack, Effect, Mode, SinkError};
+use prost::Message as _;
 
 use super::delivery::{person_at, rejected};
 use super::rig::{Rig, SETTLE, at, unversioned};
@@ -126,6 +128,40 @@ async fn g4_what_a_target_may_have_taken_before_a_crash_gives_way_to_no_older_ve
         rig.caught_up(&running).await;
         assert_eq!(running.sink.holds(A).unwrap(), "v3", "{mode:?}");
         assert_eq!(rig.tenant.reads(), 1, "{mode:?}");
+    }
+}
+
+/// A process that lost the partition asks, and may end before its last write lands.
+#[tokio::test(start_paused = true)]
+async fn g4_what_another_process_was_sending_is_asserted_again_when_all_late_has_landed() {
+    for restarts in [false, true] {
+        let rig = Rig::new();
+        let longest = Duration::from_mins(10);
+        let mut running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+        rig.tenant.lives(A, &person(A, "read"));
+        rig.pass(10_000).await;
+        let ask = EventRecord {
+            id: "reconcile".to_owned(),
+            tenant: "acme".to_owned(),
+            subject: A.to_owned(),
+            received_time: rig.clock.now(),
+            sink: "crm".to_owned(),
+            ask: true,
+            late: true,
+            ..EventRecord::default()
+        };
+        let bytes = ask.encode_to_vec().into();
+        rig.log.append(0, vec![bytes]).await.unwrap();
+        rig.pass(20_000).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "read");
+        let status = running.status.borrow().clone();
+        assert_eq!((status.position, status.reassertions), (1, 1));
+        if restarts {
+            running = rig.restart(running, true).await;
+        }
+        running.sink.lands(A, "late");
+        rig.caught_up(&running).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "read");
     }
 }
 
