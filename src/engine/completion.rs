@@ -56,6 +56,7 @@ impl SinkTask {
     pub(super) fn free(&mut self, subject: &Subject) {
         if let Some(lane) = self.lanes.by_subject.get_mut(subject) {
             lane.busy = false;
+            lane.answers = false;
             lane.alone &= !lane.queue.is_empty();
         }
         self.step(subject);

@@ -97,6 +97,8 @@ pub struct Lane {
     pub register: Option<Register>,
     /// A write or a read of it is under way, or waits for its time.
     pub(crate) busy: bool,
+    /// What it writes is what this task read of Reltio.
+    pub(crate) answers: bool,
     /// A write of several records was refused: they go one by one.
     pub(crate) alone: bool,
     /// When the head of the queue was first found to need a read.

@@ -47,17 +47,24 @@ impl SinkTask {
         (result, left)
     }
 
-    /// None where the target refuses what is late, or where nobody can be asked.
+    /// None where nobody can be asked. Where the target refuses what is older, only those that were
+    /// read: an answer that is behind by Reltio's lag has the time of its read all the same, and passes
+    /// the guard after a change that the new owner wrote meanwhile.
     fn left_behind(&mut self) -> Vec<Subject> {
         // Dropped, they send nothing more.
         self.events.clear();
-        let refuses = self.profile.capabilities.reassert_after.is_none();
-        if refuses || !self.profile.rules.has_api {
+        if !self.profile.rules.has_api {
             return Vec::new();
         }
+        let guarded = self.profile.capabilities.reassert_after.is_none();
         let sent = self.lanes.by_subject.iter();
-        let sent = sent.filter(|(_, lane)| lane.busy).map(|(of, _)| of);
-        let subjects: BTreeSet<&Subject> = sent.chain(self.commits.unsaved()).collect();
+        let sent = sent.filter(|(_, lane)| lane.busy && (lane.answers || !guarded));
+        let unsaved = self.commits.unsaved();
+        let unsaved = unsaved.filter(|subject| {
+            let register = self.commits.register(subject);
+            !guarded || register.is_some_and(|register| register.observed)
+        });
+        let subjects: BTreeSet<&Subject> = sent.map(|(of, _)| of).chain(unsaved).collect();
         subjects.into_iter().cloned().collect()
     }
 }

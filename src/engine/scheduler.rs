@@ -100,6 +100,7 @@ impl SinkTask {
             return;
         }
         let asked = lane.take_answered(now, clocks);
+        lane.answers = true;
         if mutation::is(Mutation::CoalescedCompletedAlone) {
             let older = asked.records.iter().rev().skip(1);
             older.for_each(|pending| self.in_flight.complete_early(pending.offset));

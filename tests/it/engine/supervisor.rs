@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::runtime::{append, config, files, part, parts, pass, to_store, with};
 use super::scripted::Scripted;
-use super::tenant::Tenant;
+use super::tenant::{Tenant, person};
 
 /// A group whose partitions come and go as the test says.
 #[derive(Debug)]
@@ -36,20 +36,26 @@ struct Bench {
     instance: Instance,
     files: Files,
     sink: Arc<Scripted>,
+    tenant: Arc<Tenant>,
     group: mpsc::UnboundedSender<ReaderEvent>,
     portions: Portions,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self::before(None)
+        Self::of(None, false)
     }
 
     /// Before a target that takes what is late for so long, with an API to ask.
     fn before(reassert_after: Option<Duration>) -> Self {
+        Self::of(reassert_after, true)
+    }
+
+    fn of(reassert_after: Option<Duration>, has_api: bool) -> Self {
         let files = files(Arc::new(MemoryStore::new()));
         let sink = Arc::new(Scripted::new("crm", Mode::Latest, reassert_after));
-        let reltio = Arc::new(Tenant::new(with().clock)) as Arc<dyn RecordReader>;
+        let tenant = Arc::new(Tenant::new(with().clock));
+        let reltio = Arc::<Tenant>::clone(&tenant) as Arc<dyn RecordReader>;
         let (group, events) = mpsc::unbounded_channel();
         let events = Mutex::new(Some(events));
         let portions = Portions::of(&["crm".to_owned()]);
@@ -59,13 +65,14 @@ impl Bench {
                 Box::new(Told(events.lock().unwrap().take().unwrap()))
             }),
             portions: portions.clone(),
-            reltio: reassert_after.map(|_| reltio),
+            reltio: has_api.then_some(reltio),
             ..parts(&files, Arc::clone(&sink), to_store())
         };
         Self {
             instance: Instance::assemble(&config("16s"), &with(), parts).unwrap(),
             files,
             sink,
+            tenant,
             group,
             portions,
         }
@@ -267,6 +274,32 @@ async fn g4_what_is_committed_or_cannot_land_late_is_not_asked_about() {
     guarded.lose();
     pass(2 * LATE.as_secs()).await;
     assert!(guarded.asks().await.is_empty());
+}
+
+/// Reltio's answer may be behind by its lag, and passes the guard after what the new owner wrote.
+#[tokio::test(start_paused = true)]
+async fn g4_what_was_read_and_is_not_committed_is_asked_about_before_a_guard_too() {
+    let bench = Bench::before(None);
+    bench
+        .tenant
+        .lives("entities/a", &person("entities/a", "Ann"));
+    bench.assign();
+    bench.sink.takes(Duration::from_secs(5));
+    let ask = EventRecord {
+        id: "reconcile".to_owned(),
+        tenant: "acme".to_owned(),
+        subject: "entities/a".to_owned(),
+        sink: "crm".to_owned(),
+        ask: true,
+        ..EventRecord::default()
+    };
+    let bytes = ask.encode_to_vec().into();
+    bench.files.log.append(0, vec![bytes]).await.unwrap();
+    pass(3).await;
+    assert_eq!(bench.tenant.reads(), 1);
+    bench.lose();
+    pass(1).await;
+    assert_eq!(bench.asks().await, ["entities/a"]);
 }
 
 #[tokio::test(start_paused = true)]
