@@ -16,6 +16,7 @@ pub(crate) mod in_kafka;
 mod inbox;
 mod kept;
 mod left_behind;
+mod maker;
 mod memory;
 pub mod parts;
 mod portions;
@@ -59,8 +60,9 @@ pub use role::Role;
 pub use source_rules::source_rules;
 pub use tasks::Tasks;
 
+use maker::Maker;
 use portions::Owned;
-use supervisor::{Maker, Supervisor};
+use supervisor::Supervisor;
 
 /// Why an instance does not start: one sentence with the remedy.
 #[derive(Debug, thiserror::Error)]
