@@ -99,6 +99,8 @@ class Goldwire:
         self.folder, self.app, self.sinks = folder, app, list(sinks)
         self.admin_port, self.webhook_port = free_ports(2)
         self.starts = 0
+        # How long a start may take, s.
+        self.patience = 60.0
         self.flags: list[str] = []
         self.process: Process | None = None
         config: dict[str, Any] = {
@@ -134,7 +136,7 @@ class Goldwire:
             self.name, [binary, "run", "--config", str(self.config), *self.flags], self.log
         )
         self.starts += 1
-        wait_for(f"goldwire's /livez (start {self.starts})", 60, self._up)
+        wait_for(f"goldwire's /livez (start {self.starts})", self.patience, self._up)
 
     def _up(self) -> bool:
         self._expect_alive()

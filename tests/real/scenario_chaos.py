@@ -76,7 +76,10 @@ class World:
             # Under KIP-848 the brokers say so, see `kafka.COMMON`.
             log["session_timeout"] = f"{faults.SESSION:.0f}s"
         more = {} if self.embedded else {"log": {"kafka": log}}
-        return Goldwire(folder, self.name, sources, sinks, self.servers.certificates, more)
+        goldwire = Goldwire(folder, self.name, sources, sinks, self.servers.certificates, more)
+        # A start waits for its brokers, and a partition may have no leader until one is back.
+        goldwire.patience = 180
+        return goldwire
 
     @property
     def events(self) -> str:

@@ -4,8 +4,8 @@
 //! unassigned, so that nobody has it before; what is lost is told before anything else is answered.
 //! A partition is told as assigned once it is known where it ends.
 //!
-//! An assignment is answered at once and read from its end, which is to say not at all: a restore
-//! that takes minutes does not hold the group's rebalance. Its reader then seeks to where its task
+//! An assignment is answered once it is known where its partitions end, and read from there, which is
+//! to say not at all: a restore that takes minutes does not hold the group's rebalance. Its reader then seeks to where its task
 //! begins.
 
 use std::fmt;

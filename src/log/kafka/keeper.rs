@@ -23,6 +23,8 @@ use crate::time::{SystemClock, as_millis};
 
 /// How often the ends of the partitions are asked for.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is told that they do not answer.
+const TELL: Duration = Duration::from_secs(30);
 /// How often what every group has passed is deleted.
 const TRIM: Duration = Duration::from_mins(1);
 /// Fewer records than this stay: a deletion costs the brokers a write.
@@ -68,11 +70,16 @@ impl Seen {
 
     /// Asks until the brokers answer.
     pub(super) async fn refresh_patiently(self: &Arc<Self>) {
+        let mut tell_at = Instant::now();
         while let Err(why) = self.refresh().await {
-            tracing::warn!(
-                topic = self.topic,
-                "its ends are not known: {why}; asked again"
-            );
+            if Instant::now() >= tell_at {
+                let topic = &self.topic;
+                tracing::warn!(
+                    topic,
+                    "its ends are not known: {why}; asked again until they are"
+                );
+                tell_at = Instant::now() + TELL;
+            }
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 use super::group::{GroupOf, Joins, Member};
 use super::split::Partition;
 use crate::kafka::{
-    Complaints, NAME_TAKEN, Place, Rejoin, Said, code, is_lost_position, is_name_taken,
+    Complaints, FENCED, Fenced, NAME_TAKEN, Place, Rejoin, Said, code, is_fenced, is_lost_position,
+    is_name_taken,
 };
 use crate::log::{PartitionReader, ReaderEvent};
 
@@ -127,6 +128,8 @@ impl Thread {
                 let (sink, group) = (&self.of.sink, &self.of.group);
                 tracing::warn!(sink, group, "{NAME_TAKEN}");
             }
+        } else if is_fenced(error) && !self.halted {
+            self.fenced(code);
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.halt(code);
         } else if !self.halted && !is_lost_position(code) {
@@ -164,6 +167,23 @@ impl Thread {
         }
     }
 
+    /// Another client joined with the member's name: everything is lost, and joins again soon.
+    fn fenced(&mut self, code: RDKafkaErrorCode) {
+        match self.rejoin.fenced() {
+            Fenced::Known => return,
+            Fenced::TooOften => return self.halt(code),
+            Fenced::JoinsAgain => {}
+        }
+        let (sink, group) = (&self.of.sink, &self.of.group);
+        tracing::warn!(sink, group, "{FENCED}");
+        let leaving = std::mem::take(&mut self.leaving);
+        let mut all = std::mem::take(&mut self.owned);
+        all.extend(leaving.iter().flat_map(|leaving| &leaving.partitions));
+        self.arriving.clear();
+        // Before the group is asked for another generation: nothing of it is committed in that.
+        self.lose(&all.into_iter().collect::<Vec<_>>());
+    }
+
     /// The member is of no use any more.
     fn halt(&mut self, code: RDKafkaErrorCode) {
         if std::mem::replace(&mut self.halted, true) {
@@ -191,14 +211,24 @@ impl Thread {
     }
 
     fn assign(&mut self, partitions: &[u16]) {
+        self.complaints.clear();
+        self.rejoin.joined();
+        self.arriving.extend(partitions);
+        if partitions.is_empty() {
+            self.take(&[]);
+        }
+    }
+
+    /// Answers an assignment. The offsets are in the log: librdkafka would ask where a logical one such
+    /// as the end is, and the answer may come after a seek and undo it.
+    fn take(&self, offsets: &[(u16, Offset)]) {
         let member = &self.member;
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for partition in partitions {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, offset) in offsets {
             member
                 .splits
                 .split(&member.consumer(), &member.topic, *partition);
-            let added =
-                list.add_partition_offset(&member.topic, i32::from(*partition), Offset::End);
+            let added = list.add_partition_offset(&member.topic, i32::from(*partition), *offset);
             self.log_failure("list", added);
         }
         let taken = if self.is_cooperative() {
@@ -207,24 +237,27 @@ impl Thread {
             member.consumer().assign(&list)
         };
         self.log_failure("assign", taken);
-        self.complaints.clear();
-        self.rejoin.joined();
-        self.arriving.extend(partitions);
     }
 
-    /// Tells what was assigned, once it is known what those partitions hold.
+    /// Answers an assignment and tells it, once it is known what those partitions hold.
     fn go_on_arriving(&mut self) {
-        if self.arriving.is_empty() || self.halted || Instant::now() < self.ask_at {
+        if self.arriving.is_empty() || Instant::now() < self.ask_at {
             return;
+        }
+        if self.halted {
+            return self.arrive_nowhere();
         }
         let member = Arc::clone(&self.member);
         let arriving: Vec<u16> = self.arriving.iter().copied().collect();
         let held = member.ranges(&member.topic, &arriving, ANSWER);
         match held {
             Ok(held) => {
-                for (partition, start, end) in held {
-                    member.ranges.told(partition, start, end);
+                for (partition, start, end) in &held {
+                    member.ranges.told(*partition, *start, *end);
                 }
+                let end = |end: u64| Offset::Offset(i64::try_from(end).unwrap_or(i64::MAX));
+                let ends = held.iter().map(|(partition, _, at)| (*partition, end(*at)));
+                self.take(&ends.collect::<Vec<_>>());
             }
             Err(error) => {
                 self.ask_at = Instant::now() + AGAIN;
@@ -242,6 +275,13 @@ impl Thread {
             }
         }
         self.tell(ReaderEvent::Assigned(readers));
+    }
+
+    /// librdkafka waits for an answer before it ends.
+    fn arrive_nowhere(&mut self) {
+        let arriving = std::mem::take(&mut self.arriving).into_iter();
+        let nowhere: Vec<_> = arriving.map(|of| (of, Offset::End)).collect();
+        self.take(&nowhere);
     }
 
     fn revoke(&mut self, partitions: Vec<u16>, lost: bool) {
@@ -337,6 +377,9 @@ impl Thread {
         self.of.owners.lose(&all);
         let consumer = self.member.consumer();
         consumer.context().close();
+        if !self.arriving.is_empty() {
+            self.arrive_nowhere();
+        }
         for leaving in std::mem::take(&mut self.leaving) {
             self.unassign(&leaving.partitions);
         }

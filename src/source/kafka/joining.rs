@@ -1,12 +1,16 @@
 //! Joining the group once more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
+
+use rdkafka::error::RDKafkaErrorCode;
 
 use super::commits::Commits;
 use super::reader::Reader;
 use super::{consumer, no_thread};
-use crate::kafka::NAME_TAKEN;
+use crate::kafka::{FENCED, Fenced, NAME_TAKEN};
+use crate::source::SourceEvent;
 
 impl Reader {
     /// Whether no partition is assigned, or about to be.
@@ -20,6 +24,24 @@ impl Reader {
             let (source, group) = (&*self.name, &self.settings.group);
             tracing::warn!(source, group, "{NAME_TAKEN}");
         }
+    }
+
+    /// Another client joined with the member's name: everything is lost, and joins again soon.
+    pub(super) fn fenced(&mut self, code: RDKafkaErrorCode) {
+        match self.rejoin.fenced() {
+            Fenced::Known => return,
+            Fenced::TooOften => return self.halt_of(code),
+            Fenced::JoinsAgain => {}
+        }
+        let (source, group) = (&*self.name, &self.settings.group);
+        tracing::warn!(source, group, "{FENCED}");
+        self.arriving = None;
+        self.leaving = None;
+        let queues = std::mem::take(&mut self.queues);
+        let partitions: BTreeSet<i32> = queues.into_keys().collect();
+        self.shared.forget(&partitions);
+        let partitions = partitions.into_iter().collect();
+        self.shared.tell(SourceEvent::Lost { partitions });
     }
 
     /// Joins with another client, once that is due: the one that was refused is of no use.

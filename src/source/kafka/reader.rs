@@ -24,7 +24,9 @@ use super::positions::left_behind;
 use super::record::{self, Form, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
-use crate::kafka::{Complaints, Heard, Rejoin, Said, is_absence, is_lost_position, is_name_taken};
+use crate::kafka::{
+    Complaints, Heard, Rejoin, Said, is_absence, is_fenced, is_lost_position, is_name_taken,
+};
 use crate::source::{Room, SourceError, SourceEvent};
 use crate::time::SharedClock;
 
@@ -237,12 +239,10 @@ impl Reader {
             // Of a partition that has no queue of its own yet; it is told again there.
         } else if is_name_taken(error) && self.has_nothing() {
             self.join_later();
+        } else if is_fenced(error) && !self.halted {
+            self.fenced(code);
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-            self.halt(format!(
-                "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \
-                 another process with the same `instance`, and start goldwire again",
-                self.settings.group
-            ));
+            self.halt_of(code);
         } else if is_lost_position(code) {
             let sentence = left_behind(&self.settings, partition.unwrap_or(-1));
             self.halt(sentence);
@@ -252,6 +252,15 @@ impl Reader {
                 self.shared.lacks(true);
             }
         }
+    }
+
+    /// The client is of no use any more.
+    pub(super) fn halt_of(&mut self, code: RDKafkaErrorCode) {
+        self.halt(format!(
+            "the client of group `{}` cannot go on ({code}); remove what is in its way, such as \
+             another process with the same `instance`, and start goldwire again",
+            self.settings.group
+        ));
     }
 
     /// Logs what the code means, unless that was done lately.

@@ -122,6 +122,14 @@ impl Instance {
         (partitions, done)
     }
 
+    pub(super) async fn lost(&mut self) -> Vec<u16> {
+        let event = self.next().await;
+        let ReaderEvent::Lost { partitions } = event else {
+            panic!("lost, not {event:?}");
+        };
+        partitions
+    }
+
     pub(super) async fn nothing_yet(&mut self) {
         let early = tokio::time::timeout(MOMENT, self.group.next()).await;
         assert!(early.is_err(), "nothing before the drain, but {early:?}");

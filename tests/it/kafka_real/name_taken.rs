@@ -1,8 +1,9 @@
-//! A member under KIP-848 whose name the brokers have not released yet.
+//! A member whose name another one has: under KIP-848 until the brokers release it, under the classic
+//! protocol because another joined later.
 
 use std::time::Duration;
 
-use goldwire::source::{Room, Source as _};
+use goldwire::source::{Room, Source as _, SourceEvent};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde_json::json;
@@ -19,14 +20,17 @@ const ROOM: Room = Room {
 };
 
 /// Another client that is the member `one` of a group.
-async fn holds(topic: String, group: String) -> BaseConsumer {
+async fn holds(topic: String, group: String, protocol: &'static str) -> BaseConsumer {
     let joins = move || {
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", broker())
             .set("group.id", group)
-            .set("group.protocol", "consumer")
+            .set("group.protocol", protocol)
             .set("group.instance.id", "one");
+        if protocol == "classic" {
+            client.set("partition.assignment.strategy", "cooperative-sticky");
+        }
         let consumer: BaseConsumer = client.create().unwrap();
         consumer.subscribe(&[&topic]).unwrap();
         while consumer.assignment().unwrap().count() == 0 {
@@ -52,7 +56,7 @@ async fn kafka_a_reader_of_the_log_whose_name_is_taken_joins_when_it_is_free() {
     ];
     let cluster = cluster(&app, &with).await;
     let log = open(&cluster, &app).await;
-    let holder = holds(format!("{app}.events"), format!("{app}.crm")).await;
+    let holder = holds(format!("{app}.events"), format!("{app}.crm"), "consumer").await;
     let mut late = Instance::start(&cluster, &log, &app, "one");
     late.nothing_yet().await;
     leaves(holder).await;
@@ -64,7 +68,7 @@ async fn kafka_a_reader_of_the_log_whose_name_is_taken_joins_when_it_is_free() {
 #[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
 async fn kafka_a_source_whose_name_is_taken_joins_when_it_is_free() {
     let topic = topic("name-taken").await;
-    let holder = holds(topic.clone(), topic.clone()).await;
+    let holder = holds(topic.clone(), topic.clone(), "consumer").await;
     let more = json!({ "group_protocol": "consumer", "instance": "one" });
     let mut late = connect(&topic, &more);
     let early = tokio::time::timeout(MOMENT, late.next(ROOM)).await;
@@ -74,4 +78,47 @@ async fn kafka_a_source_whose_name_is_taken_joins_when_it_is_free() {
     );
     leaves(holder).await;
     assert_eq!(assigned(&mut late).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
+async fn kafka_g2_a_reader_of_the_log_that_was_fenced_has_lost_its_partitions_and_joins_again() {
+    let app = app();
+    let cluster = cluster(&app, &[("instance", json!("one"))]).await;
+    let log = open(&cluster, &app).await;
+    let mut first = Instance::start(&cluster, &log, &app, "one");
+    assert_eq!(first.assigned().await.len(), 2);
+    let fencer = holds(format!("{app}.events"), format!("{app}.crm"), "classic").await;
+    assert_eq!(first.lost().await, [0, 1]);
+    assert_eq!(first.assigned().await.len(), 2);
+    leaves(fencer).await;
+    first.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a broker: GOLDWIRE_TEST_KAFKA"]
+async fn kafka_g2_a_source_that_was_fenced_has_lost_its_partitions_and_joins_again() {
+    let topic = topic("fenced").await;
+    let mut first = connect(&topic, &json!({ "instance": "one" }));
+    assert_eq!(assigned(&mut first).await.len(), 2);
+    let fencer = holds(topic.clone(), topic.clone(), "classic").await;
+    let lost = async {
+        loop {
+            match first.next(ROOM).await {
+                SourceEvent::Batch(_) => {}
+                event @ (SourceEvent::Assigned { .. }
+                | SourceEvent::Revoked { .. }
+                | SourceEvent::Lost { .. }
+                | SourceEvent::Halted(_)) => return event,
+            }
+        }
+    };
+    let lost = tokio::time::timeout(Duration::from_mins(1), lost);
+    let lost = lost.await.expect("an event in time");
+    assert!(
+        matches!(&lost, SourceEvent::Lost { partitions } if *partitions == [0, 1]),
+        "{lost:?}"
+    );
+    assert_eq!(assigned(&mut first).await.len(), 2);
+    leaves(fencer).await;
 }

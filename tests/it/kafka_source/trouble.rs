@@ -187,7 +187,7 @@ async fn a_position_that_left_the_topic_while_it_was_read_halts_and_is_not_reset
 }
 
 #[tokio::test]
-async fn a_client_that_cannot_go_on_halts_and_names_what_may_be_in_its_way() {
+async fn a_client_that_is_fenced_again_and_again_halts_and_names_what_may_be_in_its_way() {
     let cluster = cluster(1);
     let mut of = config(
         &cluster.bootstrap_servers(),
@@ -197,21 +197,23 @@ async fn a_client_that_cannot_go_on_halts_and_names_what_may_be_in_its_way() {
     );
     of.instance = Some("one".to_owned());
     let mut source = open(&of, &store(), DRAIN).unwrap();
-    assigned(&mut source).await;
-    refuse(
-        &cluster,
-        RDKafkaApiKey::Heartbeat,
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
-    );
+    let mut fences = 0;
     let sentence = loop {
         match next(&mut source).await {
             SourceEvent::Halted(sentence) => break sentence,
             SourceEvent::Revoked { .. } | SourceEvent::Lost { .. } => {}
-            event @ (SourceEvent::Assigned { .. } | SourceEvent::Batch(_)) => {
-                panic!("halted, not {event:?}")
+            SourceEvent::Assigned { .. } => {
+                fences += 1;
+                refuse(
+                    &cluster,
+                    RDKafkaApiKey::Heartbeat,
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                );
             }
+            event @ SourceEvent::Batch(_) => panic!("halted, not {event:?}"),
         }
     };
+    assert_eq!(fences, 3);
     assert!(sentence.contains("`instance`"), "{sentence}");
     end(source).await;
 }
