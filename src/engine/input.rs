@@ -62,7 +62,15 @@ impl ResumePoint {
         };
         match cursor {
             None => clean(log.start),
-            Some(cursor) if cursor.clean || log.end <= cursor.position => clean(cursor.position),
+            Some(cursor) if log.end <= cursor.position => clean(cursor.position),
+            Some(cursor) if cursor.clean => Self {
+                suspect_below: if cursor.cut_off {
+                    cursor.reached.min(log.end)
+                } else {
+                    0
+                },
+                ..clean(cursor.position)
+            },
             Some(cursor) => Self {
                 suspect_below: cursor.reached.min(log.end),
                 restarts: cursor.restarts.saturating_add(1),
@@ -228,15 +236,19 @@ mod tests {
     use crate::log::{Log, MemoryLog, WholeLog};
 
     #[test]
-    fn only_an_unclean_stop_makes_records_suspect() {
+    fn only_a_stop_that_was_unclean_or_cut_off_makes_records_suspect() {
         let mut cursor = Cursor {
             position: 5,
             clean: true,
             reached: 90,
-            restarts: 0,
+            ..Cursor::default()
         };
         let log = |end| OffsetRange { start: 3, end };
         assert_eq!(ResumePoint::of(Some(&cursor), log(200)).suspect_below, 0);
+        cursor.cut_off = true;
+        let cut_off = ResumePoint::of(Some(&cursor), log(200));
+        assert_eq!((cut_off.suspect_below, cut_off.restarts), (90, 0));
+        assert!(!cut_off.notes_sends(5), "no record ended the process");
         cursor.clean = false;
         let unclean = ResumePoint::of(Some(&cursor), log(200));
         assert_eq!((unclean.suspect_below, unclean.restarts), (90, 1));

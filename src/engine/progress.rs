@@ -25,6 +25,10 @@ impl SinkTask {
             clean,
             reached: reached.max(resume.suspect_below),
             restarts: if moved { 0 } else { resume.restarts },
+            // Without a guard what may still land is asserted again, see `end`.
+            cut_off: self.stopping
+                && self.in_flight.works() > 0
+                && self.profile.capabilities.reassert_after.is_none(),
         }
     }
 

@@ -19,7 +19,7 @@ from lib import Failed
 KILL, ZOMBIE, ROLL = "kill -9", "zombie", "rolling restart"
 # A stop in order that did not come to its end: what an instance says of it.
 CUT_OFF = "stop cut off"
-NOT_DRAINED = ("stopped with records in flight", "went before they were drained")
+NOT_DRAINED = ("stopped with records in flight", "went before they were drained", "task did not end in time")
 STOP, CRASH = "broker stopped", "broker killed"
 # Members that are silent for so long are given up, under both protocols.
 SESSION = 6.0

@@ -325,7 +325,7 @@ pub struct Cursor {
     /// the next offset to read
     #[prost(uint64, tag = "1")]
     pub position: u64,
-    /// released with nothing in flight
+    /// released in order
     #[prost(bool, tag = "2")]
     pub clean: bool,
     /// no record at or above it was handed to a lane
@@ -334,6 +334,9 @@ pub struct Cursor {
     /// unclean starts since the position last moved
     #[prost(uint32, tag = "4")]
     pub restarts: u32,
+    /// released in order with writes under way, at a sink with a guard
+    #[prost(bool, tag = "5")]
+    pub cut_off: bool,
 }
 /// How far the store of an instance has one partition of a sink's changelog.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -165,6 +165,33 @@ async fn g4_what_another_process_was_sending_is_asserted_again_when_all_late_has
     }
 }
 
+/// The request was on its way when the task was told to end and its time was over.
+#[tokio::test(start_paused = true)]
+async fn g4_what_a_target_may_have_taken_before_a_stop_gives_way_to_no_older_version() {
+    for mode in [Mode::Latest, Mode::History] {
+        let rig = Rig::new();
+        let running = rig.sink(Scripted::new("crm", mode, None));
+        rig.pass(10).await;
+        running.sink.takes(Duration::from_hours(1));
+        rig.tenant.lives(A, &person(A, "v3"));
+        rig.changed(at(3, 1000), &person(A, "v3"));
+        rig.pass(2000).await;
+        let running = rig.restart(running, true).await;
+        running.sink.takes(Duration::ZERO);
+        running.sink.lands(A, "v3");
+        running.sink.answers(|delivery| {
+            let version = delivery.current.as_ref()?.version;
+            (version == Some(3)).then(|| Err(rejected()))
+        });
+        rig.caught_up(&running).await;
+        assert_eq!(rig.letters("crm").len(), 1, "refused by now");
+        rig.changed(at(2, 1100), &person(A, "v2"));
+        rig.caught_up(&running).await;
+        assert_eq!(running.sink.holds(A).unwrap(), "v3", "{mode:?}");
+        assert_eq!(rig.tenant.reads(), 1, "{mode:?}");
+    }
+}
+
 /// What the first life read and delivered is not in the store: a second read that is made at once
 /// may be answered by a replica that is further behind.
 #[tokio::test(start_paused = true)]

@@ -130,6 +130,7 @@ fn of_another_sink() -> Batch {
         clean: false,
         reached: 9,
         restarts: 2,
+        ..Cursor::default()
     };
     batch.put(keys::cursor("goldwire.crm", 1), cursor.encode_to_vec());
     batch.put(keys::attempts("crm", 1, 3), b"2".to_vec());
