@@ -8,6 +8,7 @@ mod complaint;
 mod heard;
 mod membership;
 mod properties;
+mod pulse;
 mod rejoin;
 mod reports;
 mod share;
@@ -21,6 +22,7 @@ pub use membership::{GroupProtocol, MEMBERSHIP_OWNED, Membership};
 pub use properties::{
     Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,
 };
+pub(crate) use pulse::pulse;
 pub(crate) use rejoin::{FENCED, Fenced, NAME_TAKEN, Rejoin, is_fenced, is_name_taken};
 pub(crate) use reports::{Failure, MOST_ROWS, Open, Reports, RowResult};
 pub(crate) use share::{QUEUED, Share};

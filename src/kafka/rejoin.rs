@@ -86,6 +86,13 @@ impl Rejoin {
         Fenced::JoinsAgain
     }
 
+    /// It may have been given up. False if it is about to join again.
+    pub(crate) fn doubted(&mut self) -> bool {
+        let joins = self.at.is_none();
+        self.at.get_or_insert_with(Instant::now);
+        joins
+    }
+
     /// Whether it is time to try again; once for each time that it was refused.
     pub(crate) fn is_due(&mut self) -> bool {
         self.at.take_if(|at| Instant::now() >= *at).is_some()

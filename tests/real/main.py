@@ -52,10 +52,11 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "duckdb": scenario_duckdb.run,
     "throughput": scenario_throughput.short,
 }
-# What runs only when it is named: it takes long, or not every run of it is understood yet.
+# What runs only when it is named: it takes long.
 ONLY_NAMED: dict[str, Callable[[Servers], str]] = {
     "scale_out": scenario_scale_out.run,
     "cluster": scenario_chaos.embedded,
+    "chaos": scenario_chaos.short,
     "chaos_classic": scenario_chaos.classic,
     "chaos_consumer": scenario_chaos.consumer,
     "restore": scenario_takeover.restore,

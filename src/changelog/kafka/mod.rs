@@ -58,6 +58,14 @@ enum Asks {
 }
 
 impl Asks {
+    /// Whether the group may have given the member up without its being told.
+    fn may_be_given_up(&self) -> bool {
+        match self {
+            Self::Member(member) => member.may_be_given_up(),
+            Self::Nobody(_) => false,
+        }
+    }
+
     fn client(&self) -> Arc<BaseConsumer<Heard>> {
         match self {
             Self::Member(member) => member.consumer(),

@@ -279,6 +279,9 @@ impl Transactions {
         let asked = tokio::task::spawn_blocking(move || asks.group_metadata());
         let metadata = asked.await.ok().flatten();
         let metadata = metadata.ok_or_else(|| "the group was left".to_owned())?;
+        if self.asks.may_be_given_up() {
+            return Err("the group may have given its partitions to others".to_owned());
+        }
         let foreign = |part: &&Part| {
             ownership.is_some_and(|ownership| !ownership.owns(part.partition, part.epoch))
         };

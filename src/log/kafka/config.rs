@@ -251,6 +251,14 @@ impl KafkaLogConfig {
         client
     }
 
+    /// How long a process may stand still before its group may have given it up in silence, see
+    /// [`Member::may_be_given_up`](super::Member::may_be_given_up). A heartbeat may be a third of a
+    /// session old when it begins.
+    pub(super) fn longest_silence(&self) -> Option<Duration> {
+        let unsure = self.group_protocol == GroupProtocol::Classic && self.instance.is_some();
+        unsure.then(|| self.session_timeout.get() / 2)
+    }
+
     /// A consumer of records up to `largest` that knows a group, and is no member of it.
     pub fn consumer(&self, group: &str, largest: u64) -> ClientConfig {
         let mut client = self.client();

@@ -19,6 +19,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::Instant;
 
 use super::cluster::KafkaCluster;
 use super::keeper::Seen;
@@ -26,7 +27,7 @@ use super::member::Thread;
 use super::offsets;
 use super::ranges::Ranges;
 use super::split::Splits;
-use crate::kafka::{self, Heard, Properties, Share};
+use crate::kafka::{self, Heard, Properties, Share, pulse};
 use crate::log::{LogReader, ReaderEvent};
 
 /// Bytes that one group reads ahead, over all partitions.
@@ -53,6 +54,10 @@ pub struct Member {
     /// For single records.
     pub(super) seen: Arc<Seen>,
     pub(super) splits: Splits,
+    /// How long this process may stand still without a doubt, where there is one.
+    silence: Option<Duration>,
+    /// When the consumer was made.
+    since: Mutex<Instant>,
 }
 
 impl fmt::Debug for Member {
@@ -77,7 +82,17 @@ impl Member {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         self.splits.clear();
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         std::mem::replace(&mut *at, Arc::new(consumer))
+    }
+
+    /// Whether the group may have given this member up without its being told: librdkafka 2.12 keeps
+    /// what a static member of the classic protocol had when the group no longer knows it at a join,
+    /// and joins as a new member that has all of it still.
+    pub(crate) fn may_be_given_up(&self) -> bool {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.silence
+            .is_some_and(|longest| pulse().longest_since(since) >= longest)
     }
 
     /// What partitions of a topic hold, as [`offsets::ranges`] says.
@@ -149,7 +164,10 @@ impl KafkaGroup {
             ranges: Arc::clone(ranges),
             seen: Arc::clone(seen),
             splits: Splits::default(),
+            silence: config.longest_silence(),
+            since: Mutex::new(Instant::now()),
         });
+        pulse();
         let (told, events) = unbounded_channel();
         let bootstrap = config.bootstrap_servers.clone();
         let thread = Thread::new(Arc::clone(&member), of, bootstrap, joins, told);

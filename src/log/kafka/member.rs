@@ -95,6 +95,7 @@ impl Thread {
         loop {
             self.serve();
             self.listen();
+            self.doubt();
             self.go_on_joining();
             self.go_on_arriving();
             self.go_on_leaving();
@@ -176,6 +177,25 @@ impl Thread {
         }
         let (sink, group) = (&self.of.sink, &self.of.group);
         tracing::warn!(sink, group, "{FENCED}");
+        self.lose_all();
+    }
+
+    /// Joins as another member if the group may have given this one up unnoticed.
+    fn doubt(&mut self) {
+        if self.halted || !self.member.may_be_given_up() || !self.rejoin.doubted() {
+            return;
+        }
+        let (sink, group) = (&self.of.sink, &self.of.group);
+        tracing::warn!(
+            sink,
+            group,
+            "this process stood still for so long that the group may have given its partitions to \
+             others: they count as lost; joins again"
+        );
+        self.lose_all();
+    }
+
+    fn lose_all(&mut self) {
         let leaving = std::mem::take(&mut self.leaving);
         let mut all = std::mem::take(&mut self.owned);
         all.extend(leaving.iter().flat_map(|leaving| &leaving.partitions));
