@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -15,6 +17,12 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
+use tokio::time::Instant;
+
+/// Between two looks at a consumer that ends.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long one has for its end.
+const CLOSED: Duration = Duration::from_secs(10);
 
 /// What librdkafka said.
 #[derive(Debug)]
@@ -116,6 +124,27 @@ impl ConsumerContext for Heard {
             }
         });
     }
+}
+
+/// Ends a consumer in whose place another one is, on a thread of its own: it waits for brokers, and for
+/// an answer to its last rebalance, which it gives itself. Queues of partitions hold it as well, and
+/// whoever has those shall not be the one who waits.
+pub(crate) fn retire(old: Arc<BaseConsumer<Heard>>) {
+    old.context().close();
+    thread::spawn(move || {
+        let deadline = Instant::now() + CLOSED;
+        if old.close_queue().is_ok() {
+            // A rebalance may be unanswered. What is refused was answered.
+            drop(old.unassign());
+            while !old.closed() && Instant::now() < deadline {
+                drop(old.poll(AGAIN));
+            }
+        }
+        while Arc::strong_count(&old) > 1 {
+            thread::sleep(AGAIN);
+        }
+        drop(old);
+    });
 }
 
 /// Answers a rebalance with nobody left to read.

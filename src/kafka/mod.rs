@@ -17,7 +17,7 @@ pub use address::check_encrypted;
 pub(crate) use client::{Client, Producer, Row, queue};
 pub(crate) use codes::code;
 pub(crate) use complaint::{Complaints, Place, is_absence, is_fence, is_lost_position};
-pub(crate) use heard::{Heard, Said};
+pub(crate) use heard::{Heard, Said, retire};
 pub use membership::{GroupProtocol, MEMBERSHIP_OWNED, Membership};
 pub use properties::{
     Properties, Unfit, check_credentials, check_each, check_owned, complaint, redact,

@@ -21,7 +21,7 @@ use super::group::{GroupOf, Joins, Member};
 use super::split::Partition;
 use crate::kafka::{
     Complaints, FENCED, Fenced, NAME_TAKEN, Place, Rejoin, Said, code, is_fenced, is_lost_position,
-    is_name_taken,
+    is_name_taken, retire,
 };
 use crate::log::{PartitionReader, ReaderEvent};
 
@@ -153,9 +153,7 @@ impl Thread {
         }
         match self.joins.join(&self.member.topic) {
             Ok(consumer) => {
-                let old = self.member.replace(consumer);
-                // Its drop may wait for brokers.
-                thread::spawn(move || drop(old));
+                retire(self.member.replace(consumer));
             }
             Err(why) => {
                 let sink = &self.of.sink;

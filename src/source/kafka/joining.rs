@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread;
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::commits::Commits;
 use super::reader::Reader;
 use super::{consumer, no_thread};
-use crate::kafka::{FENCED, Fenced, NAME_TAKEN};
+use crate::kafka::{FENCED, Fenced, NAME_TAKEN, retire};
 use crate::source::SourceEvent;
 
 impl Reader {
@@ -63,9 +62,7 @@ impl Reader {
         let made = Arc::new(consumer(&self.settings, &self.shared)?);
         let commits = Commits::start(&made, &self.settings.topic);
         self.commits = commits.map_err(|error| no_thread(&error))?;
-        let old = std::mem::replace(&mut self.consumer, made);
-        // Its drop may wait for brokers.
-        thread::spawn(move || drop(old));
+        retire(std::mem::replace(&mut self.consumer, made));
         Ok(())
     }
 }
