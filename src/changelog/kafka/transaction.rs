@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Asks, ChangelogOf, dispose};
@@ -24,6 +26,9 @@ use crate::store::Batch;
 
 /// One call may take this long; one that could be tried again then is.
 const ANSWER: Duration = Duration::from_secs(10);
+/// A call that lasts longer does not return any more: librdkafka 2.12 loses answers of a coordinator
+/// that moves, and waits for them whatever its own limit says.
+const HANGS: Duration = Duration::from_secs(30);
 /// Between two tries of a call.
 const AGAIN: Duration = Duration::from_millis(100);
 /// A step that lasts longer is told, and once more each time that it has lasted so much longer.
@@ -353,20 +358,34 @@ impl From<KafkaError> for Failed {
     }
 }
 
-/// Calls librdkafka where it may block.
+impl Failed {
+    /// What became of it is not known, and the producer is of no use.
+    fn unknown(why: impl fmt::Display) -> Self {
+        Self {
+            why: why.to_string(),
+            again: false,
+            aborts: false,
+            fatal: true,
+        }
+    }
+}
+
+/// Calls librdkafka where it may block, on a thread that nobody waits for at the end: it may never
+/// return.
 async fn call(
     producer: &Arc<Producer>,
     call: impl FnOnce(&Producer) -> Result<(), KafkaError> + Send + 'static,
 ) -> Result<(), Failed> {
     let producer = Arc::clone(producer);
-    let called = tokio::task::spawn_blocking(move || call(&producer)).await;
-    let called = called.map_err(|error| Failed {
-        why: error.to_string(),
-        again: false,
-        aborts: false,
-        fatal: true,
-    })?;
-    called.map_err(Failed::from)
+    let (reply, answer) = oneshot::channel();
+    let calls = thread::Builder::new().name("transaction".to_owned());
+    let called = calls.spawn(move || reply.send(call(&producer)).ok());
+    called.map_err(Failed::unknown)?;
+    match tokio::time::timeout(HANGS, answer).await {
+        Ok(Ok(called)) => called.map_err(Failed::from),
+        Ok(Err(_)) => Err(Failed::unknown("librdkafka panicked")),
+        Err(_) => Err(Failed::unknown("librdkafka did not return")),
+    }
 }
 
 /// Commits, however long it takes to know.
