@@ -184,7 +184,8 @@ impl Transactions {
         let begun = call(producer, Producer::begin_transaction);
         let begun = self.slow("its beginning", begun).await;
         begun.map_err(|failed| Ended::Broken(failed.why))?;
-        // A producer whose name was taken may report nothing of its records any more.
+        // Reports may fail to come as well as answers do, and nothing else of the sink is committed
+        // until then.
         let longest = self.of.cluster.config().transaction_timeout.get() + ANSWER;
         let reported = tokio::time::timeout(longest, self.produce(producer, parts));
         let reported = self.slow("the reports of its records", reported).await;
