@@ -162,7 +162,7 @@ fn batch(position: u64) -> CommitBatch {
 async fn known(of: &Here) -> (Option<u64>, Option<i64>) {
     let wanted = Wanted {
         subjects: vec![subject()],
-        changes: Vec::new(),
+        ..Wanted::default()
     };
     let known = of.checkpoint.lookup(wanted).await.unwrap();
     let newest = known.registers.get(&subject()).map(|it| it.newest);

@@ -90,6 +90,8 @@ pub struct Wanted {
     pub subjects: Vec<Subject>,
     /// Changes of a sink without unique keys, sorted.
     pub changes: Vec<ChangeId>,
+    /// Subjects that have to be asserted once more.
+    pub reasserted: Vec<Subject>,
 }
 
 /// What was found.
@@ -99,6 +101,8 @@ pub struct Known {
     pub registers: HashMap<Subject, Register, RandomState>,
     /// The changes that it has.
     pub changes: HashMap<ChangeId, Noted>,
+    /// The records that assert the subjects once more, as in [`Waiting::record`].
+    pub reasserted: HashMap<Subject, Record, RandomState>,
 }
 
 /// Why a commit was not made.
@@ -226,10 +230,9 @@ impl StoreCheckpoint {
         for (key, value) in self.all(&prefix)? {
             let subject = Subject::of_bytes(key.get(prefix.len()..).unwrap_or_default());
             let key = keys::register(&self.sink, self.partition, &subject);
-            let record = Record::decode(value.into()).ok();
             waiting.push(Waiting {
                 register: register(self, self.store.as_ref(), &key)?,
-                record: record.filter(|record| !record.id().is_empty()),
+                record: reasserts(value),
                 subject,
             });
         }
@@ -321,6 +324,12 @@ impl StoreCheckpoint {
     }
 }
 
+/// The record that a pending reassertion keeps, if it keeps one.
+fn reasserts(value: Vec<u8>) -> Option<Record> {
+    let record = Record::decode(value.into()).ok();
+    record.filter(|record| !record.id().is_empty())
+}
+
 /// The register at `key`. Blocks on the disk.
 fn register(
     of: &StoreCheckpoint,
@@ -366,6 +375,12 @@ impl Checkpoint for StoreCheckpoint {
             for id in &wanted.changes {
                 if let Some(noted) = ids::get(store, &of.sink, of.partition, id)? {
                     known.changes.insert(*id, noted);
+                }
+            }
+            for subject in &wanted.reasserted {
+                let key = keys::reassertion(&of.sink, of.partition, subject);
+                if let Some(record) = store.get(&key)?.and_then(reasserts) {
+                    known.reasserted.insert(subject.clone(), record);
                 }
             }
             Ok(known)

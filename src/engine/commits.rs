@@ -95,6 +95,11 @@ impl Commits {
         self.reassertions.put(subject.clone(), reasserts);
     }
 
+    /// What is not durable yet of that.
+    pub(crate) fn reasserts(&self, subject: &Subject) -> Option<&Reasserts> {
+        self.reassertions.get(subject)
+    }
+
     /// It has not, any more.
     pub(crate) fn settled(&mut self, subject: &Subject) {
         self.reassertions.put(subject.clone(), Reasserts::Settled);

@@ -13,7 +13,7 @@ use super::lane::{self, Pending};
 use super::letters;
 use super::outcome::Outcome;
 use super::reading::Read;
-use super::reassertion::{Asserted, MOST, Reassertion};
+use super::reassertion::Asserted;
 use super::subject_letters::own_letters;
 use super::task::{Event, SinkTask};
 use super::work::{Purpose, Refusal, Work};
@@ -150,63 +150,6 @@ impl SinkTask {
         }
     }
 
-    /// The sink has the newest state: it settles what was due before it was sent, and is what is
-    /// asserted once more otherwise.
-    fn asserted(
-        &mut self,
-        subject: &Subject,
-        asserted: Option<Asserted>,
-        again: Option<Instant>,
-        began: Option<Instant>,
-    ) {
-        if let Some(due) = again {
-            self.await_reassertion(subject, due);
-        }
-        let Some(lane) = self.lanes.by_subject.get_mut(subject) else {
-            return;
-        };
-        let Some(reassertion) = &mut lane.reassertion else {
-            return;
-        };
-        if began.is_some_and(|began| began >= reassertion.due) {
-            self.settle(subject);
-            return;
-        }
-        let room = self.settings.in_flight_bytes;
-        self.lanes.schedule.keep(reassertion, asserted, room);
-        let kept = reassertion.asserted.as_ref();
-        let record = kept.and_then(|kept| kept.record.clone());
-        let record = record.filter(|_| !self.profile.rules.has_api);
-        self.commits.reassert(subject, record);
-    }
-
-    /// The subject's newest state has to be asserted once more at `due`.
-    pub(super) fn await_reassertion(&mut self, subject: &Subject, due: Instant) {
-        let lane = self.lanes.by_subject.entry(subject.clone()).or_default();
-        let before = lane.reassertion.as_ref().map(|known| known.due);
-        let due = before.map_or(due, |before| before.max(due));
-        let reassertion = lane
-            .reassertion
-            .get_or_insert_with(|| Box::new(Reassertion::new(due)));
-        reassertion.due = due;
-        self.lanes.schedule.set(subject, before, due);
-        self.commits.reassert(subject, None);
-    }
-
-    /// The newest state was asserted after everything late must have landed, or there is none.
-    pub(super) fn settle(&mut self, subject: &Subject) {
-        let Some(lane) = self.lanes.by_subject.get_mut(subject) else {
-            return;
-        };
-        if let Some(reassertion) = lane.reassertion.take() {
-            self.lanes.schedule.remove(subject, &reassertion);
-            self.commits.settled(subject);
-        }
-        if lane.queue.is_empty() && !lane.busy {
-            self.end_lane(subject);
-        }
-    }
-
     /// Given up. A write of several records is taken apart: what another one of them is about may
     /// be accepted (G2). What is left has its outcome when its letters are durable. A letter of the
     /// same name may have been closed before: no later commit removes it, and one that is under
@@ -307,31 +250,6 @@ impl SinkTask {
         }
         for pending in &work.records {
             self.in_flight.complete(pending, Outcome::DeadLettered);
-        }
-    }
-
-    /// The newest state could not be asserted once more: what lands late may stay, and no dead
-    /// letter tells of it. It is tried again, unless there are too many already.
-    fn reassert_later(&mut self, subject: &Subject) {
-        let wait = self.profile.capabilities.reassert_after;
-        let due = wait.map(|wait| Instant::now() + wait);
-        let sink = self.context.deliverer.sink.name();
-        if let Some(due) = due.filter(|_| self.lanes.schedule.len() < MOST) {
-            tracing::warn!(
-                sink,
-                subject = subject.uri(),
-                "its newest state was refused when it was to be written once more, because an \
-                 older write may have landed late; will be tried again"
-            );
-            self.await_reassertion(subject, due);
-        } else {
-            tracing::error!(
-                sink,
-                subject = subject.uri(),
-                "its newest state was refused when it was to be written once more, and too many \
-                 others wait: the sink may keep an older state until the subject changes"
-            );
-            self.settle(subject);
         }
     }
 

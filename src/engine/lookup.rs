@@ -104,10 +104,7 @@ impl SinkTask {
         let wanted = records
             .iter()
             .filter_map(|it| Some((it, it.subject.as_ref()?)));
-        let Wanted {
-            mut subjects,
-            mut changes,
-        } = Wanted::default();
+        let (mut subjects, mut changes) = (Vec::new(), Vec::new());
         if self.profile.rules.keeps_ids {
             changes.extend(wanted.filter_map(|(it, _)| rows::change_id(&it.record)));
         } else {
@@ -127,8 +124,12 @@ impl SinkTask {
         let keys = subjects.len().saturating_add(changes.len());
         let span = spans::lookup(sink, self.input.partition, keys);
         let lookup = async move {
-            let known = checkpoint.lookup(Wanted { subjects, changes }).await?;
-            Ok(Loaded::Records(records, known))
+            let wanted = Wanted {
+                subjects,
+                changes,
+                ..Wanted::default()
+            };
+            Ok(Loaded::Records(records, checkpoint.lookup(wanted).await?))
         };
         Ok(Some(Box::pin(lookup.instrument(span))))
     }

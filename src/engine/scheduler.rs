@@ -9,13 +9,11 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::decide::Step;
-use super::outcome::Outcome;
 use super::reading;
 use super::task::{Event, SinkTask};
 use super::work::{Purpose, Refusal, Work};
 use crate::event::Subject;
 use crate::mutation::{self, Mutation};
-use crate::store::Register;
 use crate::time::until;
 
 impl SinkTask {
@@ -65,7 +63,7 @@ impl SinkTask {
     }
 
     /// A write waits to be sent.
-    fn write(&mut self, work: Work) {
+    pub(super) fn write(&mut self, work: Work) {
         if mutation::is(Mutation::RegisterBeforeSink)
             && let Some(after) = &work.after
         {
@@ -80,7 +78,7 @@ impl SinkTask {
     }
 
     /// Waits until Reltio may be read, or reads it for everything that the read answers.
-    fn ask(&mut self, subject: &Subject) {
+    pub(super) fn ask(&mut self, subject: &Subject) {
         let now = self.context.deliverer.clock.now();
         let clocks = self.profile.rules.clocks;
         let Some(lane) = self.lanes.by_subject.get_mut(subject) else {
@@ -116,57 +114,12 @@ impl SinkTask {
         }));
     }
 
-    /// Nothing is queued: the lane asserts again if that is due, or goes.
-    fn rest(&mut self, subject: &Subject) {
-        let Some(lane) = self.lanes.by_subject.get_mut(subject) else {
-            return;
-        };
-        let Some(reassertion) = &lane.reassertion else {
-            self.end_lane(subject);
-            return;
-        };
-        if Instant::now() < reassertion.due {
-            return;
-        }
-        let asserted = reassertion.asserted.clone().zip(lane.register.clone());
-        let Some((asserted, after)) = asserted else {
-            let applied = lane.register.as_ref().is_some_and(Register::applied);
-            if self.profile.rules.has_api && applied {
-                self.ask(subject);
-            } else {
-                self.settle(subject);
-            }
-            return;
-        };
-        lane.busy = true;
-        let mut work = Work::new(subject, Purpose::Reassert);
-        let record = asserted.record.map(|record| {
-            let mut pending = super::lane::Pending::of(super::work::NO_OFFSET, record);
-            pending.outcome = Outcome::Reasserted;
-            pending
-        });
-        work.records.extend(record);
-        work.current = Some(asserted.current);
-        work.after = Some(after);
-        self.write(work);
-    }
-
     /// Nothing is under way for the subject any more.
     pub(super) fn end_lane(&mut self, subject: &Subject) {
         if let Some((subject, lane)) = self.lanes.by_subject.remove_entry(subject)
             && let Some(register) = lane.register
         {
             self.commits.keep_visible(subject, register);
-        }
-    }
-
-    /// Moves the lanes whose newest state is due to be asserted once more.
-    pub(super) fn reassert(&mut self) {
-        if self.stopping {
-            return;
-        }
-        for subject in self.lanes.schedule.due(Instant::now()) {
-            self.step(&subject);
         }
     }
 }

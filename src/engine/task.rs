@@ -35,7 +35,7 @@ use super::status::TaskStatus;
 use super::witness::Witness;
 use super::work::{Refusal, Work};
 use crate::dead_letter::DeadLetters;
-use crate::event::Subject;
+use crate::event::{Record, Subject};
 use crate::log::{LogAppender, LogError, PartitionReader};
 use crate::mutation::{self, Mutation};
 use crate::reltio::RecordReader;
@@ -116,6 +116,8 @@ pub(super) enum Event {
     Again(Vec<Work>),
     /// The letters of refused writes are durable.
     Lettered(Vec<(Work, Refusal)>),
+    /// The store was read for what asserts the subject once more.
+    Recalled(Subject, Result<Option<Box<Record>>, StoreError>),
 }
 
 /// What a task knows of its sink.
@@ -278,7 +280,7 @@ impl SinkTask {
                         under_way.committing = Some(self.commit(false));
                     }
                 }
-                Some(event) = self.events.next() => self.on_event(event),
+                Some(event) = self.events.next() => self.on_event(event)?,
                 loaded = maybe(loading), if !self.stopping => {
                     under_way.loading = None;
                     self.on_loaded(loaded?);
@@ -293,7 +295,7 @@ impl SinkTask {
         self.end().await
     }
 
-    fn on_event(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) -> Result<(), TaskError> {
         match event {
             Event::Wake(subject) => self.free(&subject),
             Event::Read(read) => self.on_read(*read),
@@ -304,7 +306,9 @@ impl SinkTask {
             }
             Event::Again(works) => self.outbox.push_again(works),
             Event::Lettered(refused) => self.on_lettered(refused),
+            Event::Recalled(subject, record) => self.on_recalled(&subject, record)?,
         }
+        Ok(())
     }
 
     /// Nothing is handed to a lane before the cursor says that it may have been.

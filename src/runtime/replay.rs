@@ -233,8 +233,8 @@ async fn forget(
     }
     changes.sort_unstable();
     let looked = engine::checkpoint::Wanted {
-        subjects: Vec::new(),
         changes,
+        ..engine::checkpoint::Wanted::default()
     };
     for (id, noted) in kept.lookup(looked).await?.changes {
         removed.push(keys::id(sink, partition, &id));

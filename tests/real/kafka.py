@@ -127,6 +127,13 @@ class Brokers:
             asked.close()
         return sum(high for _, high in ends)
 
+    def members(self, group: str) -> str:
+        """What `kafka-consumer-groups` says of a group: its state, its members and what each of them has."""
+        asked = [("--state",), ("--members", "--verbose"), ("--offsets",)]
+        return "\n".join(
+            self.tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group, *words) for words in asked
+        )
+
     def group_lag(self, group: str) -> dict[tuple[str, int], int]:
         """What `kafka-consumer-groups --describe` says: lag by topic and partition."""
         text = self.tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)

@@ -257,6 +257,20 @@ def kept_subject(key: bytes) -> tuple[str, str]:
     return (key[:1].decode(), key[at:].decode())
 
 
+def told(key: bytes, value: bytes | None) -> str:
+    """What a record of a changelog says, for a person."""
+    if value is None:
+        return "removed"
+    names = {
+        b"r": {1: "version", 2: "commit time", 4: "state", 6: "content time", 13: "ended"},
+        b"p": {7: "version", 8: "commit time"},
+        b"c": {1: "position", 2: "clean", 3: "reached", 4: "restarts", 5: "cut off"},
+    }.get(key[:1], {})
+    found = fields(value, EARLY + 1)
+    early = " and an early record" if key[:1] == b"r" and EARLY in found else ""
+    return f"{len(value)} bytes " + ", ".join(f"{name} {found[of]}" for of, name in names.items() if of in found) + early
+
+
 class Warehouse(AtSink):
     """PostgreSQL's history: every change is a row."""
 

@@ -29,12 +29,12 @@ from cluster import SIZE, Cluster
 from faults import Chaos
 from generator import Load, load
 from goldwire import SOURCE, Goldwire, cluster_source, webhooks
-from lib import expect, wait_for
+from lib import Failed, expect, wait_for
 from matching import Doubts, Judge
 from reached import Tail
 from send import HookSender, TopicSender
 from servers import Servers
-from watcher import Watched, Watcher
+from watcher import Watched
 
 EVENTS, SECONDS, SHORT_S = 200_000, 150.0, 60.0
 STANDARD, RELTIO, SUBJECTS = 3_000, 200, 20_000
@@ -123,18 +123,22 @@ class World:
 
     def wait_settled(self, seconds: float) -> None:
         """Waits until every group is at the end of what it reads, and no inbox has anything left."""
-        watchers = [Watcher(one) for one in self.watched()]
-        # Of these the brokers say it.
-        known = {one.watched.group for one in watchers}
+        # Of these the brokers say it: of a partition that nobody has, no instance tells a lag.
+        groups = self.watched()
+        if not self.embedded:
+            inbox = f"{self.name}.inbox"
+            groups.append(Watched(self.cluster.plain, inbox, inbox, PARTITIONS, "events"))
+        asked = [(one, one.client()) for one in groups]
+        known = {one.group for one in groups}
         lacking: dict[str, float] = {}
 
         def settled() -> bool:
             lacking.clear()
-            for one in watchers:
-                end = self.cluster.end(one.watched.topic, PARTITIONS)
-                lag = end - sum((one.committed() or {}).values())
+            for one, client in asked:
+                end = self.cluster.end(one.topic, PARTITIONS)
+                lag = end - sum((one.committed(client) or {}).values())
                 if end == 0 or lag > 0:
-                    lacking[one.watched.group] = lag
+                    lacking[one.group] = lag
             for instance in self.instances:
                 expect(instance.process is not None and instance.process.is_alive(), f"{instance.name} ended by itself")
                 for group, lag in instance.lags().items():
@@ -142,7 +146,12 @@ class World:
                         lacking[f"{instance.name} says {group}"] = lag
             return not lacking
 
-        wait_for(lambda: f"every lag to be 0 (last seen: {lacking})", seconds, settled, every=1)
+        try:
+            wait_for(lambda: f"every lag to be 0 (last seen: {lacking})", seconds, settled, every=1)
+        except Failed:
+            for group in known & lacking.keys():
+                (self.folder / f"{group}.members.log").write_text(self.cluster.members(group))
+            raise
         # The gauges are set once a second, and between two logs a record is in none.
         time.sleep(2)
         wait_for(lambda: f"every lag to stay 0 (last seen: {lacking})", 60, settled, every=1)
@@ -270,7 +279,14 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
         return not matching.differences(golden.read(tail), events.truth)
 
     # Writes whose end nobody knows are asserted once more a minute after `delivery_timeout`.
-    wait_for(lambda: f"the topic to end right: {matching.differences(golden.written, events.truth)[:3]}", 120, is_right)
+    wrong = lambda: matching.differences(golden.written, events.truth)  # noqa: E731
+    try:
+        wait_for(lambda: f"the topic to end right: {wrong()[:3]}", 120, is_right)
+    except Failed:
+        if log is not None:
+            log.look()
+            autopsy(world, {found.split()[0] for found in wrong()}, log)
+        raise
     expect(watch.is_alive(), f"the watcher ended: {watch.tail()}")
     watch.stop()
     said = [f"topic, no guard: {golden.read(tail)}; every subject ends right"]
@@ -280,7 +296,7 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
         expect(len(looks) > 3, f"the watcher saw only {len(looks)} states of {of.group}")
         found = watcher.broken(looks)
         if found and log is not None:
-            autopsy(world, looks, log)
+            autopsy(world, {change[0] for _, seen in looks for change in seen.lacking.values() if change}, log)
         expect(not found, f"{of.group}: {'; '.join(found[:3])}")
     counts = ", ".join(f"{len(of)} looks at {group}" for group, of in rows.items())
     said.append(f"no committed offset passed what was there: {counts}")
@@ -294,16 +310,15 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
     return said
 
 
-def autopsy(world: World, looks: list[tuple[float, watcher.Seen]], log: reached.EventLog) -> None:
-    """What is known of the subjects that a sink lacked: in event log, changelog and topic, with times."""
-    subjects = {change[0] for _, seen in looks for change in seen.lacking.values() if change}
+def autopsy(world: World, subjects: set[str], log: reached.EventLog) -> None:
+    """What is known of subjects that a sink has wrongly: in event log, changelog and topic, with times."""
     lines = [f"event log {partition}/{offset} {of.time / 1000:.3f} {of.change}"
              for partition, records in log.records.items() for offset, of in records
              if of.change and of.change[0] in subjects]  # fmt: skip
     for record in Tail(world.cluster.plain, f"{world.name}.golden.changelog").read():
         key = record.key() or b""
         if any(key.endswith(subject.encode()) for subject in subjects) or key[:1] in (b"c", b"m"):
-            value = "none" if record.value() is None else f"{len(record.value())} bytes"
+            value = reached.told(key, record.value())
             lines.append(f"changelog {record.partition()}/{record.offset()} {record.timestamp()[1] / 1000:.3f} {key!r}: {value}")
     for record in Tail(world.cluster.plain, world.golden).read():
         if record.key().decode() in subjects:

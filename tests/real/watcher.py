@@ -48,6 +48,17 @@ class Watched:
             "enable.auto.commit": False, "log_level": 0,
         })  # fmt: skip
 
+    def committed(self, client: Consumer) -> dict[int, int] | None:
+        """Committed offsets by partition, 0 where there is none; nothing if the broker is away."""
+        asked = [TopicPartition(self.topic, partition) for partition in range(self.partitions)]
+        try:
+            answer = client.committed(asked, timeout=5)
+        except KafkaException:
+            return None
+        if any(of.error for of in answer):
+            return None
+        return {of.partition: max(of.offset, 0) for of in answer}
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -76,16 +87,8 @@ class Watcher:
         self.place = PLACES[watched.place](**watched.of)
 
     def committed(self) -> dict[int, int] | None:
-        """Committed offsets by partition, 0 where there is none; nothing if the broker is away."""
-        topic = self.watched.topic
-        asked = [TopicPartition(topic, partition) for partition in range(self.watched.partitions)]
-        try:
-            answer = self.consumer.committed(asked, timeout=5)
-        except KafkaException:
-            return None
-        if any(of.error for of in answer):
-            return None
-        return {of.partition: max(of.offset, 0) for of in answer}
+        """As `Watched.committed`."""
+        return self.watched.committed(self.consumer)
 
     def look(self) -> Seen | None:
         """What is committed now, and reached since then at the latest."""

@@ -1,5 +1,6 @@
 //! What the sink may hold though it never said so.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -102,6 +103,64 @@ async fn g4_a_second_assertion_that_is_refused_after_a_restart_is_tried_again() 
         rig.tenant.refuses("nobody");
         rig.caught_up(&running).await;
         assert_eq!(running.sink.holds(A).unwrap(), "v1");
+    }
+}
+
+/// Without an API the store has all that is known of the newest state.
+#[tokio::test(start_paused = true)]
+async fn g4_a_second_assertion_that_a_stop_cut_off_is_made_by_the_next_process() {
+    let mut rig = Rig::new();
+    rig.has_api = false;
+    let longest = Duration::from_mins(10);
+    let running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+    let mut calls = 0;
+    running.sink.answers(move |_| {
+        calls += 1;
+        (calls == 1).then(|| Err(timeout()))
+    });
+    person_at(&rig, A, 1);
+    rig.pass(300_000).await;
+    assert_eq!(running.status.borrow().reassertions, 1);
+    running.sink.takes(Duration::from_hours(1));
+    rig.pass(400_000).await;
+    let running = rig.restart(running, true).await;
+    running.sink.takes(Duration::ZERO);
+    running.sink.lands(A, "late");
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_g8_what_has_no_room_in_memory_is_asserted_once_more_from_the_store() {
+    for restarts in [false, true] {
+        let mut rig = Rig::new();
+        rig.has_api = false;
+        let longest = Duration::from_mins(10);
+        let mut running = rig.sink(Scripted::new("crm", Mode::Latest, Some(longest)));
+        let subjects = ["entities/a", "entities/b", "entities/c"];
+        let mut sent = HashSet::new();
+        running.sink.answers(move |write| {
+            let first = sent.insert(write.subject.clone());
+            first.then(|| Err(timeout()))
+        });
+        // One fits into the mebibyte.
+        let label = |subject: &str| format!("{subject}{}", "x".repeat(700_000));
+        for subject in subjects {
+            rig.changed(at(1, 1000), &person(subject, &label(subject)));
+        }
+        rig.pass(60_000).await;
+        assert_eq!(running.status.borrow().reassertions, subjects.len());
+        if restarts {
+            running = rig.restart(running, true).await;
+        }
+        for subject in subjects {
+            running.sink.lands(subject, "late");
+        }
+        rig.caught_up(&running).await;
+        for subject in subjects {
+            let holds = running.sink.holds(subject).unwrap();
+            assert_eq!(holds.len(), label(subject).len(), "{subject}");
+        }
     }
 }
 
