@@ -12,6 +12,7 @@ mod pulse;
 mod rejoin;
 mod reports;
 mod share;
+mod vacancy;
 
 pub use address::check_encrypted;
 pub(crate) use client::{Client, Producer, Row, queue};
@@ -26,3 +27,4 @@ pub(crate) use pulse::pulse;
 pub(crate) use rejoin::{FENCED, Fenced, NAME_TAKEN, Rejoin, is_fenced, is_name_taken};
 pub(crate) use reports::{Failure, MOST_ROWS, Open, Reports, RowResult};
 pub(crate) use share::{QUEUED, Share};
+pub(crate) use vacancy::{Holds, VACANT, Vacancy};

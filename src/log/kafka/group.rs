@@ -27,7 +27,7 @@ use super::member::Thread;
 use super::offsets;
 use super::ranges::Ranges;
 use super::split::Splits;
-use crate::kafka::{self, Heard, Properties, Share, pulse};
+use crate::kafka::{self, Heard, Properties, Share, Vacancy, pulse};
 use crate::log::{LogReader, ReaderEvent};
 
 /// Bytes that one group reads ahead, over all partitions.
@@ -170,7 +170,9 @@ impl KafkaGroup {
         pulse();
         let (told, events) = unbounded_channel();
         let bootstrap = config.bootstrap_servers.clone();
-        let thread = Thread::new(Arc::clone(&member), of, bootstrap, joins, told);
+        let (protocol, instance) = (config.group_protocol, config.instance.as_deref());
+        let vacancy = Vacancy::of(protocol, instance, &of.group, topic);
+        let thread = Thread::new(Arc::clone(&member), of, bootstrap, joins, told, vacancy);
         let ended = spawn(thread)?;
         Ok(Self {
             member,

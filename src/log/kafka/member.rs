@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use super::group::{GroupOf, Joins, Member};
 use super::split::Partition;
 use crate::kafka::{
-    Complaints, FENCED, Fenced, NAME_TAKEN, Place, Rejoin, Said, code, is_fenced, is_lost_position,
-    is_name_taken, retire,
+    Complaints, FENCED, Fenced, Holds, NAME_TAKEN, Place, Rejoin, Said, VACANT, Vacancy, code,
+    is_fenced, is_lost_position, is_name_taken, retire,
 };
 use crate::log::{PartitionReader, ReaderEvent};
 
@@ -59,6 +59,7 @@ pub(super) struct Thread {
     leaving: Vec<Leaving>,
     complaints: Complaints,
     rejoin: Rejoin,
+    vacancy: Option<Vacancy>,
     halted: bool,
 }
 
@@ -69,6 +70,7 @@ impl Thread {
         bootstrap: String,
         joins: Joins,
         told: UnboundedSender<ReaderEvent>,
+        vacancy: Option<Vacancy>,
     ) -> Self {
         Self {
             member,
@@ -82,6 +84,7 @@ impl Thread {
             leaving: Vec::new(),
             complaints: Complaints::default(),
             rejoin: Rejoin::default(),
+            vacancy,
             halted: false,
         }
     }
@@ -99,6 +102,7 @@ impl Thread {
             self.go_on_joining();
             self.go_on_arriving();
             self.go_on_leaving();
+            self.fill_vacancies();
             let busy = !self.arriving.is_empty() || !self.leaving.is_empty();
             if !self.joins.bell.wait(if busy { BUSY } else { IDLE }) {
                 break;
@@ -191,6 +195,25 @@ impl Thread {
              others: they count as lost; joins again"
         );
         self.lose_all();
+    }
+
+    /// Sees to it that no partition stays without a member.
+    fn fill_vacancies(&mut self) {
+        let holds = match (
+            self.owned.is_empty(),
+            self.arriving.is_empty() && self.leaving.is_empty(),
+        ) {
+            (_, false) => Holds::Moving,
+            (false, true) => Holds::Some,
+            (true, true) => Holds::Nothing,
+        };
+        let Some(vacancy) = self.vacancy.as_mut().filter(|_| !self.halted) else {
+            return;
+        };
+        if let Some(partitions) = vacancy.go_on(&self.member.consumer(), holds) {
+            let (sink, group) = (&self.of.sink, &self.of.group);
+            tracing::warn!(sink, group, ?partitions, "{VACANT}");
+        }
     }
 
     fn lose_all(&mut self) {

@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::commits::Commits;
 use super::reader::Reader;
 use super::{consumer, no_thread};
-use crate::kafka::{FENCED, Fenced, NAME_TAKEN, retire};
+use crate::kafka::{FENCED, Fenced, Holds, NAME_TAKEN, VACANT, retire};
 use crate::source::SourceEvent;
 
 impl Reader {
@@ -41,6 +41,24 @@ impl Reader {
         self.shared.forget(&partitions);
         let partitions = partitions.into_iter().collect();
         self.shared.tell(SourceEvent::Lost { partitions });
+    }
+
+    /// Sees to it that no partition stays without a member.
+    pub(super) fn fill_vacancies(&mut self) {
+        let holds = if self.arriving.is_some() || self.leaving.is_some() {
+            Holds::Moving
+        } else if self.queues.is_empty() {
+            Holds::Nothing
+        } else {
+            Holds::Some
+        };
+        let Some(vacancy) = self.vacancy.as_mut().filter(|_| !self.halted) else {
+            return;
+        };
+        if let Some(partitions) = vacancy.go_on(&self.consumer, holds) {
+            let (source, group) = (&*self.name, &self.settings.group);
+            tracing::warn!(source, group, ?partitions, "{VACANT}");
+        }
     }
 
     /// Joins with another client, once that is due: the one that was refused is of no use.

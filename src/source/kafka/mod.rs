@@ -44,7 +44,7 @@ use self::reader::{Command, Reader};
 use self::record::Form;
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
-use crate::kafka::{Complaints, Heard, Rejoin, Share, Unfit};
+use crate::kafka::{Complaints, Heard, Rejoin, Share, Unfit, Vacancy};
 use crate::log::kafka::KafkaCluster;
 use crate::store::{MemoryStore, Store};
 use crate::time::SharedClock;
@@ -132,6 +132,11 @@ impl KafkaSource {
         let (commands, received) = channel();
         let group = settings.group.clone();
         let marks = Marks::new(store, name, &group, &settings.topic);
+        let (protocol, instance) = (
+            settings.member.protocol,
+            settings.member.instance.as_deref(),
+        );
+        let vacancy = Vacancy::of(protocol, instance, &group, &settings.topic);
         let reader = Reader {
             name: name.into(),
             topic: settings.topic.as_str().into(),
@@ -149,6 +154,7 @@ impl KafkaSource {
             marks,
             complaints: Complaints::default(),
             rejoin: Rejoin::default(),
+            vacancy,
             halted: false,
             ends_asked: Instant::now(),
         };

@@ -25,7 +25,8 @@ use super::record::{self, Form, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
 use crate::kafka::{
-    Complaints, Heard, Rejoin, Said, is_absence, is_fenced, is_lost_position, is_name_taken,
+    Complaints, Heard, Rejoin, Said, Vacancy, is_absence, is_fenced, is_lost_position,
+    is_name_taken,
 };
 use crate::source::{Room, SourceError, SourceEvent};
 use crate::time::SharedClock;
@@ -72,6 +73,7 @@ pub(super) struct Reader {
     pub(super) marks: Marks,
     pub(super) complaints: Complaints,
     pub(super) rejoin: Rejoin,
+    pub(super) vacancy: Option<Vacancy>,
     pub(super) halted: bool,
     pub(super) ends_asked: Instant,
 }
@@ -85,6 +87,7 @@ impl Reader {
             self.go_on_joining();
             self.go_on_arriving();
             self.go_on_leaving();
+            self.fill_vacancies();
             if !self.read() {
                 self.ask_ends();
                 let busy = self.arriving.is_some() || self.leaving.is_some();

@@ -99,7 +99,7 @@ impl Instance {
         }
     }
 
-    async fn next(&mut self) -> ReaderEvent {
+    pub(super) async fn next(&mut self) -> ReaderEvent {
         let event = tokio::time::timeout(DEADLINE, self.group.next());
         event.await.expect("an event in time")
     }

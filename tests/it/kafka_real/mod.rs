@@ -7,6 +7,7 @@ mod letters;
 mod log;
 mod name_taken;
 mod source;
+mod vacancy;
 
 #[expect(
     clippy::disallowed_methods,

@@ -70,7 +70,7 @@ fn open(config: &Config) -> KafkaSource {
     KafkaSource::connect("reltio", config, "acme", clock, DRAIN, store).unwrap()
 }
 
-async fn next(source: &mut KafkaSource) -> SourceEvent {
+pub(super) async fn next(source: &mut KafkaSource) -> SourceEvent {
     tokio::time::timeout(DEADLINE, source.next(ONE))
         .await
         .expect("an event in time")
