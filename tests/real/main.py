@@ -50,13 +50,13 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "copy": scenario_copy.run,
     "registry": scenario_registry.run,
     "duckdb": scenario_duckdb.run,
+    "chaos": scenario_chaos.short,
     "throughput": scenario_throughput.short,
 }
 # What runs only when it is named: it takes long.
 ONLY_NAMED: dict[str, Callable[[Servers], str]] = {
     "scale_out": scenario_scale_out.run,
     "cluster": scenario_chaos.embedded,
-    "chaos": scenario_chaos.short,
     "chaos_classic": scenario_chaos.classic,
     "chaos_consumer": scenario_chaos.consumer,
     "restore": scenario_takeover.restore,
