@@ -28,6 +28,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 const MOVES: Duration = Duration::from_secs(15);
 /// The next member acts so much later.
 const TURN: Duration = Duration::from_secs(5);
+/// Letters of a UUID.
+const UUID: usize = 36;
 /// librdkafka leaves the group when it has given up its partitions, and does not say when.
 const LEAVES: Duration = Duration::from_secs(1);
 
@@ -137,13 +139,16 @@ impl Vacancy {
                 vacant.remove(&partition);
             }
         }
-        let this = members
-            .iter()
-            .find(|(id, _)| id.starts_with(&self.prefix))?
-            .0;
+        let this = members.iter().find(|(id, _)| self.is_this(id))?.0;
         let before = members.iter().filter(|(id, _)| *id < this).count();
         let before = u32::try_from(before).ok()?;
         Some(Seen { vacant, before })
+    }
+
+    /// Whether the brokers call this member so: its name, and a UUID.
+    fn is_this(&self, id: &str) -> bool {
+        let rest = id.strip_prefix(&self.prefix);
+        rest.is_some_and(|rest| rest.len() == UUID)
     }
 
     fn judge(&mut self, seen: Option<Seen>, now: Instant) -> Option<BTreeSet<i32>> {
@@ -241,10 +246,12 @@ mod tests {
             assignment(&[("topic", &[0, 3])]),
             assignment(&[("other", &[1]), ("topic", &[2])]),
         );
-        let members: [(&str, &[u8]); 3] = [("c-1", &one), ("b-1", &two), ("a-1", &[])];
+        let ids = ["c", "b", "b-2", "a"].map(|name| format!("{name}-{}", uuid::Uuid::nil()));
+        let [c, b, b2, a] = ids.each_ref().map(String::as_str);
+        let members: [(&str, &[u8]); 4] = [(b2, &[]), (c, &one), (b, &two), (a, &[])];
         assert_eq!(vacancy().see(&members, 5), Some(seen(&[1, 4], 1)));
-        assert_eq!(vacancy().see(&members[..1], 4), None, "it is no member");
-        let torn: [(&str, &[u8]); 1] = [("b-1", &one[..9])];
+        assert_eq!(vacancy().see(&members[..2], 4), None, "it is no member");
+        let torn: [(&str, &[u8]); 1] = [(b, &one[..9])];
         assert_eq!(vacancy().see(&torn, 4), None);
     }
 
