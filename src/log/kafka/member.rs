@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use super::group::{GroupOf, Joins, Member};
 use super::split::Partition;
 use crate::kafka::{
-    Complaints, FENCED, Fenced, Holds, NAME_TAKEN, Place, Rejoin, Said, VACANT, Vacancy, code,
-    is_fenced, is_lost_position, is_name_taken, retire,
+    Complaints, NAME_TAKEN, Place, Rejoin, Said, Vacancy, code, is_fenced, is_lost_position,
+    is_name_taken,
 };
 use crate::log::{PartitionReader, ReaderEvent};
 
@@ -36,8 +36,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const LEAVE: Duration = Duration::from_secs(4);
 
 /// Partitions that are given back.
-struct Leaving {
-    partitions: Vec<u16>,
+pub(super) struct Leaving {
+    pub(super) partitions: Vec<u16>,
     /// Nothing once it was answered, or too late.
     done: Option<oneshot::Receiver<()>>,
     deadline: Instant,
@@ -45,22 +45,22 @@ struct Leaving {
 
 /// The thread's own.
 pub(super) struct Thread {
-    member: Arc<Member>,
-    of: GroupOf,
+    pub(super) member: Arc<Member>,
+    pub(super) of: GroupOf,
     bootstrap: String,
-    joins: Joins,
+    pub(super) joins: Joins,
     told: UnboundedSender<ReaderEvent>,
     /// Assigned, and told.
-    owned: BTreeSet<u16>,
+    pub(super) owned: BTreeSet<u16>,
     /// Assigned, and not told yet.
-    arriving: BTreeSet<u16>,
+    pub(super) arriving: BTreeSet<u16>,
     /// What they hold is asked no earlier.
     ask_at: Instant,
-    leaving: Vec<Leaving>,
+    pub(super) leaving: Vec<Leaving>,
     complaints: Complaints,
-    rejoin: Rejoin,
-    vacancy: Option<Vacancy>,
-    halted: bool,
+    pub(super) rejoin: Rejoin,
+    pub(super) vacancy: Option<Vacancy>,
+    pub(super) halted: bool,
 }
 
 impl Thread {
@@ -150,83 +150,8 @@ impl Thread {
         }
     }
 
-    /// Joins the group with another client: the one that was refused is of no use.
-    fn go_on_joining(&mut self) {
-        if self.halted || !self.rejoin.is_due() {
-            return;
-        }
-        match self.joins.join(&self.member.topic) {
-            Ok(consumer) => {
-                retire(self.member.replace(consumer));
-            }
-            Err(why) => {
-                let sink = &self.of.sink;
-                tracing::error!(
-                    sink,
-                    "no other member could be made: {why}; will be tried again"
-                );
-                self.rejoin.refused();
-            }
-        }
-    }
-
-    /// Another client joined with the member's name: everything is lost, and joins again soon.
-    fn fenced(&mut self, code: RDKafkaErrorCode) {
-        match self.rejoin.fenced() {
-            Fenced::Known => return,
-            Fenced::TooOften => return self.halt(code),
-            Fenced::JoinsAgain => {}
-        }
-        let (sink, group) = (&self.of.sink, &self.of.group);
-        tracing::warn!(sink, group, "{FENCED}");
-        self.lose_all();
-    }
-
-    /// Joins as another member if the group may have given this one up unnoticed.
-    fn doubt(&mut self) {
-        if self.halted || !self.member.may_be_given_up() || !self.rejoin.doubted() {
-            return;
-        }
-        let (sink, group) = (&self.of.sink, &self.of.group);
-        tracing::warn!(
-            sink,
-            group,
-            "this process stood still for so long that the group may have given its partitions to \
-             others: they count as lost; joins again"
-        );
-        self.lose_all();
-    }
-
-    /// Sees to it that no partition stays without a member.
-    fn fill_vacancies(&mut self) {
-        let holds = match (
-            self.owned.is_empty(),
-            self.arriving.is_empty() && self.leaving.is_empty(),
-        ) {
-            (_, false) => Holds::Moving,
-            (false, true) => Holds::Some,
-            (true, true) => Holds::Nothing,
-        };
-        let Some(vacancy) = self.vacancy.as_mut().filter(|_| !self.halted) else {
-            return;
-        };
-        if let Some(partitions) = vacancy.go_on(&self.member.consumer(), holds) {
-            let (sink, group) = (&self.of.sink, &self.of.group);
-            tracing::warn!(sink, group, ?partitions, "{VACANT}");
-        }
-    }
-
-    fn lose_all(&mut self) {
-        let leaving = std::mem::take(&mut self.leaving);
-        let mut all = std::mem::take(&mut self.owned);
-        all.extend(leaving.iter().flat_map(|leaving| &leaving.partitions));
-        self.arriving.clear();
-        // Before the group is asked for another generation: nothing of it is committed in that.
-        self.lose(&all.into_iter().collect::<Vec<_>>());
-    }
-
     /// The member is of no use any more.
-    fn halt(&mut self, code: RDKafkaErrorCode) {
+    pub(super) fn halt(&mut self, code: RDKafkaErrorCode) {
         if std::mem::replace(&mut self.halted, true) {
             return;
         }
@@ -377,7 +302,7 @@ impl Thread {
         }
     }
 
-    fn lose(&self, partitions: &[u16]) {
+    pub(super) fn lose(&self, partitions: &[u16]) {
         if partitions.is_empty() {
             return;
         }

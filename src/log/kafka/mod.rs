@@ -11,6 +11,7 @@
 mod cluster;
 mod config;
 mod group;
+mod joining;
 mod keeper;
 mod member;
 pub(crate) mod offsets;
