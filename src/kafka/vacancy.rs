@@ -48,6 +48,16 @@ pub(crate) enum Holds {
     Nothing,
 }
 
+impl Holds {
+    pub(crate) fn of(moves: bool, owns: bool) -> Self {
+        match (moves, owns) {
+            (true, _) => Self::Moving,
+            (false, true) => Self::Some,
+            (false, false) => Self::Nothing,
+        }
+    }
+}
+
 /// The looks of one member at its group.
 #[derive(Debug)]
 pub(crate) struct Vacancy {
@@ -101,9 +111,9 @@ impl Vacancy {
             if holds != Holds::Nothing {
                 *at = now + LEAVES;
             } else if now >= *at {
-                self.joins_at = None;
-                // It was subscribed to before.
-                drop(consumer.subscribe(&[&self.topic]));
+                // Without a subscription it would have nothing for good: a failure is tried again.
+                let joins = consumer.subscribe(&[&self.topic]);
+                self.joins_at = joins.err().map(|_| now + LEAVES);
             }
             return None;
         }

@@ -57,14 +57,8 @@ impl Thread {
 
     /// Sees to it that no partition stays without a member.
     pub(super) fn fill_vacancies(&mut self) {
-        let holds = match (
-            self.owned.is_empty(),
-            self.arriving.is_empty() && self.leaving.is_empty(),
-        ) {
-            (_, false) => Holds::Moving,
-            (false, true) => Holds::Some,
-            (true, true) => Holds::Nothing,
-        };
+        let moves = !self.arriving.is_empty() || !self.leaving.is_empty();
+        let holds = Holds::of(moves, !self.owned.is_empty());
         let Some(vacancy) = self.vacancy.as_mut().filter(|_| !self.halted) else {
             return;
         };

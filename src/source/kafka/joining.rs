@@ -45,13 +45,8 @@ impl Reader {
 
     /// Sees to it that no partition stays without a member.
     pub(super) fn fill_vacancies(&mut self) {
-        let holds = if self.arriving.is_some() || self.leaving.is_some() {
-            Holds::Moving
-        } else if self.queues.is_empty() {
-            Holds::Nothing
-        } else {
-            Holds::Some
-        };
+        let moves = self.arriving.is_some() || self.leaving.is_some();
+        let holds = Holds::of(moves, !self.queues.is_empty());
         let Some(vacancy) = self.vacancy.as_mut().filter(|_| !self.halted) else {
             return;
         };
