@@ -2,7 +2,7 @@
 //! outside.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,15 +31,9 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Starts the `goldwire` that lies beside this program, with `quota` for each of its logs, and
-    /// waits until it runs.
-    pub(crate) async fn start(dir: &Path, secret: &str, quota: &str) -> Result<Self, Failed> {
-        let program = std::env::current_exe()?.with_file_name("goldwire");
-        if !program.is_file() {
-            let program = program.display();
-            return Err(format!("{program} is not there; cargo build --release first").into());
-        }
-        fs::write(dir.join("goldwire.yaml"), config(secret, quota)?)?;
+    /// Starts `program` in `dir` with a configuration, and waits until it runs.
+    pub(crate) async fn start(program: &Path, dir: &Path, config: &str) -> Result<Self, Failed> {
+        fs::write(dir.join("goldwire.yaml"), config)?;
         let output = fs::File::create(dir.join(OUTPUT))?;
         let mut child = Command::new(program)
             .args(["run", "--log-format", "json"])
@@ -71,12 +65,9 @@ impl Instance {
         }
     }
 
-    /// Resident memory, bytes.
-    pub(crate) fn resident(&self) -> Result<u64, Failed> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.ok_or("the process is gone")?.trim();
-        Ok(kib.trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Bytes in a folder of its directory.
@@ -96,32 +87,17 @@ impl Instance {
     }
 }
 
-/// A webhook source, a warehouse that takes everything and one that nobody answers for.
-fn config(secret: &str, quota: &str) -> Result<String, Failed> {
-    // Free a moment ago: nobody listens there.
-    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    Ok(format!(
-        "tenant: acme
-data_dir: data
-webhook: {{ address: 127.0.0.1:0, insecure_plain_http: true }}
-sources:
-  hook:
-    webhook:
-      path: /hook
-      scheme: reltio
-      secrets: [\"{secret}\"]
-      rate_limit: {{ per_second: 1000000, burst: 1000000 }}
-inbox: {{ quota: {quota} }}
-log: {{ partitions: 2, quota: {quota}, disk_reserve: 256MiB }}
-sinks:
-  lake:
-    warehouse: {{ url: \"sqlite:lake.db\" }}
-  away:
-    warehouse: {{ url: \"postgres://goldwire:none@127.0.0.1:{closed}/away?sslmode=disable\" }}
-    on_full: stall
-admin: {{ address: 127.0.0.1:0 }}
-"
-    ))
+/// The `goldwire` that lies beside this program.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn beside() -> Result<PathBuf, Failed> {
+    let program = std::env::current_exe()?.with_file_name("goldwire");
+    if program.is_file() {
+        return Ok(program);
+    }
+    let program = program.display();
+    Err(format!("{program} is not there; cargo build --release first").into())
 }
 
 fn addresses(said: &str) -> Option<(SocketAddr, SocketAddr)> {

@@ -8,8 +8,10 @@
 
 mod instance;
 mod outage;
+mod run;
 mod sender;
 mod throughput;
+mod usage;
 
 use std::error::Error;
 use std::io::Write as _;
@@ -24,6 +26,9 @@ type Failed = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", arg_required_else_help = true)]
 enum Workload {
+    Run(Box<run::RunArgs>),
+    Scenarios(run::ScenariosArgs),
+    Compare(run::CompareArgs),
     /// One sink is away while webhooks come as fast as they are answered.
     Outage(outage::OutageArgs),
     /// Writes events of a Reltio tenant to a topic.
@@ -39,18 +44,27 @@ enum Workload {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Workload::parse() {
-        Workload::Outage(args) => outage::run(&args).await,
-        Workload::Fill(args) => throughput::fill(&args),
-        Workload::Bare(args) => throughput::bare(&args),
-        Workload::Hops(args) => throughput::hops(&args),
-        Workload::Account(args) => throughput::account(&args),
+        Workload::Run(args) => run::run(&args).await,
+        Workload::Scenarios(args) => passed(run::scenarios(&args)),
+        Workload::Compare(args) => passed(run::compare(&args)),
+        Workload::Outage(args) => passed(outage::run(&args).await),
+        Workload::Fill(args) => passed(throughput::fill(&args)),
+        Workload::Bare(args) => passed(throughput::bare(&args)),
+        Workload::Hops(args) => passed(throughput::hops(&args)),
+        Workload::Account(args) => passed(throughput::account(&args)),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(why) => {
             // Where stderr is closed nobody reads it.
             drop(writeln!(std::io::stderr(), "loadtest: {why}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What has no verdict of its own passed if it did not fail.
+fn passed(done: Result<(), Failed>) -> Result<bool, Failed> {
+    done.map(|()| true)
 }

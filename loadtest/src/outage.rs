@@ -5,6 +5,7 @@
 //! `/livez` answers 200.
 
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Failed;
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::sender::{SECRET, Sender, client};
+use super::usage::Usage;
 
 const MIB: u64 = 1 << 20;
 /// This part of the time is for the logs and the caches to fill.
@@ -50,7 +52,8 @@ struct Sample {
 /// Starts a goldwire, sends, looks at it every second, prints what was seen, and judges it.
 pub(crate) async fn run(args: &OutageArgs) -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
-    let instance = Instance::start(dir.path(), SECRET, &format!("{}MiB", args.quota)).await?;
+    let config = config(SECRET, &format!("{}MiB", args.quota))?;
+    let instance = Instance::start(&instance::beside()?, dir.path(), &config).await?;
     let end = Instant::now() + Duration::from_secs(args.minutes * 60);
     let sender = Arc::new(Sender::to(instance.webhooks)?);
     let mut senders = JoinSet::new();
@@ -71,6 +74,34 @@ pub(crate) async fn run(args: &OutageArgs) -> Result<(), Failed> {
     }
 }
 
+/// A webhook source, a warehouse that takes everything and one that nobody answers for.
+fn config(secret: &str, quota: &str) -> Result<String, Failed> {
+    // Free a moment ago: nobody listens there.
+    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    Ok(format!(
+        "tenant: acme
+data_dir: data
+webhook: {{ address: 127.0.0.1:0, insecure_plain_http: true }}
+sources:
+  hook:
+    webhook:
+      path: /hook
+      scheme: reltio
+      secrets: [\"{secret}\"]
+      rate_limit: {{ per_second: 1000000, burst: 1000000 }}
+inbox: {{ quota: {quota} }}
+log: {{ partitions: 2, quota: {quota}, disk_reserve: 256MiB }}
+sinks:
+  lake:
+    warehouse: {{ url: \"sqlite:lake.db\" }}
+  away:
+    warehouse: {{ url: \"postgres://goldwire:none@127.0.0.1:{closed}/away?sslmode=disable\" }}
+    on_full: stall
+admin: {{ address: 127.0.0.1:0 }}
+"
+    ))
+}
+
 /// A look every second, until `end`.
 async fn watch(instance: &Instance, end: Instant) -> Result<Vec<Sample>, Failed> {
     let (http, url) = (client()?, format!("http://{}/livez", instance.admin));
@@ -80,7 +111,7 @@ async fn watch(instance: &Instance, end: Instant) -> Result<Vec<Sample>, Failed>
     while Instant::now() < end {
         rhythm.tick().await;
         samples.push(Sample {
-            resident: instance.resident()?,
+            resident: u64::from(Usage::of(instance.pid())?.resident_kib) * 1024,
             log: instance.disk("data/log"),
             inbox: instance.disk("data/inbox"),
             store: instance.disk("data/store"),

@@ -13,7 +13,10 @@ pub fn use_ring() {
 }
 
 /// Writes `cert.pem` for loopback and its `key.pem` into `dir`; gives the certificate.
-pub(crate) fn certificate(dir: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn certificate(dir: &Path) -> Result<String, String> {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names);
     let made = made.map_err(|error| format!("certificate: {error}"))?;

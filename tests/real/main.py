@@ -19,6 +19,7 @@ import scenario_duckdb
 import scenario_inbox
 import scenario_isolation
 import scenario_kafka_sink
+import scenario_loadtest
 import scenario_main
 import scenario_markers
 import scenario_members
@@ -52,6 +53,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "duckdb": scenario_duckdb.run,
     "chaos": scenario_chaos.short,
     "throughput": scenario_throughput.short,
+    "loadtest": scenario_loadtest.run,
 }
 # What runs only when it is named: it takes long.
 ONLY_NAMED: dict[str, Callable[[Servers], str]] = {

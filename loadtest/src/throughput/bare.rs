@@ -19,9 +19,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::cost;
 use super::kafka::Producer;
 use crate::Failed;
+use crate::usage::Usage;
 
 /// Without a record for so long, there is none.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -70,10 +70,10 @@ pub(crate) fn run(args: &BareArgs) -> Result<(), Failed> {
         &args.to,
         args.events,
     )?;
-    let (cpu, peak) = cost::of_this_process()?;
+    let cost = Usage::of_this_process()?;
     let told = serde_json::json!({
         "consumed": args.events, "acknowledged": acknowledged,
-        "seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak,
+        "seconds": seconds, "cpu_seconds": cost.cpu_seconds, "peak_mib": cost.peak_kib / 1024,
     });
     writeln!(std::io::stdout(), "{told}")?;
     Ok(())

@@ -13,7 +13,8 @@ const STEP: u64 = 60_000;
 /// One even version of so many is a removal; the version after it creates the entity again.
 const REMOVALS: u64 = 64;
 
-pub(super) const TENANT: &str = "acme";
+/// The tenant that the events are of.
+pub(crate) const TENANT: &str = "acme";
 
 const FIRST: [&str; 8] = [
     "Ada", "Grace", "Edsger", "Barbara", "Zoë", "José", "李", "Tony",
@@ -35,17 +36,21 @@ const STREET: [&str; 4] = [
     "Elm \\\"Old\\\" Road",
 ];
 const CITY: [&str; 4] = ["Springfield", "Montréal", "Zürich", "São Paulo"];
+const CONSONANTS: &[u8; 16] = b"bdfghklmnprstvwz";
+const VOWELS: &[u8; 4] = b"aeio";
 
 /// A version of an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Event {
-    pub(super) entity: u32,
-    pub(super) version: u32,
+pub(crate) struct Event {
+    /// The entity's number.
+    pub(crate) entity: u32,
+    /// Its version, from 1.
+    pub(crate) version: u32,
 }
 
 /// The URI of an entity.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Uri(pub(super) u32);
+pub(crate) struct Uri(pub(crate) u32);
 
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +60,7 @@ impl fmt::Display for Uri {
 
 impl Uri {
     /// The entity that a URI names, if it is one of these.
-    pub(super) fn entity(text: &str) -> Option<u32> {
+    pub(crate) fn entity(text: &str) -> Option<u32> {
         let number = text.strip_prefix("entities/")?;
         (number.len() == 7).then(|| u32::from_str_radix(number, 16).ok())?
     }
@@ -63,17 +68,17 @@ impl Uri {
 
 impl Event {
     /// The entity's URI.
-    pub(super) fn uri(self) -> Uri {
+    pub(crate) fn uri(self) -> Uri {
         Uri(self.entity)
     }
 
     /// Whether this version is a removal.
-    pub(super) fn is_removal(self) -> bool {
+    pub(crate) fn is_removal(self) -> bool {
         self.version > 1 && self.version.is_multiple_of(2) && self.mixed(1).is_multiple_of(REMOVALS)
     }
 
     /// Reltio's name of what happened.
-    pub(super) fn event_type(self) -> &'static str {
+    pub(crate) fn event_type(self) -> &'static str {
         let before = Self {
             version: self.version - 1,
             ..self
@@ -88,13 +93,13 @@ impl Event {
     }
 
     /// Reltio's commit time, ms. Grows with the version by half a minute at least.
-    pub(super) fn commit_time(self) -> u64 {
+    pub(crate) fn commit_time(self) -> u64 {
         let first = Self { version: 0, ..self };
         BEGIN + first.mixed(2) % DAY + u64::from(self.version) * STEP + self.mixed(2) % (STEP / 2)
     }
 
     /// A number that looks like chance.
-    fn mixed(self, salt: u64) -> u64 {
+    pub(crate) fn mixed(self, salt: u64) -> u64 {
         let mut mixed = (u64::from(self.entity) << 32 | u64::from(self.version))
             .wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -108,8 +113,8 @@ impl Event {
         words.get(at).copied().unwrap_or_default()
     }
 
-    /// Appends the event's JSON.
-    pub(super) fn write_body(self, out: &mut String) {
+    /// Appends the event's JSON, with so many bytes of notes if it has an object.
+    pub(crate) fn write_body(self, out: &mut String, notes: u32) {
         out.push_str("{\"type\":\"");
         out.push_str(self.event_type());
         out.push_str("\",\"object\":");
@@ -123,13 +128,14 @@ impl Event {
             .ok();
             return;
         }
-        self.write_object(out);
+        self.write_object(out, notes);
         out.push_str(",\"ovChanged\":true}");
     }
 
     /// Appends the object's JSON, which is what a sink has to pass on to the byte: the numbers have
-    /// more digits than a floating-point number keeps.
-    pub(super) fn write_object(self, out: &mut String) {
+    /// more digits than a floating-point number keeps. With 0 bytes of notes it has no such
+    /// attribute.
+    pub(crate) fn write_object(self, out: &mut String, notes: u32) {
         let (uri, updated, rating) = (self.uri(), self.commit_time(), self.mixed(9));
         let created = Self { version: 1, ..self }.commit_time();
         write!(
@@ -156,6 +162,9 @@ impl Event {
             format_args!("+1555{:07}", rating % 10_000_000),
         );
         self.write_attribute(out, "Seq", format_args!("{uri}@{}", self.version));
+        if notes > 0 {
+            self.write_attribute(out, "Notes", format_args!("{}", self.notes(notes)));
+        }
         out.pop();
         write!(
             out,
@@ -168,6 +177,24 @@ impl Event {
         .ok();
     }
 
+    /// Words of made-up syllables, no two events' alike: they compress no better than prose.
+    fn notes(self, bytes: u32) -> String {
+        let bytes = usize::try_from(bytes).unwrap_or_default();
+        let (mut text, mut salt) = (String::with_capacity(bytes + 16), 10);
+        while text.len() < bytes {
+            let word = self.mixed(salt);
+            salt += 1;
+            for syllable in 0..2 + word % 3 {
+                let bits = word >> (8 + 6 * syllable);
+                text.push(letter(CONSONANTS, bits & 15));
+                text.push(letter(VOWELS, bits >> 4 & 3));
+            }
+            text.push(' ');
+        }
+        text.truncate(bytes);
+        text
+    }
+
     fn write_attribute(self, out: &mut String, name: &str, value: fmt::Arguments<'_>) {
         let uri = self.uri();
         write!(
@@ -177,6 +204,11 @@ impl Event {
         )
         .ok();
     }
+}
+
+fn letter(of: &[u8], at: u64) -> char {
+    let at = usize::try_from(at).unwrap_or_default();
+    of.get(at).copied().map_or(' ', char::from)
 }
 
 #[cfg(test)]
@@ -193,8 +225,8 @@ mod tests {
     fn bodies_are_json_of_about_1600_bytes_and_hold_the_object_to_the_byte() {
         for event in events().filter(|event| !event.is_removal()) {
             let (mut body, mut object) = (String::new(), String::new());
-            event.write_body(&mut body);
-            event.write_object(&mut object);
+            event.write_body(&mut body, 0);
+            event.write_object(&mut object, 0);
             assert!((1_450..1_750).contains(&body.len()), "{}", body.len());
             assert!(body.contains(&object));
             let tree: Value = serde_json::from_str(&body).unwrap();

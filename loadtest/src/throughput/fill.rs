@@ -33,7 +33,7 @@ pub(crate) fn run(args: &FillArgs) -> Result<(), Failed> {
     let (mut body, mut bytes, mut partition) = (String::new(), 0, 0);
     for event in args.load.stream() {
         body.clear();
-        event.write_body(&mut body);
+        event.write_body(&mut body, 0);
         bytes += body.len();
         let texts = [
             ("tenantId", TENANT.to_owned()),

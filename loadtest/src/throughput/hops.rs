@@ -15,9 +15,9 @@ use rdkafka::producer::BaseRecord;
 use tokio::time::Instant;
 
 use super::bare::{consume, head, headers, to_sinks};
-use super::cost;
 use super::kafka::Producer;
 use crate::Failed;
+use crate::usage::Usage;
 
 /// Consumes, produces to a topic between, and from there to every topic named: without durability.
 #[derive(Debug, Args)]
@@ -63,10 +63,10 @@ pub(crate) fn run(args: &HopsArgs) -> Result<(), Failed> {
         }
         Ok::<u64, Failed>(acknowledged)
     })?;
-    let (cpu, peak) = cost::of_this_process()?;
+    let cost = Usage::of_this_process()?;
     let told = serde_json::json!({
         "consumed": args.events, "acknowledged": acknowledged,
-        "seconds": began.elapsed().as_secs_f64(), "cpu_seconds": cpu, "peak_mib": peak,
+        "seconds": began.elapsed().as_secs_f64(), "cpu_seconds": cost.cpu_seconds, "peak_mib": cost.peak_kib / 1024,
     });
     writeln!(std::io::stdout(), "{told}")?;
     Ok(())

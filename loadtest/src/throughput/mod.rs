@@ -6,8 +6,7 @@
 
 mod account;
 mod bare;
-mod cost;
-mod event;
+pub(crate) mod event;
 mod expected;
 mod fill;
 mod hops;

@@ -63,7 +63,7 @@ fn is_content(event: Event, state: &str, object: Option<&RawValue>) -> bool {
         return state == "removed" && object.is_none();
     }
     let mut sent = String::new();
-    event.write_object(&mut sent);
+    event.write_object(&mut sent, 0);
     let tree = |text: &str| serde_json::from_str::<Value>(text).ok();
     let same = |object: &RawValue| object.get() == sent || tree(object.get()) == tree(&sent);
     state == "alive" && object.is_some_and(same)

@@ -151,7 +151,7 @@ fn difference(message: &BorrowedMessage<'_>, event: Event) -> Option<&'static st
         Some(_) if event.is_removal() => Some("it is no tombstone"),
         Some(payload) => {
             let mut object = String::new();
-            event.write_object(&mut object);
+            event.write_object(&mut object, 0);
             (payload != object.as_bytes()).then_some("its bytes are others")
         }
     }

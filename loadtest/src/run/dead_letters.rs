@@ -1,0 +1,57 @@
+//! What goldwire's dead letters hold, from its admin listener.
+
+use serde::Deserialize;
+
+use super::ledger::Ledger;
+use crate::Failed;
+use crate::throughput::event::{Event, Uri};
+
+/// A page of `GET /dlq`.
+#[derive(Debug, Deserialize)]
+struct Page {
+    letters: Vec<Letter>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Letter {
+    sink: String,
+    subject: String,
+    version: Option<i64>,
+}
+
+/// Tells the ledger of each open letter.
+///
+/// # Errors
+/// If they cannot be read.
+pub(crate) async fn tell(admin: &str, ledger: &Ledger) -> Result<(), Failed> {
+    let http = reqwest::Client::new();
+    let mut after = String::new();
+    loop {
+        // Names of letters hold no character that would need to be escaped but `/` and `:`.
+        let url = format!("{admin}/dlq{after}");
+        let page = http
+            .get(&url)
+            .send()
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?;
+        let page: Page = serde_json::from_slice(&page)?;
+        for letter in &page.letters {
+            let version = letter
+                .version
+                .and_then(|version| u32::try_from(version).ok());
+            if let (Some(entity), Some(version)) = (Uri::entity(&letter.subject), version) {
+                // What could not be taken in reaches no sink at all.
+                let sink = (letter.sink != "ingest").then_some(letter.sink.as_str());
+                ledger.dead_lettered(sink, Event { entity, version });
+            }
+        }
+        match page.next {
+            Some(next) => after = format!("?after={next}"),
+            None => return Ok(()),
+        }
+    }
+}

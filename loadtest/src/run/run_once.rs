@@ -1,0 +1,277 @@
+//! One run, from the start of the system to the report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use loadtest::time::{Clock as _, Millis, SystemClock, as_millis};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::console::Console;
+use super::ledger::Ledger;
+use super::load::{Plan, Sizes};
+use super::machine::{command, machine, rfc3339};
+use super::report::{FORMAT, Report, Sent};
+use super::sample::Watch;
+use super::scenario::{Rate, Scenario};
+use super::see::{Eye, Files, SinkTopic};
+use super::send::{Counter, Doors, Driven, Hook, Topic, drive};
+use super::system::{At, Outlet, Place, System};
+use super::{RunArgs, dead_letters, steps, tally};
+use crate::Failed;
+
+/// Sending begins so long after producers and readers were made: they connect meanwhile.
+const LEAD: Duration = Duration::from_secs(1);
+/// Between two looks whether all is settled.
+const LOOK: Duration = Duration::from_millis(250);
+/// So long without any progress, and what is open is lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Of one webhook request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The sinks are looked at so long after all is settled, for what should not come.
+const AFTER: Duration = Duration::from_secs(1);
+
+/// Measures.
+///
+/// # Errors
+/// What kept it from being measured.
+pub(super) async fn run(scenario: &Scenario, args: &RunArgs) -> Result<Report, Failed> {
+    loadtest::tls::use_ring();
+    let mut system = System::of(scenario, args).await?;
+    if !scenario.backlog {
+        system.start().await?;
+        system.warm_up().await?;
+    }
+    let report = tokio::select! {
+        report = measure(scenario, args, &mut system) => report,
+        _ = tokio::signal::ctrl_c() => Err("stopped before the end".into()),
+    };
+    let stopped = system.stop().await;
+    let report = report?;
+    stopped?;
+    Ok(report)
+}
+
+/// What all parts of a run share.
+#[derive(Debug)]
+struct Shared {
+    ledger: Arc<Ledger>,
+    start: Instant,
+    /// The wall clock's time of the start, ms.
+    began: Millis,
+    /// Nothing more is to be seen.
+    over: Arc<AtomicBool>,
+    console: Console,
+}
+
+/// Whatever way a run ends, nobody goes on.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn measure(
+    scenario: &Scenario,
+    args: &RunArgs,
+    system: &mut System,
+) -> Result<Report, Failed> {
+    let place = system.place().clone();
+    let sinks: Vec<_> = place
+        .outlets
+        .iter()
+        .map(|it| (it.name.clone(), it.keeps))
+        .collect();
+    let shared = Shared {
+        ledger: Arc::new(Ledger::new(&sinks)),
+        start: Instant::now() + LEAD,
+        began: SystemClock.now().saturating_add(as_millis(LEAD)),
+        over: Arc::default(),
+        console: Console::new(scenario.seconds),
+    };
+    let eyes = eyes(scenario, args, &place, &shared)?;
+    let doors = doors(scenario, &place, &shared)?;
+    let mut watch = Watch::new(Arc::clone(&place.watched), shared.start);
+    let work = async {
+        let (driven, ()) = tokio::join!(
+            sending(scenario, args, &doors, &shared),
+            trouble(scenario, system, shared.start)
+        );
+        let driven = driven?;
+        if scenario.backlog {
+            shared.console.say("all is sent; goldwire starts");
+            system.start().await?;
+        }
+        if let Some(hook) = &doors.hook {
+            hook.flush().await;
+        }
+        let sent = shared.start.elapsed();
+        settle(&shared.ledger).await;
+        let settled = shared.start.elapsed().saturating_sub(sent);
+        tokio::time::sleep(AFTER).await;
+        if let Some(admin) = &system.place().admin {
+            dead_letters::tell(admin, &shared.ledger).await?;
+        }
+        Ok::<_, Failed>((driven, settled))
+    };
+    let tell = |at, lag| shared.console.tell(at, &shared.ledger.counts(), lag);
+    let (driven, settled) = watch.beside(work, tell).await?;
+    shared.over.store(true, Ordering::Relaxed);
+    for eye in eyes {
+        eye.join()
+            .map_err(|_| "a thread that looks at a sink ended by a panic")?;
+    }
+    let (samples, processes) = watch.told(shared.ledger.counts().accepted);
+    let mut report = Report {
+        format: FORMAT,
+        scenario: scenario.name.clone(),
+        about: scenario.about.clone(),
+        command: command(),
+        seed: args.seed,
+        began: rfc3339(shared.began),
+        seconds: driven.lasted.as_secs_f64(),
+        settled: settled.as_secs_f64(),
+        machine: machine(),
+        versions: place.versions,
+        sent: sent(&shared.ledger, &driven, doors.hook.as_deref()),
+        stages: tally::stages(&shared.ledger)?,
+        sinks: tally::accounts(&shared.ledger),
+        timeline: tally::timeline(&shared.ledger, &samples)?,
+        processes,
+        ..Report::default()
+    };
+    let own = env!("CARGO_PKG_VERSION").to_owned();
+    report.versions.insert("loadtest".to_owned(), own);
+    steps::tell(scenario, &mut report);
+    report.verdicts = scenario.objectives.judge(&report);
+    Ok(report)
+}
+
+/// Sends the plan on a thread of its own.
+async fn sending(
+    scenario: &Scenario,
+    args: &RunArgs,
+    doors: &Doors,
+    shared: &Shared,
+) -> Result<Driven, Failed> {
+    let plan = Plan::new(scenario, args.seed);
+    let scheduled = !matches!(scenario.rate, Rate::Unlimited { .. });
+    let (doors, ledger) = (doors.clone(), Arc::clone(&shared.ledger));
+    let (start, over) = (shared.start, Arc::clone(&shared.over));
+    let sends = move || drive(plan, scheduled, &doors, &ledger, (start, &over));
+    tokio::task::spawn_blocking(sends).await?
+}
+
+/// What the scenario does to the sinks' broker, when it is due.
+async fn trouble(scenario: &Scenario, system: &System, start: Instant) {
+    for trouble in &scenario.trouble {
+        let at = start + Duration::from_secs(trouble.at.into());
+        tokio::time::sleep_until(at).await;
+        system.be(Some(trouble.sinks));
+        tokio::time::sleep_until(at + Duration::from_secs(trouble.lasts.into())).await;
+        system.be(None);
+    }
+}
+
+/// Waits until every accepted event is accounted for, or nothing has come for long.
+async fn settle(ledger: &Ledger) {
+    let (mut open, mut since) = (u64::MAX, Instant::now());
+    while open > 0 && since.elapsed() < PATIENCE {
+        tokio::time::sleep(LOOK).await;
+        let now = ledger.open();
+        if now != open {
+            (open, since) = (now, Instant::now());
+        }
+    }
+}
+
+/// Threads that look at the sinks until it is over.
+fn eyes(
+    scenario: &Scenario,
+    args: &RunArgs,
+    place: &Place,
+    shared: &Shared,
+) -> Result<Vec<thread::JoinHandle<()>>, Failed> {
+    let sizes = Arc::new(Sizes::new(&scenario.load, args.seed));
+    let mut eyes = Vec::new();
+    for (sink, Outlet { exact, at, .. }) in place.outlets.iter().enumerate() {
+        let sizes = exact.then(|| Arc::clone(&sizes));
+        let plant = args.plant.filter(|_| sink == 0);
+        let eye = Eye::new(
+            (Arc::clone(&shared.ledger), sink),
+            shared.start,
+            sizes,
+            plant,
+        );
+        let over = Arc::clone(&shared.over);
+        eyes.push(match at {
+            At::Topic(servers, topic) => {
+                let topic = SinkTopic::at_end(servers, topic)?;
+                thread::spawn(move || topic.watch(&eye, &over))
+            }
+            At::Files(dir) => {
+                let (files, began) = (Files::at_end(dir), shared.began);
+                thread::spawn(move || files.watch(&eye, began, &over))
+            }
+        });
+    }
+    Ok(eyes)
+}
+
+/// Where the scenario's events go.
+fn doors(scenario: &Scenario, place: &Place, shared: &Shared) -> Result<Doors, Failed> {
+    let topic = place
+        .topic
+        .as_ref()
+        .filter(|_| scenario.webhooks < 1.0 || place.hook.is_none());
+    let topic = topic.map(|(servers, topic)| {
+        Topic::new(servers, topic, Arc::clone(&shared.ledger), shared.start).map(Arc::new)
+    });
+    let hook = place
+        .hook
+        .as_ref()
+        .filter(|_| scenario.webhooks > 0.0 || place.topic.is_none());
+    let hook = hook.map(|(url, secret, certificate)| {
+        Ok::<_, Failed>(Arc::new(Hook {
+            url: url.clone(),
+            secret: secret.clone(),
+            http: client(certificate.as_deref())?,
+            ledger: Arc::clone(&shared.ledger),
+            start: shared.start,
+            runtime: Handle::current(),
+            under_way: TaskTracker::new(),
+            requests: Counter::default(),
+            answered: Counter::default(),
+        }))
+    });
+    Ok(Doors {
+        topic: topic.transpose()?,
+        hook: hook.transpose()?,
+    })
+}
+
+/// A client that trusts this certificate alone, or what the system trusts.
+fn client(certificate: Option<&str>) -> Result<reqwest::Client, Failed> {
+    if let Some(certificate) = certificate {
+        return Ok(loadtest::feed::client(certificate)?);
+    }
+    Ok(reqwest::Client::builder().timeout(TIMEOUT).build()?)
+}
+
+fn sent(ledger: &Ledger, driven: &Driven, hook: Option<&Hook>) -> Sent {
+    let counts = ledger.counts();
+    Sent {
+        scheduled: counts.sent,
+        accepted: counts.accepted,
+        refused: counts.refused,
+        webhook_requests: hook.map_or(0, |hook| hook.requests.get()),
+        webhook_accepted: hook.map_or(0, |hook| hook.answered.get()),
+        copies: driven.copies,
+        late: driven.late,
+        bytes: driven.bytes,
+        behind_p99_ms: driven.behind.at(99.0),
+    }
+}

@@ -1,0 +1,143 @@
+//! A folder of NDJSON files that a sink writes, read as they grow.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use loadtest::time::Millis;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Eye, named};
+use crate::throughput::event::{Event, Uri};
+
+/// Between two looks: what a latency may be too long by.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// A line of goldwire's `file` sink.
+#[derive(Deserialize)]
+struct Line<'a> {
+    subject: &'a str,
+    version: u32,
+    received_time: Millis,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+}
+
+/// The files of a folder.
+#[derive(Debug)]
+pub(crate) struct Files {
+    dir: PathBuf,
+    /// How far each was read.
+    read: BTreeMap<PathBuf, u64>,
+}
+
+impl Files {
+    /// What is written from now on; nothing has to be there yet.
+    pub(crate) fn at_end(dir: &Path) -> Self {
+        let mut files = Self {
+            dir: dir.to_owned(),
+            read: BTreeMap::new(),
+        };
+        for path in files.paths() {
+            let length = fs::metadata(&path).map_or(0, |of| of.len());
+            files.read.insert(path, length);
+        }
+        files
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        // There is none before the first delivery.
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths
+            .filter(|path| path.extension().is_some_and(|ending| ending == "ndjson"))
+            .collect()
+    }
+
+    /// Reads until `stop`. `began` is the wall clock's time of the start, ms.
+    pub(crate) fn watch(mut self, eye: &Eye, began: Millis, stop: &Arc<AtomicBool>) {
+        while !stop.load(Ordering::Relaxed) {
+            self.look(eye, began);
+            std::thread::sleep(MOMENT);
+        }
+        self.look(eye, began);
+    }
+
+    fn look(&mut self, eye: &Eye, began: Millis) {
+        for path in self.paths() {
+            let from = self.read.get(&path).copied().unwrap_or_default();
+            // What cannot be read now is read later.
+            let to = read(&path, from, |line| take(eye, began, line)).unwrap_or(from);
+            self.read.insert(path, to);
+        }
+    }
+}
+
+/// Whole lines from `from` on: where the next one begins.
+fn read(path: &Path, from: u64, mut line: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() <= from {
+        return Ok(from);
+    }
+    file.seek(SeekFrom::Start(from))?;
+    let (mut reader, mut at, mut text) = (BufReader::new(file), from, Vec::new());
+    loop {
+        text.clear();
+        let bytes = reader.read_until(b'\n', &mut text)?;
+        if text.last() != Some(&b'\n') {
+            return Ok(at);
+        }
+        at += u64::try_from(bytes).unwrap_or_default();
+        line(&text);
+    }
+}
+
+fn take(eye: &Eye, began: Millis, text: &[u8]) {
+    if let Ok(line) = serde_json::from_slice::<Line<'_>>(text)
+        && let Some(entity) = Uri::entity(line.subject)
+    {
+        let event = Event {
+            entity,
+            version: line.version,
+        };
+        let logged = line
+            .received_time
+            .saturating_sub(began)
+            .max(0)
+            .unsigned_abs()
+            * 1000;
+        eye.ledger.logged(event, logged);
+        eye.sees(event, line.object.map(|object| object.get().as_bytes()));
+    } else if let Some(event) = named(text) {
+        eye.sees(event, None);
+    } else {
+        eye.invents("a line is no event that was sent".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_once_and_only_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ndjson");
+        let mut file = File::create(&path).unwrap();
+        let mut lines = Vec::new();
+        let mut from = 0;
+        for (written, seen) in [("one\ntw", 1), ("o\n", 2), ("", 2), ("three\nfour\n", 4)] {
+            file.write_all(written.as_bytes()).unwrap();
+            from = read(&path, from, |line| lines.push(line.to_vec())).unwrap();
+            assert_eq!(lines.len(), seen);
+        }
+        assert_eq!(lines.concat(), b"one\ntwo\nthree\nfour\n");
+    }
+}

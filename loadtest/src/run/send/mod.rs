@@ -1,0 +1,172 @@
+//! Sends what is due when it is due, over Kafka and webhooks.
+//!
+//! Guarantee: the schedule is fixed. A system that is slow does not slow it, and every latency
+//! counts from the time at which the event was due, not from when it could be sent.
+
+mod kafka;
+mod webhook;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub(crate) use kafka::Topic;
+pub(crate) use webhook::{Hook, Secret};
+
+use super::ledger::Ledger;
+use super::load::{Due, Plan};
+use super::sample::micros;
+use super::tally::Latencies;
+use crate::Failed;
+use crate::throughput::event::Event;
+
+/// Where events go.
+#[derive(Debug, Clone)]
+pub(crate) struct Doors {
+    /// The topic, where one is needed.
+    pub(crate) topic: Option<Arc<Topic>>,
+    /// The webhook, where one is needed.
+    pub(crate) hook: Option<Arc<Hook>>,
+}
+
+/// What was sent.
+#[derive(Debug)]
+pub(crate) struct Driven {
+    pub(crate) copies: u64,
+    pub(crate) late: u64,
+    pub(crate) bytes: u64,
+    /// How far behind the schedule messages were sent.
+    pub(crate) behind: Latencies,
+    /// The last one was due then, or sent, where there is no schedule.
+    pub(crate) lasted: Duration,
+}
+
+/// One message.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) event: Event,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Sends a plan from `start` on, on a thread of its own; ends before the plan does once `stop` is set.
+///
+/// # Errors
+/// What cannot be sent at all.
+pub(crate) fn drive(
+    plan: Plan,
+    scheduled: bool,
+    doors: &Doors,
+    ledger: &Ledger,
+    (start, stop): (Instant, &AtomicBool),
+) -> Result<Driven, Failed> {
+    let mut driven = Driven {
+        copies: 0,
+        late: 0,
+        bytes: 0,
+        behind: Latencies::new()?,
+        lasted: Duration::ZERO,
+    };
+    for due in plan {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        wait_until(start + due.at);
+        let now = start.elapsed();
+        let at = if scheduled { due.at } else { now };
+        driven.behind.add(micros(now.saturating_sub(at)));
+        driven.lasted = at;
+        ledger.sends(due.event, micros(at));
+        let by_webhook = doors.by_webhook(&due);
+        let message = message(&due, by_webhook);
+        driven.took(&due, message.body.len());
+        doors.send(message, by_webhook)?;
+    }
+    if let Some(topic) = &doors.topic {
+        topic.flush()?;
+    }
+    Ok(driven)
+}
+
+impl Driven {
+    fn took(&mut self, due: &Due, bytes: usize) {
+        self.copies += u64::from(due.copy);
+        self.late += u64::from(due.late);
+        self.bytes += u64::try_from(bytes).unwrap_or_default();
+    }
+}
+
+impl Doors {
+    /// Where there is one way only, everything goes it.
+    fn by_webhook(&self, due: &Due) -> bool {
+        self.hook.is_some() && (due.by_webhook || self.topic.is_none())
+    }
+
+    fn send(&self, message: Message, by_webhook: bool) -> Result<(), Failed> {
+        match (&self.topic, &self.hook) {
+            (_, Some(hook)) if by_webhook => {
+                hook.send(message);
+                Ok(())
+            }
+            (Some(topic), _) => topic.send(&message),
+            (None, _) => Err("there is neither a topic nor a webhook to send to".into()),
+        }
+    }
+}
+
+/// Over Kafka metadata come in headers, by webhook in an envelope around the same body.
+fn message(due: &Due, by_webhook: bool) -> Message {
+    let mut body = String::with_capacity(2048);
+    if by_webhook {
+        body.push_str("{\"messageAttributes\":{");
+        for (number, (name, value)) in headers(due.event).into_iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            // Writing to a string does not fail.
+            write!(body, "{comma}\"{name}\":\"{value}\"").ok();
+        }
+        body.push_str("},\"body\":");
+    }
+    due.event.write_body(&mut body, due.notes);
+    if by_webhook {
+        body.push('}');
+    }
+    Message {
+        event: due.event,
+        body: body.into_bytes(),
+    }
+}
+
+/// Sleeps; the last of it is spent waiting for the next tick of the scheduler at most.
+fn wait_until(due: Instant) {
+    let left = due.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        std::thread::sleep(left);
+    }
+}
+
+/// Headers of an event, as Reltio sends them over Kafka.
+fn headers(event: Event) -> [(&'static str, String); 5] {
+    [
+        ("tenantId", crate::throughput::event::TENANT.to_owned()),
+        ("eventType", event.event_type().to_owned()),
+        ("sourceObjectUri", event.uri().to_string()),
+        ("objectVersion", event.version.to_string()),
+        ("commitTime", event.commit_time().to_string()),
+    ]
+}
+
+/// How often something happened.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
