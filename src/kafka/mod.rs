@@ -2,6 +2,7 @@
 //! them, and how a process is a member of a group.
 
 mod address;
+mod aside;
 mod client;
 mod codes;
 mod complaint;
@@ -15,6 +16,7 @@ mod share;
 mod vacancy;
 
 pub use address::check_encrypted;
+pub(crate) use aside::Aside;
 pub(crate) use client::{Client, Producer, Row, queue};
 pub(crate) use codes::code;
 pub(crate) use complaint::{Complaints, Place, is_absence, is_fence, is_lost_position};

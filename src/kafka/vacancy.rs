@@ -7,6 +7,7 @@
 //! brokers divide by themselves when one ends, and under KIP-848 always.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf as _;
@@ -14,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::groups::GroupInfo;
 use tokio::time::Instant;
 
+use super::aside::Aside;
 use super::heard::Heard;
 use super::membership::GroupProtocol;
 
@@ -22,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(2);
 /// After brokers that did not answer.
 const LATER: Duration = Duration::from_secs(30);
-/// How long the brokers have for an answer: whoever asks does nothing else meanwhile.
+/// How long the brokers have for an answer.
 const ANSWER: Duration = Duration::from_secs(1);
 /// A partition that moves has nobody for as long as it is drained.
 const MOVES: Duration = Duration::from_secs(15);
@@ -66,10 +68,19 @@ pub(crate) struct Vacancy {
     /// What the brokers' names of this member begin with.
     prefix: String,
     look_at: Instant,
+    looking: Aside<Option<Look>>,
     /// Partitions that nobody has, and since when.
     vacant: Option<(Instant, BTreeSet<i32>)>,
     /// It left; no earlier than this it joins again.
     joins_at: Option<Instant>,
+}
+
+/// What the brokers told of a group and its topic.
+#[derive(Debug)]
+struct Look {
+    /// Names and assignments; nothing of a group that is not at rest.
+    members: Option<Vec<(String, Vec<u8>)>>,
+    partitions: i32,
 }
 
 /// What was seen of a group at rest.
@@ -94,6 +105,7 @@ impl Vacancy {
             topic: topic.to_owned(),
             prefix: format!("{instance}-"),
             look_at: Instant::now() + LOOK,
+            looking: Aside::default(),
             vacant: None,
             joins_at: None,
         })
@@ -103,10 +115,10 @@ impl Vacancy {
     /// nothing is left here. To be called again and again; returns the partitions that nobody has when it leaves.
     pub(crate) fn go_on(
         &mut self,
-        consumer: &BaseConsumer<Heard>,
+        consumer: &Arc<BaseConsumer<Heard>>,
         holds: Holds,
     ) -> Option<BTreeSet<i32>> {
-        let now = Instant::now();
+        let (now, looked) = (Instant::now(), self.looking.answer());
         if let Some(at) = &mut self.joins_at {
             if holds != Holds::Nothing {
                 *at = now + LEAVES;
@@ -117,40 +129,49 @@ impl Vacancy {
             }
             return None;
         }
-        if holds == Holds::Moving || now < self.look_at {
+        // What was seen before partitions moved tells nothing.
+        if holds == Holds::Moving {
             return None;
         }
-        let seen = self.look(consumer);
-        let left = self.judge(seen, Instant::now())?;
-        consumer.unsubscribe();
-        self.joins_at = Some(Instant::now() + LEAVES);
-        Some(left)
+        if let Some(look) = looked {
+            let seen = look.and_then(|look| self.see(look));
+            let left = self.judge(seen, now)?;
+            consumer.unsubscribe();
+            self.joins_at = Some(now + LEAVES);
+            return Some(left);
+        }
+        if now >= self.look_at {
+            let (group, topic) = (self.group.clone(), self.topic.clone());
+            let look = move |consumer: &BaseConsumer<Heard>| look(consumer, &group, &topic);
+            self.looking.ask(consumer, look);
+        }
+        None
     }
 
-    fn look(&self, consumer: &BaseConsumer<Heard>) -> Option<Seen> {
-        let client = consumer.client();
-        let groups = client.fetch_group_list(Some(&self.group), ANSWER).ok()?;
-        let mut groups = groups.groups().iter();
-        let group = groups.find(|group| group.name() == self.group)?;
-        if group.state() != "Stable" {
-            return Some(Seen::default());
-        }
-        let topics = client.fetch_metadata(Some(&self.topic), ANSWER).ok()?;
-        let mut topics = topics.topics().iter();
-        let topic = topics.find(|topic| topic.name() == self.topic)?;
-        self.see(&members(group), topic.partitions().len())
+    /// Waits until a look needs the consumer no more.
+    pub(crate) fn end(&mut self) {
+        self.looking.end();
     }
 
     /// What is to be seen in members and their assignments; nothing if one cannot be read.
-    fn see(&self, members: &[(&str, &[u8])], partitions: usize) -> Option<Seen> {
-        let mut vacant: BTreeSet<i32> = (0..i32::try_from(partitions).ok()?).collect();
-        for (_, assignment) in members {
+    fn see(
+        &self,
+        Look {
+            members,
+            partitions,
+        }: Look,
+    ) -> Option<Seen> {
+        let Some(members) = members else {
+            return Some(Seen::default());
+        };
+        let mut vacant: BTreeSet<i32> = (0..partitions).collect();
+        for (_, assignment) in &members {
             for partition in assigned(assignment, &self.topic)? {
                 vacant.remove(&partition);
             }
         }
-        let this = members.iter().find(|(id, _)| self.is_this(id))?.0;
-        let before = members.iter().filter(|(id, _)| *id < this).count();
+        let this = &members.iter().find(|(id, _)| self.is_this(id))?.0;
+        let before = members.iter().filter(|(id, _)| id < this).count();
         let before = u32::try_from(before).ok()?;
         Some(Seen { vacant, before })
     }
@@ -186,11 +207,28 @@ impl Vacancy {
     }
 }
 
-fn members(group: &GroupInfo) -> Vec<(&str, &[u8])> {
-    let members = group.members().iter();
-    members
-        .map(|member| (member.id(), member.assignment().unwrap_or_default()))
-        .collect()
+/// Asks the brokers; nothing if they do not tell.
+fn look(consumer: &BaseConsumer<Heard>, group: &str, topic: &str) -> Option<Look> {
+    let client = consumer.client();
+    let groups = client.fetch_group_list(Some(group), ANSWER).ok()?;
+    let mut groups = groups.groups().iter();
+    let group = groups.find(|of| of.name() == group)?;
+    let at_rest = group.state() == "Stable";
+    let topics = client.fetch_metadata(Some(topic), ANSWER).ok()?;
+    let mut topics = topics.topics().iter();
+    let topic = topics.find(|of| of.name() == topic)?;
+    Some(Look {
+        members: at_rest.then(|| members(group)),
+        partitions: i32::try_from(topic.partitions().len()).ok()?,
+    })
+}
+
+fn members(group: &GroupInfo) -> Vec<(String, Vec<u8>)> {
+    let members = group.members().iter().map(|member| {
+        let assignment = member.assignment().unwrap_or_default();
+        (member.id().to_owned(), assignment.to_vec())
+    });
+    members.collect()
 }
 
 /// The partitions of `topic` in an assignment (`ConsumerProtocolAssignment` of Kafka's protocol); nothing
@@ -258,11 +296,18 @@ mod tests {
         );
         let ids = ["c", "b", "b-2", "a"].map(|name| format!("{name}-{}", uuid::Uuid::nil()));
         let [c, b, b2, a] = ids.each_ref().map(String::as_str);
+        let look = |members: &[(&str, &[u8])], partitions| {
+            let members = members.iter();
+            let members = members.map(|(id, assignment)| ((*id).to_owned(), assignment.to_vec()));
+            vacancy().see(Look {
+                members: Some(members.collect()),
+                partitions,
+            })
+        };
         let members: [(&str, &[u8]); 4] = [(b2, &[]), (c, &one), (b, &two), (a, &[])];
-        assert_eq!(vacancy().see(&members, 5), Some(seen(&[1, 4], 1)));
-        assert_eq!(vacancy().see(&members[..2], 4), None, "it is no member");
-        let torn: [(&str, &[u8]); 1] = [(b, &one[..9])];
-        assert_eq!(vacancy().see(&torn, 4), None);
+        assert_eq!(look(&members, 5), Some(seen(&[1, 4], 1)));
+        assert_eq!(look(&members[..2], 4), None, "it is no member");
+        assert_eq!(look(&[(b, &one[..9])], 4), None);
     }
 
     #[test]

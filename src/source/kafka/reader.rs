@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use rdkafka::Message as _;
-use rdkafka::Offset;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ use super::record::{self, Form, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
 use crate::kafka::{
-    Complaints, Heard, Rejoin, Said, Vacancy, is_absence, is_fenced, is_lost_position,
+    Aside, Complaints, Heard, Rejoin, Said, Vacancy, is_absence, is_fenced, is_lost_position,
     is_name_taken,
 };
 use crate::source::{Room, SourceError, SourceEvent};
@@ -75,6 +75,7 @@ pub(super) struct Reader {
     pub(super) rejoin: Rejoin,
     pub(super) vacancy: Option<Vacancy>,
     pub(super) halted: bool,
+    pub(super) ends: Aside<Vec<(i32, u64)>>,
     pub(super) ends_asked: Instant,
 }
 
@@ -286,30 +287,49 @@ impl Reader {
 
     /// Asks where the partitions end, which librdkafka learns by itself only while it reads.
     fn ask_ends(&mut self) {
-        if self.ends_asked.elapsed() < ASK_ENDS {
+        if let Some(ends) = self.ends.answer() {
+            self.shared.ends(&ends);
+        }
+        if self.ends_asked.elapsed() < ASK_ENDS || self.queues.is_empty() {
             return;
         }
-        let topic = &self.settings.topic;
-        for partition in self.queues.keys() {
-            let Ok((_, high)) = self
-                .consumer
-                .fetch_watermarks(topic, *partition, ENDS_ANSWER)
-            else {
-                break;
-            };
-            self.shared
-                .ends(&[(*partition, u64::try_from(high).unwrap_or_default())]);
-        }
         self.ends_asked = Instant::now();
+        let (topic, partitions) = (Arc::clone(&self.topic), self.queues.keys().copied());
+        let partitions: Vec<i32> = partitions.collect();
+        let ask = move |consumer: &BaseConsumer<Heard>| ends(consumer, &topic, &partitions);
+        self.ends.ask(&self.consumer, ask);
     }
 
     /// Leaves the group. The consumer's own drop polls until that is done.
     fn close(mut self) {
         self.answer_at_the_end();
+        // Or the group would be left when these have their answers.
+        self.ends.end();
+        if let Some(vacancy) = &mut self.vacancy {
+            vacancy.end();
+        }
         self.consumer.context().close();
         self.queues.clear();
         drop(self.consumer);
     }
+}
+
+/// Where partitions end; those that are not told are left out.
+fn ends(consumer: &BaseConsumer<Heard>, topic: &str, partitions: &[i32]) -> Vec<(i32, u64)> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        let added = asked.add_partition_offset(topic, *partition, Offset::End);
+        // What librdkafka does not take has no end.
+        added.ok();
+    }
+    let told = consumer.offsets_for_times(asked, ENDS_ANSWER);
+    let told = told.map(|told| told.elements().iter().filter_map(end).collect());
+    told.unwrap_or_default()
+}
+
+fn end(told: &TopicPartitionListElem<'_>) -> Option<(i32, u64)> {
+    let end = told.offset().to_raw().filter(|_| told.error().is_ok())?;
+    Some((told.partition(), u64::try_from(end).ok()?))
 }
 
 /// What a partition has ready, and the error that came after it.
