@@ -13,8 +13,8 @@ mod report;
 mod run_once;
 mod sample;
 mod scenario;
-mod see;
 mod send;
+mod sinks;
 mod steps;
 mod system;
 mod tally;
@@ -28,7 +28,7 @@ use clap::{Args, ValueHint};
 use objectives::Objectives;
 use report::Report;
 use scenario::Scenario;
-use see::Plant;
+use sinks::Plant;
 use system::GivenArgs;
 
 use crate::Failed;

@@ -17,8 +17,8 @@ use super::machine::{command, machine, rfc3339};
 use super::report::{FORMAT, Report, Sent};
 use super::sample::Watch;
 use super::scenario::{Rate, Scenario};
-use super::see::{Eye, Files, SinkTopic};
 use super::send::{Counter, Doors, Driven, Hook, Topic, drive};
+use super::sinks::{Files, SinkTopic, SinkWatcher};
 use super::system::{At, Outlet, Place, System};
 use super::{RunArgs, dead_letters, steps, tally};
 use crate::Failed;
@@ -92,7 +92,7 @@ async fn measure(
         over: Arc::default(),
         console: Console::new(scenario.seconds),
     };
-    let eyes = eyes(scenario, args, &place, &shared)?;
+    let watchers = watchers(scenario, args, &place, &shared)?;
     let doors = doors(scenario, &place, &shared)?;
     let mut watch = Watch::new(Arc::clone(&place.watched), shared.start);
     let work = async {
@@ -120,8 +120,9 @@ async fn measure(
     let tell = |at, lag| shared.console.tell(at, &shared.ledger.counts(), lag);
     let (driven, settled) = watch.beside(work, tell).await?;
     shared.over.store(true, Ordering::Relaxed);
-    for eye in eyes {
-        eye.join()
+    for watcher in watchers {
+        watcher
+            .join()
             .map_err(|_| "a thread that looks at a sink ended by a panic")?;
     }
     let (samples, processes) = watch.told(shared.ledger.counts().accepted);
@@ -170,9 +171,9 @@ async fn trouble(scenario: &Scenario, system: &System, start: Instant) {
     for trouble in &scenario.trouble {
         let at = start + Duration::from_secs(trouble.at.into());
         tokio::time::sleep_until(at).await;
-        system.be(Some(trouble.sinks));
+        system.set_condition(Some(trouble.sinks));
         tokio::time::sleep_until(at + Duration::from_secs(trouble.lasts.into())).await;
-        system.be(None);
+        system.set_condition(None);
     }
 }
 
@@ -189,36 +190,36 @@ async fn settle(ledger: &Ledger) {
 }
 
 /// Threads that look at the sinks until it is over.
-fn eyes(
+fn watchers(
     scenario: &Scenario,
     args: &RunArgs,
     place: &Place,
     shared: &Shared,
 ) -> Result<Vec<thread::JoinHandle<()>>, Failed> {
     let sizes = Arc::new(Sizes::new(&scenario.load, args.seed));
-    let mut eyes = Vec::new();
+    let mut watchers = Vec::new();
     for (sink, Outlet { exact, at, .. }) in place.outlets.iter().enumerate() {
         let sizes = exact.then(|| Arc::clone(&sizes));
         let plant = args.plant.filter(|_| sink == 0);
-        let eye = Eye::new(
+        let watcher = SinkWatcher::new(
             (Arc::clone(&shared.ledger), sink),
             shared.start,
             sizes,
             plant,
         );
         let over = Arc::clone(&shared.over);
-        eyes.push(match at {
+        watchers.push(match at {
             At::Topic(servers, topic) => {
                 let topic = SinkTopic::at_end(servers, topic)?;
-                thread::spawn(move || topic.watch(&eye, &over))
+                thread::spawn(move || topic.watch(&watcher, &over))
             }
             At::Files(dir) => {
                 let (files, began) = (Files::at_end(dir), shared.began);
-                thread::spawn(move || files.watch(&eye, began, &over))
+                thread::spawn(move || files.watch(&watcher, began, &over))
             }
         });
     }
-    Ok(eyes)
+    Ok(watchers)
 }
 
 /// Where the scenario's events go.

@@ -141,13 +141,13 @@ pub(crate) struct Trouble {
     /// How long, seconds.
     pub(crate) lasts: u32,
     /// What.
-    pub(crate) sinks: Bad,
+    pub(crate) sinks: Condition,
 }
 
 /// How the sinks' broker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Bad {
+pub(crate) enum Condition {
     /// It does not answer.
     Away,
     /// Each answer takes 200 ms more.

@@ -11,7 +11,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 use crate::Failed;
-use crate::run::scenario::Bad;
+use crate::run::scenario::Condition;
 
 /// Its only broker.
 const BROKER: i32 = 1;
@@ -23,7 +23,7 @@ const SLOW: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Broker {
     pub(super) servers: String,
-    orders: mpsc::Sender<Option<Bad>>,
+    conditions: mpsc::Sender<Option<Condition>>,
 }
 
 impl Broker {
@@ -33,7 +33,7 @@ impl Broker {
             .iter()
             .map(|(name, count)| ((*name).to_owned(), *count))
             .collect();
-        let (orders, ordered) = mpsc::channel();
+        let (conditions, wanted) = mpsc::channel();
         let (ready, started) = mpsc::channel();
         thread::spawn(move || {
             let made = cluster(&topics);
@@ -41,23 +41,25 @@ impl Broker {
             // Both ends can only fail when the run is over.
             ready.send(servers.map_err(ToString::to_string)).ok();
             let Ok(cluster) = made else { return };
-            while let Ok(order) = ordered.recv() {
-                let done = obey(&cluster, order);
-                if let Err(error) = done {
-                    tracing::warn!("the embedded broker does not do as told: {error}");
+            while let Ok(condition) = wanted.recv() {
+                if let Err(error) = set(&cluster, condition) {
+                    tracing::warn!("the embedded broker stays as it was: {error}");
                 }
             }
         });
         let servers = started
             .recv()?
             .map_err(|why| format!("embedded broker: {why}"))?;
-        Ok(Self { servers, orders })
+        Ok(Self {
+            servers,
+            conditions,
+        })
     }
 
     /// From now on it is like that; or well again.
-    pub(super) fn be(&self, bad: Option<Bad>) {
+    pub(super) fn set_condition(&self, condition: Option<Condition>) {
         // The thread lives as long as this.
-        self.orders.send(bad).ok();
+        self.conditions.send(condition).ok();
     }
 }
 
@@ -69,13 +71,13 @@ fn cluster(topics: &[(String, i32)]) -> KafkaResult<MockCluster<'static, Default
     Ok(cluster)
 }
 
-fn obey(
+fn set(
     cluster: &MockCluster<'static, DefaultProducerContext>,
-    order: Option<Bad>,
+    condition: Option<Condition>,
 ) -> KafkaResult<()> {
-    match order {
-        Some(Bad::Away) => cluster.broker_down(BROKER),
-        Some(Bad::Slow) => cluster.broker_round_trip_time(BROKER, SLOW),
+    match condition {
+        Some(Condition::Away) => cluster.broker_down(BROKER),
+        Some(Condition::Slow) => cluster.broker_round_trip_time(BROKER, SLOW),
         None => {
             cluster.broker_round_trip_time(BROKER, Duration::ZERO)?;
             cluster.broker_up(BROKER)

@@ -15,7 +15,7 @@ use crate::Failed;
 use crate::instance::{self, Instance};
 use crate::run::ledger::Keeps;
 use crate::run::sample::{Lags, Watched};
-use crate::run::scenario::{Bad, Rate, Scenario};
+use crate::run::scenario::{Condition, Rate, Scenario};
 use crate::run::send::Secret;
 
 pub(super) const TOPIC: &str = "reltio.acme.entities.changes";
@@ -129,8 +129,8 @@ impl Embedded {
     }
 
     /// From now on the sinks' broker is like that; or well again.
-    pub(super) fn be(&self, bad: Option<Bad>) {
-        self.sinks.be(bad);
+    pub(super) fn set_condition(&self, condition: Option<Condition>) {
+        self.sinks.set_condition(condition);
     }
 
     /// Stops goldwire in order.

@@ -16,7 +16,7 @@ pub(crate) use given::GivenArgs;
 use super::RunArgs;
 use super::ledger::Keeps;
 use super::sample::Watched;
-use super::scenario::{Bad, Scenario};
+use super::scenario::{Condition, Scenario};
 use super::send::Secret;
 use crate::Failed;
 
@@ -116,10 +116,10 @@ impl System {
     }
 
     /// From now on the sinks' broker is like that; or well again.
-    pub(crate) fn be(&self, bad: Option<Bad>) {
+    pub(crate) fn set_condition(&self, condition: Option<Condition>) {
         match self {
             Self::Given(_) => {}
-            Self::Embedded(embedded) => embedded.be(bad),
+            Self::Embedded(embedded) => embedded.set_condition(condition),
         }
     }
 

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::embedded::{SINK_TOPIC, TOPIC};
 use crate::Failed;
 use crate::run::ledger::Ledger;
-use crate::run::see::SinkTopic;
 use crate::run::send::Topic;
+use crate::run::sinks::SinkTopic;
 use crate::throughput::event::Event;
 
 /// A subject that no load has.

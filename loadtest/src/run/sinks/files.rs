@@ -12,7 +12,7 @@ use loadtest::time::Millis;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Eye, named};
+use super::{SinkWatcher, named};
 use crate::throughput::event::{Event, Uri};
 
 /// Between two looks: what a latency may be too long by.
@@ -60,19 +60,19 @@ impl Files {
     }
 
     /// Reads until `stop`. `began` is the wall clock's time of the start, ms.
-    pub(crate) fn watch(mut self, eye: &Eye, began: Millis, stop: &Arc<AtomicBool>) {
+    pub(crate) fn watch(mut self, watcher: &SinkWatcher, began: Millis, stop: &Arc<AtomicBool>) {
         while !stop.load(Ordering::Relaxed) {
-            self.look(eye, began);
+            self.look(watcher, began);
             std::thread::sleep(MOMENT);
         }
-        self.look(eye, began);
+        self.look(watcher, began);
     }
 
-    fn look(&mut self, eye: &Eye, began: Millis) {
+    fn look(&mut self, watcher: &SinkWatcher, began: Millis) {
         for path in self.paths() {
             let from = self.read.get(&path).copied().unwrap_or_default();
             // What cannot be read now is read later.
-            let to = read(&path, from, |line| take(eye, began, line)).unwrap_or(from);
+            let to = read(&path, from, |line| take(watcher, began, line)).unwrap_or(from);
             self.read.insert(path, to);
         }
     }
@@ -97,7 +97,7 @@ fn read(path: &Path, from: u64, mut line: impl FnMut(&[u8])) -> io::Result<u64> 
     }
 }
 
-fn take(eye: &Eye, began: Millis, text: &[u8]) {
+fn take(watcher: &SinkWatcher, began: Millis, text: &[u8]) {
     if let Ok(line) = serde_json::from_slice::<Line<'_>>(text)
         && let Some(entity) = Uri::entity(line.subject)
     {
@@ -111,12 +111,12 @@ fn take(eye: &Eye, began: Millis, text: &[u8]) {
             .max(0)
             .unsigned_abs()
             * 1000;
-        eye.ledger.logged(event, logged);
-        eye.sees(event, line.object.map(|object| object.get().as_bytes()));
+        watcher.ledger.logged(event, logged);
+        watcher.sees(event, line.object.map(|object| object.get().as_bytes()));
     } else if let Some(event) = named(text) {
-        eye.sees(event, None);
+        watcher.sees(event, None);
     } else {
-        eye.invents("a line is no event that was sent".to_owned());
+        watcher.invents("a line is no event that was sent".to_owned());
     }
 }
 

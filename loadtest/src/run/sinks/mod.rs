@@ -37,7 +37,7 @@ const BEFORE: u64 = 50;
 
 /// Who looks at one sink.
 #[derive(Debug)]
-pub(crate) struct Eye {
+pub(crate) struct SinkWatcher {
     ledger: Arc<Ledger>,
     /// The sink's number in the ledger.
     sink: usize,
@@ -50,7 +50,7 @@ pub(crate) struct Eye {
     planted: OnceLock<u32>,
 }
 
-impl Eye {
+impl SinkWatcher {
     /// Looks at the sink with this number from now on.
     pub(crate) fn new(
         (ledger, sink): (Arc<Ledger>, usize),

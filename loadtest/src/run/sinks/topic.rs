@@ -9,7 +9,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
-use super::{Eye, named};
+use super::{SinkWatcher, named};
 use crate::Failed;
 use crate::throughput::event::{Event, Uri};
 
@@ -56,11 +56,11 @@ impl SinkTopic {
     }
 
     /// Reads until `stop`.
-    pub(crate) fn watch(&self, eye: &Eye, stop: &Arc<AtomicBool>) {
+    pub(crate) fn watch(&self, watcher: &SinkWatcher, stop: &Arc<AtomicBool>) {
         while !stop.load(Ordering::Relaxed) {
             // After an error the client tries again by itself.
             if let Some(Ok(message)) = self.consumer.poll(MOMENT) {
-                look(eye, &message);
+                look(watcher, &message);
             }
         }
     }
@@ -94,13 +94,13 @@ fn ends(consumer: &BaseConsumer, bootstrap: &str, topic: &str) -> Result<Vec<(i3
     ends.collect()
 }
 
-fn look(eye: &Eye, message: &BorrowedMessage<'_>) {
+fn look(watcher: &SinkWatcher, message: &BorrowedMessage<'_>) {
     if let Some(event) = event(message) {
-        eye.sees(event, message.payload());
+        watcher.sees(event, message.payload());
     } else {
         let (partition, offset) = (message.partition(), message.offset());
         let what = format!("partition {partition} offset {offset} is no event that was sent");
-        eye.invents(what);
+        watcher.invents(what);
     }
 }
 
