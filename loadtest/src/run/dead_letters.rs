@@ -26,6 +26,11 @@ struct Letter {
 /// # Errors
 /// If they cannot be read.
 pub(crate) async fn tell(admin: &str, ledger: &Ledger) -> Result<(), Failed> {
+    let told = ask(admin, ledger).await;
+    told.map_err(|why| format!("the dead letters at {admin} cannot be read: {why}").into())
+}
+
+async fn ask(admin: &str, ledger: &Ledger) -> Result<(), Failed> {
     let http = reqwest::Client::new();
     let mut after = String::new();
     loop {

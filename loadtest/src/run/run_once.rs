@@ -49,10 +49,11 @@ pub(super) async fn run(scenario: &Scenario, args: &RunArgs) -> Result<Report, F
         report = measure(scenario, args, &mut system) => report,
         _ = tokio::signal::ctrl_c() => Err("stopped before the end".into()),
     };
-    let stopped = system.stop().await;
-    let report = report?;
-    stopped?;
-    Ok(report)
+    match (report, system.stop().await) {
+        (Ok(report), Ok(())) => Ok(report),
+        (Err(why), Ok(())) | (Ok(_), Err(why)) => Err(why),
+        (Err(why), Err(ended)) => Err(format!("{why}; {ended}").into()),
+    }
 }
 
 /// What all parts of a run share.
@@ -109,10 +110,11 @@ async fn measure(
             hook.flush().await;
         }
         let sent = shared.start.elapsed();
-        settle(&shared.ledger).await;
+        let admin = system.place().admin.as_deref();
+        settle(&shared.ledger, admin).await;
         let settled = shared.start.elapsed().saturating_sub(sent);
         tokio::time::sleep(AFTER).await;
-        if let Some(admin) = &system.place().admin {
+        if let Some(admin) = admin {
             dead_letters::tell(admin, &shared.ledger).await?;
         }
         Ok::<_, Failed>((driven, settled))
@@ -159,10 +161,11 @@ async fn sending(
     shared: &Shared,
 ) -> Result<Driven, Failed> {
     let plan = Plan::new(scenario, args.seed);
-    let scheduled = !matches!(scenario.rate, Rate::Unlimited { .. });
+    let unlimited = matches!(scenario.rate, Rate::Unlimited { .. });
+    let unscheduled = unlimited.then(|| Duration::from_secs(scenario.seconds.into()));
     let (doors, ledger) = (doors.clone(), Arc::clone(&shared.ledger));
     let (start, over) = (shared.start, Arc::clone(&shared.over));
-    let sends = move || drive(plan, scheduled, &doors, &ledger, (start, &over));
+    let sends = move || drive(plan, unscheduled, &doors, &ledger, (start, &over));
     tokio::task::spawn_blocking(sends).await?
 }
 
@@ -178,10 +181,14 @@ async fn trouble(scenario: &Scenario, system: &System, start: Instant) {
 }
 
 /// Waits until every accepted event is accounted for, or nothing has come for long.
-async fn settle(ledger: &Ledger) {
+async fn settle(ledger: &Ledger, admin: Option<&str>) {
     let (mut open, mut since) = (u64::MAX, Instant::now());
     while open > 0 && since.elapsed() < PATIENCE {
         tokio::time::sleep(LOOK).await;
+        if let Some(admin) = admin {
+            // They are read once more at the end, where it is told if they cannot be.
+            dead_letters::tell(admin, ledger).await.ok();
+        }
         let now = ledger.open();
         if now != open {
             (open, since) = (now, Instant::now());

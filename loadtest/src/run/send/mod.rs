@@ -52,12 +52,13 @@ pub(crate) struct Message {
 }
 
 /// Sends a plan from `start` on, on a thread of its own; ends before the plan does once `stop` is set.
+/// What has no schedule is sent for as long as `unscheduled` says.
 ///
 /// # Errors
 /// What cannot be sent at all.
 pub(crate) fn drive(
     plan: Plan,
-    scheduled: bool,
+    unscheduled: Option<Duration>,
     doors: &Doors,
     ledger: &Ledger,
     (start, stop): (Instant, &AtomicBool),
@@ -75,7 +76,10 @@ pub(crate) fn drive(
         }
         wait_until(start + due.at);
         let now = start.elapsed();
-        let at = if scheduled { due.at } else { now };
+        if unscheduled.is_some_and(|lasts| now > lasts) {
+            break;
+        }
+        let at = if unscheduled.is_some() { now } else { due.at };
         driven.behind.add(micros(now.saturating_sub(at)));
         driven.lasted = at;
         ledger.sends(due.event, micros(at));
@@ -168,5 +172,55 @@ impl Counter {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn due() -> Due {
+        Due {
+            at: Duration::ZERO,
+            event: Event {
+                entity: 5,
+                version: 7,
+            },
+            notes: 10,
+            copy: false,
+            late: false,
+            by_webhook: true,
+        }
+    }
+
+    #[test]
+    fn a_webhook_has_the_metadata_in_an_envelope_around_the_body_that_kafka_carries() {
+        let tree = |by_webhook| {
+            let body = message(&due(), by_webhook).body;
+            serde_json::from_slice::<Value>(&body).unwrap()
+        };
+        let (bare, wrapped) = (tree(false), tree(true));
+        assert_eq!(wrapped["body"], bare);
+        for (name, value) in headers(due().event) {
+            assert_eq!(wrapped["messageAttributes"][name], value);
+        }
+        assert_eq!(bare["object"]["uri"], "entities/0000005");
+    }
+
+    #[test]
+    fn where_there_is_one_way_only_everything_goes_it() {
+        let none = Doors {
+            topic: None,
+            hook: None,
+        };
+        assert!(!none.by_webhook(&due()));
+        let refused = none.send(message(&due(), false), false).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("neither a topic nor a webhook")
+        );
     }
 }
