@@ -46,6 +46,8 @@ class Watched:
         return Consumer({
             "bootstrap.servers": self.bootstrap, "group.id": self.group,
             "enable.auto.commit": False, "log_level": 0,
+            # Or there is no answer while a transaction has the group's offsets, which is nearly always.
+            "isolation.level": "read_uncommitted",
         })  # fmt: skip
 
     def committed(self, client: Consumer) -> dict[int, int] | None:
