@@ -1,34 +1,29 @@
-//! The demo's Kafka topic, on the broker that librdkafka carries for tests.
+//! The demo's Kafka topic, on an embedded broker.
 //!
-//! That broker keeps about 5 MB a partition and drops the oldest beyond, read or not, so the topic
-//! gets as many partitions as the script needs to stay well below.
+//! It has as many partitions as the script needs to stay well below what the broker keeps of each.
 
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::embedded_broker::EmbeddedBroker;
 
 /// Bytes that one partition is given, of the 5 MB that it holds.
 const ROOM: usize = 3 << 20;
 const TOPIC: &str = "reltio.demo.entities.changes";
 
-/// The embedded broker with one topic, and a producer to it. The broker lives on a thread of its
-/// own, which ends when this is dropped: librdkafka's handle stays where it was made.
+/// The embedded broker with one topic, and a producer to it.
 pub(crate) struct Broker {
-    servers: String,
+    embedded: EmbeddedBroker,
     producer: FutureProducer,
-    _lives: mpsc::Sender<()>,
 }
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Broker")
-            .field("servers", &self.servers)
+            .field("embedded", &self.embedded)
             .finish_non_exhaustive()
     }
 }
@@ -36,28 +31,14 @@ impl std::fmt::Debug for Broker {
 impl Broker {
     /// A broker whose topic has room for `bytes`.
     pub(crate) fn start(bytes: usize) -> Result<Self, String> {
-        let (lives, ended) = mpsc::channel::<()>();
-        let (ready, started) = mpsc::channel();
-        thread::spawn(move || {
-            let made = cluster(bytes);
-            let servers = made.as_ref().map(MockCluster::bootstrap_servers);
-            // Both ends can only fail when the demo is over.
-            ready.send(servers.map_err(ToString::to_string)).ok();
-            ended.recv().ok();
-        });
-        let failed = |why: String| format!("embedded broker: {why}");
-        let servers = started.recv().map_err(|error| failed(error.to_string()))?;
-        let servers = servers.map_err(failed)?;
+        let partitions = i32::try_from(bytes / ROOM + 2).unwrap_or(i32::MAX);
+        let embedded = EmbeddedBroker::start(&[(TOPIC, partitions)])?;
         let producer = ClientConfig::new()
-            .set("bootstrap.servers", &servers)
+            .set("bootstrap.servers", embedded.servers())
             .set("linger.ms", "5")
             .create()
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Self {
-            servers,
-            producer,
-            _lives: lives,
-        })
+            .map_err(|error| format!("embedded broker: {error}"))?;
+        Ok(Self { embedded, producer })
     }
 
     pub(crate) fn topic() -> &'static str {
@@ -65,7 +46,7 @@ impl Broker {
     }
 
     pub(crate) fn servers(&self) -> &str {
-        &self.servers
+        self.embedded.servers()
     }
 
     /// Produces one message and waits until the broker has it.
@@ -89,11 +70,4 @@ impl Broker {
             Err((error, _)) => Err(format!("embedded broker: {error}")),
         }
     }
-}
-
-fn cluster(bytes: usize) -> KafkaResult<MockCluster<'static, DefaultProducerContext>> {
-    let cluster = MockCluster::new(1)?;
-    let partitions = i32::try_from(bytes / ROOM + 2).unwrap_or(i32::MAX);
-    cluster.create_topic(TOPIC, partitions, 1)?;
-    Ok(cluster)
 }

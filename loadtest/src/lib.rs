@@ -12,6 +12,7 @@
 //! ```
 
 mod broker;
+pub mod embedded_broker;
 pub mod fake_reltio;
 pub mod fake_salesforce;
 pub mod feed;

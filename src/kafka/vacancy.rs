@@ -15,9 +15,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::groups::GroupInfo;
 use tokio::time::Instant;
 
-use super::aside::Aside;
 use super::heard::Heard;
 use super::membership::GroupProtocol;
+use super::query::Query;
 
 /// Between two looks at a group, and while a partition has nobody.
 const LOOK: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub(crate) struct Vacancy {
     /// What the brokers' names of this member begin with.
     prefix: String,
     look_at: Instant,
-    looking: Aside<Option<Look>>,
+    looking: Query<Option<Look>>,
     /// Partitions that nobody has, and since when.
     vacant: Option<(Instant, BTreeSet<i32>)>,
     /// It left; no earlier than this it joins again.
@@ -105,7 +105,7 @@ impl Vacancy {
             topic: topic.to_owned(),
             prefix: format!("{instance}-"),
             look_at: Instant::now() + LOOK,
-            looking: Aside::default(),
+            looking: Query::default(),
             vacant: None,
             joins_at: None,
         })
@@ -140,7 +140,7 @@ impl Vacancy {
             self.joins_at = Some(now + LEAVES);
             return Some(left);
         }
-        if now >= self.look_at {
+        if now >= self.look_at && !self.looking.is_asking() {
             let (group, topic) = (self.group.clone(), self.topic.clone());
             let look = move |consumer: &BaseConsumer<Heard>| look(consumer, &group, &topic);
             self.looking.ask(consumer, look);

@@ -53,6 +53,8 @@ class Tail:
             "bootstrap.servers": bootstrap, "group.id": "goldwire-tests-tail", "log_level": 0,
             "enable.auto.commit": False, "isolation.level": "read_committed",
             "topic.metadata.refresh.interval.ms": 1000,
+            # Where a partition ends is answered after the fetch that waits for records, one after the other.
+            "fetch.wait.max.ms": 10,
         })  # fmt: skip
         self.next: dict[int, int] = {}
 

@@ -288,10 +288,6 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
             autopsy(world, {found.split()[0] for found in wrong()}, log)
         raise
     expect(watch.is_alive(), f"the watcher ended: {watch.tail()}")
-    # While brokers come and go it has an answer now and then; at rest, ten times a second.
-    groups = [of.group for of in world.watched()]
-    few = lambda: [of for of in groups if len(watcher.observations(seen).get(of, [])) <= 3]  # noqa: E731
-    wait_for(lambda: f"the watcher to see more of {few()}", 60, lambda: not few())
     watch.stop()
     said = [f"topic, no guard: {golden.read(tail)}; every subject ends right"]
     rows = watcher.observations(seen)

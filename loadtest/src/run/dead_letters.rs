@@ -25,19 +25,21 @@ struct Letter {
 ///
 /// # Errors
 /// If they cannot be read.
-pub(crate) async fn tell(admin: &str, ledger: &Ledger) -> Result<(), Failed> {
-    let told = ask(admin, ledger).await;
+pub(crate) async fn tell(
+    http: &reqwest::Client,
+    admin: &str,
+    ledger: &Ledger,
+) -> Result<(), Failed> {
+    let told = ask(http, admin, ledger).await;
     told.map_err(|why| format!("the dead letters at {admin} cannot be read: {why}").into())
 }
 
-async fn ask(admin: &str, ledger: &Ledger) -> Result<(), Failed> {
-    let http = reqwest::Client::new();
-    let mut after = String::new();
+async fn ask(http: &reqwest::Client, admin: &str, ledger: &Ledger) -> Result<(), Failed> {
+    let (url, mut after) = (format!("{admin}/dlq"), None::<String>);
     loop {
-        // Names of letters hold no character that would need to be escaped but `/` and `:`.
-        let url = format!("{admin}/dlq{after}");
         let page = http
             .get(&url)
+            .query(&after.map(|name| [("after", name)]))
             .send()
             .await?
             .error_for_status()?
@@ -54,9 +56,9 @@ async fn ask(admin: &str, ledger: &Ledger) -> Result<(), Failed> {
                 ledger.dead_lettered(sink, Event { entity, version });
             }
         }
-        match page.next {
-            Some(next) => after = format!("?after={next}"),
-            None => return Ok(()),
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
         }
     }
 }

@@ -110,12 +110,13 @@ async fn measure(
             hook.flush().await;
         }
         let sent = shared.start.elapsed();
-        let admin = system.place().admin.as_deref();
+        let http = client(None)?;
+        let admin = system.place().admin.as_deref().map(|admin| (&http, admin));
         settle(&shared.ledger, admin).await;
         let settled = shared.start.elapsed().saturating_sub(sent);
         tokio::time::sleep(AFTER).await;
-        if let Some(admin) = admin {
-            dead_letters::tell(admin, &shared.ledger).await?;
+        if let Some((http, admin)) = admin {
+            dead_letters::tell(http, admin, &shared.ledger).await?;
         }
         Ok::<_, Failed>((driven, settled))
     };
@@ -181,13 +182,13 @@ async fn trouble(scenario: &Scenario, system: &System, start: Instant) {
 }
 
 /// Waits until every accepted event is accounted for, or nothing has come for long.
-async fn settle(ledger: &Ledger, admin: Option<&str>) {
+async fn settle(ledger: &Ledger, admin: Option<(&reqwest::Client, &str)>) {
     let (mut open, mut since) = (u64::MAX, Instant::now());
     while open > 0 && since.elapsed() < PATIENCE {
         tokio::time::sleep(LOOK).await;
-        if let Some(admin) = admin {
+        if let Some((http, admin)) = admin {
             // They are read once more at the end, where it is told if they cannot be.
-            dead_letters::tell(admin, ledger).await.ok();
+            dead_letters::tell(http, admin, ledger).await.ok();
         }
         let now = ledger.open();
         if now != open {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use loadtest::embedded_broker::Condition;
 use serde::Deserialize;
 
 use super::objectives::Objectives;
@@ -142,16 +143,6 @@ pub(crate) struct Trouble {
     pub(crate) lasts: u32,
     /// What.
     pub(crate) sinks: Condition,
-}
-
-/// How the sinks' broker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Condition {
-    /// It does not answer.
-    Away,
-    /// Each answer takes 200 ms more.
-    Slow,
 }
 
 impl Scenario {

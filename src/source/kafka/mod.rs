@@ -44,7 +44,7 @@ use self::reader::{Command, Reader};
 use self::record::Form;
 use self::shared::Shared;
 use super::{Committing, Room, Source, SourceError, SourceEvent};
-use crate::kafka::{Aside, Complaints, Heard, Rejoin, Share, Unfit, Vacancy};
+use crate::kafka::{Complaints, Heard, Query, Rejoin, Share, Unfit, Vacancy};
 use crate::log::kafka::KafkaCluster;
 use crate::store::{MemoryStore, Store};
 use crate::time::SharedClock;
@@ -156,7 +156,7 @@ impl KafkaSource {
             rejoin: Rejoin::default(),
             vacancy,
             halted: false,
-            ends: Aside::default(),
+            ends: Query::default(),
             ends_asked: Instant::now(),
         };
         let ended = spawn(name, reader)?;

@@ -25,7 +25,7 @@ use super::record::{self, Form, Of};
 use super::settings::KafkaSettings;
 use super::shared::Shared;
 use crate::kafka::{
-    Aside, Complaints, Heard, Rejoin, Said, Vacancy, is_absence, is_fenced, is_lost_position,
+    Complaints, Heard, Query, Rejoin, Said, Vacancy, is_absence, is_fenced, is_lost_position,
     is_name_taken,
 };
 use crate::source::{Room, SourceError, SourceEvent};
@@ -75,7 +75,7 @@ pub(super) struct Reader {
     pub(super) rejoin: Rejoin,
     pub(super) vacancy: Option<Vacancy>,
     pub(super) halted: bool,
-    pub(super) ends: Aside<Vec<(i32, u64)>>,
+    pub(super) ends: Query<Vec<(i32, u64)>>,
     pub(super) ends_asked: Instant,
 }
 

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use loadtest::embedded_broker::{Condition, EmbeddedBroker};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::brokers::Broker;
 use super::{At, Outlet, Place, warm_up};
 use crate::Failed;
 use crate::instance::{self, Instance};
 use crate::run::ledger::Keeps;
 use crate::run::sample::{Lags, Watched};
-use crate::run::scenario::{Condition, Rate, Scenario};
+use crate::run::scenario::{Rate, Scenario};
 use crate::run::send::Secret;
 
 pub(super) const TOPIC: &str = "reltio.acme.entities.changes";
@@ -32,8 +32,8 @@ pub(crate) struct Embedded {
     pub(crate) place: Place,
     dir: TempDir,
     program: PathBuf,
-    sinks: Broker,
-    source: Broker,
+    sinks: EmbeddedBroker,
+    source: EmbeddedBroker,
     instance: Option<Instance>,
 }
 
@@ -47,12 +47,12 @@ impl Embedded {
             Some(program) => std::path::absolute(program)?,
             None => built().await?,
         };
-        let source = Broker::start(&[(TOPIC, partitions(scenario))])?;
-        let sinks = Broker::start(&[(SINK_TOPIC, PARTITIONS.0)])?;
+        let source = EmbeddedBroker::start(&[(TOPIC, partitions(scenario))])?;
+        let sinks = EmbeddedBroker::start(&[(SINK_TOPIC, PARTITIONS.0)])?;
         let dir = tempfile::tempdir()?;
         let certificate = loadtest::tls::certificate(dir.path())?;
         let version = version(&program).await?;
-        let topic = At::Topic(sinks.servers.clone(), SINK_TOPIC.to_owned());
+        let topic = At::Topic(sinks.servers().to_owned(), SINK_TOPIC.to_owned());
         let outlet = |name: &str, keeps, at| Outlet {
             name: name.to_owned(),
             keeps,
@@ -60,7 +60,7 @@ impl Embedded {
             at,
         };
         let place = Place {
-            topic: Some((source.servers.clone(), TOPIC.to_owned())),
+            topic: Some((source.servers().to_owned(), TOPIC.to_owned())),
             // The port is known once it runs.
             hook: Some((
                 String::new(),
@@ -122,7 +122,10 @@ impl Embedded {
     /// # Errors
     /// If it does not come.
     pub(super) async fn warm_up(&self) -> Result<(), Failed> {
-        let (source, sinks) = (self.source.servers.clone(), self.sinks.servers.clone());
+        let (source, sinks) = (
+            self.source.servers().to_owned(),
+            self.sinks.servers().to_owned(),
+        );
         let lake = self.dir.path().join("lake");
         let warmed = tokio::task::spawn_blocking(move || warm_up::run(&source, &sinks, &lake));
         warmed.await?
@@ -145,7 +148,7 @@ impl Embedded {
     }
 
     fn config(&self) -> String {
-        let (source, sinks) = (&self.source.servers, &self.sinks.servers);
+        let (source, sinks) = (self.source.servers(), self.sinks.servers());
         let dir = self.dir.path().display();
         format!(
             r#"tenant: acme

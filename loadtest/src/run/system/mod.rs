@@ -1,7 +1,6 @@
 //! What is measured: a goldwire of the run's own around embedded brokers, or a system that is there
 //! already, whatever it is.
 
-mod brokers;
 mod embedded;
 mod given;
 mod warm_up;
@@ -16,9 +15,10 @@ pub(crate) use given::GivenArgs;
 use super::RunArgs;
 use super::ledger::Keeps;
 use super::sample::Watched;
-use super::scenario::{Condition, Scenario};
+use super::scenario::Scenario;
 use super::send::Secret;
 use crate::Failed;
+use loadtest::embedded_broker::Condition;
 
 /// Where events go, and where they come out.
 #[derive(Debug, Clone)]

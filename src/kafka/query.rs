@@ -1,4 +1,4 @@
-//! A question to the brokers beside a consumer's work.
+//! A question to the brokers in the background of a consumer's work.
 //!
 //! Guarantee: whoever asks goes on meanwhile. Brokers answer the requests of one connection in their
 //! order, so that a question waits behind a fetch, which waits for records: half a second by default.
@@ -13,17 +13,17 @@ use super::heard::Heard;
 
 /// One question at a time, each on a thread of its own.
 #[derive(Debug)]
-pub(crate) struct Aside<T> {
+pub(crate) struct Query<T> {
     answer: Option<Receiver<T>>,
 }
 
-impl<T> Default for Aside<T> {
+impl<T> Default for Query<T> {
     fn default() -> Self {
         Self { answer: None }
     }
 }
 
-impl<T: Send + 'static> Aside<T> {
+impl<T: Send + 'static> Query<T> {
     /// Asks, unless there is a question already. Where there is no thread for it, nothing is asked.
     pub(crate) fn ask(
         &mut self,
@@ -42,7 +42,7 @@ impl<T: Send + 'static> Aside<T> {
             // Nobody waits any more: the answer is of no use.
             reply.send(told).ok();
         };
-        let thread = thread::Builder::new().name("kafka-ask".to_owned());
+        let thread = thread::Builder::new().name("kafka-query".to_owned());
         self.answer = thread.spawn(ask).is_ok().then_some(answer);
     }
 
@@ -89,22 +89,22 @@ mod tests {
 
     #[test]
     fn whoever_asks_goes_on_and_has_the_answer_once_it_is_there() {
-        let (consumer, mut aside) = (consumer(), Aside::default());
+        let (consumer, mut query) = (consumer(), Query::default());
         let (let_go, held) = channel::<u32>();
-        aside.ask(&consumer, move |_| held.recv().unwrap());
-        assert_eq!((aside.answer(), aside.is_asking()), (None, true));
-        aside.ask(&consumer, |_| panic!("one question at a time"));
+        query.ask(&consumer, move |_| held.recv().unwrap());
+        assert_eq!((query.answer(), query.is_asking()), (None, true));
+        query.ask(&consumer, |_| panic!("one question at a time"));
         let_go.send(7).unwrap();
-        let told = std::iter::repeat_with(|| aside.answer()).find_map(|told| told);
-        assert_eq!((told, aside.is_asking()), (Some(7), false));
+        let told = std::iter::repeat_with(|| query.answer()).find_map(|told| told);
+        assert_eq!((told, query.is_asking()), (Some(7), false));
     }
 
     #[test]
     fn after_the_end_of_a_question_the_consumer_is_its_owners_alone() {
-        let (consumer, mut aside) = (consumer(), Aside::default());
-        aside.ask(&consumer, |_| 7);
-        aside.end();
+        let (consumer, mut query) = (consumer(), Query::default());
+        query.ask(&consumer, |_| 7);
+        query.end();
         assert_eq!(Arc::strong_count(&consumer), 1);
-        assert_eq!((aside.answer(), aside.is_asking()), (None, false));
+        assert_eq!((query.answer(), query.is_asking()), (None, false));
     }
 }

@@ -10,25 +10,37 @@ use rdkafka::error::KafkaResult;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::Failed;
-use crate::run::scenario::Condition;
+use serde::Deserialize;
 
 /// Its only broker.
 const BROKER: i32 = 1;
 /// What each answer takes more of one that is slow.
 const SLOW: Duration = Duration::from_millis(200);
 
+/// What is wrong with a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It does not answer.
+    Away,
+    /// Each answer takes 200 ms more.
+    Slow,
+}
+
 /// An embedded broker. It lives on a thread of its own, which ends when this is dropped: librdkafka's
 /// handle stays where it was made.
 #[derive(Debug)]
-pub(super) struct Broker {
-    pub(super) servers: String,
+pub struct EmbeddedBroker {
+    servers: String,
     conditions: mpsc::Sender<Option<Condition>>,
 }
 
-impl Broker {
+impl EmbeddedBroker {
     /// A broker with these topics and their partitions.
-    pub(super) fn start(topics: &[(&str, i32)]) -> Result<Self, Failed> {
+    ///
+    /// # Errors
+    /// Why librdkafka makes none, in a sentence.
+    pub fn start(topics: &[(&str, i32)]) -> Result<Self, String> {
         let topics: Vec<_> = topics
             .iter()
             .map(|(name, count)| ((*name).to_owned(), *count))
@@ -47,17 +59,22 @@ impl Broker {
                 }
             }
         });
-        let servers = started
-            .recv()?
-            .map_err(|why| format!("embedded broker: {why}"))?;
+        let failed = |why: String| format!("embedded broker: {why}");
+        let servers = started.recv().map_err(|error| failed(error.to_string()))?;
+        let servers = servers.map_err(failed)?;
         Ok(Self {
             servers,
             conditions,
         })
     }
 
+    /// Where clients find it, `host:port`.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
     /// From now on it is like that; or well again.
-    pub(super) fn set_condition(&self, condition: Option<Condition>) {
+    pub fn set_condition(&self, condition: Option<Condition>) {
         // The thread lives as long as this.
         self.conditions.send(condition).ok();
     }
