@@ -6,6 +6,7 @@
 //! a program to compare with, and a judge. Other figures come from `cargo bench`, see
 //! `docs/performance.md`.
 
+mod crm;
 mod instance;
 mod outage;
 mod run;
@@ -37,6 +38,7 @@ enum Workload {
     Bare(throughput::BareArgs),
     /// The same by way of a topic between, as goldwire with a log in Kafka does it.
     Hops(throughput::HopsArgs),
+    Crm(crm::CrmArgs),
     /// Compares a target with the events that were sent.
     Account(throughput::AccountArgs),
 }
@@ -51,6 +53,7 @@ async fn main() -> ExitCode {
         Workload::Fill(args) => passed(throughput::fill(&args)),
         Workload::Bare(args) => passed(throughput::bare(&args)),
         Workload::Hops(args) => passed(throughput::hops(&args)),
+        Workload::Crm(args) => passed(crm::run(&args).await),
         Workload::Account(args) => passed(throughput::account(&args)),
     };
     match done {

@@ -13,6 +13,7 @@ mod field;
 mod ids;
 mod jwt;
 mod org;
+mod records;
 mod routes;
 mod soql;
 mod table;
@@ -24,7 +25,8 @@ use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +90,8 @@ pub struct Seen {
 /// What the org is made of.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where it listens; port 0 is any that is free.
+    pub address: SocketAddr,
     /// OAuth client id.
     pub client_id: String,
     /// OAuth client secret.
@@ -108,6 +112,7 @@ impl Settings {
     /// An org with these objects, and the client `fake` with the secret `fake-secret`.
     pub fn of(objects: Vec<FakeObject>) -> Self {
         Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
             client_id: "fake".to_owned(),
             client_secret: "fake-secret".to_owned(),
             token_life: Duration::from_hours(1),
@@ -134,6 +139,8 @@ struct State {
     late: Vec<routes::Late>,
     outage: bool,
     rng: ChaCha8Rng,
+    /// Who is told the rows that are taken.
+    told: Option<mpsc::UnboundedSender<Map<String, Value>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -157,12 +164,12 @@ pub struct FakeSalesforce {
 }
 
 impl FakeSalesforce {
-    /// Starts an org on a free port of loopback.
+    /// Starts an org.
     ///
     /// # Errors
-    /// If no port can be bound.
+    /// If its address cannot be bound.
     pub async fn start(settings: Settings) -> std::io::Result<Self> {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = tokio::net::TcpListener::bind(settings.address).await?;
         let address = listener.local_addr()?;
         let named = |object: &FakeObject| (object.table.sobject.clone(), object.clone());
         let state = State {
@@ -179,6 +186,7 @@ impl FakeSalesforce {
             once: VecDeque::new(),
             late: Vec::new(),
             outage: false,
+            told: None,
         };
         let shared = Shared {
             state: Arc::new(Mutex::new(state)),
@@ -220,6 +228,21 @@ impl FakeSalesforce {
             .get(sobject)
             .map(|object| object.records.values().cloned());
         records.into_iter().flatten().collect()
+    }
+
+    /// How many records an object has.
+    pub fn count(&self, sobject: &str) -> usize {
+        let state = self.shared.lock();
+        let object = state.objects.get(sobject);
+        object.map_or(0, |object| object.records.len())
+    }
+
+    /// From now on every row that is taken, as it was sent, in the order in which they are taken,
+    /// until the org is stopped.
+    pub fn taken(&self) -> mpsc::UnboundedReceiver<Map<String, Value>> {
+        let (told, taken) = mpsc::unbounded_channel();
+        self.shared.lock().told = Some(told);
+        taken
     }
 
     /// Changes an object behind the sink's back.
@@ -282,5 +305,6 @@ impl FakeSalesforce {
         self.stop.cancel();
         // Connections that clients keep open do not hold it up.
         drop(tokio::time::timeout(Duration::from_secs(1), self.server).await);
+        self.shared.lock().told = None;
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::duplicates::DuplicateRule;
 use super::field::{Field, Kind};
+use super::records::Records;
 use super::table::{GUARD_MESSAGE, Table};
 use super::{ids, soql};
 
@@ -38,7 +39,7 @@ pub struct FakeObject {
     prefix: &'static str,
     /// Whether the write under way is to be saved past rules that alert.
     pub(super) saves_duplicates: bool,
-    pub(super) records: BTreeMap<String, FakeRecord>,
+    pub(super) records: Records,
     created: usize,
 }
 
@@ -74,6 +75,10 @@ impl FakeObject {
                 .iter()
                 .map(|(name, field)| ((*name).to_owned(), *field)),
         );
+        let looked_up = fields
+            .iter()
+            .filter(|(_, field)| field.external_id || field.unique);
+        let records = Records::indexed_by(looked_up.map(|(name, _)| name));
         Self {
             table,
             fields,
@@ -83,7 +88,7 @@ impl FakeObject {
             saves_duplicates: false,
             read_only: BTreeSet::new(),
             prefix,
-            records: BTreeMap::new(),
+            records,
             created: 0,
         }
     }
@@ -106,7 +111,7 @@ impl FakeObject {
             fields,
             ever_by: BTreeSet::new(),
         };
-        self.records.insert(id.clone(), record);
+        self.records.insert(record);
         id
     }
 
@@ -121,7 +126,7 @@ impl FakeObject {
             fields,
             ever_by: BTreeSet::new(),
         };
-        self.records.insert(id.to_owned(), record);
+        self.records.insert(record);
     }
 
     /// All records, by id.
@@ -209,10 +214,10 @@ impl FakeObject {
         let Some(id) = id else {
             return failed("MALFORMED_ID", "malformed id", &["Id"]);
         };
-        let Some(before) = self.records.get(&id).cloned() else {
+        let Some(before) = self.records.get(&id) else {
             return failed("ENTITY_IS_DELETED", "entity is deleted", &[]);
         };
-        if let Err(answer) = self.check(Some(&before), row) {
+        if let Err(answer) = self.check(Some(before), row) {
             return answer;
         }
         self.put(&id, row);
@@ -224,12 +229,13 @@ impl FakeObject {
         let wanted = row.get(ext).cloned().unwrap_or_default();
         let matches = |record: &&FakeRecord| record.fields.get(ext) == Some(&wanted);
         let mut row = row.clone();
-        match self
-            .records
-            .values()
-            .find(matches)
-            .map(|record| record.id.clone())
-        {
+        let mut alike = match wanted.as_str() {
+            Some(text) => self.records.alike(ext, text),
+            None => Box::new(self.records.values()),
+        };
+        let found = alike.find(matches).map(|record| record.id.clone());
+        drop(alike);
+        match found {
             None => self.create(&row),
             Some(id) => {
                 row.insert("id".to_owned(), json!(id));
@@ -323,7 +329,7 @@ impl FakeObject {
                 before.is_none_or(|before| before.id != record.id)
                     && value.is_some_and(|value| field.same(value, given))
             };
-            if let Some(other) = self.records.values().find(taken) {
+            if let Some(other) = self.records.alike(name, given).find(taken) {
                 let text = format!(
                     "duplicate value found: {name} duplicates value on record with id: {}",
                     other.id
@@ -335,19 +341,25 @@ impl FakeObject {
     }
 
     fn put(&mut self, id: &str, row: &Map<String, Value>) {
-        let record = self.records.entry(id.to_owned()).or_default();
-        id.clone_into(&mut record.id);
-        for (name, value) in row {
-            let kept = self.fields.get(name).and_then(|field| field.stored(value));
-            match kept {
-                None => {}
-                Some(Value::Null) => drop(record.fields.remove(name)),
-                Some(kept) => drop(record.fields.insert(name.clone(), kept)),
+        let Self {
+            fields,
+            table,
+            records,
+            ..
+        } = self;
+        records.change(id, |record| {
+            for (name, value) in row {
+                let kept = fields.get(name).and_then(|field| field.stored(value));
+                match kept {
+                    None => {}
+                    Some(Value::Null) => drop(record.fields.remove(name)),
+                    Some(kept) => drop(record.fields.insert(name.clone(), kept)),
+                }
             }
-        }
-        if let Some(mark) = row.get(&self.table.mark).and_then(Value::as_str) {
-            record.ever_by.insert(mark.to_owned());
-        }
+            if let Some(mark) = row.get(&table.mark).and_then(Value::as_str) {
+                record.ever_by.insert(mark.to_owned());
+            }
+        });
     }
 }
 

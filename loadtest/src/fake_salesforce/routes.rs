@@ -261,9 +261,16 @@ fn one(state: &mut State, verb: &Verb, row: &Map<String, Value>, lock_all: bool)
     let Some(object) = state.objects.get_mut(&sobject(row)) else {
         return failed("INVALID_TYPE", "not supported", &[]);
     };
-    match verb {
+    let answer = match verb {
         Verb::Create => object.create(row),
         Verb::Update => object.update(row),
         Verb::Upsert(ext) => object.upsert(ext, row),
+    };
+    if let Some(told) = &state.told
+        && answer.get("success") == Some(&Value::Bool(true))
+    {
+        // Nobody listens any more.
+        told.send(row.clone()).ok();
     }
+    answer
 }

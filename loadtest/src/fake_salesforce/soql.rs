@@ -1,5 +1,7 @@
 //! The part of SOQL that the sink speaks: `SELECT … FROM … WHERE field IN (…) OR …`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::ids;
@@ -46,13 +48,14 @@ pub(super) fn run<'a>(
             format!("invalid ID field: {odd}"),
         ));
     }
-    let found = object.records.values().filter(|record| {
-        query
-            .conditions
-            .iter()
-            .any(|(field, list)| matches(object, record, field, list))
-    });
-    Ok(found.map(|record| row(&query, record)).collect())
+    let mut found: BTreeMap<&str, &FakeRecord> = BTreeMap::new();
+    for (field, list) in &query.conditions {
+        for value in list {
+            let records = matching(object, field, value);
+            found.extend(records.map(|record| (record.id.as_str(), record)));
+        }
+    }
+    Ok(found.values().map(|record| row(&query, record)).collect())
 }
 
 /// How many values a query compares with.
@@ -63,22 +66,23 @@ pub(super) fn values(text: &str) -> usize {
     query.iter().map(|(_, list)| list.len()).sum()
 }
 
-fn matches(object: &FakeObject, record: &FakeRecord, field: &str, list: &[String]) -> bool {
+fn matching<'a>(
+    object: &'a FakeObject,
+    field: &'a str,
+    wanted: &'a str,
+) -> Box<dyn Iterator<Item = &'a FakeRecord> + 'a> {
     if field == "Id" {
-        return list
-            .iter()
-            .any(|id| ids::canonical(id).as_ref() == Some(&record.id));
+        let id = ids::canonical(wanted);
+        return Box::new(id.and_then(|id| object.records.get(&id)).into_iter());
     }
-    let value = record.fields.get(field).and_then(Value::as_str);
-    let same = |value: &str| {
-        list.iter().any(|it| {
-            object
-                .fields
-                .get(field)
-                .is_some_and(|field| field.same(value, it))
-        })
-    };
-    value.is_some_and(same)
+    let alike = object.records.alike(field, wanted);
+    Box::new(alike.filter(move |record| {
+        let value = record.fields.get(field).and_then(Value::as_str);
+        let kind = object.fields.get(field);
+        value
+            .zip(kind)
+            .is_some_and(|(value, kind)| kind.same(value, wanted))
+    }))
 }
 
 /// Numbers are printed as the real one prints them, with a fraction.

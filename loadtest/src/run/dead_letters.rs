@@ -47,13 +47,10 @@ async fn ask(http: &reqwest::Client, admin: &str, ledger: &Ledger) -> Result<(),
             .await?;
         let page: Page = serde_json::from_slice(&page)?;
         for letter in &page.letters {
-            let version = letter
-                .version
-                .and_then(|version| u32::try_from(version).ok());
-            if let (Some(entity), Some(version)) = (Uri::entity(&letter.subject), version) {
+            if let Some(event) = event(letter, ledger) {
                 // What could not be taken in reaches no sink at all.
                 let sink = (letter.sink != "ingest").then_some(letter.sink.as_str());
-                ledger.dead_lettered(sink, Event { entity, version });
+                ledger.dead_lettered(sink, event);
             }
         }
         after = page.next;
@@ -61,4 +58,16 @@ async fn ask(http: &reqwest::Client, admin: &str, ledger: &Ledger) -> Result<(),
             return Ok(());
         }
     }
+}
+
+/// The event that a letter holds, if it is one of those that were sent.
+fn event(letter: &Letter, ledger: &Ledger) -> Option<Event> {
+    let version = letter.version?;
+    if let Some(names) = ledger.names() {
+        return names.event(&letter.subject, version);
+    }
+    Some(Event {
+        entity: Uri::entity(&letter.subject)?,
+        version: version.try_into().ok()?,
+    })
 }

@@ -9,6 +9,7 @@ mod ledger;
 mod load;
 mod machine;
 mod objectives;
+mod replay;
 mod report;
 mod run_once;
 mod sample;
@@ -26,12 +27,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use objectives::Objectives;
+use replay::Replay;
 use report::Report;
 use scenario::Scenario;
 use sinks::Plant;
 use system::GivenArgs;
 
 use crate::Failed;
+use crate::throughput::event::TENANT;
 
 /// Sends what a scenario says, accounts for every event at every sink, and judges.
 ///
@@ -39,7 +42,7 @@ use crate::Failed;
 /// a folder. Ends with 0 if every objective was met, with 1 if one was missed.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  loadtest run steady\n  loadtest run ramp --seconds 60 --out report\n  \
+    after_help = "Examples:\n  loadtest run steady\n  loadtest run ramp --seconds 60 --delivered-p99-ms 500 --out report\n  \
     loadtest run steady --bootstrap 127.0.0.1:9092 --topic reltio --sink-topic crm --group my-consumer\n  \
     loadtest run mine.yaml --objectives targets.yaml"
 )]
@@ -56,11 +59,20 @@ pub(crate) struct RunArgs {
     /// What all load follows from: the same seed is the same load
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Send the captured events of this file, one JSON object a line, in place of a made load
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    replay: Option<PathBuf>,
+    /// Times the speed at which they were captured
+    #[arg(long, value_name = "FACTOR", requires = "replay", value_parser = factor)]
+    replay_speed: Option<f64>,
     /// A YAML file with other objectives; those of the scenario without it
     #[arg(long, value_name = "FILE")]
     objectives: Option<PathBuf>,
+    /// Another objective for the latency from the scheduled time to the slowest sink, ms, p99
+    #[arg(long, value_name = "MS")]
+    delivered_p99_ms: Option<f64>,
     /// Judge only whether every event is accounted for, no speed
-    #[arg(long, conflicts_with = "objectives")]
+    #[arg(long, conflicts_with_all = ["objectives", "delivered_p99_ms"])]
     accounting_only: bool,
     /// Write report.json and report.html into this directory
     #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
@@ -101,15 +113,26 @@ pub(crate) async fn run(args: &RunArgs) -> Result<bool, Failed> {
     if let Some(path) = &args.objectives {
         scenario.objectives = Objectives::read(path)?;
     }
+    if let Some(bound) = args.delivered_p99_ms {
+        scenario.objectives.delivered_p99_ms = Some(bound);
+    }
     if args.accounting_only {
         scenario.objectives = Objectives::none();
+        scenario.never_stop();
     }
     scenario.adapt(args.seconds, args.times)?;
+    let replay = args.replay.as_deref().map(Replay::read).transpose()?;
+    if let Some(replay) = &replay {
+        replay.fit(&mut scenario, args.seconds, args.replay_speed, args.times)?;
+        if !args.given.is_given() {
+            replay.check_tenant(TENANT)?;
+        }
+    }
     if let Some(dir) = &args.out {
         // Found out before the run, not after it.
         fs::create_dir_all(dir).map_err(|error| format!("--out {}: {error}", dir.display()))?;
     }
-    let report = run_once::run(&scenario, args).await?;
+    let report = run_once::run(&scenario, args, replay).await?;
     writeln!(io::stdout(), "{}", report::summary(&report))?;
     if let Some(dir) = &args.out {
         report::write(&report, dir)?;
@@ -120,6 +143,13 @@ pub(crate) async fn run(args: &RunArgs) -> Result<bool, Failed> {
         )?;
     }
     Ok(report.passed())
+}
+
+/// A number above 0.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok();
+    let factor = factor.filter(|factor| (0.001..=1000.0).contains(factor));
+    factor.ok_or_else(|| "give a number from 0.001 to 1000".to_owned())
 }
 
 /// Prints the scenarios, or the text of one.

@@ -1,5 +1,6 @@
 //! One run, from the start of the system to the report.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,15 +13,17 @@ use tokio_util::task::TaskTracker;
 
 use super::console::Console;
 use super::ledger::Ledger;
-use super::load::{Plan, Sizes};
+use super::load::{Due, Plan, Sizes};
 use super::machine::{command, machine, rfc3339};
+use super::replay::Replay;
 use super::report::{FORMAT, Report, Sent};
-use super::sample::Watch;
+use super::sample::{Sample, Watch};
 use super::scenario::{Rate, Scenario};
-use super::send::{Counter, Doors, Driven, Hook, Topic, drive};
+use super::send::{Counter, Doors, Driven, Hook, Message, Topic, drive, message};
 use super::sinks::{Files, SinkTopic, SinkWatcher};
+use super::steps::{Ramp, Totals};
 use super::system::{At, Outlet, Place, System};
-use super::{RunArgs, dead_letters, steps, tally};
+use super::{RunArgs, dead_letters, tally};
 use crate::Failed;
 
 /// Sending begins so long after producers and readers were made: they connect meanwhile.
@@ -38,7 +41,11 @@ const AFTER: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What kept it from being measured.
-pub(super) async fn run(scenario: &Scenario, args: &RunArgs) -> Result<Report, Failed> {
+pub(super) async fn run(
+    scenario: &Scenario,
+    args: &RunArgs,
+    replay: Option<Replay>,
+) -> Result<Report, Failed> {
     loadtest::tls::use_ring();
     let mut system = System::of(scenario, args).await?;
     if !scenario.backlog {
@@ -46,7 +53,7 @@ pub(super) async fn run(scenario: &Scenario, args: &RunArgs) -> Result<Report, F
         system.warm_up().await?;
     }
     let report = tokio::select! {
-        report = measure(scenario, args, &mut system) => report,
+        report = measure(scenario, args, replay, &mut system) => report,
         _ = tokio::signal::ctrl_c() => Err("stopped before the end".into()),
     };
     match (report, system.stop().await) {
@@ -63,6 +70,8 @@ struct Shared {
     start: Instant,
     /// The wall clock's time of the start, ms.
     began: Millis,
+    /// Nothing more is to be sent.
+    enough: Arc<AtomicBool>,
     /// Nothing more is to be seen.
     over: Arc<AtomicBool>,
     console: Console,
@@ -71,6 +80,7 @@ struct Shared {
 /// Whatever way a run ends, nobody goes on.
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
         self.over.store(true, Ordering::Relaxed);
     }
 }
@@ -78,6 +88,7 @@ impl Drop for Shared {
 async fn measure(
     scenario: &Scenario,
     args: &RunArgs,
+    replay: Option<Replay>,
     system: &mut System,
 ) -> Result<Report, Failed> {
     let place = system.place().clone();
@@ -86,22 +97,30 @@ async fn measure(
         .iter()
         .map(|it| (it.name.clone(), it.keeps))
         .collect();
+    let names = replay.as_ref().map(|replay| Arc::clone(&replay.names));
     let shared = Shared {
-        ledger: Arc::new(Ledger::new(&sinks)),
+        ledger: Arc::new(Ledger::new(&sinks).naming(names)),
         start: Instant::now() + LEAD,
         began: SystemClock.now().saturating_add(as_millis(LEAD)),
+        enough: Arc::default(),
         over: Arc::default(),
         console: Console::new(scenario.seconds),
     };
     let watchers = watchers(scenario, args, &place, &shared)?;
     let doors = doors(scenario, &place, &shared)?;
+    let ramp = Ramp::new(scenario, Arc::clone(&shared.ledger));
+    let http = client(None)?;
     let mut watch = Watch::new(Arc::clone(&place.watched), shared.start);
     let work = async {
-        let (driven, ()) = tokio::join!(
-            sending(scenario, args, &doors, &shared),
-            trouble(scenario, system, shared.start)
-        );
-        let driven = driven?;
+        let admin = place.admin.as_deref().map(|admin| (&http, admin));
+        let sent = async {
+            let sent = sending(scenario, args, replay, &doors, &shared);
+            tokio::join!(sent, trouble(scenario, system, shared.start)).0
+        };
+        let driven = tokio::select! {
+            driven = sent => driven?,
+            failed = judging(&ramp, &doors, &shared, admin) => match failed? {},
+        };
         if scenario.backlog {
             shared.console.say("all is sent; goldwire starts");
             system.start().await?;
@@ -110,7 +129,6 @@ async fn measure(
             hook.flush().await;
         }
         let sent = shared.start.elapsed();
-        let http = client(None)?;
         let admin = system.place().admin.as_deref().map(|admin| (&http, admin));
         settle(&shared.ledger, admin).await;
         let settled = shared.start.elapsed().saturating_sub(sent);
@@ -120,7 +138,13 @@ async fn measure(
         }
         Ok::<_, Failed>((driven, settled))
     };
-    let tell = |at, lag| shared.console.tell(at, &shared.ledger.counts(), lag);
+    let tell = |sample: &Sample| {
+        let lags = sample.lag.values();
+        ramp.lags(sample.at, lags.clone());
+        let lag = (!sample.lag.is_empty()).then(|| lags.sum());
+        let at = sample.at / 1_000_000;
+        shared.console.tell(at, &shared.ledger.counts(), lag);
+    };
     let (driven, settled) = watch.beside(work, tell).await?;
     shared.over.store(true, Ordering::Relaxed);
     for watcher in watchers {
@@ -128,6 +152,25 @@ async fn measure(
             .join()
             .map_err(|_| "a thread that looks at a sink ended by a panic")?;
     }
+    report(
+        scenario,
+        args,
+        (&shared, &doors, &ramp),
+        watch,
+        (driven, settled),
+        place,
+    )
+}
+
+/// All that was measured, judged.
+fn report(
+    scenario: &Scenario,
+    args: &RunArgs,
+    (shared, doors, ramp): (&Shared, &Doors, &Ramp),
+    watch: Watch,
+    (driven, settled): (Driven, Duration),
+    place: Place,
+) -> Result<Report, Failed> {
     let (samples, processes) = watch.told(shared.ledger.counts().accepted);
     let mut report = Report {
         format: FORMAT,
@@ -149,25 +192,83 @@ async fn measure(
     };
     let own = env!("CARGO_PKG_VERSION").to_owned();
     report.versions.insert("loadtest".to_owned(), own);
-    steps::tell(scenario, &mut report);
+    let totals = totals(&shared.ledger, doors.hook.as_deref());
+    ramp.tell(shared.start.elapsed(), totals, &mut report)?;
     report.verdicts = scenario.objectives.judge(&report);
     Ok(report)
 }
+
+/// What is due when, and the message that is made of it; as a webhook, where that is said.
+type Messages = (
+    Box<dyn Iterator<Item = Due> + Send>,
+    Box<dyn FnMut(&Due, bool) -> Result<Message, Failed> + Send>,
+);
 
 /// Sends the plan on a thread of its own.
 async fn sending(
     scenario: &Scenario,
     args: &RunArgs,
+    replay: Option<Replay>,
     doors: &Doors,
     shared: &Shared,
 ) -> Result<Driven, Failed> {
-    let plan = Plan::new(scenario, args.seed);
     let unlimited = matches!(scenario.rate, Rate::Unlimited { .. });
     let unscheduled = unlimited.then(|| Duration::from_secs(scenario.seconds.into()));
     let (doors, ledger) = (doors.clone(), Arc::clone(&shared.ledger));
-    let (start, over) = (shared.start, Arc::clone(&shared.over));
-    let sends = move || drive(plan, unscheduled, &doors, &ledger, (start, &over));
+    let (start, enough) = (shared.start, Arc::clone(&shared.enough));
+    let mut messages: Messages = match replay {
+        None => {
+            let plan = Plan::new(scenario, args.seed);
+            (Box::new(plan), Box::new(|due, hook| Ok(message(due, hook))))
+        }
+        Some(all) => {
+            let plan = all.plan(scenario, args.seed, args.replay_speed);
+            let mut lines = 0..;
+            let next = move |_: &Due, hook| all.message(lines.next().unwrap_or_default(), hook);
+            (Box::new(plan.into_iter()), Box::new(next))
+        }
+    };
+    let sends = move || {
+        let (plan, message) = (&mut messages.0, &mut messages.1);
+        drive(
+            plan,
+            message,
+            unscheduled,
+            &doors,
+            &ledger,
+            (start, &enough),
+        )
+    };
     tokio::task::spawn_blocking(sends).await?
+}
+
+/// Judges the steps of a ramp while it is sent.
+async fn judging(
+    ramp: &Ramp,
+    doors: &Doors,
+    shared: &Shared,
+    admin: Option<(&reqwest::Client, &str)>,
+) -> Result<Infallible, Failed> {
+    let counted = async || {
+        if let Some((http, admin)) = admin {
+            // They are read once more at the end, where it is told if they cannot be.
+            dead_letters::tell(http, admin, &shared.ledger).await.ok();
+        }
+        totals(&shared.ledger, doors.hook.as_deref())
+    };
+    let say = |what: &str| shared.console.say(what);
+    ramp.watch(shared.start, counted, &shared.enough, say).await
+}
+
+/// What was counted so far.
+fn totals(ledger: &Ledger, hook: Option<&Hook>) -> Totals {
+    let (wrong, letters) = ledger.wrong();
+    Totals {
+        requests: hook.map_or(0, |hook| hook.requests.get()),
+        answered: hook.map_or(0, |hook| hook.answered.get()),
+        wrong,
+        letters,
+    }
 }
 
 /// What the scenario does to the sinks' broker, when it is due.
@@ -208,6 +309,8 @@ fn watchers(
     let mut watchers = Vec::new();
     for (sink, Outlet { exact, at, .. }) in place.outlets.iter().enumerate() {
         let sizes = exact.then(|| Arc::clone(&sizes));
+        // What was captured is not made from the seed.
+        let sizes = sizes.filter(|_| args.replay.is_none());
         let plant = args.plant.filter(|_| sink == 0);
         let watcher = SinkWatcher::new(
             (Arc::clone(&shared.ledger), sink),

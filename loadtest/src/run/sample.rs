@@ -80,11 +80,11 @@ impl Watch {
         }
     }
 
-    /// Looks once a second as long as `work` lasts; `tell` gets the second and the sum of all lags.
+    /// Looks once a second as long as `work` lasts; `tell` gets what was seen.
     pub(crate) async fn beside<T>(
         &mut self,
         work: impl Future<Output = T>,
-        tell: impl Fn(u64, Option<u64>),
+        tell: impl Fn(&Sample),
     ) -> T {
         let mut work = pin!(work);
         let mut rhythm = tokio::time::interval(Duration::from_secs(1));
@@ -100,8 +100,7 @@ impl Watch {
                     return ended;
                 }
                 sample = look => {
-                    let known = !sample.lag.is_empty();
-                    tell(sample.at / 1_000_000, known.then(|| sample.lag.values().sum()));
+                    tell(&sample);
                     self.samples.push(sample);
                 }
             }

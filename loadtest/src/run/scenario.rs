@@ -80,6 +80,9 @@ pub(crate) enum Rate {
         to: f64,
         /// Steps.
         steps: u32,
+        /// The first step that misses the objectives is the last one.
+        #[serde(default)]
+        stop_when_missed: bool,
     },
     /// A steady rate, and many times that for a while.
     Spike {
@@ -210,6 +213,33 @@ impl Scenario {
         checked.map_err(|what| format!("scenario {}: {what}", self.name).into())
     }
 
+    /// The same, whatever its steps reach.
+    pub(crate) fn never_stop(&mut self) {
+        if let Rate::Ramp {
+            stop_when_missed, ..
+        } = &mut self.rate
+        {
+            *stop_when_missed = false;
+        }
+    }
+
+    /// Whether a ramp that stops by itself can be judged step by step.
+    fn check_stop(&self, steps: u32) -> Result<(), String> {
+        let what = "rate.ramp.stop_when_missed";
+        if steps < 2 || self.seconds / steps < 2 {
+            return Err(format!(
+                "{what}: {steps} steps in {} s cannot be judged one by one; give at least 2 steps of at least 2 s each",
+                self.seconds
+            ));
+        }
+        if self.backlog || !self.trouble.is_empty() {
+            return Err(format!(
+                "{what}: with backlog or trouble a step misses for another reason than its rate; leave them out, or stop_when_missed"
+            ));
+        }
+        Ok(())
+    }
+
     /// What is out of bounds.
     fn check(&self) -> Result<(), String> {
         let part = |name: &str, value: f64| {
@@ -244,7 +274,12 @@ impl Scenario {
         }
         match self.rate {
             Rate::Steady { per_second } => positive("rate.steady.per_second", per_second)?,
-            Rate::Ramp { from, to, steps } => {
+            Rate::Ramp {
+                from,
+                to,
+                steps,
+                stop_when_missed,
+            } => {
                 positive("rate.ramp.from", from)?;
                 positive("rate.ramp.to", to)?;
                 positive("rate.ramp.steps", f64::from(steps))?;
@@ -252,6 +287,9 @@ impl Scenario {
                     return Err(format!(
                         "rate.ramp.steps: {steps} steps are shorter than a second; give fewer, or more seconds"
                     ));
+                }
+                if stop_when_missed {
+                    self.check_stop(steps)?;
                 }
             }
             Rate::Spike {
@@ -334,9 +372,42 @@ mod tests {
             from: 2000.0,
             to: 24_000.0,
             steps: 12,
+            stop_when_missed: true,
         };
         assert_eq!(ramp.rate, doubled);
+        let refused = ramp.adapt(Some(20), 1.0).unwrap_err().to_string();
+        assert!(refused.contains("12 steps in 20 s cannot"), "{refused}");
+        ramp.never_stop();
+        ramp.adapt(Some(20), 1.0).unwrap();
         let refused = ramp.adapt(Some(5), 1.0).unwrap_err().to_string();
         assert!(refused.contains("give fewer, or more seconds"), "{refused}");
+    }
+
+    #[test]
+    fn a_ramp_stops_only_where_its_steps_can_be_judged_one_by_one() {
+        let ramp = |steps: u32, more: &str| {
+            let text = format!(
+                "about: x\nseconds: 9\nrate: {{ ramp: {{ from: 1, to: 2, steps: {steps}, stop_when_missed: true }} }}\n{more}"
+            );
+            Scenario::read("x", &text)
+        };
+        assert!(ramp(4, "").is_ok());
+        for (steps, more, words) in [
+            (1, "", "1 steps in 9 s cannot be judged"),
+            (5, "", "give at least 2 steps of at least 2 s each"),
+            (4, "backlog: true\n", "leave them out, or stop_when_missed"),
+            (
+                4,
+                "trouble: [{ at: 1, lasts: 1, sinks: away }]\n",
+                "leave them out",
+            ),
+        ] {
+            let refused = ramp(steps, more).unwrap_err().to_string();
+            let begin = "scenario x: rate.ramp.stop_when_missed: ";
+            assert!(
+                refused.starts_with(begin) && refused.contains(words),
+                "{refused}"
+            );
+        }
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn accounts(ledger: &Ledger) -> Vec<Account> {
         }
         lost.sort_unstable_by_key(|event| (event.entity, event.version));
         for event in lost {
-            shown.example(format!("{} version {} is lost", event.uri(), event.version));
+            shown.example(format!("{} is lost", ledger.told(event)));
         }
         account.repeated = repeated(shown);
         account.regressed = shown.regressed;

@@ -35,8 +35,8 @@ pub(crate) struct BareArgs {
     /// The topic that was filled.
     #[arg(long)]
     from: String,
-    /// Topics that get the newest snapshot of each entity.
-    #[arg(long, required = true)]
+    /// Topics that get the newest snapshot of each entity; without any the records are only parsed.
+    #[arg(long)]
     to: Vec<String>,
     /// The consumer group.
     #[arg(long)]

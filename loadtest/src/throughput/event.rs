@@ -98,6 +98,19 @@ impl Event {
         BEGIN + first.mixed(2) % DAY + u64::from(self.version) * STEP + self.mixed(2) % (STEP / 2)
     }
 
+    /// The newest version of an entity at a time, ms; nothing before its first.
+    pub(crate) fn at(entity: u32, time: u64) -> Option<Self> {
+        let first = Self { entity, version: 0 };
+        let since = time.checked_sub(BEGIN + first.mixed(2) % DAY)?;
+        let version = u32::try_from(since / STEP).ok()?;
+        // The version of this number may be committed a little later.
+        let newest = [version, version.saturating_sub(1)].into_iter();
+        let newest = newest
+            .map(|version| Self { entity, version })
+            .find(|event| event.commit_time() <= time)?;
+        (newest.version > 0).then_some(newest)
+    }
+
     /// A number that looks like chance.
     pub(crate) fn mixed(self, salt: u64) -> u64 {
         let mut mixed = (u64::from(self.entity) << 32 | u64::from(self.version))
@@ -130,6 +143,20 @@ impl Event {
         }
         self.write_object(out, notes);
         out.push_str(",\"ovChanged\":true}");
+    }
+
+    /// Appends the event's JSON with an object that has its name alone.
+    pub(crate) fn write_small_body(self, out: &mut String) {
+        let (kind, uri, version) = (self.event_type(), self.uri(), self.version);
+        // Writing to a string does not fail.
+        write!(
+            out,
+            "{{\"type\":\"{kind}\",\"object\":{{\"uri\":\"{uri}\",\
+             \"type\":\"configuration/entityTypes/Individual\",\"attributes\":{{\
+             \"Seq\":[{{\"ov\":true,\"value\":\"{uri}@{version}\",\
+             \"uri\":\"{uri}/attributes/Seq/1\"}}]}}}},\"ovChanged\":true}}"
+        )
+        .ok();
     }
 
     /// Appends the object's JSON, which is what a sink has to pass on to the byte: the numbers have
@@ -235,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn small_bodies_are_json_that_names_the_event() {
+        for event in events() {
+            let mut body = String::new();
+            event.write_small_body(&mut body);
+            let tree: Value = serde_json::from_str(&body).unwrap();
+            let name = format!("{}@{}", event.uri(), event.version);
+            assert_eq!(tree["object"]["attributes"]["Seq"][0]["value"], name);
+            assert_eq!(tree["object"]["uri"], event.uri().to_string());
+        }
+    }
+
+    #[test]
     fn commit_times_grow_with_versions_and_removals_are_followed_by_creations() {
         let mut removals = 0;
         for event in events() {
@@ -250,6 +289,26 @@ mod tests {
             }
         }
         assert!(removals > 10, "{removals} removals");
+    }
+
+    #[test]
+    fn a_time_names_the_version_that_is_the_newest_then() {
+        for event in events() {
+            let next = Event {
+                version: event.version + 1,
+                ..event
+            };
+            let (from, to) = (event.commit_time(), next.commit_time());
+            for time in [from, from + 1, to - 1] {
+                assert_eq!(Event::at(event.entity, time), Some(event));
+            }
+        }
+        assert_eq!(Event::at(1, 0), None);
+        let first = Event {
+            entity: 1,
+            version: 1,
+        };
+        assert_eq!(Event::at(1, first.commit_time() - 1), None);
     }
 
     #[test]

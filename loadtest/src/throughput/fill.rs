@@ -23,6 +23,12 @@ pub(crate) struct FillArgs {
     /// Its partitions. An event's partition has nothing to do with its entity.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
     partitions: i32,
+    /// Leaves out so many of the first events.
+    #[arg(long, default_value_t = 0)]
+    skip: u64,
+    /// Bodies of a few hundred bytes, for a ledger of many entities. No judge knows their content.
+    #[arg(long)]
+    small: bool,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -31,9 +37,14 @@ pub(crate) struct FillArgs {
 pub(crate) fn run(args: &FillArgs) -> Result<(), Failed> {
     let mut producer = Producer::new(&args.bootstrap)?;
     let (mut body, mut bytes, mut partition) = (String::new(), 0, 0);
-    for event in args.load.stream() {
+    let skip = usize::try_from(args.skip)?;
+    for event in args.load.stream().skip(skip) {
         body.clear();
-        event.write_body(&mut body, 0);
+        if args.small {
+            event.write_small_body(&mut body);
+        } else {
+            event.write_body(&mut body, 0);
+        }
         bytes += body.len();
         let texts = [
             ("tenantId", TENANT.to_owned()),

@@ -32,10 +32,18 @@ pub(crate) struct LoadArgs {
     /// How many entities they are about.
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..0x0fff_ffff))]
     entities: u32,
+    /// The first events are the first versions of all entities, in order.
+    #[arg(long)]
+    each_once: bool,
 }
 
 impl LoadArgs {
     fn stream(&self) -> stream::Stream {
-        stream::Stream::new(self.seed, self.events, self.entities)
+        let stream = stream::Stream::new(self.seed, self.events, self.entities);
+        if self.each_once {
+            stream.each_once()
+        } else {
+            stream
+        }
     }
 }

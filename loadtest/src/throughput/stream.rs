@@ -15,6 +15,8 @@ pub(super) struct Stream {
     rng: ChaCha8Rng,
     left: u64,
     newest: Vec<u32>,
+    /// The first version of each entity from this one on comes before chance decides.
+    first: Option<usize>,
 }
 
 impl Stream {
@@ -24,7 +26,26 @@ impl Stream {
             rng: ChaCha8Rng::seed_from_u64(seed),
             left: events,
             newest: vec![0; usize::try_from(entities).unwrap_or_default()],
+            first: None,
         }
+    }
+
+    /// The same, but all entities come once before any comes again.
+    pub(super) fn each_once(mut self) -> Self {
+        self.first = Some(0);
+        self
+    }
+
+    /// The first version of the next entity, as long as there is one that did not come.
+    fn next_first(&mut self) -> Option<Event> {
+        let at = self.first?;
+        let newest = self.newest.get_mut(at);
+        self.first = newest.is_some().then_some(at + 1);
+        *newest? = 1;
+        Some(Event {
+            entity: u32::try_from(at).ok()?,
+            version: 1,
+        })
     }
 }
 
@@ -33,6 +54,9 @@ impl Iterator for Stream {
 
     fn next(&mut self) -> Option<Event> {
         self.left = self.left.checked_sub(1)?;
+        if let Some(event) = self.next_first() {
+            return Some(event);
+        }
         let entity = self.rng.random_range(0..self.newest.len());
         let is_copy = self.rng.random_bool(COPIES);
         let newest = self.newest.get_mut(entity)?;
@@ -63,6 +87,17 @@ mod tests {
             copies += u32::from(!is_new);
         }
         assert!((4_000..6_000).contains(&copies), "{copies} copies");
+    }
+
+    #[test]
+    fn all_entities_come_once_before_any_comes_again_where_that_is_asked_for() {
+        let events: Vec<_> = Stream::new(7, 300, 100).each_once().collect();
+        let (first, then) = events.split_at(100);
+        let entities: Vec<_> = first.iter().map(|event| event.entity).collect();
+        assert_eq!(entities, (0..100).collect::<Vec<_>>());
+        assert!(first.iter().all(|event| event.version == 1));
+        assert_eq!(then.len(), 200);
+        assert!(then.iter().any(|event| event.version == 2));
     }
 
     #[test]

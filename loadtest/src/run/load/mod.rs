@@ -11,6 +11,7 @@ mod tests;
 
 pub(crate) use plan::{Due, Plan};
 pub(crate) use rates::steps;
+pub(crate) use schedule::Schedule;
 pub(crate) use sizes::Sizes;
 
 /// The nearest whole number; 0 for what is below, the largest for what is above all of them.

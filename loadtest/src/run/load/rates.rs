@@ -17,7 +17,9 @@ pub(super) fn rates(rate: Rate, seconds: u32) -> Vec<(Duration, Duration, f64)> 
     let second = |at: u32| Duration::from_secs(u64::from(at.min(seconds)));
     match rate {
         Rate::Steady { per_second } => vec![(Duration::ZERO, second(seconds), per_second)],
-        Rate::Ramp { from, to, steps } => {
+        Rate::Ramp {
+            from, to, steps, ..
+        } => {
             let rise = (to - from) / f64::from(steps.saturating_sub(1).max(1));
             let begin = |step: u32| second(seconds) * step / steps;
             let step = |step| (begin(step), begin(step + 1), from + rise * f64::from(step));

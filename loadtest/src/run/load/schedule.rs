@@ -130,6 +130,7 @@ mod tests {
             from: 100.0,
             to: 1200.0,
             steps: 12,
+            stop_when_missed: false,
         };
         let due = due(rate, 120);
         assert_eq!(due.len(), 78_000);
@@ -154,6 +155,7 @@ mod tests {
                 from: 10.0,
                 to: 10.0,
                 steps: count,
+                stop_when_missed: false,
             };
             assert_eq!(due(rate, 60).len(), 600, "{count} steps");
             let steps = steps(rate, 60);

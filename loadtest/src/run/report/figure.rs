@@ -138,6 +138,24 @@ pub(super) fn slowest(report: &Report) -> Option<&Stage> {
     stages.max_by(|one, other| one.latency.p99.total_cmp(&other.latency.p99))
 }
 
+/// Of a ramp: the highest rate that met the objectives, and what the next step missed.
+pub(super) fn highest(report: &Report) -> Vec<String> {
+    let rate = |rate| with("events/s", Some(rate));
+    let mut lines = vec![match report.highest_rate {
+        Some(met) => format!("highest rate that met the targets: {}", rate(met)),
+        None => "not even the first step met the targets".to_owned(),
+    }];
+    let next = report.steps.iter().find(|step| !step.met);
+    lines.extend(
+        next.filter(|step| !step.missed.is_empty())
+            .map(|step| format!("{} missed {}", rate(step.rate), step.missed.join("; "))),
+    );
+    if report.ended_early {
+        lines.push("sending ended early: a step had missed the targets".to_owned());
+    }
+    lines
+}
+
 /// `passed`, or how many objectives were missed.
 pub(super) fn outcome(report: &Report) -> String {
     let missed = report

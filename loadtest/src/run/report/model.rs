@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// What [`Report::format`] says of a report that this version writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// One run, whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub(crate) struct Report {
     pub(crate) steps: Vec<Step>,
     /// Of a ramp: the highest rate that met the objectives, events a second.
     pub(crate) highest_rate: Option<f64>,
+    /// Of a ramp: it ended after a step that missed the objectives.
+    #[serde(default)]
+    pub(crate) ended_early: bool,
     /// Each objective, and whether it was met.
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -195,6 +198,9 @@ pub(crate) struct Step {
     pub(crate) lag: u64,
     /// Whether it met the objectives.
     pub(crate) met: bool,
+    /// The objectives that it missed, in words.
+    #[serde(default)]
+    pub(crate) missed: Vec<String>,
 }
 
 /// One objective, and what came of it.

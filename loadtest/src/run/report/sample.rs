@@ -242,6 +242,11 @@ pub(super) fn ramp() -> Report {
                 delivered_p99: if met { 14.25 } else { 4100.5 },
                 lag,
                 met,
+                missed: if met {
+                    Vec::new()
+                } else {
+                    vec!["consumer lag: wanted < 1000, measured 40000".to_owned()]
+                },
             }
         })
         .collect();

@@ -1,7 +1,7 @@
 //! The report on a terminal.
 
 use super::figure::{
-    NONE, accepted_rate, bytes, count, number, outcome, scheduled_rate, time, with,
+    NONE, accepted_rate, bytes, count, highest, number, outcome, scheduled_rate, time, with,
 };
 use super::text::{cut, table, wrap};
 use super::{Account, Latency, Report, Stage, Verdict};
@@ -204,16 +204,12 @@ fn steps(report: &Report) -> Option<String> {
         "largest lag",
         "objectives",
     ];
-    let highest = match report.highest_rate {
-        Some(rate) => format!(
-            "highest rate that met them: {} events a second",
-            number(rate)
-        ),
-        None => "no step met them".to_owned(),
-    };
+    let highest = highest(report).into_iter();
+    let highest = highest.map(|line| format!("\n  {}", wrap(&line, "    ")));
     Some(format!(
-        "steps\n{}\n  {highest}",
-        table(&head, &rows.collect::<Vec<_>>())
+        "steps\n{}{}",
+        table(&head, &rows.collect::<Vec<_>>()),
+        highest.collect::<String>()
     ))
 }
 

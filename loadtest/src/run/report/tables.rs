@@ -1,7 +1,7 @@
 //! The page's tables.
 
-use super::figure::{NONE, count, number};
-use super::markup::{Cells, Row, table};
+use super::figure::{NONE, count, highest, number};
+use super::markup::{Cells, Row, escape, table};
 use super::summary::cells;
 use super::{Account, Process, Report, Stage, Step};
 
@@ -71,13 +71,8 @@ pub(super) fn tables(report: &Report) -> String {
     if !report.steps.is_empty() {
         let steps: Vec<_> = report.steps.iter().map(step).collect();
         tables.push(figures("Steps of the ramp", &STEP, &steps));
-        tables.push(match report.highest_rate {
-            Some(rate) => format!(
-                "<p>Up to {} events a second met the objectives.</p>\n",
-                number(rate)
-            ),
-            None => "<p>No step met the objectives.</p>\n".to_owned(),
-        });
+        let highest = highest(report).into_iter();
+        tables.extend(highest.map(|line| format!("<p>{}</p>\n", escape(&line))));
     }
     let processes: Vec<_> = report.processes.iter().map(process).collect();
     tables.push(figures("Processes", &PROCESS, &processes));

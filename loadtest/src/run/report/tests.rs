@@ -111,7 +111,10 @@ fn a_terminal_of_a_hundred_columns_is_wide_enough() {
 #[test]
 fn the_summary_shows_what_a_ramp_reached_and_what_was_lost() {
     let summary = summary(&ramp());
-    assert!(summary.contains("highest rate that met them: 8,000 events a second"));
+    for shown in [summary.clone(), html(&ramp())] {
+        assert!(shown.contains("highest rate that met the targets: 8,000 events/s"));
+        assert!(shown.contains("9,000 events/s missed consumer lag: wanted"));
+    }
     assert!(summary.contains("warehouse: event 0 of entities/0k0Zq is lost"));
     assert!(summary.contains("1,000 webhooks, 998 answered 2xx"));
 }
@@ -147,10 +150,10 @@ fn what_cannot_be_read_is_said_with_the_name_of_the_file() {
     );
     assert!(wrong("{").contains("no report: EOF"));
     assert!(wrong("{}").contains("missing field `format`"));
-    assert!(wrong("{\"format\":1}").contains("no report of format 1: missing field"));
+    assert!(wrong("{\"format\":2}").contains("no report of format 2: missing field"));
     let newer = wrong(&format!("{{\"format\":{},\"new\":[]}}", FORMAT + 1));
     assert!(
-        newer.contains("it is of format 2, and this loadtest reads 1 at most"),
+        newer.contains("it is of format 3, and this loadtest reads 2 at most"),
         "{newer}"
     );
 }

@@ -44,7 +44,7 @@ impl ProducerContext for Acks {
     }
 }
 
-/// A topic that events go to. Keys are null and partitions are taken in turn, as Reltio does it: an
+/// A topic that events go to. What was captured with a key has it. Other keys are null and partitions are taken in turn, as Reltio does it: an
 /// event's partition has nothing to do with its subject.
 pub(crate) struct Topic {
     producer: ThreadedProducer<Acks>,
@@ -97,8 +97,8 @@ impl Topic {
 
     /// Sends a message. Waits only while 128 MB are on their way already.
     pub(super) fn send(&self, message: &Message) -> Result<(), Failed> {
-        let mut owned = OwnedHeaders::new_with_capacity(5);
-        for (key, value) in &headers(message.event) {
+        let mut owned = OwnedHeaders::new_with_capacity(message.headers.len());
+        for (key, value) in &message.headers {
             let value = Some(value);
             owned = owned.insert(Header { key, value });
         }
@@ -108,9 +108,12 @@ impl Topic {
             .rem_euclid(self.partitions);
         let mut record: BaseRecord<'_, [u8], [u8], Box<Event>> =
             BaseRecord::with_opaque_to(&self.name, Box::new(message.event))
-                .partition(partition)
                 .headers(owned)
                 .payload(message.body.as_slice());
+        record = match &message.key {
+            Some(key) => record.key(key.as_bytes()),
+            None => record.partition(partition),
+        };
         while let Err((error, again)) = self.producer.send(record) {
             let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error else {
                 return Err(error.into());
@@ -129,7 +132,12 @@ impl Topic {
         let mut body = String::new();
         event.write_body(&mut body, 0);
         let body = body.into_bytes();
-        self.send(&Message { event, body })?;
+        self.send(&Message {
+            event,
+            body,
+            key: None,
+            headers: headers(event).into(),
+        })?;
         self.flush()
     }
 

@@ -6,6 +6,7 @@
 mod kafka;
 mod webhook;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +18,7 @@ pub(crate) use kafka::Topic;
 pub(crate) use webhook::{Hook, Secret};
 
 use super::ledger::Ledger;
-use super::load::{Due, Plan};
+use super::load::Due;
 use super::sample::micros;
 use super::tally::Latencies;
 use crate::Failed;
@@ -49,15 +50,20 @@ pub(crate) struct Driven {
 pub(crate) struct Message {
     pub(crate) event: Event,
     pub(crate) body: Vec<u8>,
+    /// The record's key over Kafka.
+    pub(crate) key: Option<String>,
+    /// The record's headers over Kafka.
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
 }
 
-/// Sends a plan from `start` on, on a thread of its own; ends before the plan does once `stop` is set.
+/// Sends a plan, with the messages that `message` makes of it, from `start` on, on a thread of its own; ends before the plan does once `stop` is set.
 /// What has no schedule is sent for as long as `unscheduled` says.
 ///
 /// # Errors
 /// What cannot be sent at all.
 pub(crate) fn drive(
-    plan: Plan,
+    plan: impl Iterator<Item = Due>,
+    mut message: impl FnMut(&Due, bool) -> Result<Message, Failed>,
     unscheduled: Option<Duration>,
     doors: &Doors,
     ledger: &Ledger,
@@ -80,11 +86,12 @@ pub(crate) fn drive(
             break;
         }
         let at = if unscheduled.is_some() { now } else { due.at };
-        driven.behind.add(micros(now.saturating_sub(at)));
+        let behind = micros(now.saturating_sub(at));
+        driven.behind.add(behind);
         driven.lasted = at;
-        ledger.sends(due.event, micros(at));
+        ledger.sends_behind(due.event, micros(at), behind);
         let by_webhook = doors.by_webhook(&due);
-        let message = message(&due, by_webhook);
+        let message = message(&due, by_webhook)?;
         driven.took(&due, message.body.len());
         doors.send(message, by_webhook)?;
     }
@@ -121,7 +128,7 @@ impl Doors {
 }
 
 /// Over Kafka metadata come in headers, by webhook in an envelope around the same body.
-fn message(due: &Due, by_webhook: bool) -> Message {
+pub(crate) fn message(due: &Due, by_webhook: bool) -> Message {
     let mut body = String::with_capacity(2048);
     if by_webhook {
         body.push_str("{\"messageAttributes\":{");
@@ -139,6 +146,8 @@ fn message(due: &Due, by_webhook: bool) -> Message {
     Message {
         event: due.event,
         body: body.into_bytes(),
+        key: None,
+        headers: headers(due.event).into(),
     }
 }
 
@@ -151,14 +160,15 @@ fn wait_until(due: Instant) {
 }
 
 /// Headers of an event, as Reltio sends them over Kafka.
-fn headers(event: Event) -> [(&'static str, String); 5] {
-    [
+fn headers(event: Event) -> [(Cow<'static, str>, String); 5] {
+    let all = [
         ("tenantId", crate::throughput::event::TENANT.to_owned()),
         ("eventType", event.event_type().to_owned()),
         ("sourceObjectUri", event.uri().to_string()),
         ("objectVersion", event.version.to_string()),
         ("commitTime", event.commit_time().to_string()),
-    ]
+    ];
+    all.map(|(name, value)| (Cow::Borrowed(name), value))
 }
 
 /// How often something happened.
@@ -204,7 +214,7 @@ mod tests {
         let (bare, wrapped) = (tree(false), tree(true));
         assert_eq!(wrapped["body"], bare);
         for (name, value) in headers(due().event) {
-            assert_eq!(wrapped["messageAttributes"][name], value);
+            assert_eq!(wrapped["messageAttributes"][&*name], value);
         }
         assert_eq!(bare["object"]["uri"], "entities/0000005");
     }

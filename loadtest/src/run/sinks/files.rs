@@ -22,7 +22,7 @@ const MOMENT: Duration = Duration::from_millis(5);
 #[derive(Deserialize)]
 struct Line<'a> {
     subject: &'a str,
-    version: u32,
+    version: Option<i64>,
     received_time: Millis,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
@@ -98,13 +98,9 @@ fn read(path: &Path, from: u64, mut line: impl FnMut(&[u8])) -> io::Result<u64> 
 }
 
 fn take(watcher: &SinkWatcher, began: Millis, text: &[u8]) {
-    if let Ok(line) = serde_json::from_slice::<Line<'_>>(text)
-        && let Some(entity) = Uri::entity(line.subject)
-    {
-        let event = Event {
-            entity,
-            version: line.version,
-        };
+    let line = serde_json::from_slice::<Line<'_>>(text).ok();
+    let event = line.as_ref().and_then(|line| event(watcher, line));
+    if let (Some(line), Some(event)) = (&line, event) {
         let logged = line
             .received_time
             .saturating_sub(began)
@@ -113,11 +109,25 @@ fn take(watcher: &SinkWatcher, began: Millis, text: &[u8]) {
             * 1000;
         watcher.ledger.logged(event, logged);
         watcher.sees(event, line.object.map(|object| object.get().as_bytes()));
+    } else if let (Some(line), Some(names)) = (&line, watcher.ledger.names()) {
+        watcher.sees_captured(names, line.subject, line.version);
     } else if let Some(event) = named(text) {
         watcher.sees(event, None);
     } else {
         watcher.invents("a line is no event that was sent".to_owned());
     }
+}
+
+/// The event that a line of goldwire's holds.
+fn event(watcher: &SinkWatcher, line: &Line<'_>) -> Option<Event> {
+    let version = line.version?;
+    if let Some(names) = watcher.ledger.names() {
+        return names.event(line.subject, version);
+    }
+    Some(Event {
+        entity: Uri::entity(line.subject)?,
+        version: version.try_into().ok()?,
+    })
 }
 
 #[cfg(test)]

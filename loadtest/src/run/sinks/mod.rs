@@ -16,6 +16,7 @@ pub(crate) use topic::SinkTopic;
 
 use super::ledger::Ledger;
 use super::load::Sizes;
+use super::replay::Names;
 use super::sample::micros;
 use crate::throughput::event::{Event, Uri};
 
@@ -78,11 +79,7 @@ impl SinkWatcher {
             let mut sent = String::new();
             event.write_object(&mut sent, sizes.notes(event));
             if !same(object, sent.as_bytes()) {
-                let what = format!(
-                    "{} version {} has other content",
-                    event.uri(),
-                    event.version
-                );
+                let what = format!("{} has other content", self.ledger.told(event));
                 self.invents(what);
                 return;
             }
@@ -90,6 +87,15 @@ impl SinkWatcher {
         let number = self.looked.fetch_add(1, Ordering::Relaxed);
         for event in self.shown(number, event) {
             self.ledger.seen(self.sink, event, at);
+        }
+    }
+
+    /// The sink shows a version of a captured subject now. What has none is not told by it alone.
+    fn sees_captured(&self, names: &Names, uri: &str, version: Option<i64>) {
+        let Some(version) = version else { return };
+        match names.event(uri, version) {
+            Some(event) => self.sees(event, None),
+            None => self.invents(format!("{uri} version {version} was never sent")),
         }
     }
 

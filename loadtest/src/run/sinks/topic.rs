@@ -95,7 +95,10 @@ fn ends(consumer: &BaseConsumer, bootstrap: &str, topic: &str) -> Result<Vec<(i3
 }
 
 fn look(watcher: &SinkWatcher, message: &BorrowedMessage<'_>) {
-    if let Some(event) = event(message) {
+    if let Some(names) = watcher.ledger.names() {
+        let key = std::str::from_utf8(message.key().unwrap_or_default()).unwrap_or_default();
+        watcher.sees_captured(names, key, version(message));
+    } else if let Some(event) = event(message) {
         watcher.sees(event, message.payload());
     } else {
         let (partition, offset) = (message.partition(), message.offset());
@@ -111,11 +114,14 @@ fn event(message: &BorrowedMessage<'_>) -> Option<Event> {
         return Some(event);
     }
     let key = std::str::from_utf8(message.key()?).ok()?;
-    let version = message
-        .headers()?
-        .iter()
-        .find(|header| header.key == "goldwire.version")?;
-    let version = std::str::from_utf8(version.value?).ok()?.parse().ok()?;
+    let version = version(message)?.try_into().ok()?;
     let entity = Uri::entity(key)?;
     Some(Event { entity, version })
+}
+
+/// As goldwire tells it.
+fn version(message: &BorrowedMessage<'_>) -> Option<i64> {
+    let mut headers = message.headers()?.iter();
+    let version = headers.find(|header| header.key == "goldwire.version")?;
+    std::str::from_utf8(version.value?).ok()?.parse().ok()
 }

@@ -46,6 +46,9 @@ pub(crate) struct GivenArgs {
     /// A folder that a sink writes every change to, a line of JSON each, in files `*.ndjson`
     #[arg(long, value_name = "DIRECTORY")]
     sink_files: Vec<PathBuf>,
+    /// A folder of such files with the newest state of each subject that lived, as `loadtest crm` writes it
+    #[arg(long, value_name = "DIRECTORY")]
+    sink_newest_files: Vec<PathBuf>,
     /// Its consumer group, whose lag is watched; may be given more than once
     #[arg(long, value_name = "GROUP", requires = "topic")]
     group: Vec<String>,
@@ -83,7 +86,7 @@ pub(super) fn place(args: &GivenArgs) -> Result<Place, Failed> {
     if outlets.is_empty() {
         return Err(
             "what comes out has to be seen somewhere: give --sink-topic, \
-                        --sink-changes-topic or --sink-files"
+                        --sink-changes-topic, --sink-files or --sink-newest-files"
                 .into(),
         );
     }
@@ -155,11 +158,16 @@ fn outlets(args: &GivenArgs) -> Vec<Outlet> {
     };
     let mut outlets = topics(&args.sink_topic, Keeps::Newest);
     outlets.extend(topics(&args.sink_changes_topic, Keeps::All));
-    outlets.extend(args.sink_files.iter().map(|dir| Outlet {
+    outlets.extend(folders(&args.sink_files, Keeps::All));
+    outlets.extend(folders(&args.sink_newest_files, Keeps::Living));
+    outlets
+}
+
+fn folders(dirs: &[PathBuf], keeps: Keeps) -> impl Iterator<Item = Outlet> {
+    dirs.iter().map(move |dir| Outlet {
         name: dir.display().to_string(),
-        keeps: Keeps::All,
+        keeps,
         exact: false,
         at: At::Files(dir.clone()),
-    }));
-    outlets
+    })
 }
