@@ -127,7 +127,7 @@ async fn run(seed: u64) -> (Duration, Duration, Duration, usize) {
     let dir = tempfile::tempdir().unwrap();
     let log = filled(dir.path(), seed).await;
     let store = Arc::new(SledStore::open(&dir.path().join("store")).unwrap());
-    let sink = Arc::new(Slow::new(seed));
+    let sink = Arc::new(Slow::new(seed, IN_FLIGHT));
     let task = task(log, store, Arc::clone(&sink));
     let (mut status, stop) = (task.status(), CancellationToken::new());
     let began = Instant::now();

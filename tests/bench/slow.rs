@@ -9,7 +9,7 @@ use goldwire::event::{Kind, Subject};
 use goldwire::sink::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write, each};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 const LONGEST: Duration = Duration::from_millis(5);
@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Slow {
     seen: Mutex<Seen>,
+    /// So many deliveries at the same time; those that wait for their turn take no time yet.
+    turns: Semaphore,
     /// Of all subjects, the versions that they have, summed up.
     versions: watch::Sender<u64>,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Took {
 }
 
 impl Slow {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, at_once: usize) -> Self {
         let nothing = Took {
             deliveries: 0,
             most_at_once: 0,
@@ -63,6 +65,7 @@ impl Slow {
                 at_once: 0,
                 took: nothing,
             }),
+            turns: Semaphore::new(at_once),
             versions: watch::Sender::new(0),
         }
     }
@@ -123,9 +126,11 @@ impl Sink for Slow {
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
         let one = async |delivery: &Write| {
+            let turn = self.turns.acquire().await.unwrap();
             let began = Instant::now();
             tokio::time::sleep(self.begin(began)).await;
             self.end(delivery, began);
+            drop(turn);
             Ok(Ack {
                 effect: Effect::Delivered,
                 second_look: false,

@@ -49,6 +49,11 @@ use crate::log::kafka::KafkaCluster;
 use crate::store::{MemoryStore, Store};
 use crate::time::SharedClock;
 
+/// A fetch is answered with so many bytes, or after so many ms. With a byte, which is Kafka's default,
+/// some thousand events a second come one by one, and the threads of broker and goldwire do little
+/// but wake each other (docs/performance.md).
+const FETCHES: [(&str, &str); 2] = [("fetch.min.bytes", "32768"), ("fetch.wait.max.ms", "10")];
+
 /// A commit without an answer by then is tried again with the next one.
 const COMMIT: Duration = Duration::from_secs(10);
 /// The inbox topic's name as a source.
@@ -183,6 +188,11 @@ fn in_one_line(problems: &[Unfit]) -> String {
 fn consumer(settings: &KafkaSettings, shared: &Arc<Shared>) -> Result<BaseConsumer<Heard>, String> {
     let mut client = settings.client();
     Share::of(settings.queue, queue::partitions(settings)).set(&mut client);
+    for (name, value) in FETCHES {
+        if client.get(name).is_none() {
+            client.set(name, value);
+        }
+    }
     let made: Result<BaseConsumer<Heard>, _> = client.create_with_context(Heard::default());
     let mut consumer = made.map_err(|error| settings.complaint(&error))?;
     let shared = Arc::clone(shared);
