@@ -1,7 +1,7 @@
 """W2: Kafka, old versions dropped, a CRM that answers after 2 ms and takes 200 rows a call.
 
-Entities change once or twice: one that was removed and is there again makes goldwire ask Reltio's API, which
-a comparison of writers is not about.
+Entities change once or twice. An entity that was removed and is there again makes goldwire ask Reltio's API;
+this workload compares the writing alone.
 
 The load test raises the rate until the 99th percentile from the scheduled time to the row in the CRM is
 above the bound: the highest rate below it is each program's throughput, at an equal p99.

@@ -44,8 +44,8 @@ impl ProducerContext for Acks {
     }
 }
 
-/// A topic that events go to. What was captured with a key has it. Other keys are null and partitions are taken in turn, as Reltio does it: an
-/// event's partition has nothing to do with its subject.
+/// A topic that events go to. What was captured with a key has it. Other keys are null and partitions
+/// are taken in turn, as Reltio does it: an event's partition has nothing to do with its subject.
 pub(crate) struct Topic {
     producer: ThreadedProducer<Acks>,
     name: String,

@@ -56,8 +56,9 @@ pub(crate) struct Message {
     pub(crate) headers: Vec<(Cow<'static, str>, String)>,
 }
 
-/// Sends a plan, with the messages that `message` makes of it, from `start` on, on a thread of its own; ends before the plan does once `stop` is set.
-/// What has no schedule is sent for as long as `unscheduled` says.
+/// Sends a plan, with the messages that `message` makes of it, from `start` on, on a thread of its own;
+/// ends before the plan does once `stop` is set. What has no schedule is sent for as long as
+/// `unscheduled` says.
 ///
 /// # Errors
 /// What cannot be sent at all.
@@ -130,9 +131,10 @@ impl Doors {
 /// Over Kafka metadata come in headers, by webhook in an envelope around the same body.
 pub(crate) fn message(due: &Due, by_webhook: bool) -> Message {
     let mut body = String::with_capacity(2048);
+    let headers = headers(due.event);
     if by_webhook {
         body.push_str("{\"messageAttributes\":{");
-        for (number, (name, value)) in headers(due.event).into_iter().enumerate() {
+        for (number, (name, value)) in headers.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };
             // Writing to a string does not fail.
             write!(body, "{comma}\"{name}\":\"{value}\"").ok();
@@ -147,7 +149,7 @@ pub(crate) fn message(due: &Due, by_webhook: bool) -> Message {
         event: due.event,
         body: body.into_bytes(),
         key: None,
-        headers: headers(due.event).into(),
+        headers: headers.into(),
     }
 }
 

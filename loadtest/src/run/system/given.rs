@@ -46,7 +46,8 @@ pub(crate) struct GivenArgs {
     /// A folder that a sink writes every change to, a line of JSON each, in files `*.ndjson`
     #[arg(long, value_name = "DIRECTORY")]
     sink_files: Vec<PathBuf>,
-    /// A folder of such files with the newest state of each subject that lived, as `loadtest crm` writes it
+    /// A folder of such files with the newest state of each subject; one that was made and removed
+    /// before the sink looked may be missing. `loadtest crm` writes such a folder
     #[arg(long, value_name = "DIRECTORY")]
     sink_newest_files: Vec<PathBuf>,
     /// Its consumer group, whose lag is watched; may be given more than once
