@@ -16,6 +16,7 @@ from scenario_throughput import ENTITIES, PARTITIONS, Load, Sinks, loadtest, log
 from servers import Servers
 
 TOPIC = "reltio.acme.w1"
+WARM_UP = 500_000
 STREAMS = ROOT / "target" / "peers" / "streams"
 GUARANTEES = ("at_least_once", "exactly_once_v2")
 # What Main.java says of the Java machine.
@@ -57,6 +58,14 @@ def bare(servers: Servers, load: Load, app: str, sinks: int) -> Pass:
     one = Pass(told["seconds"], told["cpu_seconds"], told["peak_mib"], cpu_of(broker_of(servers)) - before)
     judge(servers, load, topics)
     return one
+
+
+def warm_up(servers: Servers) -> None:
+    """A broker that was started just before is slow until its Java code is compiled: nobody is measured on one."""
+    load = Load(WARM_UP, ENTITIES)
+    load.fill(servers, TOPIC)
+    bare(servers, load, "warm-up", sinks=2)
+    servers.kafka.delete_topic(TOPIC)
 
 
 def goldwire(servers: Servers, load: Load, app: str, store: str, log: str) -> Pass:

@@ -51,6 +51,7 @@ def main(names: list[str]) -> int:
     try:
         print(f"{version()}, {datetime.now(UTC):%Y-%m-%d}; Kafka, PostgreSQL in {folder}", flush=True)
         servers = Servers.start(folder)
+        golden_records.warm_up(servers)
         for name in names or WORKLOADS:
             print(f"== {name}", flush=True)
             began = time.monotonic()

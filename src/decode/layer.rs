@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use super::bag::Bag;
 use super::found::{Found, Place};
 use super::metadata::{MAX_TEXT, Metadata, too_long};
-use super::{DecodeError, compression, depth, envelope};
+use super::{DecodeError, MAX_DEPTH, compression, envelope};
+use crate::event::depth::is_deeper;
 use crate::event::{Header, json, members};
 
 /// The members of events and envelopes, so that a refusal can name one that is there twice.
@@ -141,7 +142,7 @@ pub(super) fn open<'a>(
     if compression::is_compressed(text) {
         return compression::decompress(text, limit).map(Opened::Wrapped);
     }
-    if depth::is_too_deep(text) {
+    if is_deeper(text, MAX_DEPTH) {
         return Err(DecodeError::TooDeep);
     }
     match text.as_bytes().first() {

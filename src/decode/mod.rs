@@ -11,7 +11,6 @@ mod bag;
 mod carrier;
 mod clock;
 mod compression;
-mod depth;
 mod envelope;
 mod error;
 mod event;

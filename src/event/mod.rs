@@ -5,12 +5,14 @@
 
 mod activity;
 mod completeness;
+pub(crate) mod depth;
 mod filter;
 mod holds;
 mod identity;
 pub(crate) mod json;
 pub(crate) mod members;
 mod object;
+mod parts;
 mod received;
 mod record;
 pub(crate) mod shown;

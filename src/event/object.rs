@@ -7,15 +7,18 @@ use serde::de::Error as _;
 use serde_json::{Value, value::RawValue};
 
 use super::activity::{self, Activity};
+use super::parts::{Parts, plain};
 use super::proto::{Content, EventRecord};
 use super::{json, members};
 use crate::mutation::{self, Mutation};
 use crate::time::Millis;
 
-/// A snapshot: its JSON text untouched, and its tree for who needs one.
+/// A snapshot: its JSON text untouched, where its members stand in it, and its tree for who needs
+/// one.
 #[derive(Debug, Clone, Default)]
 pub struct Object {
     text: Bytes,
+    parts: OnceLock<Parts>,
     tree: OnceLock<Value>,
 }
 
@@ -112,6 +115,7 @@ impl Object {
     pub(super) fn of_text(text: Bytes) -> Self {
         Self {
             text,
+            parts: OnceLock::new(),
             tree: OnceLock::new(),
         }
     }
@@ -137,9 +141,32 @@ impl Object {
         })
     }
 
+    fn parts(&self) -> &Parts {
+        self.parts.get_or_init(|| Parts::of(&self.text))
+    }
+
     /// Whether the text can be a tree: it is not nested too deeply.
     pub fn is_tree(&self) -> bool {
-        self.json().is_object()
+        self.parts().is_tree()
+    }
+
+    /// The tree of one member, as [`json`](Self::json) has it, without that of all others.
+    pub fn part(&self, member: &str) -> Option<Value> {
+        json::tree(self.member_text(member)?.as_bytes()).ok()
+    }
+
+    /// All values of the attribute `name`, as a tree.
+    pub fn attribute(&self, name: &str) -> Option<Value> {
+        self.parts().attribute(&self.text, name)
+    }
+
+    fn member_text(&self, member: &str) -> Option<&str> {
+        let of = |name| self.parts().member(&self.text, name);
+        match member {
+            "uri" => of("uri").or_else(|| of("URI")),
+            "URI" => None,
+            member => of(member),
+        }
     }
 
     /// Bytes of the text.
@@ -154,7 +181,9 @@ impl Object {
 
     /// A member that is text.
     pub fn member(&self, member: &str) -> Option<&str> {
-        self.json().get(member)?.as_str()
+        let text = self.member_text(member)?;
+        // What is escaped has to be written out somewhere.
+        plain(text).or_else(|| self.json().get(member)?.as_str())
     }
 
     /// Short name of the type: `Individual` of `configuration/entityTypes/Individual`.
@@ -173,8 +202,8 @@ impl Object {
 
     /// The crosswalks, in the order sent; nothing if the member is absent.
     pub fn crosswalks(&self) -> Option<Vec<Crosswalk>> {
-        let list = self.json().get("crosswalks")?.as_array()?;
-        Some(list.iter().filter_map(crosswalk).collect())
+        let list = self.part("crosswalks")?;
+        Some(list.as_array()?.iter().filter_map(crosswalk).collect())
     }
 }
 

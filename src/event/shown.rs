@@ -1,5 +1,7 @@
 //! What JSON text holds that other readers of JSON do not take, found by looking at its bytes.
 
+use super::depth::skip_string;
+
 /// Digits before the point that PostgreSQL's `numeric`, of which its `jsonb` makes numbers, can
 /// have, and digits after it
 /// (<https://www.postgresql.org/docs/current/datatype-numeric.html>).
@@ -132,50 +134,12 @@ fn unit(json: &str) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// How many objects and arrays are inside each other at most.
-pub(crate) fn levels(json: &str) -> usize {
-    let (mut open, mut most) = (0_usize, 0);
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                open += 1;
-                most = most.max(open);
-            }
-            b'}' | b']' => open = open.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
-        }
-    }
-    most
-}
-
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
-
-    fn of_tree(json: &Value) -> usize {
-        match json {
-            Value::Array(items) => 1 + items.iter().map(of_tree).max().unwrap_or_default(),
-            Value::Object(members) => 1 + members.values().map(of_tree).max().unwrap_or_default(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-        }
-    }
 
     fn tree() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -192,11 +156,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn levels_are_those_of_the_tree(json in tree()) {
-            prop_assert_eq!(levels(&json.to_string()), of_tree(&json));
-        }
-
         #[test]
         fn what_is_shown_is_the_same_without_nuls(json in tree()) {
             let text = json.to_string();

@@ -210,6 +210,7 @@ mod tests {
             disk_reserve: 0,
             keep: Duration::ZERO,
             segment: 4 * KIB,
+            gather: Duration::ZERO,
         });
         let log: Arc<dyn Log> = Arc::new(log.unwrap());
         for _ in 0..records {

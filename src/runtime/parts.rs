@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -43,6 +44,10 @@ use crate::topology::Config;
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;
 
+/// Rounds of fsyncs of the event log are so far apart at least: partitions of a source come one by
+/// one, and each round has a file for each partition of the log.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// Where the store is in a data directory.
 const STORE: &str = "store";
 
@@ -75,20 +80,23 @@ impl Files {
     /// the cursors were made against.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         make_dir(&config.data_dir)?;
-        let log = journal(config, "log", config.log.partitions, &config.log.quota)?;
+        let partitions = config.log.partitions;
+        let log = journal(config, "log", partitions, &config.log.quota, GATHER)?;
         Self::over(config, Arc::new(log))
     }
 
     /// The same with a journal of so many partitions, whatever the configuration says of the log.
     pub(super) fn with_journal(config: &Config, partitions: u16) -> Result<Self, StartError> {
-        let log = journal(config, "log", partitions, &config.log.quota)?;
+        let log = journal(config, "log", partitions, &config.log.quota, GATHER)?;
         Self::over(config, Arc::new(log))
     }
 
     /// The same, with a log that is elsewhere.
     fn over(config: &Config, log: Arc<dyn Log>) -> Result<Self, StartError> {
         let dir = &config.data_dir;
-        let inbox: Arc<dyn Log> = Arc::new(journal(config, "inbox", 1, &config.inbox.quota)?);
+        // A sender waits for its answer: no round of the inbox waits for more.
+        let quota = &config.inbox.quota;
+        let inbox: Arc<dyn Log> = Arc::new(journal(config, "inbox", 1, quota, Duration::ZERO)?);
         let place = dir.join(STORE);
         let store: Arc<dyn Store> = match config.store {
             Engine::Sled => tallied(SledStore::open(&place)?)?,
@@ -127,6 +135,7 @@ fn journal(
     name: &str,
     partitions: u16,
     quota: &ByteSize,
+    gather: Duration,
 ) -> Result<Journal, LogError> {
     Journal::open(JournalSettings {
         dir: config.data_dir.join(name),
@@ -135,6 +144,7 @@ fn journal(
         disk_reserve: config.log.disk_reserve.get(),
         keep: config.log.keep.get(),
         segment: config.log.segment.get(),
+        gather,
     })
 }
 

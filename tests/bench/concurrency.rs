@@ -79,6 +79,7 @@ async fn filled(dir: &Path, seed: u64) -> Arc<dyn Log> {
         disk_reserve: 0,
         keep: Duration::from_hours(1),
         segment: 16 << 20,
+        gather: Duration::ZERO,
     });
     let log = log.unwrap();
     for part in records(seed).chunks(500) {

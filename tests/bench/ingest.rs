@@ -243,6 +243,7 @@ fn main() {
             disk_reserve: 0,
             keep: Duration::ZERO,
             segment: 16 << 20,
+            gather: Duration::ZERO,
         };
         let log: Arc<dyn Log> = Arc::new(Journal::open(settings).unwrap());
         measured("all of ingest, into a journal", EVENTS, || {

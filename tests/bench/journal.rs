@@ -37,6 +37,7 @@ fn open_with(dir: &Path, partitions: u16, deps: JournalDeps) -> Journal {
         disk_reserve: 1 << 20,
         keep: Duration::ZERO,
         segment: 16 << 20,
+        gather: Duration::ZERO,
     };
     Journal::open_with(settings, deps).unwrap()
 }

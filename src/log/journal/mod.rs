@@ -69,6 +69,9 @@ pub struct JournalSettings {
     pub keep: Duration,
     /// Bytes after which a new segment file begins.
     pub segment: u64,
+    /// No round of fsyncs begins sooner after the one before: appends that come meanwhile share it.
+    /// One that comes to an idle log does not wait.
+    pub gather: Duration,
 }
 
 /// Something that runs on the threads that write and sync, and may block them or fail in the disk's
@@ -194,6 +197,7 @@ impl Journal {
             disk_reserve,
             keep,
             segment,
+            gather,
         } = settings;
         let lock = files::lock(&dir)?;
         let known = files::identity(&dir, partitions)?;
@@ -236,6 +240,7 @@ impl Journal {
             keep,
             syncers: Syncers::new(partitions, before_sync).map_err(|error| io_error(&error))?,
             piece: Vec::new(),
+            gather,
         };
         let (queue, jobs) = mpsc::channel();
         let thread = std::thread::Builder::new().name("journal".to_owned());

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
 
 use super::appender::{Appender, Written};
 use super::frame::HEAD;
@@ -78,11 +79,14 @@ pub(super) struct Writer {
     pub(super) syncers: Syncers,
     /// Where pieces of frames are put together.
     pub(super) piece: Vec<u8>,
+    /// No round begins sooner after the one before.
+    pub(super) gather: Duration,
 }
 
 impl Writer {
     /// Serves jobs until the journal is dropped and its queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        let mut next_round = Instant::now();
         while let Ok(first) = queue.recv() {
             let (mut group, mut bytes, mut given) = (Vec::new(), 0_u64, None);
             let mut job = Some(first);
@@ -92,7 +96,7 @@ impl Writer {
                         bytes = bytes.saturating_add(append.bytes);
                         group.push(append);
                         if bytes < GROUP {
-                            job = queue.try_recv().ok();
+                            job = next(queue, next_round);
                         }
                     }
                     Job::GiveBack {
@@ -102,6 +106,7 @@ impl Writer {
                     } => given = Some((what, floors, reply)),
                 }
             }
+            next_round = Instant::now() + self.gather;
             self.commit(group);
             if let Some((what, floors, reply)) = given {
                 let done = match what {
@@ -211,6 +216,15 @@ impl Writer {
             }
         }
     }
+}
+
+/// What is in the queue, or comes to it in time.
+fn next(queue: &Receiver<Job>, until: Instant) -> Option<Job> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return queue.try_recv().ok();
+    }
+    queue.recv_timeout(left).ok()
 }
 
 fn answer(append: Append, result: Result<u64, LogError>) {

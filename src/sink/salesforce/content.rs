@@ -108,22 +108,20 @@ fn value(source: &FieldSource, object: &Object) -> Value {
         FieldSource::Attribute(path) => attribute(object, path),
         FieldSource::AttributeOr(field) => attribute(object, &field.path),
         FieldSource::Member(member) => object
-            .json()
-            .get(member)
-            .map_or(Value::Null, |value| scalar(value).unwrap_or_default()),
+            .part(member)
+            .and_then(|value| scalar(&value))
+            .unwrap_or_default(),
     }
 }
 
 /// The operational value at a dotted path. On each level the choice is made among the operational
 /// values of that level, so that parts of one nested attribute come from the same one.
 fn attribute(object: &Object, path: &str) -> Value {
-    let mut level = object.json().get("attributes");
     let mut steps = path.split('.').peekable();
-    while let Some(step) = steps.next() {
-        let chosen = level
-            .and_then(|level| level.get(step))
-            .and_then(operational);
-        let Some(chosen) = chosen else {
+    let all = steps.peek().and_then(|first| object.attribute(first));
+    let mut values = all.as_ref();
+    while steps.next().is_some() {
+        let Some(chosen) = values.and_then(operational) else {
             return Value::Null;
         };
         let value = chosen.get("value");
@@ -134,7 +132,9 @@ fn attribute(object: &Object, path: &str) -> Value {
                 .or_else(|| chosen.get("label").and_then(scalar))
                 .unwrap_or_default();
         }
-        level = value;
+        values = value
+            .zip(steps.peek())
+            .and_then(|(value, step)| value.get(step));
     }
     Value::Null
 }
@@ -142,18 +142,17 @@ fn attribute(object: &Object, path: &str) -> Value {
 /// The operational value of a list. Several may be: then the one of the lowest URI, then text.
 pub(super) fn operational(values: &Value) -> Option<&Value> {
     let operational = |value: &&Value| value.get("ov").and_then(Value::as_bool) != Some(false);
-    let uri = |value: &Value| {
-        value
-            .get("uri")
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned)
-    };
-    let order = |value: &&Value| (uri(value), value.get("value").map(ToString::to_string));
-    values
-        .as_array()?
-        .iter()
-        .filter(operational)
-        .min_by_key(order)
+    let text = |value: &Value| value.get("value").map(ToString::to_string);
+    let values = values.as_array()?.iter().filter(operational);
+    values.min_by(|one, other| {
+        uri(one)
+            .cmp(&uri(other))
+            .then_with(|| text(one).cmp(&text(other)))
+    })
+}
+
+fn uri(value: &Value) -> Option<&str> {
+    value.get("uri").and_then(Value::as_str)
 }
 
 fn scalar(value: &Value) -> Option<Value> {

@@ -27,6 +27,7 @@ mod preview;
 mod probe;
 mod procedure;
 mod rest;
+mod rows;
 mod rules;
 mod schema;
 mod session;
@@ -55,7 +56,7 @@ pub use schema::schema_text;
 pub use stored::{FieldType, FieldTypes};
 
 pub use codes::row as answer;
-pub use rest::{record, row};
+pub use rows::{record, row};
 pub use soql::plan as queries;
 
 use self::plan::tables;

@@ -44,6 +44,8 @@ impl Known {
 pub struct Mapping {
     /// The configured objects, by type.
     pub(super) objects: BTreeMap<String, SalesforceObject>,
+    /// The table of each.
+    tables: BTreeMap<String, Arc<Table>>,
     /// What the procedure works with.
     pub(super) tools: Tools,
     doubts: Doubts,
@@ -53,7 +55,10 @@ impl Mapping {
     /// The mapping of sink `sink`: its configured objects, by type, and what the procedure works
     /// with.
     pub fn new(sink: &str, objects: BTreeMap<String, SalesforceObject>, tools: Tools) -> Self {
+        let tables = objects.iter();
+        let tables = tables.map(|(name, object)| (name.clone(), Arc::new(Table::of(object))));
         Self {
+            tables: tables.collect(),
             objects,
             tools,
             doubts: Doubts::new(sink),
@@ -153,7 +158,7 @@ impl Mapping {
         &self,
         delivery: &Write,
         known: &Known,
-    ) -> Result<Vec<(Table, Assertion)>, SinkError> {
+    ) -> Result<Vec<(Arc<Table>, Assertion)>, SinkError> {
         let alive = match &known.state {
             SubjectState::Alive(object) => Some(Arc::clone(object)),
             SubjectState::Absorbed { .. }
@@ -163,13 +168,15 @@ impl Mapping {
         };
         let of_object = alive.as_ref().and_then(|object| object.object_type());
         let object_type = of_object.unwrap_or(&delivery.object_type);
-        let mut objects: BTreeMap<Table, Values> = BTreeMap::new();
+        let mut objects: BTreeMap<Arc<Table>, Values> = BTreeMap::new();
         let mut snapshot = None;
         let mut targets = delivery.targets.clone();
-        for (name, object) in &self.objects {
+        for ((name, object), table) in self.objects.iter().zip(self.tables.values()) {
             if object_type.is_empty() && alive.is_none() || name == object_type {
-                let blank = objects.entry(Table::of(object)).or_default();
-                blank.extend(content::erased(&object.fields));
+                let blank = objects.entry(Arc::clone(table)).or_default();
+                if known.erased {
+                    blank.extend(content::erased(&object.fields));
+                }
                 let Some(alive) = &alive else { continue };
                 let now = self.tools.clock.now();
                 if object.ended == Ended::Keep || alive.activity().is_active(now) {

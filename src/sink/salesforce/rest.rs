@@ -9,21 +9,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::codes::{self, Fault};
 use super::config::{LARGEST, SalesforceSink};
 use super::describe::{Described, describe};
 use super::halving::{Halving, Said};
-use super::ids;
 use super::org::{Org, Record, RecordWrite, Sought, Table, Written};
+use super::rows::{Rows, found_by, record, row};
 use super::soql;
 use super::stored::FieldTypes;
 use super::wire::{SharedWire, Wire};
 use crate::sink::SinkError;
 use crate::sink::batch::{Batcher, SendRows, Shape};
-use crate::time::Millis;
 
 /// Lanes whose reads go in one query at most.
 const READS: usize = 200;
@@ -145,11 +144,9 @@ impl SendRows<Sought, Result<Vec<Record>, SinkError>> for Sends {
             let sought = chosen(&rows, &part);
             match self.find(&sought).await {
                 Ok(found) => {
-                    let of = |sought: &Sought| {
-                        let found = found.iter().filter(|record| sought.finds(record));
-                        Said::Final(Ok(found.cloned().collect()))
-                    };
-                    halving.answered(&part, sought.iter().map(of).collect());
+                    let of_each = found_by(&sought, &found);
+                    let said = of_each.into_iter().map(|found| Said::Final(Ok(found)));
+                    halving.answered(&part, said.collect());
                 }
                 Err(Fault::OneRow(error)) => halving.broke(&part, &while_doing(error, "find")),
                 Err(Fault::All(error)) => halving.failed(&part, &error),
@@ -187,9 +184,8 @@ impl SendRows<RecordWrite, Result<Written, SinkError>> for Sends {
 }
 
 /// The rows at the places that `part` names.
-fn chosen<I: Clone>(rows: &[I], part: &[usize]) -> Vec<I> {
-    let rows = part.iter().filter_map(|at| rows.get(*at));
-    rows.cloned().collect()
+fn chosen<'a, I>(rows: &'a [I], part: &[usize]) -> Vec<&'a I> {
+    part.iter().filter_map(|at| rows.get(*at)).collect()
 }
 
 fn while_doing(error: SinkError, action: &'static str) -> SinkError {
@@ -218,7 +214,7 @@ impl Sends {
         }
     }
 
-    async fn find(&self, sought: &[Sought]) -> Result<Vec<Record>, Fault> {
+    async fn find(&self, sought: &[&Sought]) -> Result<Vec<Record>, Fault> {
         let mut found: BTreeMap<String, Record> = BTreeMap::new();
         for query in soql::plan(&self.table, self.columns.iter(), sought) {
             let mut page = self.wire.get("/query", &[("q", &query)]).await?;
@@ -266,9 +262,8 @@ impl Sends {
         }
     }
 
-    async fn write(&self, rows: &[RecordWrite]) -> Result<Vec<Value>, Fault> {
-        let records: Vec<Value> = rows.iter().map(|it| row(&self.table, it)).collect();
-        let body = json!({ "allOrNone": false, "records": records });
+    async fn write(&self, rows: &[&RecordWrite]) -> Result<Vec<Value>, Fault> {
+        let body = Rows::of(&self.table, rows);
         let method = match self.part {
             Part::Create | Part::Find => Method::POST,
             Part::Update => Method::PATCH,
@@ -277,69 +272,16 @@ impl Sends {
             .wire
             .write(method, "/composite/sobjects", &body)
             .await?;
-        let results = answer
-            .as_array()
-            .filter(|results| results.len() == rows.len());
+        let results = match answer {
+            Value::Array(results) => Some(results),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => None,
+        };
         results
-            .cloned()
+            .filter(|results| results.len() == rows.len())
             .ok_or_else(|| Fault::All(codes::lost("answer_of_another_length")))
     }
-}
-
-/// A write as a row of a request.
-pub fn row(table: &Table, write: &RecordWrite) -> Value {
-    let mut row = Map::from_iter(write.content.clone());
-    row.insert("attributes".to_owned(), json!({ "type": table.sobject }));
-    row.insert(table.mark.clone(), json!(write.mark));
-    row.insert(table.guard.clone(), json!(write.guard));
-    if let Some(id) = &write.id {
-        row.insert("id".to_owned(), json!(id));
-    }
-    if let Some(ext) = &write.ext {
-        row.insert(table.ext.clone(), json!(ext));
-    }
-    if let Some(home) = &write.home {
-        row.insert(table.home.clone(), json!(home));
-    }
-    if let Some((archived, into)) = &write.archived {
-        row.insert(table.archived.clone(), json!(archived));
-        row.insert(table.merged_into.clone(), json!(into));
-    }
-    Value::Object(row)
-}
-
-/// A record as a query's answer prints it. `columns` are the mapped fields.
-pub fn record(table: &Table, columns: &BTreeSet<String>, row: &Value) -> Option<Record> {
-    let text = |field: &str| {
-        row.get(field)
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned)
-    };
-    let into = text(&table.merged_into);
-    let content = columns
-        .iter()
-        .filter_map(|field| Some((field.clone(), row.get(field)?.clone())));
-    Some(Record {
-        id: ids::canonical(row.get("Id")?.as_str()?)?,
-        ext: text(&table.ext),
-        mark: text(&table.mark),
-        home: text(&table.home),
-        archived: row
-            .get(&table.archived)
-            .and_then(Value::as_bool)
-            .unwrap_or_default(),
-        merged_into: into.map(|id| ids::canonical(&id).unwrap_or(id)),
-        guard: row
-            .get(&table.guard)
-            .and_then(whole_number)
-            .unwrap_or_default(),
-        content: content.collect(),
-    })
-}
-
-/// Numbers come back with a fraction: `1.726E12`.
-fn whole_number(value: &Value) -> Option<Millis> {
-    value
-        .as_i64()
-        .or_else(|| format!("{:.0}", value.as_f64()?).parse().ok())
 }

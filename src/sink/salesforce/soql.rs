@@ -29,7 +29,7 @@ pub(super) fn quote(text: &str) -> String {
 pub fn plan<'a>(
     table: &Table,
     columns: impl Iterator<Item = &'a String>,
-    sought: &[Sought],
+    sought: &[&Sought],
 ) -> Vec<String> {
     let mut select = format!("SELECT Id,{}", table.fields().join(","));
     for column in columns {
@@ -63,7 +63,7 @@ pub fn plan<'a>(
 }
 
 /// Literals, each with the index of the field it is compared with.
-fn terms(sought: &[Sought]) -> impl Iterator<Item = (usize, String)> {
+fn terms(sought: &[&Sought]) -> impl Iterator<Item = (usize, String)> {
     sought.iter().flat_map(|sought| {
         let entity = quote(&sought.entity);
         let home = sought.homes.then(|| (3, entity.clone()));
@@ -127,6 +127,7 @@ mod tests {
             sought("entities/a", true, 1),
             sought("entities/b", false, 0),
         ];
+        let lanes: Vec<&Sought> = lanes.iter().collect();
         let queries = plan(&table(), ["LastName".to_owned()].iter(), &lanes);
         assert_eq!(
             queries,
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_lane_with_many_records_takes_several_queries() {
-        let queries = plan(&table(), [].iter(), &[sought("entities/a", true, 2000)]);
+        let queries = plan(&table(), [].iter(), &[&sought("entities/a", true, 2000)]);
         assert!(queries.len() > 1);
         assert!(queries.iter().all(|query| encoded(query) <= LONGEST));
         assert_eq!(

@@ -6,8 +6,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use governor::Quota;
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::codes::{self, Fault};
@@ -106,10 +109,12 @@ impl Wire {
         &self,
         method: Method,
         path: &str,
-        body: &Value,
+        body: &impl Serialize,
     ) -> Result<Value, Fault> {
         let path = format!("{}{path}", self.base);
-        self.call(method, &path, &[], Some(body)).await
+        let body = serde_json::to_vec(body);
+        let body = body.map_err(|_| Fault::All(unanswered("unwritable_body", false)))?;
+        self.call(method, &path, &[], Some(body.into())).await
     }
 
     async fn call(
@@ -117,13 +122,13 @@ impl Wire {
         method: Method,
         path: &str,
         query: &[(&str, &str)],
-        body: Option<&Value>,
+        body: Option<Bytes>,
     ) -> Result<Value, Fault> {
         let mut token = self.session.token(None).await.map_err(Fault::All)?;
         let mut renewed = false;
         loop {
             self.quota.ready().await;
-            let request = self.request(&method, &token, path, query, body);
+            let request = self.request(&method, &token, path, query, body.clone());
             self.share.called();
             let (status, usage, answer) = exchange(request, body.is_some())
                 .await
@@ -156,7 +161,7 @@ impl Wire {
         token: &Token,
         path: &str,
         query: &[(&str, &str)],
-        body: Option<&Value>,
+        body: Option<Bytes>,
     ) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", token.instance);
         let request = self
@@ -170,7 +175,10 @@ impl Wire {
             request.query(query)
         };
         match body {
-            Some(body) => request.header(DUPLICATE_RULES, self.duplicates).json(body),
+            Some(body) => request
+                .header(DUPLICATE_RULES, self.duplicates)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body),
             None => request,
         }
     }

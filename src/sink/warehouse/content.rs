@@ -10,8 +10,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::event::depth::is_deeper;
 use crate::event::members::Members;
-use crate::event::shown::{levels, shown};
+use crate::event::shown::shown;
 use crate::event::{Activity, MAX_LEVELS, Object, short_name};
 use crate::sink::SinkError;
 
@@ -54,7 +55,7 @@ impl<'a> Content<'a> {
 
     /// The content of a snapshot whose JSON is `text`.
     pub(super) fn of_text(text: Cow<'a, str>) -> Result<Self, Unfit> {
-        if levels(&text) > MAX_LEVELS {
+        if is_deeper(&text, MAX_LEVELS) {
             return Err(Unfit("too_deep"));
         }
         let content = match (shown(&text), text) {

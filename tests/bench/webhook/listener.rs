@@ -25,6 +25,7 @@ pub(crate) async fn serve(dir: &Path) -> Handle {
         disk_reserve: 1 << 20,
         keep: Duration::ZERO,
         segment: 16 << 20,
+        gather: Duration::ZERO,
     });
     let listener = WebhookListener {
         address: "127.0.0.1:0".parse().unwrap(),

@@ -47,7 +47,7 @@ impl Contacts {
     /// What the sink's query finds.
     pub(crate) fn find(&self, sought: &Sought) -> Vec<Record> {
         let (table, columns) = (&self.table, &self.columns);
-        let queries = queries(table, columns.iter(), std::slice::from_ref(sought));
+        let queries = queries(table, columns.iter(), &[sought]);
         let mut found: Vec<Record> = queries
             .iter()
             .flat_map(|query| self.fake.query(query).unwrap())

@@ -97,6 +97,7 @@ fn files(config: &Config, inbox: JournalDeps) -> Files {
             disk_reserve: config.log.disk_reserve.get(),
             keep: config.log.keep.get(),
             segment: config.log.segment.get(),
+            gather: Duration::ZERO,
         };
         Arc::new(Journal::open_with(settings, deps).unwrap())
     };

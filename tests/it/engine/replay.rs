@@ -72,6 +72,7 @@ async fn delivered(sink: &Arc<Scripted>, dir: &Path) -> Files {
         disk_reserve: 0,
         keep: Duration::from_hours(1),
         segment: 1 << 16,
+        gather: Duration::ZERO,
     });
     let files = Files {
         log: Arc::new(log.unwrap()),

@@ -180,6 +180,7 @@ async fn a_log_whose_writer_ended_in_a_panic_is_not_live() {
         disk_reserve: 0,
         keep: Duration::ZERO,
         segment: 1 << 16,
+        gather: Duration::ZERO,
     };
     let files = Files {
         log: Arc::new(Journal::open_with(settings, deps).unwrap()),

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use futures::{FutureExt as _, poll};
-use goldwire::log::journal::{Journal, JournalDeps};
+use goldwire::log::journal::{Journal, JournalDeps, JournalSettings};
 use goldwire::log::{Log as _, LogAppender as _, OffsetRange};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{ALL, open, read_on, record, settings};
+use super::{ALL, kilobyte, open, read_on, record, settings};
 
 /// A disk whose every fsync says that it came, and waits for leave.
 struct Stalled {
@@ -79,6 +80,31 @@ async fn appends_that_wait_together_share_an_fsync() {
         "the first, the hundred, and the other partition"
     );
     assert_eq!(read_on(&log, 0, 0).await.unwrap().len(), 101);
+}
+
+/// Partitions of a source come one by one: each had a round of fsyncs of its own.
+#[tokio::test]
+async fn appends_that_come_soon_after_a_round_share_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let gathering = JournalSettings {
+        gather: Duration::from_hours(1),
+        ..settings(dir.path(), 2)
+    };
+    let log = Journal::open(gathering).unwrap();
+    let first = log.append(0, vec![record("an idle log does not wait")]);
+    first.await.unwrap();
+    assert_eq!(log.syncs(), 1);
+    let mut small = join_all((0..6).map(|number| log.append(number % 2, vec![kilobyte(7)])));
+    assert!(poll!(&mut small).is_pending());
+    // A round that is full waits for nobody.
+    let full = vec![Bytes::from(vec![b'x'; 5 << 20])];
+    log.append(0, full).await.unwrap();
+    assert!(small.await.iter().all(Result::is_ok));
+    assert_eq!(log.syncs(), 3, "one more for each partition");
+    let mut last = log.append(1, vec![record("still waits as the log ends")]);
+    assert!(poll!(&mut last).is_pending());
+    drop(last);
+    drop(log);
 }
 
 /// A disk whose fsyncs take long was once waited for as often as a round has partitions.

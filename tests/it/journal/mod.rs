@@ -34,6 +34,7 @@ fn settings(dir: &Path, partitions: u16) -> JournalSettings {
         disk_reserve: 0,
         keep: Duration::ZERO,
         segment: 4 << 10,
+        gather: Duration::ZERO,
     }
 }
 

@@ -48,6 +48,7 @@ async fn a_large_segment_is_read_through_its_index() {
     let large = || {
         Journal::open(goldwire::log::journal::JournalSettings {
             segment: 16 << 20,
+            gather: std::time::Duration::ZERO,
             ..settings(dir.path(), 1)
         })
     };

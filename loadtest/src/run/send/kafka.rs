@@ -76,7 +76,7 @@ impl Topic {
             .set("bootstrap.servers", bootstrap)
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set("linger.ms", "1")
+            .set("linger.ms", "5")
             .set("queue.buffering.max.kbytes", "131072")
             .set("queue.buffering.max.messages", "1000000")
             .create_with_context(Acks { ledger, start })?;

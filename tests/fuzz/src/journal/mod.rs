@@ -44,6 +44,7 @@ fn open(dir: &Path) -> Result<Journal, LogError> {
         disk_reserve: 0,
         keep: Duration::ZERO,
         segment: 4 << 10,
+        gather: Duration::ZERO,
     })
 }
 
