@@ -19,6 +19,7 @@ use crate::time::Millis;
 pub struct Object {
     text: Bytes,
     parts: OnceLock<Parts>,
+    crosswalks: OnceLock<Option<Vec<Crosswalk>>>,
     tree: OnceLock<Value>,
 }
 
@@ -116,6 +117,7 @@ impl Object {
         Self {
             text,
             parts: OnceLock::new(),
+            crosswalks: OnceLock::new(),
             tree: OnceLock::new(),
         }
     }
@@ -201,9 +203,12 @@ impl Object {
     }
 
     /// The crosswalks, in the order sent; nothing if the member is absent.
-    pub fn crosswalks(&self) -> Option<Vec<Crosswalk>> {
-        let list = self.part("crosswalks")?;
-        Some(list.as_array()?.iter().filter_map(crosswalk).collect())
+    pub fn crosswalks(&self) -> Option<&[Crosswalk]> {
+        let read = || {
+            let list = self.part("crosswalks")?;
+            Some(list.as_array()?.iter().filter_map(crosswalk).collect())
+        };
+        self.crosswalks.get_or_init(read).as_deref()
     }
 }
 

@@ -83,12 +83,10 @@ fn object_within(item: &RawValue) -> &RawValue {
 
 /// Whether `object`, read at `date`, has the crosswalk. Reltio falls back to an entity whose id is the value.
 pub(super) fn holds(object: &Object, source: &str, value: &str, date: Millis) -> bool {
-    let of = |crosswalks: Vec<crate::event::Crosswalk>| {
-        crosswalks
-            .iter()
-            .any(|known| known.source == source && known.value == value && !known.is_deleted(date))
-    };
-    object.crosswalks().is_some_and(of)
+    let crosswalks = object.crosswalks().unwrap_or_default();
+    crosswalks
+        .iter()
+        .any(|known| known.source == source && known.value == value && !known.is_deleted(date))
 }
 
 fn unreadable() -> ReltioError {

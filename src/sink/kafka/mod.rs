@@ -117,13 +117,15 @@ impl Kafka {
         open.begin(topics.len());
         let value = encode::value(write, current, self.config.value);
         let headers = encode::headers(write, current);
-        for topic in topics {
+        // The last takes them: to copy headers costs as much as to make them.
+        let headers = std::iter::repeat_n(headers, topics.len());
+        for (topic, headers) in topics.iter().zip(headers) {
             let row = Row {
                 number,
                 partition: None,
                 key: write.subject.uri().as_bytes(),
                 value: value.as_deref(),
-                headers: Some(headers.clone()),
+                headers: Some(headers),
             };
             queue(producer, open, topic, row).await;
         }

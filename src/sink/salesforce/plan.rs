@@ -213,7 +213,7 @@ impl Mapping {
     ) -> Result<Snapshot, SinkError> {
         let all = alive.crosswalks().unwrap_or_default();
         let metrics = &self.tools.metrics;
-        self.doubts.crosswalks(&self.tools.source, &all, metrics)?;
+        self.doubts.crosswalks(&self.tools.source, all, metrics)?;
         let crosswalks = naming(alive, &self.tools.source, self.tools.clock.now());
         let named = crosswalks.iter().map(|it| ids::canonical(&it.value));
         let named = named.collect::<Option<_>>().ok_or_else(bad_crosswalk)?;
@@ -291,11 +291,12 @@ impl Mapping {
 }
 
 /// The crosswalks of `source` that name records at `now`, the earliest first.
-pub(super) fn naming(alive: &Object, source: &str, now: Millis) -> Vec<Crosswalk> {
-    let mut crosswalks = alive.crosswalks().unwrap_or_default();
-    crosswalks.retain(|crosswalk| crosswalk.source == source && !crosswalk.is_deleted(now));
-    crosswalks.sort_by_cached_key(|crosswalk| (created(crosswalk), crosswalk.value.clone()));
-    crosswalks
+pub(super) fn naming<'a>(alive: &'a Object, source: &str, now: Millis) -> Vec<&'a Crosswalk> {
+    let all = alive.crosswalks().unwrap_or_default().iter();
+    let naming = all.filter(|crosswalk| crosswalk.source == source && !crosswalk.is_deleted(now));
+    let mut naming: Vec<&Crosswalk> = naming.collect();
+    naming.sort_by_cached_key(|crosswalk| (created(crosswalk), &crosswalk.value));
+    naming
 }
 
 /// A crosswalk of the org's source that is no record id, or may be another's: the value itself is

@@ -215,7 +215,7 @@ fn every_crosswalk_is_of_one_living_entity_and_every_salesforce_one_is_listed() 
             .filter(|own| salesforce(&own.source))
             .collect();
         several += usize::from(own.len() > 1);
-        for crosswalk in &crosswalks {
+        for crosswalk in crosswalks {
             let key = (crosswalk.source.clone(), crosswalk.value.clone());
             assert_eq!(owners.insert(key, uri.to_owned()), None, "{uri}");
             assert!(crosswalk.created.ends_with('Z'));
