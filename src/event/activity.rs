@@ -3,14 +3,20 @@
 //! Guarantee: every form of a date that Reltio or a client may print says the same. Pure: the time
 //! at which an object is judged is passed in, since a date may lie ahead.
 
+use std::sync::LazyLock;
+
 use jiff::civil::DateTime;
 use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::TimeZone;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::json;
 use crate::time::Millis;
+
+/// The members that are dates.
+static DATES: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["startDate", "endDate", "deleteDate"].map(Finder::new));
 
 /// When an object is active. Reltio keeps one that has ended (a soft delete), and tells it and its
 /// changes like any other: "Using Activeness" in Reltio's documentation.
@@ -34,8 +40,7 @@ impl Activity {
     /// Whether a text has one of the dates anywhere. Most have none, and to search them is many
     /// times quicker than to build their tree.
     pub(super) fn is_told(text: &[u8]) -> bool {
-        let mut members = [&b"startDate"[..], b"endDate", b"deleteDate"].into_iter();
-        members.any(|member| memmem::find(text, member).is_some())
+        DATES.iter().any(|member| member.find(text).is_some())
     }
 
     /// What an entity or a relation says of itself: its dates, those of its member `activeness`, and

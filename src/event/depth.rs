@@ -9,9 +9,11 @@ pub(crate) fn is_deeper(text: &str, most: usize) -> bool {
 /// Whether there are brackets enough, inside strings or not. Most events have fewer, and to count
 /// bytes is many times quicker than to follow strings.
 fn has_more_brackets(text: &str, most: usize) -> bool {
-    // The two differ in this bit alone.
-    let opening = text.bytes().filter(|byte| byte | 0x20 == b'{');
-    opening.count() > most
+    // The two differ in this bit alone. Sums of a byte each are what a compiler adds up many at once.
+    let opening = |byte: &u8| u8::from(byte | 0x20 == b'{');
+    let some = |bytes: &[u8]| usize::from(bytes.iter().map(opening).sum::<u8>());
+    let brackets: usize = text.as_bytes().chunks(255).map(some).sum();
+    brackets > most
 }
 
 fn nests_deeper(text: &str, most: usize) -> bool {
@@ -88,8 +90,8 @@ mod tests {
 
     #[test]
     fn a_count_of_brackets_never_hides_what_is_too_deep() {
-        for text in ["[".repeat(101), "{".repeat(101)] {
-            assert!(has_more_brackets(&text, 100) && nests_deeper(&text, 100));
+        for text in ["[".repeat(1001), "{".repeat(1001)] {
+            assert!(has_more_brackets(&text, 1000) && nests_deeper(&text, 1000));
         }
         assert!(!has_more_brackets(&"[{".repeat(50), 100));
         assert!(!has_more_brackets(&"]}Z;".repeat(100), 100));
