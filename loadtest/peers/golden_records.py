@@ -61,7 +61,7 @@ def bare(servers: Servers, load: Load, app: str, sinks: int) -> Pass:
 
 
 def warm_up(servers: Servers) -> None:
-    """A broker that was started just before is slow until its Java code is compiled: nobody is measured on one."""
+    """Warms the broker up: one that was just started is slow until its Java code is compiled."""
     load = Load(WARM_UP, ENTITIES)
     load.fill(servers, TOPIC)
     bare(servers, load, "warm-up", sinks=2)

@@ -44,8 +44,8 @@ use crate::topology::Config;
 /// Rules where there is no Reltio API: nothing is read, and clocks closer than this decide nothing.
 const SKEW_WITHOUT_API: i64 = 1000;
 
-/// Rounds of fsyncs of the event log are so far apart at least: partitions of a source come one by
-/// one, and each round has a file for each partition of the log.
+/// The shortest time between the starts of two rounds of fsyncs of the event log. A fetch brings the
+/// partitions of a source one after the other, and a round syncs a file for each partition of the log.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Where the store is in a data directory.

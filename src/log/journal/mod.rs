@@ -69,8 +69,8 @@ pub struct JournalSettings {
     pub keep: Duration,
     /// Bytes after which a new segment file begins.
     pub segment: u64,
-    /// No round of fsyncs begins sooner after the one before: appends that come meanwhile share it.
-    /// One that comes to an idle log does not wait.
+    /// The shortest time between the starts of two rounds of fsyncs. Appends that arrive in between
+    /// share the next round; an append to an idle log does not wait.
     pub gather: Duration,
 }
 

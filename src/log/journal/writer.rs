@@ -79,7 +79,7 @@ pub(super) struct Writer {
     pub(super) syncers: Syncers,
     /// Where pieces of frames are put together.
     pub(super) piece: Vec<u8>,
-    /// No round begins sooner after the one before.
+    /// The shortest time between the starts of two rounds.
     pub(super) gather: Duration,
 }
 
@@ -106,8 +106,10 @@ impl Writer {
                     } => given = Some((what, floors, reply)),
                 }
             }
-            next_round = Instant::now() + self.gather;
-            self.commit(group);
+            if !group.is_empty() {
+                next_round = Instant::now() + self.gather;
+                self.commit(group);
+            }
             if let Some((what, floors, reply)) = given {
                 let done = match what {
                     GiveBack::Passed => self.trim(&floors),

@@ -76,6 +76,7 @@ impl Topic {
             .set("bootstrap.servers", bootstrap)
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            // The default of Kafka's own producer since 4.0.
             .set("linger.ms", "5")
             .set("queue.buffering.max.kbytes", "131072")
             .set("queue.buffering.max.messages", "1000000")
