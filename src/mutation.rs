@@ -60,6 +60,8 @@ pub enum Mutation {
     RevokedInTransaction,
     /// What an aborted transaction had is not in the next.
     AbortedNotCarried,
+    /// A piece lands before its commit is prepared.
+    PieceUnprepared,
     /// Every instance uses all of a target's quota.
     QuotaNotDivided,
 }

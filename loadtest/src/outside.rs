@@ -166,6 +166,11 @@ sinks:
   warehouse:
     warehouse:
       url: sqlite:{dir}/warehouse.db
+  lake:
+    lake:
+      url: {dir}/lake
+      erase_within: 7d
+      roll: {{ age: 1s }}
 log:
   disk_reserve: 16MiB
 delivery:

@@ -4,7 +4,7 @@
 //! never more than what was committed, and nothing is looked up in it before it was brought up to
 //! what was committed anywhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -12,7 +12,8 @@ use super::transactor::Transactor;
 use super::{ChangelogError, Part, restore};
 use crate::backoff::Backoff;
 use crate::engine::checkpoint::{
-    Checkpoint, CommitBatch, CommitError, Known, Opened, StoreCheckpoint, TakeoverError, Wanted,
+    Checkpoint, CommitBatch, CommitError, Known, Opened, Prepared, Prepares, Sealed,
+    StoreCheckpoint, TakeoverError, Wanted,
 };
 use crate::event::proto;
 use crate::log::LogIdentity;
@@ -108,6 +109,13 @@ impl ChangelogCheckpoint {
         }
     }
 
+    /// The group's offset, as it was fetched.
+    pub(super) fn fetched(&self) -> MutexGuard<'_, Option<u64>> {
+        self.committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts changes into the changelog and the store, outside of any transaction.
     async fn put(&self, changes: Batch) -> Result<(), StoreError> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, &self.local.group);
@@ -137,6 +145,10 @@ impl ChangelogCheckpoint {
 
 #[async_trait]
 impl Checkpoint for ChangelogCheckpoint {
+    fn prepares(self: Arc<Self>) -> Option<Arc<dyn Prepares>> {
+        Some(self)
+    }
+
     async fn take_over(&self) -> Result<(), TakeoverError> {
         let mut committed = None;
         if !mutation::is(Mutation::OffsetAfterRestore) {
@@ -146,19 +158,13 @@ impl Checkpoint for ChangelogCheckpoint {
         if mutation::is(Mutation::OffsetAfterRestore) {
             committed = restore::committed(self).await?;
         }
-        *self
-            .committed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = committed;
+        *self.fetched() = committed;
         Ok(())
     }
 
     fn open(&self) -> Result<Opened, StoreError> {
         let mut opened = self.local.open()?;
-        let committed = *self
-            .committed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let committed = *self.fetched();
         restore::begin_at(&mut opened, committed, &self.local)?;
         Ok(opened)
     }
@@ -198,5 +204,50 @@ impl Checkpoint for ChangelogCheckpoint {
             Err(CommitError::Retry(error)) => Err(error),
             Err(CommitError::Fenced(why)) => Err(StoreError::Away(why)),
         }
+    }
+}
+
+/// All steps are transactions with the group's offset, so that the brokers refuse them to a member
+/// that lost the partition and has not heard of it: its piece would land, and the new owner would
+/// not know.
+#[async_trait]
+impl Prepares for ChangelogCheckpoint {
+    fn plan(&self, batch: CommitBatch, piece: Sealed) -> Prepared {
+        self.local.plan(batch, piece)
+    }
+
+    async fn prepare(&self, prepared: &Prepared) -> Result<(), CommitError> {
+        let changes = self.local.prepare_batch(prepared);
+        let part = self.part(changes, Some(prepared.piece.from));
+        self.transactor.commit(part, self.epoch).await
+    }
+
+    async fn prepared(&self) -> Result<Option<Prepared>, StoreError> {
+        let found = self.local.read_prepared().await?;
+        let committed = *self.fetched();
+        Ok(found.map(|mut prepared| {
+            // Somebody set the group back, which the store does not know.
+            let back = committed.filter(|it| *it < prepared.piece.from.min(prepared.position));
+            if let Some(back) = back {
+                let cursor = keys::cursor(&self.local.group, self.local.partition);
+                prepared.stays_at(back, &cursor);
+            }
+            prepared
+        }))
+    }
+
+    async fn end(&self, prepared: &Prepared) -> Result<(), CommitError> {
+        let changes = self.local.end_batch(prepared);
+        let part = self.part(changes, Some(prepared.position));
+        self.transactor.commit(part, self.epoch).await?;
+        *self.fetched() = Some(prepared.position);
+        Ok(())
+    }
+
+    async fn give_up(&self, prepared: &Prepared) -> Result<(), CommitError> {
+        let changes = self.local.give_up_batch(prepared);
+        let stays = self.fetched().unwrap_or(prepared.piece.from);
+        let part = self.part(changes, Some(stays));
+        self.transactor.commit(part, self.epoch).await
     }
 }

@@ -255,11 +255,13 @@ async fn verdict(
 ) -> Result<Vec<Difference>, String> {
     let truth = simulator.truth();
     let warehouse = judge::warehouse(&outside.dir.join("warehouse.db"), truth).await?;
+    let lake = judge::lake(&outside.dir.join("lake"), truth).await?;
     let crm = judge::salesforce(&outside.salesforce.records("Contact"), truth);
     let letters = judge::letters(dead, simulator.malformed());
     let mut differences = Vec::new();
     for (name, comparison) in [
         ("warehouse", warehouse),
+        ("lake", lake),
         ("crm", crm),
         ("dead letters", letters),
     ] {

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 
 use crate::event::{Kind, Subject, SubjectState};
 use crate::runtime::WrapSink;
-use crate::sink::{Ack, Capabilities, Current, Effect, Sink, SinkError, Write, each};
+use crate::sink::{
+    Ack, Capabilities, Current, Effect, Pieces, Place, Sink, SinkError, Write, each,
+};
 
 /// What to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -170,6 +172,10 @@ impl Sink for Saboteur {
 
     fn silence(&self) -> std::time::Duration {
         self.inner.silence()
+    }
+
+    fn pieces(&self, place: &Place) -> Option<Arc<dyn Pieces>> {
+        self.inner.pieces(place)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::checkpoint::{Checkpoint, CommitBatch, CommitError, Reasserts};
+use super::checkpoint::{Checkpoint, CommitBatch, CommitError, Reasserts, Sealed};
 use super::subject_letters::names_one_of;
 use super::uncommitted::Uncommitted;
 use super::witness::Witness;
 use super::work::{Refusal, Work};
 use crate::event::{ChangeId, Record, Subject};
+use crate::sink::Pieces;
 use crate::store::ids::Noted;
 use crate::store::{Cursor, Register};
 use crate::time::Millis;
@@ -25,6 +26,10 @@ pub(crate) type Committing = BoxFuture<'static, (u64, u64, Result<(), CommitErro
 #[derive(Debug)]
 pub(crate) struct Commits {
     checkpoint: Arc<dyn Checkpoint>,
+    /// What gathers the rows, where a commit waits for its piece.
+    pieces: Option<Arc<dyn Pieces>>,
+    /// The commit under way only moves `reached`.
+    reaching: bool,
     registers: Uncommitted<Subject, Register>,
     /// Changes that a sink without unique keys has.
     ids: Uncommitted<ChangeId, Noted>,
@@ -53,6 +58,8 @@ pub(crate) struct Commits {
 impl Commits {
     pub(crate) fn new(checkpoint: Arc<dyn Checkpoint>, position: u64) -> Self {
         Self {
+            pieces: checkpoint.pieces(),
+            reaching: false,
             checkpoint,
             registers: Uncommitted::default(),
             ids: Uncommitted::default(),
@@ -187,9 +194,31 @@ impl Commits {
             dates: self.dates.clone(),
             closed: self.closed.clone(),
             forgotten: self.forgotten.clone(),
+            piece: self.seal(cursor.position),
             cursor,
             witness: self.witness,
         }
+    }
+
+    fn seal(&self, position: u64) -> Option<Sealed> {
+        let seal = self.pieces.as_ref()?.seal(position)?;
+        Some(Sealed {
+            seal,
+            from: self.position,
+        })
+    }
+
+    /// Starts a commit that moves `reached` and nothing else: what was acknowledged is in a piece
+    /// that takes more rows.
+    pub(crate) fn reach(&mut self, cursor: Cursor) -> Committing {
+        self.reaching = true;
+        let (position, reached) = (self.position, cursor.reached);
+        let batch = CommitBatch {
+            cursor: Cursor { position, ..cursor },
+            ..CommitBatch::default()
+        };
+        let checkpoint = self.checkpoint();
+        Box::pin(async move { (position, reached, checkpoint.commit(batch).await) })
     }
 
     /// Starts a commit.
@@ -203,7 +232,13 @@ impl Commits {
     /// A commit ended. After a failure nothing may be taken as stored.
     pub(crate) fn ended(&mut self, position: u64, reached: u64, result: &Result<(), CommitError>) {
         let closing = std::mem::take(&mut self.closing);
-        if result.is_ok() {
+        if std::mem::take(&mut self.reaching) {
+            self.reached = if result.is_ok() {
+                reached
+            } else {
+                self.reached
+            };
+        } else if result.is_ok() {
             self.registers.committed();
             self.ids.committed();
             self.reassertions.committed();

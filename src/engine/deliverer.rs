@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::retry::RetryPolicy;
 use super::work::{Refusal, Work};
 use crate::mutation::{self, Mutation};
-use crate::sink::{Ack, DUPLICATE, Effect, Mode, Sink, SinkError, UNANSWERED, Write};
+use crate::sink::{Ack, DUPLICATE, Effect, Mode, Pieces, Sink, SinkError, UNANSWERED, Write};
 use crate::telemetry::{Metrics, SinkMetrics, spans};
 use crate::time::SharedClock;
 
@@ -32,6 +32,8 @@ pub struct Deliverer {
     pub clock: SharedClock,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// What gathers the rows of this task's partition instead, where the sink takes pieces.
+    pub pieces: Option<Arc<dyn Pieces>>,
     /// Jitter, seeded so that a simulation can repeat it.
     pub jitter: Arc<Mutex<ChaCha8Rng>>,
 }
@@ -56,7 +58,8 @@ enum Verdict {
 }
 
 impl Deliverer {
-    /// Sends `batch`, which the gate let pass.
+    /// Sends `batch`, which the gate let pass. Where rows are gathered in pieces, nothing reaches the
+    /// target yet, and nothing is said of it.
     pub(crate) async fn send(&self, mut batch: Vec<Work>) -> (Vec<Work>, Answers) {
         let (now, began) = (self.clock.now(), Instant::now());
         let history = self.sink.capabilities().mode == Mode::History;
@@ -66,9 +69,12 @@ impl Deliverer {
             writes.push(work.to_write(history));
         }
         let span = spans::write(self.sink.name(), writes.len());
-        let sending = self.gate.sending();
-        let mut answers = self.sink.write(&writes).instrument(span).await;
-        drop(sending);
+        let mut answers = if let Some(pieces) = &self.pieces {
+            pieces.gather(&writes).instrument(span).await
+        } else {
+            let _sending = self.gate.sending();
+            self.sink.write(&writes).instrument(span).await
+        };
         answers.resize_with(batch.len(), || Err(UNANSWERED));
         (batch, answers)
     }
@@ -81,7 +87,7 @@ impl Deliverer {
             alone: batch.len() == 1,
             takes: answers.iter().any(Result::is_ok),
         };
-        if company.takes {
+        if company.takes && self.pieces.is_none() {
             self.gate.accepted();
         }
         let (mut waits, mut counts) = (0, Counts::default());
@@ -146,7 +152,10 @@ impl Deliverer {
                 // of a record's budget.
                 if code == DUPLICATE {
                     self.gate.duplicate();
-                } else if !company.takes && self.gate.rejected(&work.subject, &code) {
+                } else if self.pieces.is_none()
+                    && !company.takes
+                    && self.gate.rejected(&work.subject, &code)
+                {
                     return Verdict::Again;
                 }
                 work.tries.attempts += 1;

@@ -1,7 +1,8 @@
 //! When a task commits, and what it says of where it stands.
 //!
 //! Guarantee (G3): what becomes durable is what the sink acknowledged, with the position that it
-//! belongs to. A commit that failed is carried by the next tick, not sooner.
+//! belongs to. A commit that failed is carried by the next tick, not sooner. Where the sink gathers
+//! rows in a piece, what it acknowledged waits until the piece is sealed.
 
 use tracing::Instrument as _;
 
@@ -10,6 +11,7 @@ use super::commits::Committing;
 use super::input::WINDOW;
 use super::status::TaskStatus;
 use super::task::{SinkTask, TaskError};
+use crate::sink::pieces::{Gathered, Pieces};
 use crate::store::Cursor;
 use crate::telemetry::spans;
 
@@ -33,9 +35,47 @@ impl SinkTask {
     }
 
     pub(super) fn has_progress(&self) -> bool {
-        self.commits.len() > 0
+        let moved = self.commits.len() > 0
             || self.in_flight.committable() > self.commits.position
-            || self.is_at_its_reach()
+            || self.piece_is_due();
+        moved && !self.piece_waits() || self.is_at_its_reach()
+    }
+
+    /// Whether there is so much to commit that it does not wait for the next tick.
+    pub(super) fn has_much(&self) -> bool {
+        let much = self.commits.len() >= self.settings.commit_records || self.piece_is_due();
+        much && !self.piece_waits() || self.is_at_its_reach()
+    }
+
+    /// What may wait to be committed at most: G8.
+    pub(super) fn most_uncommitted(&self) -> usize {
+        let most = self.settings.commit_records.saturating_mul(20);
+        // A row leaves a register and an id.
+        let rows = self.pieces().map_or(0, |pieces| pieces.limits().rows);
+        most.max(rows.saturating_mul(3))
+    }
+
+    fn pieces(&self) -> Option<&dyn Pieces> {
+        self.context.deliverer.pieces.as_deref()
+    }
+
+    /// What the sink's piece holds; nothing at a sink that takes rows otherwise.
+    fn gathered(&self) -> Gathered {
+        self.pieces().map(Pieces::gathered).unwrap_or_default()
+    }
+
+    /// Whether the sink's piece is to be sealed: until then it takes no more rows.
+    pub(super) fn piece_is_due(&self) -> bool {
+        let due = |it: &dyn Pieces| it.gathered().is_due(&it.limits());
+        let much = self.commits.len() >= self.most_uncommitted() && !self.gathered().is_empty();
+        much || self.pieces().is_some_and(due)
+    }
+
+    /// Whether the sink's piece holds rows and is not to be sealed yet. It never is while a batch is
+    /// under way, whose rows would be in it and their registers in no commit.
+    fn piece_waits(&self) -> bool {
+        let may_seal = self.piece_is_due() && self.outbox.under_way == 0;
+        !self.gathered().is_empty() && !may_seal
     }
 
     /// Whether reading will soon stop at the durable `reached`.
@@ -48,6 +88,10 @@ impl SinkTask {
 
     pub(super) fn commit(&mut self, clean: bool) -> Committing {
         let cursor = self.cursor(clean);
+        let is_last = self.stopping && self.outbox.under_way == 0;
+        if self.piece_waits() && !is_last {
+            return self.commits.reach(cursor);
+        }
         let witness = self.input.witness(cursor.position);
         self.commits.witness = witness.or(self.commits.witness);
         let (sink, partition) = (self.context.deliverer.sink.name(), self.input.partition);

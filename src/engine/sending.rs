@@ -1,7 +1,7 @@
 //! One batch on its way to the sink, beside the task's loop.
 //!
 //! Guarantee: what may stop the process is noted just before it is sent, and waiting for the gate
-//! comes before that.
+//! comes before that. What is only gathered passes no gate: its piece does.
 
 use std::sync::Arc;
 
@@ -23,7 +23,9 @@ pub(super) async fn send(
     let Some(first) = batch.first() else {
         return Event::Again(batch);
     };
-    context.deliverer.gate.pass(&first.subject).await;
+    if context.deliverer.pieces.is_none() {
+        context.deliverer.gate.pass(&first.subject).await;
+    }
     let records = batch.iter().flat_map(|work| &work.records);
     let alone = records.clone().any(|pending| pending.blame.suspect);
     let sent = records.filter(|pending| pending.offset != NO_OFFSET);

@@ -178,11 +178,12 @@ impl SinkTask {
     /// # Errors
     /// If what is kept cannot be read, or the position is not in the log.
     pub fn new(
-        context: Context,
+        mut context: Context,
         reader: Arc<dyn PartitionReader>,
         settings: TaskSettings,
         checkpoint: Arc<dyn Checkpoint>,
     ) -> Result<Self, TaskError> {
+        context.deliverer.pieces = checkpoint.pieces();
         let mut opened = checkpoint.open()?;
         let (input, old) = Input::of(reader, &mut opened, settings.detach);
         if let Some(error) = input.unreadable() {
@@ -253,7 +254,8 @@ impl SinkTask {
         let mut under_way = UnderWay::default();
         while !self.is_drained(&under_way) {
             self.begin(&mut under_way)?;
-            let send_at = self.outbox.due();
+            let may_send = !self.piece_is_due();
+            let send_at = self.outbox.due().filter(|_| may_send);
             let UnderWay {
                 reading,
                 loading,
@@ -292,7 +294,8 @@ impl SinkTask {
                 () = at(send_at) => {}
             }
         }
-        self.end().await
+        self.end(under_way.committing.is_some(), under_way.deadline)
+            .await
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), TaskError> {
@@ -333,7 +336,9 @@ impl SinkTask {
     /// Starts batches, the next read and the next commit where there is a reason for one.
     fn begin(&mut self, under_way: &mut UnderWay) -> Result<(), TaskError> {
         let now = Instant::now();
-        while let Some(batch) = self.outbox.take(now, self.stopping) {
+        while !self.piece_is_due()
+            && let Some(batch) = self.outbox.take(now, self.stopping)
+        {
             self.send(batch);
         }
         let reads = under_way.reading.is_some() || under_way.loading.is_some();
@@ -345,9 +350,7 @@ impl SinkTask {
                 under_way.loading = self.load()?;
             }
         }
-        let many = self.commits.len() >= self.settings.commit_records;
-        let due = many || self.is_at_its_reach();
-        if under_way.committing.is_none() && due && !self.commits.failing {
+        if under_way.committing.is_none() && self.has_much() && !self.commits.failing {
             under_way.committing = Some(self.commit(false));
         }
         Ok(())
@@ -364,7 +367,7 @@ impl SinkTask {
     }
 
     /// Whether records are left that an earlier process may have sent, and whose sends may land.
-    fn has_suspects(&self) -> bool {
+    pub(super) fn has_suspects(&self) -> bool {
         self.profile
             .capabilities
             .reassert_after
@@ -378,33 +381,13 @@ impl SinkTask {
         self.stopping && self.in_flight.works() == 0 && under_way.committing.is_none()
     }
 
-    /// The last commit. What is still in flight will be read again; what of it was sent and may
-    /// still land is asserted once more.
-    async fn end(&mut self) -> Result<(), TaskError> {
-        if self.in_flight.works() > 0 {
-            tracing::warn!(task = ?self, "stopped with records in flight; they will be read again");
-        }
-        if let Some(wait) = self.profile.capabilities.reassert_after {
-            let busy = self.lanes.by_subject.iter().filter(|(_, lane)| lane.busy);
-            let busy: Vec<Subject> = busy.map(|(subject, _)| subject.clone()).collect();
-            for subject in busy {
-                self.await_reassertion(&subject, Instant::now() + wait);
-            }
-        }
-        let clean = !self.has_suspects();
-        let (position, reached, result) = self.commit(clean).await;
-        self.on_committed(position, reached, result.clone())?;
-        self.publish();
-        Ok(result?)
-    }
-
     /// Whether more may be read: G8.
     fn may_read(&self) -> bool {
         let unbounded = mutation::is(Mutation::BackPressureIgnored);
         !self.stopping
             && (unbounded || self.in_flight.room().is_some())
             && self.lanes.schedule.len() < MOST
-            && self.commits.len() < self.settings.commit_records.saturating_mul(20)
+            && self.commits.len() < self.most_uncommitted()
             && Input::may_read(self.in_flight.reached(), self.commits.reached)
     }
 }

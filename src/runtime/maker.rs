@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::portions::Owned;
 use super::tell::LogTell;
 use crate::engine::checkpoint::{Checkpoint, CommitError, TakeoverError};
+use crate::engine::landing::Landing;
 use crate::engine::{Context, SinkTask, TaskError, TaskSettings};
 use crate::log::{LogError, PartitionReader};
+use crate::sink::Place;
 use crate::store::patiently;
 
 /// How a partition's checkpoint is made.
@@ -28,6 +30,27 @@ pub(super) struct Maker {
 }
 
 impl Maker {
+    /// Where the partition's task keeps what it knows; where the sink gathers rows in pieces, its
+    /// commits wait for them.
+    pub(super) fn checkpoint_of(&self, of: &Arc<dyn PartitionReader>) -> Arc<dyn Checkpoint> {
+        let checkpoint = (self.checkpoint)(of);
+        let log = self.context.log.identity();
+        let place = Place {
+            partition: of.partition(),
+            log: log.id.clone(),
+            partitions: log.partitions,
+        };
+        let deliverer = &self.context.deliverer;
+        let pieces = deliverer.sink.pieces(&place);
+        match (pieces, Arc::clone(&checkpoint).prepares()) {
+            (Some(pieces), Some(inner)) => {
+                let gate = Arc::clone(&deliverer.gate);
+                Arc::new(Landing::over(inner, pieces, gate, place.partition))
+            }
+            _ => checkpoint,
+        }
+    }
+
     /// The partition's task, where it was left. Blocks on the disk.
     pub(super) fn make(
         &self,
@@ -45,7 +68,7 @@ impl Maker {
     /// The same, once what is kept here is what was committed; a disk that fails for a while is
     /// waited for.
     pub(super) async fn take_over(self, of: Arc<dyn PartitionReader>) -> Made {
-        let checkpoint = (self.checkpoint)(&of);
+        let checkpoint = self.checkpoint_of(&of);
         let task = match checkpoint.take_over().await {
             Ok(()) => self.make_patiently(&of, &checkpoint).await,
             Err(TakeoverError::Store(error)) => Err(error.into()),

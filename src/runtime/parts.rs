@@ -272,6 +272,7 @@ pub(super) fn deliverer(sink: Arc<dyn Sink>, config: &Config, with: &Deps) -> De
         retry: RetryPolicy::new(&config.delivery.retry),
         clock: Arc::clone(&with.clock),
         metrics: Arc::clone(&with.metrics),
+        pieces: None,
         jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(with.seed))),
     }
 }

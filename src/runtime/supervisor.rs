@@ -82,7 +82,7 @@ impl Supervisor {
             Some(ReaderEvent::Assigned(partitions)) => {
                 supervisor.owns(&partitions);
                 for of in partitions {
-                    let checkpoint = (supervisor.maker.checkpoint)(&of);
+                    let checkpoint = supervisor.maker.checkpoint_of(&of);
                     let taken = checkpoint.take_over().now_or_never();
                     if !matches!(taken, Some(Ok(()))) {
                         supervisor.open(of);

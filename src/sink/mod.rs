@@ -3,20 +3,29 @@
 //! Guarantee (G7): one outcome for each write, never one for a batch. Writing the same thing twice
 //! leaves the target as writing it once, so the engine may always try again.
 
+pub mod append;
 pub mod batch;
+mod directory;
 pub mod file;
 pub mod kafka;
+#[cfg(feature = "lake")]
+pub mod lake;
+mod line;
+pub mod pieces;
 pub mod preview;
 pub mod registry;
+mod row;
 pub mod salesforce;
 pub mod warehouse;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytestring::ByteString;
 
+pub use pieces::{Pieces, Place};
 pub use registry::{OnFull, SinkConfig};
 
 use crate::event::{Kind, Record, Subject, SubjectState};
@@ -256,6 +265,12 @@ pub trait Sink: Debug + Send + Sync {
     /// Whether it wants records of this kind and type (`object_type` is empty if unknown). Pure,
     /// and only about the head. Erasures are delivered whatever this says.
     fn accepts(&self, subject: &Subject, object_type: &str, kind: Kind) -> bool;
+
+    /// What gathers the rows of a partition, at a target that takes them a piece at a time: nothing is
+    /// [written](Self::write) there. `None`: a write is durable when it is answered.
+    fn pieces(&self, _place: &Place) -> Option<Arc<dyn Pieces>> {
+        None
+    }
 
     /// Makes all of it true, and answers each write, in the same order (G7). At most one write of a
     /// subject is under way.

@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 use super::file::FileSink;
 use super::kafka::KafkaSink;
+#[cfg(feature = "lake")]
+use super::lake::LakeSink;
 use super::preview::{self, Previewed};
 use super::salesforce::SalesforceSink;
 use super::warehouse::WarehouseSink;
@@ -134,12 +136,12 @@ pub(crate) struct Kind {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $key:ident: $config:ty,)+) => {
+    ($($(#[$doc:meta])* $key:ident: $config:ty $(, if $feature:literal)?;)+) => {
         /// A sink: exactly one of its kinds, and what all kinds have.
         #[derive(Debug, Clone, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct SinkConfig {
-            $($(#[$doc])* pub $key: Option<$config>,)+
+            $($(#[$doc])* $(#[cfg(feature = $feature)])? pub $key: Option<$config>,)+
             /// What happens when this sink holds the log back at its quota.
             #[serde(default)]
             pub on_full: OnFull,
@@ -147,14 +149,17 @@ macro_rules! kinds {
 
         /// All of them.
         pub(crate) const KINDS: &[Kind] = &[
-            $(Kind { name: stringify!($key), check: <$config as SinkKind>::check },)+
+            $($(#[cfg(feature = $feature)])? Kind {
+                name: stringify!($key),
+                check: <$config as SinkKind>::check,
+            },)+
         ];
 
         impl SinkConfig {
             /// Its kind: the name, and the configuration. Nothing only where the rules were not
             /// applied.
             pub(crate) fn kind(&self) -> Option<(&'static str, &dyn SinkKind)> {
-                $(if let Some(config) = &self.$key {
+                $($(#[cfg(feature = $feature)])? if let Some(config) = &self.$key {
                     return Some((stringify!($key), config));
                 })+
                 None
@@ -165,13 +170,15 @@ macro_rules! kinds {
 
 kinds! {
     /// Salesforce records kept equal to living golden records.
-    salesforce: SalesforceSink,
+    salesforce: SalesforceSink;
     /// Current and history tables in SQLite or PostgreSQL.
-    warehouse: WarehouseSink,
+    warehouse: WarehouseSink;
     /// An append-only history in files of newline-delimited JSON.
-    file: FileSink,
+    file: FileSink;
+    /// An append-only history in files of an object store.
+    lake: LakeSink, if "lake";
     /// Newest golden records in Kafka topics, keyed by subject, fit for compaction.
-    kafka: KafkaSink,
+    kafka: KafkaSink;
 }
 
 #[cfg(test)]

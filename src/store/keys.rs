@@ -20,6 +20,8 @@
 //! | `o/{source}\0{group}\0{topic}\0{partition}` | the offset at which a Kafka source last began, decimal: that its group has one |
 //! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter) without its record; ingest's sink is empty |
 //! | `l/{partition}` | [`ChangelogPoint`](crate::event::proto::ChangelogPoint): how far the store has the topic of dead letters |
+//! | `z/{sink}\0{partition}` | [`Prepared`](crate::event::proto::Prepared): a commit that waits for its piece to land |
+//! | `z/{sink}\0{partition}{number}` | [`Changes`](crate::event::proto::Changes): what it will change, in parts |
 //! | `b/{sink}\0{id}\0{round}` | the same with the record alone: `headers` and `original` |
 
 use crate::event::{ChangeId, Subject};
@@ -76,7 +78,7 @@ pub fn changelog_point(sink: &str, partition: u16) -> Vec<u8> {
 }
 
 /// What all keys of a task begin with, but for its changelog's point and its dead letters.
-pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 9] {
+pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 10] {
     [
         cursor(group, partition),
         witness(group, partition),
@@ -87,6 +89,7 @@ pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 9] {
         attempts_of(sink, partition),
         reassertions_of(sink, partition),
         dates_of(sink, partition),
+        prepared(sink, partition),
     ]
 }
 
@@ -141,6 +144,17 @@ pub fn dates_of(sink: &str, partition: u16) -> Vec<u8> {
 pub fn offset_marks_of(source: &str, group: &str, topic: &str) -> Vec<u8> {
     let rest = [group.as_bytes(), b"\0", topic.as_bytes(), b"\0"];
     joined(b"o/", source, &rest)
+}
+
+/// A commit that waits for its piece to land.
+pub fn prepared(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"z/", sink, &[&partition.to_be_bytes()])
+}
+
+/// A part of what it will change.
+pub fn prepared_part(sink: &str, partition: u16, number: u32) -> Vec<u8> {
+    let rest = [partition.to_be_bytes().as_slice(), &number.to_be_bytes()].concat();
+    joined(b"z/", sink, &[&rest])
 }
 
 /// That `sink` has a change.

@@ -97,6 +97,7 @@ fn task(log: Arc<dyn Log>, store: Arc<dyn Store>, sink: Arc<Slow>) -> SinkTask {
             retry: RetryPolicy::new(&Retry::default()),
             clock: Arc::new(SystemClock),
             metrics: Arc::new(Metrics::noop()),
+            pieces: None,
             jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
         },
         reltio: None,

@@ -198,6 +198,7 @@ impl Bench {
                 retry: RetryPolicy::new(&Retry::default()),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::clone(&self.metrics),
+                pieces: None,
                 jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
             },
             reltio: None,

@@ -61,6 +61,7 @@ const KNOWS: [(&str, &[&str]); 31] = [
             "reltio",
             "telemetry",
             "time",
+            "tls",
         ],
     ),
     (
@@ -105,6 +106,7 @@ const KNOWS: [(&str, &[&str]); 31] = [
     (
         "engine",
         &[
+            "backoff",
             "config",
             "dead_letter",
             "event",

@@ -29,6 +29,8 @@ mod kafka_real;
 mod kafka_sink;
 mod kafka_source;
 mod killed;
+#[cfg(feature = "lake")]
+mod lake;
 mod layout;
 mod logged;
 mod privacy;

@@ -19,6 +19,7 @@ import scenario_duckdb
 import scenario_inbox
 import scenario_isolation
 import scenario_kafka_sink
+import scenario_lake
 import scenario_loadtest
 import scenario_main
 import scenario_markers
@@ -51,6 +52,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "copy": scenario_copy.run,
     "registry": scenario_registry.run,
     "duckdb": scenario_duckdb.run,
+    "lake": scenario_lake.run,
     "chaos": scenario_chaos.short,
     "throughput": scenario_throughput.short,
     "loadtest": scenario_loadtest.run,

@@ -90,9 +90,10 @@ need_registry() { # Apicurio, the newest that runs on Java 17, from Maven Centra
 }
 need_registry
 
-if ! "$work/venv/bin/python" -c 'import confluent_kafka, standardwebhooks, psycopg2, duckdb, fastavro, authlib' 2>/dev/null; then
+if ! "$work/venv/bin/python" -c 'import confluent_kafka, standardwebhooks, psycopg2, duckdb, fastavro, authlib, moto.server, boto3, pyarrow' 2>/dev/null; then
   rm -rf "$work/venv"
   python3 -m venv "$work/venv" || fail "a Python environment could not be made in $work/venv"
   "$work/venv/bin/pip" install -q "confluent-kafka[avro,json,protobuf]" standardwebhooks psycopg2-binary duckdb \
+    "moto[s3,server]" boto3 pyarrow \
     >"$work/pip.log" 2>&1 || fail "the Python packages could not be fetched; see $work/pip.log"
 fi

@@ -2,9 +2,11 @@
 //!
 //! The sinks are read with clients of their own, not through goldwire.
 
+mod lake;
 mod salesforce;
 mod warehouse;
 
+pub use lake::compare as lake;
 pub use salesforce::compare as salesforce;
 pub use warehouse::compare as warehouse;
 

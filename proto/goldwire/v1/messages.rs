@@ -338,6 +338,38 @@ pub struct Cursor {
     #[prost(bool, tag = "5")]
     pub cut_off: bool,
 }
+/// A commit that becomes one when its piece has landed at the sink. What it will change stands in
+/// parts beside it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Prepared {
+    /// the piece
+    #[prost(string, tag = "1")]
+    pub seal: ::prost::alloc::string::String,
+    /// where the group stands until then
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    /// and after it
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// of changes
+    #[prost(uint32, tag = "4")]
+    pub parts: u32,
+}
+/// A part of the changes of a commit that is prepared.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Changes {
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+}
+/// What becomes of one key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Change {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: ::prost::bytes::Bytes,
+    /// nothing: the key is removed
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
 /// How far the store of an instance has one partition of a sink's changelog.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChangelogPoint {

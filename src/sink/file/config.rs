@@ -10,6 +10,7 @@ use super::File;
 use super::preview::preview;
 use crate::config::{At, ByteSize, Period, Rules};
 use crate::event::{Filter, Kind, Subject};
+use crate::sink::append::Dedupe;
 use crate::sink::preview::{Previewed, takes};
 use crate::sink::registry::{Described, SinkDeps, SinkKind};
 use crate::sink::{Mode, Sink, Write};
@@ -56,23 +57,6 @@ fn every() -> Vec<String> {
 }
 fn roll() -> ByteSize {
     "64MiB".into()
-}
-
-/// How copies of a change are known at a sink without unique keys.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Dedupe {
-    /// How long after a change was delivered copies of it may still be received: longer than its
-    /// senders repeat it. Its id is kept for so long, and then the space is given back.
-    pub window: Period,
-}
-
-impl Default for Dedupe {
-    fn default() -> Self {
-        Self {
-            window: "7d".into(),
-        }
-    }
 }
 
 impl FileSink {

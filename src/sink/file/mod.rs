@@ -20,9 +20,7 @@
 
 mod appender;
 mod config;
-mod line;
 mod preview;
-mod probe;
 mod rules;
 mod trouble;
 
@@ -31,9 +29,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 pub use appender::{Appender, FileDeps};
-pub use config::{Dedupe, FileSink};
+pub use config::FileSink;
 pub use trouble::Trouble;
 
+use super::directory;
+use super::line;
 use super::preview::takes;
 use super::{Ack, Capabilities, Effect, Mode, Sink, SinkError, Write};
 use crate::event::{Filter, Kind, Subject};
@@ -129,7 +129,7 @@ impl Sink for File {
 
     async fn probe(&self) -> Vec<String> {
         let dir = self.dir.clone();
-        let probed = tokio::task::spawn_blocking(move || probe::probe(&dir)).await;
+        let probed = tokio::task::spawn_blocking(move || directory::probe("file.dir", &dir)).await;
         probed.ok().flatten().into_iter().collect()
     }
 }

@@ -1,8 +1,8 @@
 //! The lines that a write would append.
 
 use super::config::FileSink;
-use super::line;
 use crate::sink::Write;
+use crate::sink::line;
 use crate::sink::preview::{Preview, PreviewValue, Previewed};
 
 /// # Errors

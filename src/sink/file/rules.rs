@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use super::config::Dedupe;
 use crate::config::{At, Rules, bytes};
-use crate::log::LogSettings;
+use crate::sink::append;
 
 pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     if let Some(at) = section.get("dir") {
@@ -22,13 +21,13 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
             ),
         }
     }
+    append::window(top, section, rules);
     if let Some(at) = section.get("roll")
         && bytes(Some(&at), "64MiB") < 4096
     {
         rules.refuse(&at, "must be at least 4KiB");
     }
     rules.period(section, &["linger"], ("0s", "10s"));
-    window(top, section, rules);
 }
 
 /// A directory that nothing else of this configuration is in.
@@ -56,25 +55,5 @@ fn directory(top: &At<'_>, at: &At<'_>, rules: &mut Rules<'_>) {
         if other.is_some_and(|other| same(&other) && other.path < at.path) {
             rules.refuse(at, format!("sinks.{name} has this directory; name another"));
         }
-    }
-}
-
-/// Ids stay at least as long as a copy may come: Standard Webhooks' example of a schedule repeats
-/// for 75 hours, and the log keeps records for `log.keep`.
-fn window(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
-    let written = section.down(&["dedupe", "window"]);
-    let window = rules.period(section, &["dedupe", "window"], ("75h", "365d"));
-    let keep = top.down(&["log", "keep"]);
-    let keep = keep.and_then(|keep| humantime::parse_duration(keep.text()?).ok());
-    let keep = keep.unwrap_or_else(|| LogSettings::default().keep.get());
-    match (written, window) {
-        (Some(at), Some(window)) if window < keep => {
-            rules.refuse(&at, "must not be shorter than log.keep");
-        }
-        (None, _) if Dedupe::default().window.get() < keep => {
-            let remedy = "add dedupe.window: log.keep is longer than the default of 7d";
-            rules.refuse(section, remedy);
-        }
-        _ => {}
     }
 }

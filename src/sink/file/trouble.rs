@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::sink::SinkError;
+use crate::sink::directory::is_lasting;
 
 /// Why nothing was appended.
 #[derive(Debug)]
@@ -50,14 +51,4 @@ impl From<Trouble> for SinkError {
             },
         }
     }
-}
-
-/// Whether only a person mends it.
-fn is_lasting(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::NotADirectory
-    )
 }

@@ -247,6 +247,8 @@ fn the_topology_says_what_flows_where() {
          group goldwire.crm, mode latest, guard version, on full stall, dead letters crm\n  \
          -> sink events (file files in /var/lib/goldwire-events)\n     \
          group goldwire.events, mode history, guard none, ids kept for 7days, on full stall, dead letters events\n  \
+         -> sink files (lake files in s3://acme-lake/bronze/reltio)\n     \
+         group goldwire.files, mode history, guard none, ids kept for 8days, on full stall, dead letters files\n  \
          -> sink golden (kafka mdm.abc123.golden at broker.example.com:9093)\n     \
          group goldwire.golden, mode latest, guard none, on full stall, dead letters golden\n  \
          -> sink lake (warehouse sqlite:x.db)\n     \

@@ -6,6 +6,7 @@ mod every_key;
 mod files;
 mod kafka_log;
 mod kafka_sink;
+mod lake;
 mod rules;
 mod salesforce;
 

@@ -13,6 +13,7 @@ mod flaky;
 mod hour;
 mod ids;
 mod landed;
+mod landing;
 mod letters;
 mod lookups;
 mod memory;

@@ -163,6 +163,7 @@ impl Rig {
                 retry: RetryPolicy::new(&retry),
                 clock: Arc::clone(&self.clock),
                 metrics: Arc::new(Metrics::noop()),
+                pieces: None,
                 jitter: Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(7))),
             },
             reltio: self

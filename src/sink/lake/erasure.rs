@@ -1,0 +1,107 @@
+//! Taking erased subjects out of files (GDPR).
+//!
+//! Guarantee: beside each file with an erasure a note is put, before the file. From time to time every
+//! file is looked through for what the notes name, and one that holds some is put anew under its name,
+//! whole, without it. A note goes when all files were looked through after it was put.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::body::BodyError;
+use super::config::Format;
+use super::piece::Targets;
+use super::rewrite::{Erased, Erasure, without};
+use super::target::Target;
+use crate::sink::SinkError;
+
+/// Where the notes are. What begins with `_` is nobody's data, as to Spark and Auto Loader.
+const NOTES: &str = "_goldwire/erasures";
+/// Looked after so many times within the time that is promised.
+const TIMES: u32 = 4;
+
+/// The note of a file.
+pub(super) fn note(file: &str, erasures: &[Erasure]) -> Option<(String, Bytes)> {
+    let stem = file.rsplit('/').next().unwrap_or(file);
+    let text = serde_json::to_vec(erasures).ok()?;
+    (!erasures.is_empty()).then(|| (format!("{NOTES}/{stem}.json"), text.into()))
+}
+
+/// Looks through the files again and again, so that what was erased is out of them `within` a time.
+pub(super) async fn keep_up(sink: String, format: Format, targets: Arc<Targets>, within: Duration) {
+    let mut rhythm = tokio::time::interval(within / TIMES);
+    loop {
+        rhythm.tick().await;
+        match look_through(format, &targets).await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(sink, files, "erased records were taken out of files"),
+            Err(error) => {
+                tracing::error!(
+                    sink,
+                    "erased records could not be taken out of files: {error}"
+                );
+            }
+        }
+    }
+}
+
+/// Looks through all files once: how many were put anew.
+///
+/// # Errors
+/// If some could not be; the notes stay then.
+pub(super) async fn look_through(format: Format, targets: &Targets) -> Result<usize, SinkError> {
+    let notes = targets.first.list(NOTES).await?;
+    let mut erased = Erased::default();
+    for name in &notes {
+        let note = targets.first.read(name).await?;
+        let known: Vec<Erasure> = serde_json::from_slice(&note).map_err(|_| unreadable(name))?;
+        for one in known {
+            erased.add(one);
+        }
+    }
+    if erased.is_empty() {
+        return Ok(0);
+    }
+    let erased = Arc::new(erased);
+    let mut files = 0;
+    for target in std::iter::once(&targets.first).chain(&targets.mirror) {
+        for name in target.list("").await? {
+            if !name.starts_with('_') {
+                files += usize::from(clean(format, target, &name, &erased).await?);
+            }
+        }
+    }
+    for name in &notes {
+        targets.first.remove(name).await?;
+    }
+    Ok(files)
+}
+
+/// Takes what was erased out of one file; whether there was some.
+async fn clean(
+    format: Format,
+    target: &Target,
+    name: &str,
+    erased: &Arc<Erased>,
+) -> Result<bool, SinkError> {
+    let file = target.read(name).await?;
+    let erased = Arc::clone(erased);
+    let made = tokio::task::spawn_blocking(move || without(format, &file, &erased)).await;
+    let made = made.map_err(std::io::Error::other);
+    match made.map_err(BodyError::from).flatten() {
+        Ok(None) => Ok(false),
+        Ok(Some(file)) => target.put(name, file).await.map(|()| true),
+        Err(error) => Err(SinkError::Systemic {
+            code: error.to_string(),
+            remedy: format!("{name}: take the erased records out of it, and remove its note"),
+        }),
+    }
+}
+
+fn unreadable(name: &str) -> SinkError {
+    SinkError::Systemic {
+        code: "unreadable_note".to_owned(),
+        remedy: format!("{name}: restore it; it names subjects that were erased"),
+    }
+}

@@ -1,0 +1,84 @@
+//! What only several keys together, or a value's meaning, can violate in a `lake` sink.
+
+use crate::config::{At, Rules, bytes};
+use crate::sink::append;
+
+/// What the endpoint of an object store may be called.
+const ENDPOINTS: [&str; 4] = [
+    "endpoint",
+    "aws_endpoint",
+    "aws_endpoint_url",
+    "azure_endpoint",
+];
+
+pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+    bucket(section, rules);
+    if let Some(mirror) = section.get("mirror") {
+        bucket(&mirror, rules);
+        let place = |at: &At<'_>| at.get("url").and_then(|url| url.text().map(str::to_owned));
+        if let (Some(at), Some(first)) = (mirror.get("url"), place(section))
+            && at.text() == Some(first.as_str())
+        {
+            rules.refuse(&at, "is the sink's own url; name another place");
+        }
+    }
+    erasure(section, rules);
+    append::window(top, section, rules);
+    rules.period(section, &["roll", "age"], ("1s", "1d"));
+    if let Some(at) = section.get("memory")
+        && bytes(Some(&at), "96MiB") < 8 << 20
+    {
+        rules.refuse(&at, "must be at least 8MiB");
+    }
+}
+
+/// What becomes of erased subjects has to be said.
+fn erasure(section: &At<'_>, rules: &mut Rules<'_>) {
+    let keeps = section.is_true("keeps_erased_records");
+    match section.get("erase_within") {
+        Some(at) if keeps => rules.refuse(&at, "remove it, or remove keeps_erased_records"),
+        Some(_) => {
+            rules.period(section, &["erase_within"], ("1h", "90d"));
+        }
+        None if keeps => {}
+        None => rules.missing(
+            section,
+            "erase_within",
+            "missing; add the time within which erased subjects (GDPR) are taken out of the files, \
+             as 7d, or `keeps_erased_records: true` if they may stay there",
+        ),
+    }
+}
+
+/// A place: what its URL may be, and that nothing is sent in clear text unless that is meant.
+fn bucket(section: &At<'_>, rules: &mut Rules<'_>) {
+    if let Some(at) = section.get("url")
+        && let Some(text) = at.text()
+    {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        let known = ["s3", "s3a", "gs", "az", "abfs", "abfss", "file"];
+        if scheme.is_some_and(|scheme| !known.contains(&scheme)) {
+            let remedy = "write s3://bucket/prefix, gs://…, abfss://…, or a directory";
+            rules.refuse(&at, remedy);
+        } else if text.is_empty()
+            || text.contains(['{', '}', '?', '#', '@']) && scheme == Some("s3")
+        {
+            rules.refuse(
+                &at,
+                "write a bucket and a prefix; credentials go into options",
+            );
+        }
+    }
+    for name in ENDPOINTS {
+        let Some(at) = section.down(&["options", name]) else {
+            continue;
+        };
+        let plain = at.text().is_some_and(|text| text.starts_with("http://"));
+        if plain && !section.is_true("insecure_plain_http") {
+            rules.refuse(
+                &at,
+                "use https://; golden records are sent there (insecure_plain_http is for tests)",
+            );
+        }
+    }
+}
