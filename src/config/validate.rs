@@ -145,6 +145,9 @@ impl Check<'_> {
         if self.shape.is(path, "Secret") {
             return "write the secret as text, usually ${NAME}, or {file: PATH}".to_owned();
         }
+        if self.shape.is(path, "ColumnConfig") {
+            return "write an attribute's path, or {attribute: PATH, type: TYPE}".to_owned();
+        }
         let mut choices = BTreeSet::new();
         for node in self.shape.at(path) {
             if let Some(only) = node.schema.get("const").and_then(Value::as_str) {

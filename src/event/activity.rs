@@ -107,7 +107,7 @@ pub(super) fn deleted(crosswalk: &Value) -> Option<Millis> {
 
 /// A date as Reltio's API takes and prints it (ms since 1970), or as other clients print one: ms as
 /// text, ISO-8601 with or without an offset (then UTC) or a time, RFC 2822, Java's `Date`.
-fn date(said: &Value) -> Option<Millis> {
+pub(crate) fn date(said: &Value) -> Option<Millis> {
     match said {
         Value::Number(number) => {
             let whole = number.as_i64().map(Some);

@@ -4,6 +4,7 @@
 //! a clock, a file or a socket.
 
 mod activity;
+pub(crate) mod attributes;
 mod completeness;
 pub(crate) mod depth;
 mod filter;
@@ -34,6 +35,7 @@ pub mod proto {
 }
 
 pub use activity::Activity;
+pub(crate) use activity::date as moment;
 pub use completeness::CompletenessConfig;
 pub use filter::Filter;
 pub use holds::Holds;

@@ -184,11 +184,16 @@ impl Metrics {
     /// A golden record makes one doubt the mapping of `sink`: a field was `not_emptied` for want of
     /// certainty about its path, or there is `no_crosswalk` of the configured source.
     pub fn mapping_doubt(&self, sink: &str, doubt: &'static str) {
+        self.mapping_doubts(sink, doubt, 1);
+    }
+
+    /// The same, so many times. At a warehouse: an `unfit_value`, which is not what its column holds.
+    pub fn mapping_doubts(&self, sink: &str, doubt: &'static str, times: u64) {
         let labels = [
             KeyValue::new("sink", sink.to_owned()),
             KeyValue::new("doubt", doubt),
         ];
-        self.mapping_doubts.add(1, &labels);
+        self.mapping_doubts.add(times, &labels);
     }
 
     /// A webhook request was answered, at one of the endpoints or at none.

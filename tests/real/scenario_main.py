@@ -1,7 +1,9 @@
-"""Everything at once: topic and webhooks, ten kills, a broker that restarts; then the truth."""
+"""Everything at once: topic and webhooks, ten kills, a broker that restarts, columns that are wanted in the
+middle; then the truth."""
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import time
@@ -20,7 +22,7 @@ from watcher import Watched, Watcher
 
 SEED = 20260301
 SUBJECTS, EVENTS, STANDARD, RELTIO = 5_000, 100_000, 3_000, 200
-PARTITIONS, KILLS, BROKER_AFTER = 6, 10, 5
+PARTITIONS, KILLS, BROKER_AFTER, COLUMNS_AFTER = 6, 10, 5, 7
 TOPIC, GROUP, DATABASE = "reltio.acme.main", "crm-sync-main", "main"
 # A kill costs about eight seconds, most of them until the group gives the partitions away: what is
 # sent takes about as long as all the kills.
@@ -97,12 +99,22 @@ def kill_again_and_again(
         # Every event of this load can be decoded, so that dead letters excuse nothing.
         expect(not seen.broken(), f"after kill {kill}: {'; '.join(seen.broken())}")
         total = sum(seen.committed.values())
+        if kill == COLUMNS_AFTER:
+            want_columns(goldwire)
         goldwire.start()
         if kill == BROKER_AFTER:
             wait_moved(asks, total)
             restart_broker(servers, goldwire)
             total = sum(wait_for("the committed offsets", 60, asks.committed).values())
     return total
+
+
+def want_columns(goldwire: Goldwire) -> None:
+    """From its next start on the warehouses have columns of attributes."""
+    config = json.loads(goldwire.config.read_text())
+    for sink in config["sinks"].values():
+        sink["warehouse"]["columns"] = warehouse.COLUMNS
+    goldwire.config.write_text(json.dumps(config, indent=2))
 
 
 def wait_moved(asks: Watcher, before: int) -> None:
@@ -144,8 +156,13 @@ def check_sinks(servers: Servers, watched: Watched, events: Load, lake: Path) ->
         "PostgreSQL": warehouse.postgres_rows(servers.postgres, DATABASE),
         "SQLite": warehouse.sqlite_rows(lake),
     }
+    wrong = {
+        "PostgreSQL": warehouse.postgres_wrong_columns(servers.postgres, DATABASE),
+        "SQLite": warehouse.sqlite_wrong_columns(lake),
+    }
     said = []
     for name, (current, history) in tables.items():
+        expect(not wrong[name], f"{name}: {len(wrong[name])} rows lack columns: {wrong[name][:3]}")
         newest, rows = {row[0]: row[2] for row in current}, set(history)
         for uri, version, commit_time in promised:
             expect(newest.get(uri, -1) >= version, f"{name}: {uri} is older than version {version}")

@@ -18,6 +18,37 @@ SELECT subject, state, version, commit_time, object FROM relations WHERE tenant 
 """.format(tenant=TENANT)
 HISTORY = f"SELECT subject, version, commit_time FROM golden_record_history WHERE tenant = '{TENANT}'"
 
+COLUMNS = {
+    "seq": "Seq",
+    "first_name": {"attribute": "FirstName", "object_type": "Individual"},
+}
+# Of what lives: where a column of `COLUMNS` is not what the snapshot of its version says.
+WRONG = " UNION ALL ".join(
+    f"""SELECT subject FROM {table} WHERE tenant = '{TENANT}' AND state = 'alive' AND (seq IS NULL
+    OR seq <> subject || '@' || version OR (first_name IS NULL) = (object_type = 'Individual'))"""
+    for table in ("golden_records", "relations", "golden_record_history")
+)
+
+
+def postgres_wrong_columns(server: Postgres, database: str) -> list[Row]:
+    """Rows of a PostgreSQL warehouse whose columns are not those of `COLUMNS`."""
+    connection = server.connect(database)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(WRONG)
+            return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+def sqlite_wrong_columns(path: Path) -> list[Row]:
+    """Rows of a SQLite warehouse whose columns are not those of `COLUMNS`."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return connection.execute(WRONG).fetchall()
+    finally:
+        connection.close()
+
 
 def postgres_rows(server: Postgres, database: str) -> tuple[list[Row], list[Row]]:
     """Current and history rows of a PostgreSQL warehouse; JSON as text."""

@@ -13,6 +13,7 @@ use super::org::Values;
 use super::stored::blank;
 use crate::config::nearest;
 use crate::event::Object;
+use crate::event::attributes::scalar;
 
 /// What a snapshot tells of the mapped fields.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -105,59 +106,15 @@ fn is_known(source: &FieldSource, known: Option<&[String]>) -> bool {
 fn value(source: &FieldSource, object: &Object) -> Value {
     match source {
         FieldSource::Constant(constant) => constant.clone(),
-        FieldSource::Attribute(path) => attribute(object, path),
-        FieldSource::AttributeOr(field) => attribute(object, &field.path),
+        FieldSource::Attribute(path) => object.operational_value(path).unwrap_or_default(),
+        FieldSource::AttributeOr(field) => {
+            object.operational_value(&field.path).unwrap_or_default()
+        }
         FieldSource::Member(member) => object
             .part(member)
             .and_then(|value| scalar(&value))
             .unwrap_or_default(),
     }
-}
-
-/// The operational value at a dotted path. On each level the choice is made among the operational
-/// values of that level, so that parts of one nested attribute come from the same one.
-fn attribute(object: &Object, path: &str) -> Value {
-    let mut steps = path.split('.').peekable();
-    let all = steps.peek().and_then(|first| object.attribute(first));
-    let mut values = all.as_ref();
-    while steps.next().is_some() {
-        let Some(chosen) = values.and_then(operational) else {
-            return Value::Null;
-        };
-        let value = chosen.get("value");
-        if steps.peek().is_none() {
-            let plain = value.and_then(scalar);
-            // A nested attribute as a whole has a label, if the tenant gives it one.
-            return plain
-                .or_else(|| chosen.get("label").and_then(scalar))
-                .unwrap_or_default();
-        }
-        values = value
-            .zip(steps.peek())
-            .and_then(|(value, step)| value.get(step));
-    }
-    Value::Null
-}
-
-/// The operational value of a list. Several may be: then the one of the lowest URI, then text.
-pub(super) fn operational(values: &Value) -> Option<&Value> {
-    let operational = |value: &&Value| value.get("ov").and_then(Value::as_bool) != Some(false);
-    let text = |value: &Value| value.get("value").map(ToString::to_string);
-    let values = values.as_array()?.iter().filter(operational);
-    values.min_by(|one, other| {
-        uri(one)
-            .cmp(&uri(other))
-            .then_with(|| text(one).cmp(&text(other)))
-    })
-}
-
-fn uri(value: &Value) -> Option<&str> {
-    value.get("uri").and_then(Value::as_str)
-}
-
-fn scalar(value: &Value) -> Option<Value> {
-    let is_scalar = value.is_string() || value.is_number() || value.is_boolean();
-    is_scalar.then(|| value.clone())
 }
 
 #[cfg(test)]

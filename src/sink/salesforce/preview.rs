@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::config::{Ended, FieldSource, OnEmpty, SalesforceObject, SalesforceSink};
-use super::content::{content, erased, operational};
+use super::content::{content, erased};
 use super::ids;
 use super::plan::{bad_crosswalk, naming};
+use crate::event::attributes::operational;
 use crate::event::{Object, SubjectState};
 use crate::sink::preview::{Preview, PreviewValue, Previewed};
 use crate::sink::{Current, SinkError, Write};

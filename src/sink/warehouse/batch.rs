@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::columns::{self, Columns};
 use super::connection::{Connection, Failed};
 use super::fault::{Fault, Phase};
 use super::row::Prepared;
@@ -29,6 +30,7 @@ type Answer = Result<Effect, SinkError>;
 pub(super) struct Pool {
     pub(super) target: Target,
     statements: Statements,
+    columns: Columns,
     permits: Semaphore,
     idle: Mutex<Vec<Connection>>,
     /// The folder of a SQLite file was made, once: one that goes later took acknowledged rows with
@@ -38,14 +40,20 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A pool of so many connections. Each is made when it is first needed.
-    pub(super) fn new(target: Target, connections: usize) -> Self {
+    pub(super) fn new(target: Target, columns: Columns, connections: usize) -> Self {
         Self {
-            statements: Statements::new(target.dialect()),
+            statements: Statements::new(target.dialect(), &columns),
+            columns,
             target,
             permits: Semaphore::new(connections),
             idle: Mutex::new(Vec::new()),
             folder: OnceCell::new(),
         }
+    }
+
+    /// The columns of the mapping.
+    pub(super) fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -63,7 +71,7 @@ impl Pool {
         };
         let mut rows = Vec::with_capacity(batch.len());
         for (place, write) in batch.iter().enumerate() {
-            match Prepared::of(write, place) {
+            match Prepared::of(write, place, &self.columns) {
                 Ok(prepared) => rows.push(prepared),
                 Err(error) => say(place, Err(error)),
             }
@@ -117,7 +125,8 @@ impl Pool {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
-            let broken = match write(&mut connection, &self.statements, part).await {
+            let written = write(&mut connection, &self.statements, &self.columns, part);
+            let broken = match written.await {
                 Ok(effects) => {
                     self.idle().push(connection);
                     return Ok(effects);
@@ -149,7 +158,7 @@ impl Pool {
         }
     }
 
-    /// A connection whose tables are as this program knows them.
+    /// A connection whose tables are as this program knows them, and have the mapping's columns.
     async fn connect(&self) -> Result<Connection, Fault> {
         let ready = async {
             let made = self.folder.get_or_try_init(|| self.target.make_folder());
@@ -157,9 +166,10 @@ impl Pool {
             made.await.ok();
             let mut connection = Connection::open(&self.target).await?;
             match schema::migrate(&mut connection).await? {
-                schema::VERSION => Ok(connection),
-                newer => Err(Failed::Newer(newer)),
+                schema::VERSION => columns::settle(&mut connection, &self.columns).await?,
+                newer => return Err(Failed::Newer(newer)),
             }
+            Ok(connection)
         };
         ready
             .await

@@ -1,5 +1,7 @@
 //! The rows of a batch as the cells of a statement, for a database to which they are bound.
 
+use std::borrow::Cow;
+
 use super::content::Content;
 use super::dialect::{Cell, Row};
 use super::row::{CurrentRow, Key, Prepared};
@@ -10,11 +12,11 @@ pub(super) fn key_cells((tenant, subject): Key<'_>) -> Row<'_> {
 }
 
 /// What is told of the subject as it is now. `merged` is the content of a partial snapshot after
-/// it was laid over the row; a relation has two columns more.
+/// it was laid over the row; a relation has two columns more. The mapping has `typed` columns.
 pub(super) fn current_cells<'b>(
     prepared: &'b Prepared<'_>,
     merged: Option<&'b Content<'static>>,
-    of_relations: bool,
+    typed: usize,
 ) -> Row<'b> {
     let mut cells = key_cells(prepared.key);
     cells.extend([
@@ -30,9 +32,10 @@ pub(super) fn current_cells<'b>(
         Cell::Int(row.and_then(|row| row.commit_time)),
         Cell::Int(Some(row.map_or(0, |row| row.content_time))),
     ]);
+    let of_relations = prepared.is_relation;
     match merged {
-        Some(content) => content_cells(&mut cells, Some(content), of_relations),
-        None => content_cells(&mut cells, row.map(content_of), of_relations),
+        Some(content) => content_cells(&mut cells, Some(content), of_relations, typed),
+        None => content_cells(&mut cells, row.map(content_of), of_relations, typed),
     }
     cells
 }
@@ -41,7 +44,12 @@ fn content_of<'b, 'a>(row: &'b CurrentRow<'a>) -> &'b Content<'a> {
     &row.content
 }
 
-fn content_cells<'b>(cells: &mut Row<'b>, content: Option<&'b Content<'_>>, of_relations: bool) {
+fn content_cells<'b>(
+    cells: &mut Row<'b>,
+    content: Option<&'b Content<'_>>,
+    of_relations: bool,
+    typed: usize,
+) {
     cells.extend([
         Cell::maybe(content.and_then(|content| content.label.as_ref())),
         Cell::maybe(content.and_then(|content| content.object.as_ref())),
@@ -54,6 +62,19 @@ fn content_cells<'b>(cells: &mut Row<'b>, content: Option<&'b Content<'_>>, of_r
             Cell::maybe(content.and_then(|content| content.end.as_ref())),
         ]);
     }
+    cells.extend(typed_cells(content, typed));
+}
+
+/// The columns of the mapping; a subject without content has none.
+fn typed_cells<'b>(
+    content: Option<&'b Content<'_>>,
+    typed: usize,
+) -> impl Iterator<Item = Cell<'b>> {
+    let values = content.map(|content| content.columns.as_slice());
+    let values = values.unwrap_or_default().iter();
+    let values = values.map(|value| value.as_deref().map(Cow::Borrowed));
+    let values = values.chain(std::iter::repeat(None)).take(typed);
+    values.map(Cell::Text)
 }
 
 fn activity_cells<'b>(content: Option<&Content<'_>>) -> [Cell<'b>; 2] {
@@ -61,10 +82,11 @@ fn activity_cells<'b>(content: Option<&Content<'_>>) -> [Cell<'b>; 2] {
     [Cell::Int(activity.from), Cell::Int(activity.until)]
 }
 
-/// The changes; without content up to `erased_at`.
+/// The changes; without content up to `erased_at`. The mapping has `typed` columns.
 pub(super) fn change_cells<'b>(
     prepared: &'b Prepared<'_>,
     erased_at: Millis,
+    typed: usize,
 ) -> impl Iterator<Item = Row<'b>> {
     prepared.changes.iter().map(move |change| {
         let gone = erased_at > 0 && change.commit_time <= erased_at;
@@ -85,6 +107,7 @@ pub(super) fn change_cells<'b>(
             Cell::Int(Some(change.received_time)),
         ]);
         cells.extend(activity_cells(content));
+        cells.extend(typed_cells(content, typed));
         cells
     })
 }

@@ -1,10 +1,12 @@
 //! The configuration of a `warehouse` sink.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::columns::{ColumnConfig, Columns};
 use super::preview::preview;
 use super::{Dialect, Warehouse, schema_text};
 use crate::config::{At, Period, Rules, Secret};
@@ -47,6 +49,11 @@ pub struct WarehouseSink {
     /// Entity and relation types delivered (`*` and `?` match).
     #[serde(default = "every")]
     pub object_types: Vec<String>,
+    /// Columns of attributes beside the JSON, in `golden_records`, `relations`, the history and the
+    /// views: name → path of the attribute, or path and type. Its operational value is written. They are
+    /// added, and filled from the stored JSON, when this changes.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnConfig>,
 }
 
 fn pool() -> u32 {
@@ -91,7 +98,7 @@ impl SinkKind for WarehouseSink {
     }
 
     fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
-        preview(write)
+        preview(write, &Columns::new(&self.columns))
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {
@@ -110,7 +117,7 @@ impl SinkKind for WarehouseSink {
         } else {
             Dialect::Postgres
         };
-        Some(schema_text(dialect))
+        Some(schema_text(dialect, &self.columns))
     }
 }
 

@@ -7,22 +7,20 @@
 //! another connection. So every query is part of a transaction, settings are its own, and a
 //! statement is prepared, without a name, for one use.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use futures::StreamExt as _;
 use sqlx::{
-    Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _,
-    SqliteConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection,
 };
 use tokio::time::timeout;
 
 use super::content::Unfit;
-use super::dialect::{Cell, Dialect, Row, Statement, Texts, Type};
+use super::dialect::{Dialect, Row, Statement, Texts, Type};
+use super::driver::{arrays, cells, postgres_row, sqlite_row, taken};
 use super::file::OpenFile;
-use super::staging::{self, Encoder, Staged};
+use super::staging::{Encoder, Staged, Staging};
 use super::target::{Options, Target};
 
 /// Why a call failed.
@@ -132,11 +130,11 @@ impl Connection {
 
     /// Begins the transaction of a batch: in PostgreSQL with a staging table, which this server
     /// process may have already.
-    pub(super) async fn begin_batch(&mut self) -> Result<(), Failed> {
+    pub(super) async fn begin_batch(&mut self, staging: &Staging) -> Result<(), Failed> {
         match self.dialect() {
             Dialect::Sqlite => self.begin().await,
             Dialect::Postgres => {
-                let sql = format!("{}; {}", self.begin, staging::TABLE);
+                let sql = format!("{}; {}", self.begin, staging.create);
                 self.command(sql).await
             }
         }
@@ -180,17 +178,67 @@ impl Connection {
         }
     }
 
+    /// Asks for rows of such types.
+    pub(super) async fn rows(
+        &mut self,
+        sql: &'static str,
+        types: &[Type],
+    ) -> Result<Vec<Row<'static>>, Failed> {
+        let rows: Result<Vec<_>, sqlx::Error> = match &mut self.link {
+            Link::Sqlite(link) => {
+                let rows = within(self.limit, sqlx::query(sql).fetch_all(link)).await?;
+                rows.iter().map(|row| sqlite_row(row, types)).collect()
+            }
+            Link::Postgres(link) => {
+                let rows = within(self.limit, sqlx::raw_sql(sql).fetch_all(link)).await?;
+                rows.iter().map(|row| postgres_row(row, types)).collect()
+            }
+        };
+        Ok(rows?)
+    }
+
+    /// The first rows that a statement over one row returns, until they hold `most` bytes of text.
+    pub(super) async fn first(
+        &mut self,
+        statement: &Statement,
+        row: Row<'static>,
+        most: usize,
+    ) -> Result<Vec<Row<'static>>, Failed> {
+        let rows = [row];
+        let types = statement.returns;
+        match (&mut self.link, &statement.texts) {
+            (Link::Sqlite(link), Texts::Pieces(texts)) => {
+                let Some((_, text)) = texts.last() else {
+                    return Ok(Vec::new());
+                };
+                let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), cells(&rows)?);
+                let rows = query.fetch(link).map(|row| sqlite_row(&row?, types));
+                within(self.limit, taken(rows, most)).await
+            }
+            (Link::Postgres(link), Texts::Arrays(text)) => {
+                let arguments = arrays(statement, &rows)?;
+                let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments);
+                let rows = query.persistent(false).fetch(link);
+                let rows = rows.map(|row| postgres_row(&row?, types));
+                within(self.limit, taken(rows, most)).await
+            }
+            (Link::Sqlite(_), Texts::Arrays(_) | Texts::Staged(_))
+            | (Link::Postgres(_), Texts::Pieces(_) | Texts::Staged(_)) => Ok(Vec::new()),
+        }
+    }
+
     /// Puts rows into PostgreSQL's staging table.
     pub(super) async fn stage<'b, 'a: 'b>(
         &mut self,
+        staging: &Staging,
         rows: impl Iterator<Item = Staged<'b, 'a>>,
     ) -> Result<(), Failed> {
         let Link::Postgres(link) = &mut self.link else {
             return Ok(());
         };
         let copied = async {
-            let mut copy = link.copy_in_raw(staging::COPY).await?;
-            let mut encoder = Encoder::new();
+            let mut copy = link.copy_in_raw(&staging.copy).await?;
+            let mut encoder = Encoder::new(staging);
             for row in rows {
                 if let Err(error) = encoder.row(&row) {
                     copy.abort("").await?;
@@ -283,56 +331,4 @@ async fn within<T>(
         Ok(result) => Ok(result?),
         Err(_) => Err(Failed::Timeout),
     }
-}
-
-fn cells(rows: &[Row<'_>]) -> Result<SqliteArguments, sqlx::Error> {
-    let mut arguments = SqliteArguments::default();
-    for cell in rows.iter().flatten() {
-        match cell {
-            Cell::Text(text) => arguments.add(text.as_deref()),
-            Cell::Int(int) => arguments.add(*int),
-            Cell::Flag(flag) => arguments.add(*flag),
-        }
-        .map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-fn arrays(statement: &Statement, rows: &[Row<'_>]) -> Result<PgArguments, sqlx::Error> {
-    let mut arguments = PgArguments::default();
-    for (index, (_, kind)) in statement.columns.iter().enumerate() {
-        let column = || rows.iter().filter_map(|row| row.get(index));
-        match kind {
-            Type::Text => arguments.add(column().map(Cell::text).collect::<Vec<_>>()),
-            Type::Int => arguments.add(column().map(Cell::int).collect::<Vec<_>>()),
-            Type::Flag => {
-                let flags: Vec<bool> = column().map(|cell| *cell == Cell::Flag(true)).collect();
-                arguments.add(flags)
-            }
-        }
-        .map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-fn sqlite_row(row: &SqliteRow, types: &[Type]) -> Result<Row<'static>, sqlx::Error> {
-    let cell = |(index, kind): (usize, &Type)| match kind {
-        Type::Text => row.try_get_unchecked(index).map(text_cell),
-        Type::Int => row.try_get_unchecked(index).map(Cell::Int),
-        Type::Flag => row.try_get_unchecked(index).map(Cell::Flag),
-    };
-    types.iter().enumerate().map(cell).collect()
-}
-
-fn postgres_row(row: &PgRow, types: &[Type]) -> Result<Row<'static>, sqlx::Error> {
-    let cell = |(index, kind): (usize, &Type)| match kind {
-        Type::Text => row.try_get(index).map(text_cell),
-        Type::Int => row.try_get(index).map(Cell::Int),
-        Type::Flag => row.try_get(index).map(Cell::Flag),
-    };
-    types.iter().enumerate().map(cell).collect()
-}
-
-fn text_cell(text: Option<String>) -> Cell<'static> {
-    Cell::Text(text.map(Cow::Owned))
 }

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::columns::Columns;
 use crate::event::depth::is_deeper;
 use crate::event::members::Members;
 use crate::event::shown::shown;
@@ -44,6 +45,8 @@ pub(super) struct Content<'a> {
     pub(super) end: Option<Cow<'a, str>>,
     /// From when and until when it is active.
     pub(super) activity: Activity,
+    /// The columns of the mapping; none where there are none, or no snapshot.
+    pub(super) columns: Vec<Option<String>>,
 }
 
 impl<'a> Content<'a> {
@@ -51,6 +54,13 @@ impl<'a> Content<'a> {
     pub(super) fn of(object: &'a Object) -> Result<Self, Unfit> {
         let text = std::str::from_utf8(object.text()).map_err(|_| Unfit("not_utf8"))?;
         Self::of_text(Cow::Borrowed(text))
+    }
+
+    /// Reads the columns of the mapping from its own text, of the type `told` if that names none.
+    pub(super) fn read_columns(&mut self, columns: &Columns, told: &str) {
+        if let Some(json) = self.exact.as_ref().or(self.object.as_ref()) {
+            self.columns = columns.read_text(json, told);
+        }
     }
 
     /// The content of a snapshot whose JSON is `text`.
@@ -114,6 +124,7 @@ impl<'a> Content<'a> {
             start: owned(self.start),
             end: owned(self.end),
             activity: self.activity,
+            columns: self.columns,
         }
     }
 }

@@ -74,10 +74,21 @@ impl<'a> Cell<'a> {
 /// A row of [`Cell`]s.
 pub(super) type Row<'a> = Vec<Cell<'a>>;
 
+/// The name of a column, as SQL has it.
+pub(super) type Name = Cow<'static, str>;
+
+/// Columns whose names are no configuration's.
+pub(super) fn fixed(columns: &[(&'static str, Type)]) -> Vec<(Name, Type)> {
+    let columns = columns.iter();
+    columns
+        .map(|(name, kind)| (Cow::Borrowed(*name), *kind))
+        .collect()
+}
+
 /// A statement over many rows at once.
 #[derive(Debug)]
 pub(super) struct Statement {
-    pub(super) columns: Vec<(&'static str, Type)>,
+    pub(super) columns: Vec<(Name, Type)>,
     /// Types of the columns that come back; empty if none do.
     pub(super) returns: &'static [Type],
     pub(super) texts: Texts,
@@ -98,7 +109,7 @@ impl Statement {
     /// A statement over rows that are bound. `body` follows `WITH incoming(…) AS (…)`.
     pub(super) fn bound(
         dialect: Dialect,
-        columns: Vec<(&'static str, Type)>,
+        columns: Vec<(Name, Type)>,
         returns: &'static [Type],
         body: &str,
     ) -> Self {
@@ -116,7 +127,7 @@ impl Statement {
     /// The same, but PostgreSQL reads the rows from its staging table, as `staged` tells.
     pub(super) fn staged(
         dialect: Dialect,
-        columns: Vec<(&'static str, Type)>,
+        columns: Vec<(Name, Type)>,
         returns: &'static [Type],
         staged: &str,
         body: &str,
@@ -133,12 +144,12 @@ impl Statement {
     }
 }
 
-fn with(columns: &[(&'static str, Type)], source: &str, body: &str) -> Arc<str> {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+fn with(columns: &[(Name, Type)], source: &str, body: &str) -> Arc<str> {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_ref()).collect();
     format!("WITH incoming({}) AS ({source}){body}", names.join(", ")).into()
 }
 
-fn pieces(columns: &[(&'static str, Type)], body: &str) -> Vec<(usize, Arc<str>)> {
+fn pieces(columns: &[(Name, Type)], body: &str) -> Vec<(usize, Arc<str>)> {
     let row = format!("({})", vec!["?"; columns.len()].join(","));
     let piece = |rows| {
         let source = format!("VALUES {}", vec![row.as_str(); rows].join(","));
@@ -173,6 +184,15 @@ impl Dialect {
         }
     }
 
+    /// Text as a literal, in PostgreSQL whatever `standard_conforming_strings` is.
+    pub(super) fn literal(self, text: &str) -> String {
+        let text = text.replace('\'', "''");
+        match self {
+            Self::Sqlite => format!("'{text}'"),
+            Self::Postgres => format!("E'{}'", text.replace('\\', "\\\\")),
+        }
+    }
+
     /// Begins a transaction that may write. SQLite takes its one lock at once, so that waiting for
     /// it happens before anything was read.
     pub(super) fn begin(self) -> &'static str {
@@ -184,8 +204,8 @@ impl Dialect {
 }
 
 /// One array for each column: the statement's text is the same for any number of rows.
-fn arrays(columns: &[(&'static str, Type)]) -> String {
-    let array = |(index, (_, kind)): (usize, &(&str, Type))| {
+fn arrays(columns: &[(Name, Type)]) -> String {
+    let array = |(index, (_, kind)): (usize, &(Name, Type))| {
         let array = match kind {
             Type::Text => "text",
             Type::Int => "bigint",
@@ -205,7 +225,7 @@ mod tests {
     const BODY: &str = " SELECT a, b FROM incoming";
 
     fn bound(dialect: Dialect) -> Texts {
-        Statement::bound(dialect, COLUMNS.to_vec(), &[], BODY).texts
+        Statement::bound(dialect, fixed(&COLUMNS), &[], BODY).texts
     }
 
     #[test]
@@ -232,8 +252,7 @@ mod tests {
              SELECT a, b FROM incoming"
         );
         let staged = "SELECT x, y FROM s";
-        let staged =
-            Statement::staged(Dialect::Postgres, COLUMNS.to_vec(), &[], staged, BODY).texts;
+        let staged = Statement::staged(Dialect::Postgres, fixed(&COLUMNS), &[], staged, BODY).texts;
         let Texts::Staged(text) = staged else {
             panic!("not staged");
         };

@@ -21,6 +21,10 @@
 //! | `golden_record_changes` | a change of an entity or a relation |
 //! | `golden_record_history` | the same with its interval, from its commit time to the next one's: a view |
 //! | `merges` | a loser and a winner: `active` until the loser was seen alive, or absorbed by another, later |
+//! | `merges_resolved` | a loser and who stands for it in the end: a view |
+//!
+//! Columns of attributes, if the configuration has `columns`, are in the first three, their view and
+//! the live views.
 //!
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is
 //! in the history. State `unknown`: only older changes came so far. `active_from` and `active_until`
@@ -35,10 +39,12 @@
 mod backfill;
 mod batch;
 mod cells;
+mod columns;
 mod config;
 mod connection;
 mod content;
 mod dialect;
+mod driver;
 mod fault;
 mod file;
 mod partial;
@@ -61,11 +67,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use columns::{ColumnConfig, ColumnType, TypedColumn};
 pub use config::WarehouseSink;
 pub use dialect::Dialect;
 pub use tables::schema_text;
 
 use self::batch::Pool;
+use self::columns::Columns;
 use self::target::Target;
 use super::preview::takes;
 use super::{Ack, Capabilities, Mode, Sink, SinkError, Write};
@@ -98,6 +106,9 @@ pub struct WarehouseError {
     field: &'static str,
     why: &'static str,
 }
+
+/// The doubt about a mapping: a value does not fit the type of its column.
+const UNFIT_VALUE: &str = "unfit_value";
 
 /// Bytes of payload in a transaction at most, save for one write.
 const LARGEST: usize = 8 << 20;
@@ -143,7 +154,7 @@ impl Warehouse {
         };
         Ok(Self {
             name: name.to_owned(),
-            pool: Pool::new(target, connections),
+            pool: Pool::new(target, Columns::new(&config.columns), connections),
             // Guard `version`: a write that lands late is refused where it is compared.
             capabilities: Capabilities {
                 rows: config.batch.max(1),
@@ -155,6 +166,19 @@ impl Warehouse {
             filter: config.filter(),
             metrics,
         })
+    }
+
+    /// Counts the values that did not fit the types of their columns.
+    fn tell_unfit(&self) {
+        for (column, count) in self.pool.columns().take_unfit() {
+            self.metrics.mapping_doubts(&self.name, UNFIT_VALUE, count);
+            tracing::debug!(
+                sink = %self.name,
+                column,
+                count,
+                "values do not fit the type of their column, which is NULL there"
+            );
+        }
     }
 
     /// Which SQL its database speaks.
@@ -189,10 +213,11 @@ impl Sink for Warehouse {
             read: None,
         };
         let answers = self.pool.write(batch).await;
+        self.tell_unfit();
         answers.into_iter().map(|answer| answer.map(ack)).collect()
     }
 
     async fn probe(&self) -> Vec<String> {
-        probe::probe(&self.pool.target).await
+        probe::probe(&self.pool.target, self.pool.columns()).await
     }
 }

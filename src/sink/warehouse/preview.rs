@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::cells::{change_cells, current_cells};
+use super::columns::Columns;
 use super::dialect::{Cell, Dialect, Row, Statement};
 use super::row::Prepared;
 use super::statements::Statements;
@@ -11,10 +12,10 @@ use crate::sink::preview::{Preview, PreviewValue, Previewed};
 
 /// # Errors
 /// If a snapshot cannot be kept.
-pub(super) fn preview(write: &Write) -> Previewed {
-    let prepared = Prepared::of(write, 0)?;
+pub(super) fn preview(write: &Write, columns: &Columns) -> Previewed {
+    let prepared = Prepared::of(write, 0, columns)?;
     // The columns are the same in both databases.
-    let statements = Statements::new(Dialect::Sqlite);
+    let statements = Statements::new(Dialect::Sqlite, columns);
     let mut previews = Vec::new();
     if prepared.asserts {
         let (table, of_table) = if prepared.is_relation {
@@ -27,13 +28,13 @@ pub(super) fn preview(write: &Write) -> Previewed {
         } else {
             "upsert, if no newer content is there"
         };
-        let cells = current_cells(&prepared, None, prepared.is_relation);
-        previews.push(row(table, action, &of_table.tell, cells));
+        let cells = current_cells(&prepared, None, columns.count());
+        previews.push(row(table, action, &of_table.tell, cells, columns));
     }
-    for cells in change_cells(&prepared, prepared.erased_at) {
+    for cells in change_cells(&prepared, prepared.erased_at, columns.count()) {
         let action = "append, if these clocks of the subject have no row yet";
         let append = &statements.history.append;
-        previews.push(row("golden_record_changes", action, append, cells));
+        previews.push(row("golden_record_changes", action, append, cells, columns));
     }
     for (winner, (since, _)) in &prepared.absorbed {
         let from = "the event";
@@ -50,7 +51,13 @@ pub(super) fn preview(write: &Write) -> Previewed {
     Ok(previews)
 }
 
-fn row(table: &str, action: &str, statement: &Statement, cells: Row<'_>) -> Preview {
+fn row(
+    table: &str,
+    action: &str,
+    statement: &Statement,
+    cells: Row<'_>,
+    columns: &Columns,
+) -> Preview {
     let values = statement.columns.iter().zip(cells);
     let values = values.map(|((column, _), cell)| {
         let value = match cell {
@@ -58,7 +65,11 @@ fn row(table: &str, action: &str, statement: &Statement, cells: Row<'_>) -> Prev
             Cell::Int(number) => number.into(),
             Cell::Flag(flag) => flag.into(),
         };
-        PreviewValue::new(column, value, origin(column))
+        let name = column.trim_matches('"');
+        match columns.source(name) {
+            Some(source) => PreviewValue::new(name, value, format!("attributes.{source}")),
+            None => PreviewValue::new(name, value, origin(name)),
+        }
     });
     Preview {
         target: table.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::columns::{Columns, is_settled};
 use super::connection::{Connection, Failed};
 use super::dialect::Dialect;
 use super::fault::{Fault, Phase};
@@ -11,14 +12,14 @@ use super::target::{Options, Target, folder_of};
 use crate::sink::SinkError;
 
 /// One sentence per problem.
-pub(super) async fn probe(target: &Target) -> Vec<String> {
+pub(super) async fn probe(target: &Target, columns: &Columns) -> Vec<String> {
     if let Options::Sqlite(options) = &target.options {
         let file = options.get_filename();
         if tokio::fs::metadata(file).await.is_err() {
             return folder_problem(file).await.into_iter().collect();
         }
     }
-    match look(&target.looking_only()).await {
+    match look(&target.looking_only(), columns).await {
         Ok(sentences) => sentences,
         Err(failed) => vec![sentence(&Fault::of(&failed, Phase::Connect).error)],
     }
@@ -64,14 +65,15 @@ const MAY_CREATE: &str = "SELECT count(*) WHERE has_schema_privilege(current_sch
 const MAY_STAGE: &str =
     "SELECT count(*) WHERE has_database_privilege(current_database(), 'TEMPORARY')";
 const MISSING_RIGHTS: &str = "SELECT count(*) FROM
- (VALUES ('golden_records'), ('relations'), ('golden_record_changes'), ('merges')) AS t(name),
+ (VALUES ('golden_records'), ('relations'), ('golden_record_changes'), ('merges'),
+  ('goldwire_columns'), ('goldwire_backfill')) AS t(name),
  (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(name)
  WHERE NOT coalesce(has_table_privilege(to_regclass(t.name), p.name), false)";
 
 const NOT_OWNED: &str = "SELECT count(*) FROM pg_class
  WHERE oid = to_regclass('golden_record_history') AND NOT pg_has_role(relowner, 'USAGE')";
 
-async fn look(target: &Target) -> Result<Vec<String>, Failed> {
+async fn look(target: &Target, columns: &Columns) -> Result<Vec<String>, Failed> {
     let mut connection = Connection::open(target).await?;
     let mut sentences = Vec::new();
     connection.begin_looking().await?;
@@ -83,7 +85,7 @@ async fn look(target: &Target) -> Result<Vec<String>, Failed> {
         sentences.push(schema::newer(found));
     }
     if connection.dialect() == Dialect::Postgres {
-        rights(&mut connection, found, &mut sentences).await?;
+        rights(&mut connection, found, columns, &mut sentences).await?;
     }
     connection.roll_back().await?;
     connection.close().await;
@@ -93,6 +95,7 @@ async fn look(target: &Target) -> Result<Vec<String>, Failed> {
 async fn rights(
     connection: &mut Connection,
     found: i64,
+    columns: &Columns,
     sentences: &mut Vec<String>,
 ) -> Result<(), Failed> {
     if connection.number(TOO_OLD).await? > 0 {
@@ -126,6 +129,15 @@ async fn rights(
             "the user lacks rights, or a table is missing; grant SELECT, INSERT and UPDATE on {}",
             TABLES.join(", ")
         ));
+    } else if found == VERSION
+        && !is_settled(connection, columns).await?
+        && connection.number(NOT_OWNED).await? > 0
+    {
+        sentences.push(
+            "the tables do not have the columns of `columns`, and only their owner may add them: let \
+             it run what `goldwire schema warehouse` prints of them"
+                .to_owned(),
+        );
     }
     Ok(())
 }

@@ -67,8 +67,8 @@ pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
              and UPDATE on them; tables of an older version are changed by their owner"
         }
         (_, "2BP01") => {
-            "the tables are of an older version, and a view of yours depends on columns that go: \
-             drop it, and make it again on golden_record_history, which is a view now"
+            "the tables or a column change, and a view of yours depends on columns that go: \
+             drop it, and make it again afterwards; golden_record_history is a view now"
         }
         (_, "42P07") => {
             "a table of that name exists and is not goldwire's; give goldwire a schema of its own"
@@ -78,6 +78,9 @@ pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
              or session"
         }
         (_, "42704" | "55P02") => SETTING,
+        (_, "42701") => {
+            "a table has a column of that name which is not of `columns`; choose another name there"
+        }
         ("42" | "0A", _) => {
             "the tables are not as `goldwire schema warehouse` prints them, or the server is older \
              than PostgreSQL 12; correct them"

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::columns::Columns;
 use super::content::{Content, plain};
 use super::partial::Partial;
 use crate::event::SubjectState;
@@ -67,7 +68,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// Rejected if the subject's name cannot be a key, or a snapshot not be kept.
-    pub(super) fn of(write: &'a Write, place: usize) -> Result<Self, SinkError> {
+    pub(super) fn of(write: &'a Write, place: usize, columns: &Columns) -> Result<Self, SinkError> {
         let subject = &write.subject;
         if subject.uri().contains('\0') {
             return Err(SinkError::Rejected {
@@ -77,12 +78,12 @@ impl<'a> Prepared<'a> {
             });
         }
         let object_type = plain(&write.object_type);
-        let current = current_row(write)?;
+        let current = current_row(write, columns)?;
         let mut prepared = Self {
             place,
             key: (subject.tenant(), subject.uri()),
             is_relation: subject.is_relation(),
-            changes: change_rows(write, current.as_ref(), &object_type)?,
+            changes: change_rows(write, current.as_ref(), &object_type, columns)?,
             object_type,
             current,
             asserts: write.current.is_some(),
@@ -126,7 +127,10 @@ fn observations(write: &Write) -> impl Iterator<Item = (&SubjectState, Millis)> 
 
 /// The newest of what the write says the subject is now, and its erasures: those count whatever
 /// the fence made of them.
-fn current_row(write: &Write) -> Result<Option<CurrentRow<'_>>, SinkError> {
+fn current_row<'a>(
+    write: &'a Write,
+    columns: &Columns,
+) -> Result<Option<CurrentRow<'a>>, SinkError> {
     let current = write.current.as_ref();
     let erasures = write.changes.iter();
     let erasures = erasures.filter(|change| change.state == SubjectState::Erased);
@@ -143,7 +147,7 @@ fn current_row(write: &Write) -> Result<Option<CurrentRow<'_>>, SinkError> {
                 ..CurrentRow::unknown()
             }))
         }
-        (Some(current), _) => CurrentRow::of(current, &write.changes).map(Some),
+        (Some(current), _) => CurrentRow::of(current, write, columns).map(Some),
         (None, _) => Ok(None),
     }
 }
@@ -162,13 +166,17 @@ impl<'a> CurrentRow<'a> {
         }
     }
 
-    fn of(current: &'a Current, changes: &[Change]) -> Result<Self, SinkError> {
-        let brought = changes
-            .iter()
-            .filter(|change| Some(change.version) == current.version);
+    fn of(current: &'a Current, write: &'a Write, columns: &Columns) -> Result<Self, SinkError> {
+        let changes = write.changes.iter();
+        let brought = changes.filter(|change| Some(change.version) == current.version);
         let partial = match (&current.state, &current.fields) {
             (SubjectState::Alive(object), Some(fields)) => Some(Partial { fields, object }),
             (_, _) => None,
+        };
+        let content = match partial {
+            // Its columns are read when it was laid over what the table holds.
+            Some(_) => content_of(&current.state, &Columns::default(), "")?,
+            None => content_of(&current.state, columns, &write.object_type)?,
         };
         Ok(Self {
             state: current.state.word(),
@@ -176,7 +184,7 @@ impl<'a> CurrentRow<'a> {
             version: current.version,
             commit_time: brought.map(|change| change.commit_time).max(),
             content_time: current.content_time,
-            content: content_of(&current.state)?,
+            content,
             partial,
         })
     }
@@ -187,32 +195,30 @@ fn change_rows<'a>(
     write: &'a Write,
     current: Option<&CurrentRow<'a>>,
     object_type: &Cow<'a, str>,
+    columns: &Columns,
 ) -> Result<Vec<ChangeRow<'a>>, SinkError> {
     let mut rows: Vec<ChangeRow<'a>> = Vec::with_capacity(write.changes.len());
     for change in &write.changes {
-        keep(&mut rows, change_row(write, current, change, object_type)?);
+        let content = match current.filter(|row| brings(write, row, change)) {
+            Some(_) => None,
+            None => Some(content_of(&change.state, columns, object_type)?),
+        };
+        keep(&mut rows, change_row(change, current, content, object_type));
     }
     rows.sort_by_key(ChangeRow::clocks);
     Ok(rows)
 }
 
+/// A change whose content is `content`, or that of the current row.
 fn change_row<'a>(
-    write: &'a Write,
-    current: Option<&CurrentRow<'a>>,
     change: &'a Change,
+    current: Option<&CurrentRow<'a>>,
+    content: Option<Content<'a>>,
     object_type: &Cow<'a, str>,
-) -> Result<ChangeRow<'a>, SinkError> {
-    let shared = current.filter(|row| brings(write, row, change));
-    let content = match shared {
-        Some(_) => None,
-        None => Some(content_of(&change.state)?),
-    };
-    let own_type = match (&content, shared) {
-        (Some(content), _) => content.object_type.clone(),
-        (None, Some(row)) => row.content.object_type.clone(),
-        (None, None) => None,
-    };
-    Ok(ChangeRow {
+) -> ChangeRow<'a> {
+    let shown = content.as_ref().or(current.map(|row| &row.content));
+    let own_type = shown.and_then(|content| content.object_type.clone());
+    ChangeRow {
         event_id: plain(&change.id),
         kind: change.kind.word(),
         object_type: own_type.unwrap_or_else(|| object_type.clone()),
@@ -223,7 +229,7 @@ fn change_row<'a>(
         received_time: change.received_time,
         observed: change.observed,
         content,
-    })
+    }
 }
 
 /// Whether the current row brings the very content of `change`: mostly so, and it is not written
@@ -269,9 +275,16 @@ fn keep<'a>(rows: &mut Vec<ChangeRow<'a>>, row: ChangeRow<'a>) {
     }
 }
 
-fn content_of(state: &SubjectState) -> Result<Content<'_>, SinkError> {
+fn content_of<'a>(
+    state: &'a SubjectState,
+    columns: &Columns,
+    object_type: &str,
+) -> Result<Content<'a>, SinkError> {
     match state {
-        SubjectState::Alive(object) => Ok(Content::of(object)?),
+        SubjectState::Alive(object) => Ok(Content {
+            columns: columns.read(object, object_type),
+            ..Content::of(object)?
+        }),
         SubjectState::Absorbed { .. }
         | SubjectState::Removed
         | SubjectState::Erased

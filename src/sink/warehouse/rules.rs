@@ -9,6 +9,7 @@ pub(super) fn check(_: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     {
         rules.refuse(&at, format!("it {why}"));
     }
+    super::columns::check(section, rules);
     rules.period(section, &["linger"], ("0s", "10s"));
     rules.period(section, &["statement_timeout"], ("100ms", "1h"));
 }

@@ -8,17 +8,19 @@ use super::dialect::Dialect;
 use super::tables::{creation, upgrade};
 
 /// The version of the tables that this program reads and writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Any number that other programs in the same database do not lock: "goldwire" as ASCII.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7453010373645639269)";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(7453010373645639269)";
 
-/// Tables that the writer needs, in the order in which it locks their rows.
-pub(super) const TABLES: [&str; 4] = [
+/// Tables that the writer needs, those whose rows it locks in that order.
+pub(super) const TABLES: [&str; 6] = [
     "golden_records",
     "relations",
     "golden_record_changes",
     "merges",
+    "goldwire_columns",
+    "goldwire_backfill",
 ];
 
 /// The version of the tables; 0 if there are none.

@@ -6,13 +6,48 @@
 
 use std::borrow::Cow;
 
+use super::columns::staged;
 use super::content::Content;
 use super::row::{ChangeRow, CurrentRow, Prepared};
 
-/// Made in each transaction where this server process does not have it: behind a pooler that may be
-/// another process each time. Other columns want another name: a process that outlives this program
-/// keeps the table, empty.
-pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_incoming_3 (
+/// How the table is made, and filled.
+#[derive(Debug)]
+pub(super) struct Staging {
+    /// Its name. Other columns want another one: a process that outlives this program keeps the
+    /// table, empty.
+    pub(super) table: String,
+    /// Run in each transaction, for the case that this server process does not have the table: behind
+    /// a pooler that may be another process each time.
+    pub(super) create: String,
+    /// Fills it, all columns in their order.
+    pub(super) copy: String,
+    /// Columns of the mapping.
+    typed: usize,
+}
+
+impl Staging {
+    /// Of a mapping with so many columns.
+    pub(super) fn new(typed: usize) -> Self {
+        let name = match typed {
+            0 => "goldwire_incoming_3".to_owned(),
+            typed => format!("goldwire_incoming_3_{typed}"),
+        };
+        let more: Vec<String> = (0..typed)
+            .map(|n| format!(", {} text", staged(n)))
+            .collect();
+        Self {
+            create: format!(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({COLUMNS}{}) ON COMMIT DELETE ROWS",
+                more.concat()
+            ),
+            copy: format!("COPY pg_temp.{name} FROM STDIN (FORMAT binary)"),
+            table: format!("pg_temp.{name}"),
+            typed,
+        }
+    }
+}
+
+const COLUMNS: &str = "
  n integer, relation boolean, tells boolean, tenant text, subject text,
  object_type text, state text, absorbed_by text, version bigint, commit_time bigint,
  stands_for bigint, label text, start_entity text, end_entity text, alive_at bigint,
@@ -21,13 +56,10 @@ pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS goldwire_in
  change_type text, change_state text, change_absorbed_by text, observed boolean,
  received_time bigint,
  object jsonb, object_exact text, active_from bigint, active_until bigint
-) ON COMMIT DELETE ROWS";
+";
 
-/// Fills it, all columns in their order.
-pub(super) const COPY: &str = "COPY pg_temp.goldwire_incoming_3 FROM STDIN (FORMAT binary)";
-
-/// Columns of the table.
-const COLUMNS: i16 = 29;
+/// Columns of the table, but for those of the mapping.
+const FIXED: usize = 29;
 /// Of these the ones of the current state, before the ones of the change.
 const OF_CURRENT: usize = 11;
 const OF_CHANGE: usize = 9;
@@ -92,13 +124,19 @@ pub(super) fn rows<'b, 'a>(
 pub(super) struct Encoder {
     chunk: Vec<u8>,
     rows: i32,
+    /// Columns of the mapping.
+    typed: usize,
 }
 
 impl Encoder {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(staging: &Staging) -> Self {
         let mut chunk = Vec::with_capacity(CHUNK + CHUNK / 4);
         chunk.extend_from_slice(HEADER);
-        Self { chunk, rows: 0 }
+        Self {
+            chunk,
+            rows: 0,
+            typed: staging.typed,
+        }
     }
 
     /// What has to be sent now, if it is enough.
@@ -117,7 +155,8 @@ impl Encoder {
     }
 
     pub(super) fn row(&mut self, row: &Staged<'_, '_>) -> Result<(), TooLarge> {
-        self.chunk.extend_from_slice(&COLUMNS.to_be_bytes());
+        let columns = i16::try_from(FIXED + self.typed).map_err(|_| TooLarge)?;
+        self.chunk.extend_from_slice(&columns.to_be_bytes());
         self.bytes(&[&self.rows.to_be_bytes()])?;
         self.rows += 1;
         self.flag(row.of.is_relation)?;
@@ -140,7 +179,22 @@ impl Encoder {
         let activity = row.content.map(|content| content.activity);
         let activity = activity.unwrap_or_default();
         self.int(activity.from)?;
-        self.int(activity.until)
+        self.int(activity.until)?;
+        self.typed(row.content)
+    }
+
+    /// The columns of the mapping; a subject without content has none.
+    fn typed(&mut self, content: Option<&Content<'_>>) -> Result<(), TooLarge> {
+        let values = content.map(|content| content.columns.as_slice());
+        let values = values.unwrap_or_default();
+        for value in values {
+            match value {
+                Some(value) => self.text(value)?,
+                None => self.nulls(1),
+            }
+        }
+        self.nulls(self.typed.saturating_sub(values.len()));
+        Ok(())
     }
 
     fn current(&mut self, row: &Staged<'_, '_>, current: &CurrentRow<'_>) -> Result<(), TooLarge> {

@@ -1,6 +1,9 @@
 //! The tables as SQL: from nothing, and from an older version.
 
+use std::collections::BTreeMap;
+
 use super::backfill::backfill;
+use super::columns::{self, ColumnConfig, Columns};
 use super::dialect::Dialect;
 use super::schema::VERSION;
 use super::views::views;
@@ -25,20 +28,66 @@ ALTER TABLE golden_record_changes DROP COLUMN valid_to;
 ALTER TABLE golden_record_changes DROP COLUMN is_current;
 ";
 
+/// What the tables know of the mapping's columns, and how far they are filled.
+const MAPPING: &str = "CREATE TABLE goldwire_columns (
+  name text PRIMARY KEY,
+  position bigint NOT NULL,        -- in the views
+  type text NOT NULL,
+  source text                      -- attribute that it is of; NULL: it left the mapping
+);
+CREATE TABLE goldwire_backfill (   -- one row: how far columns are filled from stored snapshots
+  id bigint PRIMARY KEY,
+  stage bigint NOT NULL,           -- 0 golden_records, 1 relations, 2 the changes, 3 all are
+  tenant text NOT NULL,            -- key of the last row that was filled
+  subject text NOT NULL,
+  commit_time bigint NOT NULL,
+  version bigint NOT NULL
+);
+INSERT INTO goldwire_backfill VALUES (1, 3, '', '', 0, 0);
+";
+
 /// The tables as SQL, for a person who makes them by hand because the sink's user must not. Run
 /// it once, in a schema of goldwire's own.
-pub fn schema_text(dialect: Dialect) -> String {
+pub fn schema_text(dialect: Dialect, columns: &BTreeMap<String, ColumnConfig>) -> String {
     let upgrades = (1..VERSION).map(|found| {
         let upgrade = format!("BEGIN;\n{}COMMIT;", upgrade(dialect, found)).replace('\n', "\n-- ");
         format!("\n-- Where the tables have version {found}, as their owner, instead:\n--\n-- {upgrade}\n")
     });
     let upgrades: Vec<String> = upgrades.collect();
     let creation = creation(dialect);
-    format!("BEGIN;\n{creation}COMMIT;\n{}", upgrades.concat())
+    let columns = columns::schema_text(dialect, &Columns::new(columns));
+    let columns = columns.map(|sql| {
+        format!("\n-- The columns of the mapping, for tables of version {VERSION} that have none.\nBEGIN;\n{sql}COMMIT;\n")
+    });
+    format!(
+        "BEGIN;\n{creation}COMMIT;\n{}{}",
+        columns.unwrap_or_default(),
+        upgrades.concat()
+    )
 }
 
-/// From an older version, 1 or 2. Version 3 knows since when and until when a subject is active.
+/// From an older version. Version 3 knows since when and until when a subject is active, version 4
+/// the columns of the mapping.
 pub(super) fn upgrade(dialect: Dialect, found: i64) -> String {
+    let dates = if found < 3 {
+        dates(dialect)
+    } else {
+        String::new()
+    };
+    let (before, after) = match (found, dialect) {
+        (1, Dialect::Sqlite) => (FROM_1, ""),
+        (1, Dialect::Postgres) => (FROM_1, SAME_READERS),
+        (_, _) => ("", ""),
+    };
+    format!(
+        "{before}{dates}{MAPPING}{views}{after}{version}",
+        views = views(dialect, &[]),
+        version = version(dialect),
+    )
+}
+
+/// The columns of start and end, and what is told of them by the snapshots that are stored.
+fn dates(dialect: Dialect) -> String {
     let tables = ["golden_records", "relations", "golden_record_changes"];
     let columns = tables.map(|table| {
         format!(
@@ -47,18 +96,11 @@ ALTER TABLE {table} ADD COLUMN active_until bigint;
 "
         )
     });
-    let (before, after) = match (found, dialect) {
-        (1, Dialect::Sqlite) => (FROM_1, ""),
-        (1, Dialect::Postgres) => (FROM_1, SAME_READERS),
-        (_, _) => ("", ""),
-    };
     format!(
-        "{before}{columns}{backfill}{indexes}{views}{after}{version}",
+        "{columns}{backfill}{indexes}",
         columns = columns.concat(),
         backfill = backfill(dialect, &tables),
         indexes = indexes(dialect),
-        views = views(dialect),
-        version = version(dialect),
     )
 }
 
@@ -150,9 +192,9 @@ CREATE TABLE merges (
 CREATE INDEX merges_by_winner ON merges (tenant, winner);
 CREATE INDEX relations_by_start ON relations (tenant, start_entity);
 CREATE INDEX relations_by_end ON relations (tenant, end_entity);
-{indexes}{views}{version}",
+{indexes}{MAPPING}{views}{version}",
         indexes = indexes(dialect),
-        views = views(dialect),
+        views = views(dialect, &[]),
         version = version(dialect),
     )
 }

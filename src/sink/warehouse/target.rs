@@ -183,6 +183,7 @@ fn begin(settings: &[(String, String)], limit: Duration) -> String {
         .into_iter()
         .chain([("statement_timeout", &*timeout)]);
     let calls = given.chain(own).map(|(name, value)| {
+        let literal = |text| Dialect::Postgres.literal(text);
         let (name, value) = (literal(name), literal(value));
         format!("set_config({name}, {value}, true)")
     });
@@ -194,11 +195,6 @@ fn begin(settings: &[(String, String)], limit: Duration) -> String {
         Dialect::Postgres.begin(),
         calls.join(", ")
     )
-}
-
-/// Text as a literal, whatever `standard_conforming_strings` is.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 #[cfg(test)]

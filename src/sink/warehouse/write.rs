@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::cells::{change_cells, current_cells, key_cells};
+use super::columns::Columns;
 use super::connection::{Connection, Failed};
 use super::content::Content;
 use super::dialect::{Cell, Dialect, Row};
@@ -34,12 +35,15 @@ fn at(phase: Phase) -> impl Fn(Failed) -> Broken {
 pub(super) async fn write(
     connection: &mut Connection,
     statements: &Statements,
+    columns: &Columns,
     batch: &[Prepared<'_>],
 ) -> Result<Vec<Effect>, Broken> {
-    connection.begin_batch().await.map_err(at(Phase::Begin))?;
+    let begun = connection.begin_batch(&statements.staging).await;
+    begun.map_err(at(Phase::Begin))?;
     let mut writing = Writing {
         connection,
         statements,
+        columns,
         batch,
         merged: HashMap::new(),
         marks: HashMap::new(),
@@ -54,6 +58,7 @@ pub(super) async fn write(
 struct Writing<'w, 'a> {
     connection: &'w mut Connection,
     statements: &'w Statements,
+    columns: &'w Columns,
     batch: &'w [Prepared<'a>],
     /// Partial snapshots, laid over what the tables held.
     merged: HashMap<Key<'a>, Content<'static>>,
@@ -97,7 +102,7 @@ impl<'a> Writing<'_, 'a> {
             let rows = batch
                 .iter()
                 .flat_map(|prepared| staging::rows(prepared, merged.get(&prepared.key), &unknown));
-            self.connection.stage(rows).await?;
+            self.connection.stage(&statements.staging, rows).await?;
         }
         for table in tables {
             self.tell(table).await?;
@@ -134,14 +139,15 @@ impl<'a> Writing<'_, 'a> {
             let mine = batch
                 .iter()
                 .filter(|row| row.is_relation == table.of_relations);
-            mine.filter_map(|row| Some((row.key, row.partial()?)))
+            mine.filter_map(|row| Some((row, row.partial()?)))
         };
-        let keys = || partials().map(|(key, _)| key_cells(key)).collect();
+        let keys = || partials().map(|(row, _)| key_cells(row.key)).collect();
         let answers = self.connection.run(&table.content, keys).await?;
         let before: HashMap<Key<'_>, &str> = answers.iter().filter_map(found).collect();
-        for (key, partial) in partials() {
-            let content = partial.over(before.get(&key).copied())?;
-            self.merged.insert(key, content);
+        for (row, partial) in partials() {
+            let mut content = partial.over(before.get(&row.key).copied())?;
+            content.read_columns(self.columns, &row.object_type);
+            self.merged.insert(row.key, content);
         }
         Ok(())
     }
@@ -151,10 +157,10 @@ impl<'a> Writing<'_, 'a> {
             return Ok(());
         }
         let (batch, merged) = (self.batch, &self.merged);
-        let of_relations = table.of_relations;
+        let (of_relations, typed) = (table.of_relations, self.columns.count());
         let told = || {
             let told = batch.iter().filter(|row| row.is_relation == of_relations);
-            told.map(|row| current_cells(row, merged.get(&row.key), of_relations))
+            told.map(|row| current_cells(row, merged.get(&row.key), typed))
                 .collect()
         };
         let answers = self.connection.run(&table.tell, told).await?;
@@ -198,11 +204,11 @@ impl<'a> Writing<'_, 'a> {
         if let Some(blank) = &statements.blank_staged {
             self.connection.run(blank, || late).await?;
         }
-        let marks = &self.marks;
+        let (marks, typed) = (&self.marks, self.columns.count());
         let erased = |row: &Prepared<'a>| marks.get(&row.key).map_or(0, |mark| mark.erased_at);
         let rows = || {
             let rows = batch.iter();
-            rows.flat_map(|row| change_cells(row, erased(row)))
+            rows.flat_map(|row| change_cells(row, erased(row), typed))
                 .collect()
         };
         self.connection.run(&statements.append, rows).await?;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod clear_text;
+mod columns;
 mod every_key;
 mod files;
 mod kafka_log;
@@ -52,6 +53,11 @@ fn problems(tree: &Value) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(error) => error.0.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// The problems of a warehouse with these columns.
+pub(crate) fn with_columns(columns: &Value) -> Vec<String> {
+    problems(&with("/sinks/lake/warehouse/columns", columns.clone()))
 }
 
 /// The full example with the value at `pointer` replaced; the last part may be new.

@@ -39,7 +39,7 @@ use super::tenant::Tenant;
 pub(super) const SETTLE: Millis = 3000;
 pub(super) const SKEW: Millis = 200;
 /// When every test's history begins, ms.
-pub(super) const START: Millis = 1_800_000_000_000;
+pub(crate) const START: Millis = 1_800_000_000_000;
 
 /// What one sink's task runs on, and how it is seen and stopped.
 pub(super) struct Running {

@@ -30,7 +30,7 @@ use super::scripted::Scripted;
 
 const DRAIN: Duration = Duration::from_secs(16);
 
-pub(super) fn config(drain: &str) -> Config {
+pub(crate) fn config(drain: &str) -> Config {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("goldwire.yaml");
     let text = format!(
@@ -51,7 +51,7 @@ delivery: {{ drain_timeout: {drain}, commit_interval: 100ms }}
     goldwire::topology::load(&path, &|_| None).unwrap()
 }
 
-pub(super) fn files(store: Arc<dyn Store>) -> Files {
+pub(crate) fn files(store: Arc<dyn Store>) -> Files {
     Files {
         store,
         inbox: Arc::new(MemoryLog::new(1)),
@@ -59,7 +59,7 @@ pub(super) fn files(store: Arc<dyn Store>) -> Files {
     }
 }
 
-pub(super) fn with() -> Deps {
+pub(crate) fn with() -> Deps {
     Deps {
         clock: Arc::new(TokioClock::starting_at(START)),
         metrics: Arc::new(Metrics::noop()),

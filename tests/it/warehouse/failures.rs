@@ -1,5 +1,7 @@
 //! What fails, for whom, and what is said about it.
 
+use std::collections::BTreeMap;
+
 use goldwire::sink::warehouse::{Dialect, Warehouse, schema_text};
 use goldwire::sink::{Effect, Sink as _, SinkError, Write};
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
@@ -68,7 +70,7 @@ pub(super) async fn two_start_at_once(place: Place) {
     );
     deliver(&place.open(), &first).await;
     assert_eq!(place.rows(&["subject"], "golden_records").await.len(), 2);
-    assert_eq!(place.one("version", "goldwire_schema").await, "3");
+    assert_eq!(place.one("version", "goldwire_schema").await, "4");
 }
 
 pub(super) async fn newer_tables(place: Place) {
@@ -102,7 +104,9 @@ pub(super) async fn tables_made_by_hand(place: Place) {
         );
         std::fs::write(path, b"").unwrap();
     }
-    place.execute(&schema_text(place.dialect)).await;
+    place
+        .execute(&schema_text(place.dialect, &BTreeMap::new()))
+        .await;
     assert!(warehouse.probe().await.is_empty());
     deliver(&warehouse, &[event("entities/a", 1, 1, person("x"))]).await;
     assert_eq!(place.one("label", "golden_records_live").await, "x");
@@ -159,7 +163,7 @@ pub(super) async fn a_subject_twice(place: Place) {
 
 /// As the engine does: what may be tried again is. SQLite refuses a second process that turns on
 /// its journal in the same moment.
-async fn deliver_in_the_end(warehouse: &Warehouse, deliveries: &[Write]) {
+pub(super) async fn deliver_in_the_end(warehouse: &Warehouse, deliveries: &[Write]) {
     let sent = deliveries.iter().map(|delivery| async {
         while let Err(error) = warehouse.write_one(delivery).await {
             assert!(matches!(error, SinkError::Retryable { .. }), "{error}");

@@ -2,6 +2,7 @@
 //! `GOLDWIRE_TEST_POSTGRES` holds the URL of a database in which schemas may be made.
 
 mod activity;
+mod columns;
 mod contention;
 mod facts;
 mod failures;
@@ -10,6 +11,7 @@ mod moved;
 mod orders;
 pub(crate) mod place;
 mod postgres;
+mod restored;
 mod start;
 mod suite;
 mod version_1;

@@ -1,10 +1,10 @@
 //! A database of a test's own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use goldwire::config::Secret;
-use goldwire::sink::warehouse::WarehouseSink;
-use goldwire::sink::warehouse::{Dialect, Warehouse};
+use goldwire::sink::warehouse::{ColumnConfig, Dialect, Warehouse, WarehouseSink};
 use goldwire::sink::{Effect, Sink as _, SinkError, Write};
 use goldwire::telemetry::Metrics;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
@@ -14,6 +14,7 @@ pub(crate) struct Place {
     pub(super) url: String,
     pub(super) dialect: Dialect,
     pub(super) statement_timeout: &'static str,
+    pub(super) columns: BTreeMap<String, ColumnConfig>,
     _dir: Option<TempDir>,
 }
 
@@ -24,6 +25,7 @@ impl Place {
             url: format!("sqlite:{}", dir.path().join("w.db").display()),
             dialect: Dialect::Sqlite,
             statement_timeout: "30s",
+            columns: BTreeMap::new(),
             _dir: Some(dir),
         }
     }
@@ -59,6 +61,7 @@ impl Place {
             url,
             dialect: Dialect::Postgres,
             statement_timeout: "30s",
+            columns: BTreeMap::new(),
             _dir: None,
         }
     }
@@ -73,11 +76,16 @@ impl Place {
             statement_timeout: self.statement_timeout.into(),
             event_types: vec!["*".to_owned()],
             object_types: vec!["*".to_owned()],
+            columns: self.columns.clone(),
         }
     }
 
     pub(crate) fn open(&self) -> Warehouse {
-        Warehouse::open("analytics", &self.config(), Arc::new(Metrics::noop())).unwrap()
+        self.open_as("analytics")
+    }
+
+    pub(super) fn open_as(&self, name: &str) -> Warehouse {
+        Warehouse::open(name, &self.config(), Arc::new(Metrics::noop())).unwrap()
     }
 
     /// Runs SQL beside the sink.
@@ -182,6 +190,13 @@ impl Place {
             "alive_at",
             "erased_at",
         ];
+        let typed: Vec<String> = self
+            .columns
+            .keys()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+        let current = [&current[..], &typed].concat();
         let relation = [&current[..], &["start_entity", "end_entity"]].concat();
         let history = [
             "tenant",
@@ -203,6 +218,7 @@ impl Place {
             "valid_to",
             "is_current",
         ];
+        let history = [&history[..], &typed].concat();
         let merges = [
             "tenant",
             "loser",

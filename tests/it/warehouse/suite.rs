@@ -3,7 +3,7 @@
 use goldwire::event::SubjectState;
 
 use super::place::{Place, deliver};
-use super::{activity, event, facts, failures, merges, person, version_1, version_2};
+use super::{activity, columns, event, facts, failures, merges, person, version_1, version_2};
 
 macro_rules! on_sqlite {
     ($($name:ident => $case:path;)*) => {
@@ -45,6 +45,26 @@ on_sqlite! {
     times_are_readable => activity::times_are_readable;
     views_use_indexes => activity::views_use_indexes;
     tables_of_version_2_know_since_when_afterwards => version_2::knows_since_when_afterwards;
+    columns_are_written_with_their_types =>
+        columns::are_written_with_their_types;
+    columns_of_what_is_dead_or_erased_are_empty =>
+        columns::of_what_is_dead_or_erased_are_empty;
+    columns_of_a_partial_snapshot_are_those_of_what_it_is_laid_over =>
+        columns::of_a_partial_snapshot_are_those_of_what_it_is_laid_over;
+    columns_that_are_new_are_filled_from_what_is_stored =>
+        columns::that_are_new_are_filled_from_what_is_stored;
+    columns_follow_a_mapping_that_changes =>
+        columns::follow_a_mapping_that_changes;
+    columns_that_were_dropped_are_in_no_view =>
+        columns::that_were_dropped_are_in_no_view;
+    columns_are_filled_from_where_it_was_left =>
+        columns::are_filled_from_where_it_was_left;
+    columns_of_many_rows_are_filled_by_all_connections =>
+        columns::of_many_rows_are_filled_by_all_connections;
+    columns_made_by_hand_are_used =>
+        columns::made_by_hand_are_used;
+    merges_are_resolved_to_the_last_survivor =>
+        columns::merges_are_resolved_to_the_last_survivor;
     a_missing_table_halts_with_a_remedy => failures::a_missing_table;
     a_subject_twice_in_a_batch_is_written_twice => failures::a_subject_twice;
     g4_two_writers_of_one_subject_leave_exact_tables => failures::two_writers;

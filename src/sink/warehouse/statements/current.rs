@@ -1,7 +1,9 @@
 //! `golden_records` and `relations`: what a subject is now.
 
-use super::super::dialect::{Dialect, Statement, Type};
-use super::{Columns, KEY, names};
+use super::super::columns::Columns;
+use super::super::dialect::{Dialect, Statement, Type, fixed};
+use super::super::staging::Staging;
+use super::{KEY, names};
 
 const FACTS: [(&str, Type); 3] = [
     ("object_type", Type::Text),
@@ -45,12 +47,13 @@ pub(in super::super) struct Current {
 }
 
 impl Current {
-    pub(super) fn new(dialect: Dialect, table: &str, of_relations: bool) -> Self {
+    pub(super) fn new(dialect: Dialect, table: &str, columns: &Columns, staging: &Staging) -> Self {
+        let of_relations = table == "relations";
         Self {
             of_relations,
             lock: lock(dialect, table),
             content: content(dialect, table),
-            tell: tell(dialect, table, of_relations),
+            tell: tell(dialect, table, columns, staging),
         }
     }
 }
@@ -65,8 +68,8 @@ fn lock(dialect: Dialect, table: &str) -> Statement {
  ON CONFLICT (tenant, subject) DO UPDATE SET tenant = excluded.tenant WHERE false",
         dialect.now()
     );
-    let mut columns = vec![("n", Type::Int)];
-    columns.extend(KEY);
+    let mut columns = fixed(&[("n", Type::Int)]);
+    columns.extend(fixed(&KEY));
     Statement::bound(dialect, columns, &[], &body)
 }
 
@@ -77,22 +80,24 @@ fn content(dialect: Dialect, table: &str) -> Statement {
  WHERE g.state = 'alive'"
     );
     let returns = &[Type::Text, Type::Text, Type::Text];
-    Statement::bound(dialect, KEY.to_vec(), returns, &body)
+    Statement::bound(dialect, fixed(&KEY), returns, &body)
 }
 
-fn tell(dialect: Dialect, table: &str, of_relations: bool) -> Statement {
-    let ends: &[(&str, Type)] = if of_relations { &ENDS } else { &[] };
-    let mut columns: Columns = KEY.to_vec();
-    columns.extend(FACTS);
-    columns.extend(STATE);
-    columns.extend(ends);
-    let replaced = STATE.iter().chain(ends).map(|(name, _)| *name);
+fn tell(dialect: Dialect, table: &str, typed: &Columns, staging: &Staging) -> Statement {
+    let of_relations = table == "relations";
+    let ends: &[(&'static str, Type)] = if of_relations { &ENDS } else { &[] };
+    let facts = [&KEY[..], &FACTS].concat();
+    let columns = [&facts[..], &STATE, ends].concat();
+    let mut rows = fixed(&columns);
+    let of_staging = names(&rows);
+    rows.extend(typed.of_rows());
+    let replaced = rows.iter().skip(facts.len()).map(|(name, _)| name.as_ref());
     let replaced: Vec<String> = replaced
         .filter(|name| *name != "commit_time")
         .chain(["updated_at"])
         .map(|name| format!("{name} = CASE WHEN {NEWER} THEN excluded.{name} ELSE g.{name} END"))
         .collect();
-    let all = names(&columns);
+    let all = names(&rows);
     // One writer is alone with a SQLite file; in PostgreSQL the order is that of all writers.
     let sorted = match dialect {
         Dialect::Sqlite => "",
@@ -115,9 +120,12 @@ fn tell(dialect: Dialect, table: &str, of_relations: bool) -> Statement {
         replaced = replaced.join(", "),
     );
     let is_one = if of_relations { "" } else { "NOT " };
+    let typed: Vec<String> = typed.staged().map(|value| format!("{value}, ")).collect();
     let staged = format!(
-        "SELECT {all}, n FROM pg_temp.goldwire_incoming_3 WHERE tells AND {is_one}relation"
+        "SELECT {of_staging}, {}n FROM {} WHERE tells AND {is_one}relation",
+        typed.concat(),
+        staging.table
     );
     let returns = &[Type::Text, Type::Text, Type::Int, Type::Int];
-    Statement::staged(dialect, columns, returns, &staged, &body)
+    Statement::staged(dialect, rows, returns, &staged, &body)
 }

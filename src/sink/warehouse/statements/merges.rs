@@ -1,6 +1,7 @@
 //! `merges`: which loser is absorbed by which winner.
 
-use super::super::dialect::{Dialect, Statement, Type};
+use super::super::dialect::{Dialect, Statement, Type, fixed};
+use super::super::staging::Staging;
 use super::KEY;
 
 /// The statements of the merges, in the order in which they run.
@@ -15,23 +16,23 @@ pub(in super::super) struct Merges {
 }
 
 impl Merges {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect, staging: &Staging) -> Self {
         Self {
             note: note(dialect),
-            losers: losers(dialect),
+            losers: losers(dialect, staging),
             decide: decide(dialect),
         }
     }
 }
 
 fn note(dialect: Dialect) -> Statement {
-    let columns = vec![
+    let columns = fixed(&[
         ("tenant", Type::Text),
         ("loser", Type::Text),
         ("winner", Type::Text),
         ("merged_at", Type::Int),
         ("last_seen_at", Type::Int),
-    ];
+    ]);
     let body = format!(
         " INSERT INTO merges AS m
   (tenant, loser, winner, merged_at, last_seen_at, active, updated_at)
@@ -46,16 +47,18 @@ fn note(dialect: Dialect) -> Statement {
     Statement::bound(dialect, columns, &[], &body)
 }
 
-fn losers(dialect: Dialect) -> Statement {
+fn losers(dialect: Dialect, staging: &Staging) -> Statement {
     // One look at the index for each subject, however many merges there are: a join could be
     // planned the other way round.
     let body = " SELECT i.tenant, i.subject FROM incoming AS i
  WHERE (SELECT 1 FROM merges AS m
   WHERE m.tenant = i.tenant AND m.loser = i.subject LIMIT 1) IS NOT NULL";
-    let staged =
-        "SELECT tenant, subject FROM pg_temp.goldwire_incoming_3 WHERE tells AND NOT relation";
+    let staged = format!(
+        "SELECT tenant, subject FROM {} WHERE tells AND NOT relation",
+        staging.table
+    );
     let returns = &[Type::Text, Type::Text];
-    Statement::staged(dialect, KEY.to_vec(), returns, staged, body)
+    Statement::staged(dialect, fixed(&KEY), returns, &staged, body)
 }
 
 /// A merge is active while the loser was not seen alive, or absorbed by another, later than by
@@ -81,5 +84,5 @@ fn decide(dialect: Dialect) -> Statement {
  WHERE m.tenant = i.tenant AND m.loser = i.subject",
         dialect.now()
     );
-    Statement::bound(dialect, KEY.to_vec(), &[], &body)
+    Statement::bound(dialect, fixed(&KEY), &[], &body)
 }

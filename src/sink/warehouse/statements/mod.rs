@@ -5,7 +5,9 @@ mod current;
 mod history;
 mod merges;
 
-use super::dialect::{Dialect, Type};
+use super::columns::Columns;
+use super::dialect::{Dialect, Name, Type};
+use super::staging::Staging;
 
 pub(super) use current::Current;
 pub(super) use history::History;
@@ -14,6 +16,7 @@ pub(super) use merges::Merges;
 /// Everything that is ever run against the tables.
 #[derive(Debug)]
 pub(super) struct Statements {
+    pub(super) staging: Staging,
     pub(super) records: Current,
     pub(super) relations: Current,
     pub(super) history: History,
@@ -21,21 +24,21 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect, columns: &Columns) -> Self {
+        let staging = Staging::new(columns.count());
         Self {
-            records: Current::new(dialect, "golden_records", false),
-            relations: Current::new(dialect, "relations", true),
-            history: History::new(dialect),
-            merges: Merges::new(dialect),
+            records: Current::new(dialect, "golden_records", columns, &staging),
+            relations: Current::new(dialect, "relations", columns, &staging),
+            history: History::new(dialect, columns, &staging),
+            merges: Merges::new(dialect, &staging),
+            staging,
         }
     }
 }
 
-type Columns = Vec<(&'static str, Type)>;
-
 const KEY: [(&str, Type); 2] = [("tenant", Type::Text), ("subject", Type::Text)];
 
-fn names(columns: &[(&'static str, Type)]) -> String {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+fn names(columns: &[(Name, Type)]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_ref()).collect();
     names.join(", ")
 }
