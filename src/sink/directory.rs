@@ -1,8 +1,41 @@
-//! A directory that a sink writes to: whether it can be, asked without a trace and also while another
-//! has it; and which of its troubles last.
+//! Directories of sinks: each has one, and nothing else of a configuration is in it; whether one can be
+//! written to; which of its troubles last.
 
 use std::io;
 use std::path::Path;
+
+use crate::config::{At, Rules};
+
+/// The kinds of sinks with a directory, in the key `dir`.
+const KINDS: [&str; 1] = ["file"];
+
+/// A directory that nothing else of this configuration is in.
+pub(super) fn own(top: &At<'_>, at: &At<'_>, rules: &mut Rules<'_>) {
+    let Some(text) = at.text() else { return };
+    if text.is_empty() {
+        rules.refuse(at, "write the path of a directory");
+        return;
+    }
+    let dir = Path::new(text);
+    let data = top.get("data_dir").and_then(|data| data.text());
+    let data = data.map(Path::new);
+    let inside = |name| data.is_some_and(|data| dir.starts_with(data.join(name)));
+    if data == Some(dir) || ["log", "inbox", "store"].into_iter().any(inside) {
+        rules.refuse(
+            at,
+            "goldwire keeps its own files there; name another directory",
+        );
+    }
+    let mut others = top.get("sinks").map(|sinks| sinks.entries());
+    let others = others.iter_mut().flatten();
+    let same = |other: &At<'_>| other.text().map(Path::new) == Some(dir);
+    for (name, sink) in others {
+        let other = KINDS.iter().find_map(|kind| sink.down(&[kind, "dir"]));
+        if other.is_some_and(|other| same(&other) && other.path < at.path) {
+            rules.refuse(at, format!("sinks.{name} has this directory; name another"));
+        }
+    }
+}
 
 /// Whether only a person mends it.
 pub(super) fn is_lasting(kind: io::ErrorKind) -> bool {

@@ -11,6 +11,7 @@ pub mod kafka;
 #[cfg(feature = "lake")]
 pub mod lake;
 mod line;
+mod partial;
 pub mod pieces;
 pub mod preview;
 pub mod registry;

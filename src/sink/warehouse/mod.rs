@@ -47,7 +47,6 @@ mod dialect;
 mod driver;
 mod fault;
 mod file;
-mod partial;
 mod postgres_url;
 mod preview;
 mod probe;

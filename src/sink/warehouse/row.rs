@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::columns::Columns;
 use super::content::{Content, plain};
-use super::partial::Partial;
 use crate::event::SubjectState;
+use crate::sink::partial::Partial;
 use crate::sink::{Change, Current, SinkError, Write};
 use crate::time::Millis;
 

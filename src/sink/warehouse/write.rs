@@ -5,18 +5,20 @@
 //! A subject's changes and merges are touched only under that lock. So two writers never decide
 //! the same subject's merges at once, and never wait for each other in a circle.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::cells::{change_cells, current_cells, key_cells};
 use super::columns::Columns;
 use super::connection::{Connection, Failed};
-use super::content::Content;
+use super::content::{Content, Unfit};
 use super::dialect::{Cell, Dialect, Row};
 use super::fault::Phase;
 use super::row::{CurrentRow, Key, Prepared};
 use super::staging;
 use super::statements::{Current, Statements};
 use crate::sink::Effect;
+use crate::sink::partial::NoObject;
 use crate::time::Millis;
 
 /// A failure, and where it happened.
@@ -145,7 +147,9 @@ impl<'a> Writing<'_, 'a> {
         let answers = self.connection.run(&table.content, keys).await?;
         let before: HashMap<Key<'_>, &str> = answers.iter().filter_map(found).collect();
         for (row, partial) in partials() {
-            let mut content = partial.over(before.get(&row.key).copied())?;
+            let text = partial.over(before.get(&row.key).copied());
+            let text = text.map_err(|NoObject| Unfit("no_object"))?;
+            let mut content = Content::of_text(Cow::Owned(text))?;
             content.read_columns(self.columns, &row.object_type);
             self.merged.insert(row.key, content);
         }
