@@ -47,6 +47,7 @@ mod oauth;
 pub mod pace;
 mod progress;
 pub mod runtime;
+mod serving;
 pub mod telemetry;
 pub mod tls;
 pub mod topology;

@@ -15,20 +15,14 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, middleware};
-use futures::FutureExt as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 pub use config::Admin;
 pub(crate) use config::check;
@@ -37,15 +31,16 @@ pub use dlq::Listed;
 pub use health::{Health, HealthReport, Part};
 pub use watch::{Pulse, Watch};
 
+/// The running admin listener.
+pub use crate::serving::Serving as Handle;
+
 use crate::dead_letter::Redrive;
-use crate::listener::{self, Door, Peer};
+use crate::serving::Listening;
 use crate::telemetry;
 use crate::tls::Certificates;
 
 /// Connections at once; more wait in the system's queue until one has been quiet for too long.
 const CONNECTIONS: u32 = 256;
-/// How long the head of a request may take.
-const HEAD: Duration = Duration::from_secs(10);
 
 /// What the listener shows and does.
 #[derive(Debug, Clone)]
@@ -60,46 +55,6 @@ pub struct AdminState {
     pub health: Arc<dyn Health>,
     /// Who holds sinks.
     pub control: Arc<dyn Control>,
-}
-
-/// A running listener; dropped, it ends at once.
-#[derive(Debug)]
-pub struct Handle {
-    address: SocketAddr,
-    closing: CancellationToken,
-    end: axum_server::Handle<Peer>,
-    server: JoinSet<()>,
-    certificates: Option<Arc<Certificates>>,
-    _watch: Option<AbortOnDropHandle<()>>,
-}
-
-impl Handle {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Its certificate, if it has TLS. It is looked at every five seconds by itself.
-    pub fn certificates(&self) -> Option<&Certificates> {
-        self.certificates.as_deref()
-    }
-
-    /// Ends it; requests under way have until `within`.
-    pub async fn shutdown(mut self, within: Duration) {
-        self.closing.cancel();
-        self.end.graceful_shutdown(Some(within));
-        let ended = async { while self.server.join_next().await.is_some() {} };
-        if tokio::time::timeout(within, ended).await.is_err() {
-            tracing::warn!("the admin listener was ended with requests under way");
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.closing.cancel();
-        self.end.shutdown();
-    }
 }
 
 /// The listener's port, taken; connections wait until it serves.
@@ -154,37 +109,15 @@ impl Bound {
             access,
             certificates,
         } = self;
-        let router = router(state, access)
-            .layer(middleware::from_fn(begun))
-            .into_make_service_with_connect_info::<Peer>();
-        let (closing, end) = (CancellationToken::new(), axum_server::Handle::new());
-        let door = Door::new(listener, CONNECTIONS, HEAD, closing.clone());
-        let serving = listener::server(door).handle(end.clone());
-        let serving = match &certificates {
-            Some(tls) => serving.acceptor(tls.greeting(HEAD)).serve(router).boxed(),
-            None => serving.serve(router).boxed(),
-        };
-        let mut server = JoinSet::new();
-        server.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!("the admin listener ended: {error}");
-            }
-        });
-        Handle {
+        let listening = Listening {
+            name: "admin".to_owned(),
             address,
-            closing,
-            end,
-            server,
-            _watch: certificates.as_ref().map(Certificates::watch),
+            socket: listener,
+            connections: CONNECTIONS,
             certificates,
-        }
+        };
+        Handle::start(listening, router(state, access))
     }
-}
-
-/// The head of a request is read: the answer may take longer than it.
-async fn begun(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    peer.head_read(request.version());
-    next.run(request).await
 }
 
 /// Listens at `admin.address`.

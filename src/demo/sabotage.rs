@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use crate::event::{Kind, Subject, SubjectState};
 use crate::runtime::WrapSink;
 use crate::sink::{
-    Ack, Capabilities, Current, Effect, Pieces, Place, Sink, SinkError, Write, each,
+    Ack, Capabilities, Current, Effect, Pieces, Place, Serving, Sink, SinkError, Write, each,
 };
+use crate::time::Millis;
 
 /// What to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -188,6 +189,14 @@ impl Sink for Saboteur {
 
     async fn write(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
         each(batch, |write| self.one(write)).await
+    }
+
+    async fn serve(&self) -> Result<Option<Serving>, String> {
+        self.inner.serve().await
+    }
+
+    fn caught_up(&self, time: Millis) {
+        self.inner.caught_up(time);
     }
 
     async fn probe(&self) -> Vec<String> {

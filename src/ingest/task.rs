@@ -20,7 +20,7 @@ use super::pack::Packing;
 use super::positions::{Positions, Sent, Work};
 use super::process::IngestContext;
 use crate::event::Received;
-use crate::source::{Batch, Room, Source, SourceError, SourceEvent};
+use crate::source::{Batch, Reached, Room, Source, SourceError, SourceEvent};
 
 /// Records decoded before the loop looks at anything else.
 const TURN: usize = 1000;
@@ -47,6 +47,8 @@ pub struct IngestStatus {
     pub done: u64,
     /// Records between the position and the end, by partition.
     pub lag: Vec<(i32, u64)>,
+    /// How far each partition is read, where it is known.
+    pub reached: Vec<Reached>,
     /// Rounds of the task's loop: that it is alive.
     pub beats: u64,
     /// Why the source will not go on.
@@ -315,11 +317,13 @@ impl IngestTask {
 
     fn tell(&self) {
         let (in_flight, lag) = (self.in_flight, self.source.lag());
+        let reached = self.source.reached();
         let unreachable = self.source.is_unreachable();
         self.status.send_modify(|status| {
             status.beats = status.beats.wrapping_add(1);
             status.in_flight = in_flight;
             status.lag = lag;
+            status.reached = reached;
             status.unreachable = unreachable;
         });
     }

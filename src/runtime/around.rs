@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Deps, Instance, Role, dates, expiry, housekeeping, inbox::InboxTopic};
+use super::{Deps, Instance, Role, caught_up, dates, expiry, housekeeping, inbox::InboxTopic};
+use crate::sink::Sink;
 use crate::source::Acknowledged;
 use crate::topology::Config;
 
@@ -14,6 +15,7 @@ impl Instance {
         with: &Deps,
         inbox: &Acknowledged,
         (topic, role): (Option<InboxTopic>, &Role),
+        sinks: Vec<Arc<dyn Sink>>,
     ) {
         let expiry = expiry::Expiry {
             files: self.files.clone(),
@@ -29,6 +31,13 @@ impl Instance {
             clock: Arc::clone(&with.clock),
         };
         self.around.spawn(dates.run());
+        let caught_up = caught_up::CaughtUp {
+            files: self.files.clone(),
+            sinks: self.sinks.iter().cloned().zip(sinks).collect(),
+            ingest: self.ingest.clone(),
+            clock: Arc::clone(&with.clock),
+        };
+        self.around.spawn(caught_up.run());
         let keeper = housekeeping::Keeper {
             files: self.files.clone(),
             sinks: self.sinks.clone(),

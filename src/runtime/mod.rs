@@ -6,6 +6,7 @@
 
 mod alone;
 mod around;
+mod caught_up;
 mod control;
 pub mod copy;
 mod dates;
@@ -22,6 +23,7 @@ pub mod parts;
 mod portions;
 pub mod replay;
 mod role;
+mod served;
 mod source_rules;
 mod stop;
 mod supervisor;
@@ -44,7 +46,7 @@ use crate::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask};
 use crate::log::{Log, LogError, PartitionReader};
 use crate::mutation::{self, Mutation};
 use crate::pace::Portion;
-use crate::sink::{Capabilities, OnFull, Sink};
+use crate::sink::{Capabilities, OnFull, Serving, Sink};
 use crate::source::{Acknowledged, InboxError, InboxSource, Source};
 use crate::store::{StoreError, keys};
 use crate::telemetry::Metrics;
@@ -148,6 +150,8 @@ pub struct Instance {
     /// The inbox's position, once it is read.
     inbox: Option<Acknowledged>,
     listener: Option<webhook::Handle>,
+    /// Of sinks that answer others.
+    served: Vec<Serving>,
     stop_ingest: CancellationToken,
     stop_sinks: CancellationToken,
     intake: JoinSet<()>,
@@ -172,7 +176,9 @@ impl Instance {
     pub async fn start_as(config: &Config, with: &Deps, role: Role) -> Result<Self, StartError> {
         let ingests = role.ingests();
         let parts = Parts::of(config, with, role).await?;
+        let served = served::serve(&parts).await?;
         let mut instance = Self::assemble(config, with, parts)?;
+        instance.served = served;
         if ingests {
             instance.start_webhooks(config, with).await?;
         }
@@ -211,6 +217,7 @@ impl Instance {
             ingest: Vec::new(),
             inbox: None,
             listener: None,
+            served: Vec::new(),
             stop_ingest: CancellationToken::new(),
             stop_sinks: CancellationToken::new(),
             intake: JoinSet::new(),
@@ -219,6 +226,7 @@ impl Instance {
             drain: config.delivery.drain_timeout.get(),
         };
         let isolation = Arc::default();
+        let all: Vec<_> = sinks.iter().map(|(sink, _)| Arc::clone(sink)).collect();
         for (sink, on_full) in sinks {
             let context = Context {
                 deliverer: parts::deliverer(sink, config, with),
@@ -242,7 +250,7 @@ impl Instance {
             reads: Arc::default(),
         };
         let inbox = instance.start_ingest(config, sources, &context)?;
-        instance.watch_over(config, with, &inbox, (topic, &role));
+        instance.watch_over(config, with, &inbox, (topic, &role), all);
         instance.inbox = Some(inbox);
         Ok(instance)
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::future::{join, join_all};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -39,7 +40,11 @@ impl Instance {
         ended(&mut self.intake, by(INTAKE), "a source").await;
         self.drain_log(by(LOG)).await;
         self.stop_sinks.cancel();
-        ended(&mut self.delivery, by(PARTS), "a sink's task").await;
+        // Others are answered for as long as there is somebody to write what they read.
+        let served = std::mem::take(&mut self.served).into_iter();
+        let served = join_all(served.map(|serving| serving.shutdown(part)));
+        let delivered = ended(&mut self.delivery, by(PARTS), "a sink's task");
+        join(delivered, served).await;
         self.around.abort_all();
         ended(&mut self.around, by(PARTS), "housekeeping").await;
         // A log ends what it has accepted, for which it may wait for ever.

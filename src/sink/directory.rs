@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::config::{At, Rules};
 
 /// The kinds of sinks with a directory, in the key `dir`.
-const KINDS: [&str; 1] = ["file"];
+const KINDS: [&str; 2] = ["file", "cache"];
 
 /// A directory that nothing else of this configuration is in.
 pub(super) fn own(top: &At<'_>, at: &At<'_>, rules: &mut Rules<'_>) {

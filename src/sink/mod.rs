@@ -5,6 +5,7 @@
 
 pub mod append;
 pub mod batch;
+pub mod cache;
 mod directory;
 pub mod file;
 pub mod kafka;
@@ -30,6 +31,7 @@ pub use pieces::{Pieces, Place};
 pub use registry::{OnFull, SinkConfig};
 
 use crate::event::{Kind, Record, Subject, SubjectState};
+pub use crate::serving::Serving;
 use crate::time::Millis;
 
 /// What a sink keeps of a subject.
@@ -282,6 +284,19 @@ pub trait Sink: Debug + Send + Sync {
         let answers = self.write(std::slice::from_ref(write)).await;
         answers.into_iter().next().unwrap_or(Err(UNANSWERED))
     }
+
+    /// Takes the port of what others ask of it, and answers there from now on; nothing for a sink
+    /// that only writes. Called once, before its first write, where an instance runs.
+    ///
+    /// # Errors
+    /// A sentence that names the sink. The instance does not start.
+    async fn serve(&self) -> Result<Option<Serving>, String> {
+        Ok(None)
+    }
+
+    /// The sink has everything that was in this instance's sources and in the log at `time`. Told
+    /// about every second while that grows.
+    fn caught_up(&self, _time: Millis) {}
 
     /// Asks the real system whether it is as the configuration says: table rights, fields, unique
     /// external id. One sentence per problem, with its remedy; empty when all is well.

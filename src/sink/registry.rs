@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cache::CacheSink;
 use super::file::FileSink;
 use super::kafka::KafkaSink;
 #[cfg(feature = "lake")]
@@ -179,6 +180,8 @@ kinds! {
     lake: LakeSink, if "lake";
     /// Newest golden records in Kafka topics, keyed by subject, fit for compaction.
     kafka: KafkaSink;
+    /// Newest golden records on this machine's disk, served over HTTP.
+    cache: CacheSink;
 }
 
 #[cfg(test)]

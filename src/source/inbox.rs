@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use prost::Message as _;
 
-use super::{Batch, Committing, Room, Source, SourceError, SourceEvent};
+use super::{Batch, Committing, Reached, Room, Source, SourceError, SourceEvent};
 use crate::event::{Received, SourceRecord};
 use crate::log::{Log, LogError, LogRecord, ReadLimit};
 use crate::store::store_blocking;
@@ -249,5 +249,13 @@ impl Source for InboxSource {
     fn lag(&self) -> Vec<(i32, u64)> {
         let end = self.log.range(0).end;
         vec![(0, end.saturating_sub(self.committed.get()))]
+    }
+
+    fn reached(&self) -> Vec<Reached> {
+        vec![Reached {
+            partition: 0,
+            position: self.committed.get(),
+            end: self.log.range(0).end,
+        }]
     }
 }

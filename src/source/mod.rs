@@ -55,6 +55,18 @@ pub enum SourceError {
     Fenced(String),
 }
 
+/// How far a partition of a source is read. Numbers of one that are compared are of one kind: offsets,
+/// or, from a source that does not tell them, 0 and the lag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The partition.
+    pub partition: i32,
+    /// Everything below it is durable in the event log or in dead letters.
+    pub position: u64,
+    /// The end, as the source knows it.
+    pub end: u64,
+}
+
 /// A commit under way. It goes on whether or not it is awaited.
 pub type Committing = BoxFuture<'static, Result<(), SourceError>>;
 
@@ -76,6 +88,16 @@ pub trait Source: Debug + Send {
 
     /// Records between the position and the end of each assigned partition, where it is known.
     fn lag(&self) -> Vec<(i32, u64)>;
+
+    /// How far each assigned partition is read, where it is known.
+    fn reached(&self) -> Vec<Reached> {
+        let of = |(partition, lag)| Reached {
+            partition,
+            position: 0,
+            end: lag,
+        };
+        self.lag().into_iter().map(of).collect()
+    }
 
     /// Whether nothing can be read for a reason that lies outside and may pass: what is waiting
     /// there is not known meanwhile, whatever [`lag`](Self::lag) said last.

@@ -31,17 +31,8 @@ pub(super) const DIR: &str = "fjall";
 /// Bytes of the newest registers that goldwire keeps in memory. A lookup in them costs a fraction of
 /// one in fjall's memtable and tables, and with skewed access most are answered there.
 const RECENT: usize = 64 << 20;
-/// Bytes of blocks that fjall keeps in memory, indexes and filters included. Few: what is asked for
-/// again is above, and the system has the files in its own cache.
-const CACHE: u64 = 32 << 20;
-/// Bytes of newest changes in memory, before they become a table. Larger ones are merged less
-/// often, but a search in them misses the processor's caches, and opening after a crash takes
-/// longer, since they are read from the journal.
-const MEMTABLE: u64 = 8 << 20;
 /// Buckets a key in the hash index of a block, which spares a search most of its comparisons.
 const HASHED: f32 = 0.75;
-/// Bytes of a table, about: the smaller, the shorter one merge.
-const TABLE: u64 = 16 << 20;
 /// Threads that write tables out and merge them. With two, one would only wait for the other,
 /// and fjall waits by asking in a circle.
 const WORKERS: usize = 1;
@@ -54,9 +45,35 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Free disk, besides a copy of the journals, without which opening anew is not tried.
 const ROOM: u64 = 8 << 20;
 
+/// How a store is laid out. What is not the cache is fixed when the store is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Bytes of blocks that fjall keeps in memory, indexes and filters included.
+    pub cache: u64,
+    /// Bytes of newest changes in memory, before they become a table. Larger ones are merged less
+    /// often, but a search in them misses the processor's caches, and opening after a crash takes
+    /// longer, since they are read from the journal.
+    pub memtable: u64,
+    /// Bytes of a table, about: the smaller, the shorter one merge.
+    pub table: u64,
+}
+
+impl Default for Shape {
+    /// For registers. Few blocks: what is asked for again is kept by the store itself, and the
+    /// system has the files in its own cache.
+    fn default() -> Self {
+        Self {
+            cache: 32 << 20,
+            memtable: 8 << 20,
+            table: 16 << 20,
+        }
+    }
+}
+
 /// A store in a directory.
 pub struct FjallStore {
     path: PathBuf,
+    shape: Shape,
     /// Nothing only if it could not be opened anew.
     opened: RwLock<Option<Opened>>,
     /// The newest of what is in there.
@@ -85,15 +102,28 @@ impl FjallStore {
         Self::open_with(path, Arc::new(|| Ok(())))
     }
 
+    /// As [`Self::open`], laid out as `shape` says.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(path: &Path, shape: Shape) -> Result<Self, StoreError> {
+        Self::make(path, shape, Arc::new(|| Ok(())))
+    }
+
     /// As [`Self::open`], with a disk of the test's own.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(path: &Path, before_sync: BeforeSync) -> Result<Self, StoreError> {
+        Self::make(path, Shape::default(), before_sync)
+    }
+
+    fn make(path: &Path, shape: Shape, before_sync: BeforeSync) -> Result<Self, StoreError> {
         let lock = disk::take(path, "fjall")?;
         let store = Self {
             path: path.to_owned(),
-            opened: RwLock::new(Some(open(&path.join(DIR))?)),
+            shape,
+            opened: RwLock::new(Some(open(&path.join(DIR), shape)?)),
             recent: RwLock::new(Recent::new(RECENT)),
             before_sync,
             failed: AtomicBool::new(false),
@@ -139,9 +169,38 @@ impl FjallStore {
         // What failed may be there all the same once it is opened anew.
         *self.recent.write().unwrap_or_else(PoisonError::into_inner) = Recent::new(RECENT);
         fjall_journal::renew(&dir).map_err(|error| failed_io(&error))?;
-        *held = Some(open(&dir)?);
+        *held = Some(open(&dir, self.shape)?);
         tracing::warn!("the store was opened anew after an error of the disk");
         Ok(())
+    }
+
+    /// Leaves nothing on the disk of what was overwritten or removed before: makes tables of all that
+    /// is in the journal, empties that, and merges all tables. Reads and writes all that is kept, and
+    /// takes as much disk once more meanwhile; others wait while the journal is emptied. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// If the disk fails. Nothing is lost by it, and something old may be left.
+    pub fn purge(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Relaxed) {
+            let why = "a write has failed, and the store is not opened anew yet";
+            return Err(StoreError::Io(why.to_owned()));
+        }
+        let dir = self.path.join(DIR);
+        let mut held = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let written = held.take().map(|opened| opened.write_out());
+        let emptied = match written {
+            Some(Ok(())) => fjall_journal::empty(&dir).map_err(|error| failed_io(&error)),
+            Some(Err(error)) => Err(failed(&error)),
+            None => Ok(()),
+        };
+        let opened = open(&dir, self.shape);
+        self.failed
+            .store(emptied.is_err() || opened.is_err(), Ordering::Relaxed);
+        *held = Some(opened?);
+        drop(held);
+        emptied?;
+        self.ask(|opened| opened.entries.major_compact())
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&Opened) -> fjall::Result<T>) -> Result<T, StoreError> {
@@ -284,19 +343,19 @@ impl Opened {
     }
 }
 
-fn open(dir: &Path) -> Result<Opened, StoreError> {
+fn open(dir: &Path, shape: Shape) -> Result<Opened, StoreError> {
     fjall_journal::clear_unmade(dir).map_err(|error| failed_io(&error))?;
     create_dirs(dir).map_err(|error| failed_io(&error))?;
-    match database(dir) {
-        Err(fjall::Error::JournalRecovery(_)) => without_last_batch(dir),
+    match database(dir, shape) {
+        Err(fjall::Error::JournalRecovery(_)) => without_last_batch(dir, shape),
         opened => opened.map_err(|error| failed(&error)),
     }
 }
 
 /// Opens a database whose last batch may have been written in part.
-fn without_last_batch(dir: &Path) -> Result<Opened, StoreError> {
+fn without_last_batch(dir: &Path, shape: Shape) -> Result<Opened, StoreError> {
     let cut = fjall_journal::cut_last_batch(dir).map_err(|error| failed_io(&error))?;
-    match database(dir) {
+    match database(dir, shape) {
         Ok(opened) => {
             tracing::warn!("the store's last batch was written in part, and is dropped");
             Ok(opened)
@@ -310,16 +369,18 @@ fn without_last_batch(dir: &Path) -> Result<Opened, StoreError> {
     }
 }
 
-fn database(dir: &Path) -> fjall::Result<Opened> {
+fn database(dir: &Path, shape: Shape) -> fjall::Result<Opened> {
     let database = Database::builder(dir)
-        .cache_size(CACHE)
+        .cache_size(shape.cache)
         .worker_threads(WORKERS)
         .open()?;
     let entries = database.keyspace("ledger", || {
         KeyspaceCreateOptions::default()
-            .max_memtable_size(MEMTABLE)
+            .max_memtable_size(shape.memtable)
             .data_block_hash_ratio_policy(HashRatioPolicy::all(HASHED))
-            .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE)))
+            .compaction_strategy(Arc::new(
+                Leveled::default().with_table_target_size(shape.table),
+            ))
     })?;
     // Not synced by fjall: without the names in it, no table can be found.
     File::open(dir.join("keyspaces"))?.sync_all()?;

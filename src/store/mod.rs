@@ -23,7 +23,7 @@ pub(crate) use blocking::{patiently, store_blocking, store_patiently};
 pub use config::Engine;
 pub use disk::BeforeSync;
 pub(crate) use disk::made_otherwise;
-pub use fjall_store::FjallStore;
+pub use fjall_store::{FjallStore, Shape};
 pub use memory::MemoryStore;
 pub use sled_store::SledStore;
 pub use tally::Tallied;

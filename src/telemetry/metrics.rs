@@ -36,6 +36,7 @@ pub struct Metrics {
     reconciles_dropped: Counter<u64>,
     mapping_doubts: Counter<u64>,
     webhook_requests: Counter<u64>,
+    cache_requests: Counter<u64>,
     source_delay: Histogram<f64>,
     latency: Histogram<f64>,
     batches: Histogram<u64>,
@@ -97,6 +98,10 @@ impl Metrics {
                 "Golden records that make one doubt the mapping, by what does",
             ),
             webhook_requests: counter(names::WEBHOOK_REQUESTS, "Webhook requests, by status code"),
+            cache_requests: counter(
+                names::CACHE_REQUESTS,
+                "Requests of golden records, by status",
+            ),
             source_delay: seconds(names::SOURCE_DELAY, "Reltio's commit to goldwire's receipt"),
             latency: seconds(names::LATENCY, "Receipt to the sink's acknowledgement"),
             batches: meter
@@ -200,6 +205,15 @@ impl Metrics {
     pub fn webhook(&self, endpoint: Option<&Arc<str>>, authenticated: bool, code: u16) {
         self.webhook_requests
             .add(1, &answered(endpoint, authenticated, code));
+    }
+
+    /// The cache `sink` answered a request of a golden record.
+    pub fn cache_request(&self, sink: &Arc<str>, code: u16) {
+        let labels = [
+            KeyValue::new("sink", Arc::clone(sink)),
+            KeyValue::new("code", i64::from(code)),
+        ];
+        self.cache_requests.add(1, &labels);
     }
 
     /// Seconds from Reltio's commit to goldwire's receipt.

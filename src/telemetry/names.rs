@@ -23,6 +23,8 @@ pub const BATCHES: &str = "goldwire_batch_records";
 pub const LAG: &str = "goldwire_lag_records";
 /// Open dead letters.
 pub const DEAD_LETTERS: &str = "goldwire_dead_letter_depth";
+/// Requests of golden records that a cache answered.
+pub const CACHE_REQUESTS: &str = "goldwire_cache_requests";
 /// Whether a sink moves.
 pub const SINK_STATE: &str = "goldwire_sink_state";
 /// Whether a source can be read.

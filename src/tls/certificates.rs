@@ -22,7 +22,7 @@ const RHYTHM: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Certificates {
     /// Where it stands in the configuration: `webhook.tls`.
-    section: &'static str,
+    section: String,
     tls: Tls,
     serving: RustlsConfig,
     seen: Mutex<Seen>,
@@ -41,9 +41,10 @@ impl Certificates {
     ///
     /// # Errors
     /// A line for each file that cannot be used.
-    pub fn load(section: &'static str, tls: &Tls) -> Result<Arc<Self>, String> {
+    pub fn load(section: impl Into<String>, tls: &Tls) -> Result<Arc<Self>, String> {
+        let section = section.into();
         let used = tls.read();
-        let config = server_config(&used).map_err(|unusable| tls.lines(section, &unusable))?;
+        let config = server_config(&used).map_err(|unusable| tls.lines(&section, &unusable))?;
         Ok(Arc::new(Self {
             section,
             tls: tls.clone(),
@@ -61,7 +62,7 @@ impl Certificates {
     /// after the other, the first alone does not fit.
     pub fn look(&self) {
         let found = self.tls.read();
-        let section = self.section;
+        let section = &self.section;
         let mut seen = self.seen();
         if found == seen.used {
             seen.refused = None;

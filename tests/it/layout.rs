@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part after those that it may know. The root of the configuration knows all that it declares.
-const KNOWS: [(&str, &[&str]); 31] = [
+const KNOWS: [(&str, &[&str]); 32] = [
     ("backoff", &[]),
     ("mutation", &[]),
     ("pace", &["mutation"]),
@@ -17,6 +17,7 @@ const KNOWS: [(&str, &[&str]); 31] = [
     ("listener", &[]),
     ("config", &[]),
     ("tls", &["config", "listener"]),
+    ("serving", &["listener", "tls"]),
     ("event", &["time", "mutation"]),
     ("log", &["config", "dir_lock", "event", "kafka", "time"]),
     ("store", &["backoff", "dir_lock", "event", "time"]),
@@ -59,6 +60,8 @@ const KNOWS: [(&str, &[&str]); 31] = [
             "oauth",
             "pace",
             "reltio",
+            "serving",
+            "store",
             "telemetry",
             "time",
             "tls",
@@ -148,7 +151,7 @@ const KNOWS: [(&str, &[&str]); 31] = [
             "config",
             "dead_letter",
             "store",
-            "listener",
+            "serving",
             "telemetry",
             "time",
             "tls",

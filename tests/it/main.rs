@@ -9,6 +9,7 @@
     reason = "helpers of tests fail loudly"
 )]
 
+mod cache;
 mod cli;
 mod config;
 mod crm_oracle;

@@ -43,7 +43,7 @@ use self::marks::Marks;
 use self::reader::{Command, Reader};
 use self::record::Form;
 use self::shared::Shared;
-use super::{Committing, Room, Source, SourceError, SourceEvent};
+use super::{Committing, Reached, Room, Source, SourceError, SourceEvent};
 use crate::kafka::{Complaints, Heard, Query, Rejoin, Share, Unfit, Vacancy};
 use crate::log::kafka::KafkaCluster;
 use crate::store::{MemoryStore, Store};
@@ -277,6 +277,10 @@ impl Source for KafkaSource {
 
     fn lag(&self) -> Vec<(i32, u64)> {
         self.shared.lag()
+    }
+
+    fn reached(&self) -> Vec<Reached> {
+        self.shared.standings()
     }
 
     fn is_unreachable(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::source::{Batch, Room, SourceEvent};
+use crate::source::{Batch, Reached, Room, SourceEvent};
 
 /// What waits for the task at most, save for the last batch.
 const ROOM: Room = Room {
@@ -192,6 +192,17 @@ impl Shared {
             .iter()
             .map(|(partition, standing)| (*partition, lag(standing)))
             .collect()
+    }
+
+    /// How far each partition is read.
+    pub(super) fn standings(&self) -> Vec<Reached> {
+        let state = lock(&self.state);
+        let of = |(partition, standing): (&i32, &Standing)| Reached {
+            partition: *partition,
+            position: standing.committed,
+            end: standing.end,
+        };
+        state.standing.iter().map(of).collect()
     }
 
     /// Whether any broker is connected.

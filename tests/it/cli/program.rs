@@ -254,7 +254,9 @@ fn the_topology_says_what_flows_where() {
          -> sink lake (warehouse sqlite:x.db)\n     \
          group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n  \
          -> sink partner (salesforce Contact at https://test.salesforce.com)\n     \
-         group goldwire.partner, mode latest, guard none, on full stall, dead letters partner\n"
+         group goldwire.partner, mode latest, guard none, on full stall, dead letters partner\n  \
+         -> sink reads (cache /var/lib/goldwire-cache, served at 0.0.0.0:9465)\n     \
+         group goldwire.reads, mode latest, guard version, on full stall, dead letters reads\n"
     );
     let json = goldwire(dir.path(), &["topology", "--json"]).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

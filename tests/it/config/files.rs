@@ -17,6 +17,7 @@ fn prepared() -> (TempDir, Value) {
     let pair = |cert: &str, key: &str| json!({ "cert_file": file(cert), "key_file": file(key) });
     tree["webhook"]["tls"] = pair("cert.pem", "key.pem");
     tree["admin"]["tls"] = pair("admin.pem", "admin-key.pem");
+    tree["sinks"]["reads"]["cache"]["tls"] = pair("cache.pem", "cache-key.pem");
     let authority = &mut tree["sources"]["topic"]["kafka"]["schema_registry"]["ca_file"];
     *authority = json!(file("ca.pem"));
     std::fs::copy(dir.path().join("cert.pem"), dir.path().join("ca.pem")).unwrap();
@@ -25,7 +26,11 @@ fn prepared() -> (TempDir, Value) {
 
 /// Writes a certificate and its key for each listener.
 pub(crate) fn certificate(dir: &Path) {
-    for (cert, key) in [("cert.pem", "key.pem"), ("admin.pem", "admin-key.pem")] {
+    for (cert, key) in [
+        ("cert.pem", "key.pem"),
+        ("admin.pem", "admin-key.pem"),
+        ("cache.pem", "cache-key.pem"),
+    ] {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         std::fs::write(dir.join(cert), made.cert.pem()).unwrap();
         std::fs::write(dir.join(key), made.signing_key.serialize_pem()).unwrap();
@@ -78,12 +83,14 @@ fn a_certificate_and_its_key_are_read_before_anything_is_bound() {
 }
 
 #[test]
-fn the_admin_listeners_files_are_read_too() {
+fn the_files_of_the_admin_listener_and_of_a_cache_are_read_too() {
     let (dir, tree) = prepared();
     std::fs::remove_file(dir.path().join("admin-key.pem")).unwrap();
+    std::fs::remove_file(dir.path().join("cache-key.pem")).unwrap();
     let found = problems(&dir, &tree);
-    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("admin.tls.key_file: found "));
+    assert!(found[1].starts_with("sinks.reads.cache.tls.key_file: found "));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Configuration: every mistake is found at once, and named by its exact path.
 
 mod admin;
+mod cache_sink;
 mod clear_text;
 mod columns;
 mod every_key;

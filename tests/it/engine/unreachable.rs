@@ -164,6 +164,7 @@ sinks:
       topic: golden
       properties: { security.protocol: SASL_SSL, sasl.mechanism: PLAIN, sasl.username: me, sasl.password: hunter2 }
   lines: { file: { dir: lines, keeps_erased_records: true } }
+  reads: { cache: { dir: reads, tokens: [hunter2] } }
   crm:
     salesforce:
       login_url: https://me:hunter2@acme.my.salesforce.com
@@ -200,6 +201,7 @@ async fn g10_every_kind_of_sink_names_its_target_and_no_secret() {
         ("lite", "/lake.db"),
         ("topic", "a.example:9093,b.example:9093"),
         ("lines", "/lines"),
+        ("reads", "/reads"),
         ("crm", "acme.my.salesforce.com:443"),
     ] {
         let sink = parts::sink(name, &config.sinks[name], &config, &parts).unwrap();

@@ -62,6 +62,8 @@ sinks:
     warehouse: {{ url: \"sqlite:lake.db\" }}
   pg:
     warehouse: {{ url: \"postgres://me:canary-password@{postgres}/db?sslmode=disable\" }}
+  reads:
+    cache: {{ dir: cache, address: 127.0.0.1:0, tokens: [canary-cache-token] }}
   crm:
     salesforce:
       login_url: http://{http}
