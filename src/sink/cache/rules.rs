@@ -1,7 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate in a `cache` sink.
 
 use crate::config::{At, Rules, address, bytes};
-use crate::sink::dirs;
+use crate::sink::directory;
 use crate::tls;
 
 /// Below this, blocks of indexes and filters push each other out.
