@@ -32,6 +32,7 @@ pub mod webhook;
 pub mod changelog;
 pub mod dead_letter;
 pub mod engine;
+pub mod refresh;
 pub mod sink;
 pub mod store;
 

@@ -1,6 +1,6 @@
 //! The world around a goldwire, to load it, to show it and to judge it: a simulated Reltio tenant
-//! with the truth about it, fakes of Reltio and Salesforce, a broker, and the comparison of what a
-//! CRM and a warehouse hold with what is true.
+//! with the truth about it, fakes of Reltio, Salesforce, Power BI and Tableau, a broker, and the
+//! comparison of what a CRM and a warehouse hold with what is true.
 //!
 //! It depends on nothing of goldwire's: it speaks JSON, HTTP, Kafka and SQL, as users' systems do.
 //! A mistake in goldwire's own types can therefore not hide itself on both sides.
@@ -13,8 +13,10 @@
 
 mod broker;
 pub mod embedded_broker;
+pub mod fake_power_bi;
 pub mod fake_reltio;
 pub mod fake_salesforce;
+pub mod fake_tableau;
 pub mod feed;
 pub mod judge;
 pub mod outside;

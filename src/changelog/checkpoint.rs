@@ -116,6 +116,16 @@ impl ChangelogCheckpoint {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes what is kept in a transaction that leaves the position as it is.
+    async fn transact(&self, changes: Batch) -> Result<(), StoreError> {
+        let part = self.part(changes, None);
+        match self.transactor.commit(part, self.epoch).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Retry(error)) => Err(error),
+            Err(CommitError::Fenced(why)) => Err(StoreError::Away(why)),
+        }
+    }
+
     /// Puts changes into the changelog and the store, outside of any transaction.
     async fn put(&self, changes: Batch) -> Result<(), StoreError> {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, &self.local.group);
@@ -198,12 +208,13 @@ impl Checkpoint for ChangelogCheckpoint {
             changes.remove(key);
         }
         // In order with what puts the same key again.
-        let part = self.part(changes, None);
-        match self.transactor.commit(part, self.epoch).await {
-            Ok(()) => Ok(()),
-            Err(CommitError::Retry(error)) => Err(error),
-            Err(CommitError::Fenced(why)) => Err(StoreError::Away(why)),
-        }
+        self.transact(changes).await
+    }
+
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        let mut changes = Batch::default();
+        changes.put(key, value);
+        self.transact(changes).await
     }
 }
 

@@ -298,3 +298,34 @@ async fn a_group_that_a_person_set_back_reads_again_from_there() {
     one.checkpoint.take_over().await.unwrap();
     assert_eq!(known(&one).await.0, Some(9));
 }
+
+#[tokio::test(start_paused = true)]
+async fn g2_what_follows_a_task_is_kept_by_its_owner_alone_and_goes_with_the_partition() {
+    let changelog = InMemory::new();
+    let key = crate::store::keys::refresh("crm", 0, "sales");
+    let keeps =
+        async |of: &Here, value: &[u8]| of.checkpoint.keep(key.clone(), value.to_vec()).await;
+    let one = here(&changelog, empty());
+    one.checkpoint.take_over().await.unwrap();
+    one.checkpoint.commit(batch(4)).await.unwrap();
+    keeps(&one, b"first").await.unwrap();
+    keeps(&one, b"second").await.unwrap();
+    let stale = empty();
+    let mut before = Batch::default();
+    let gone = crate::store::keys::refresh("crm", 0, "gone");
+    before.put(gone.clone(), Vec::new());
+    stale.commit(before).unwrap();
+    let other = here(&changelog, stale);
+    other.checkpoint.take_over().await.unwrap();
+    assert_eq!(other.store.get(&key).unwrap(), Some(b"second".to_vec()));
+    assert_eq!(other.store.get(&gone).unwrap(), None);
+    assert_eq!(known(&other).await, (Some(4), Some(4)), "positions stay");
+    one.ownership.lose(&[0]);
+    let transactions = changelog.topic().transactions;
+    let refused = keeps(&one, b"third").await.unwrap_err();
+    assert!(
+        matches!(refused, crate::store::StoreError::Away(_)),
+        "{refused}"
+    );
+    assert_eq!(changelog.topic().transactions, transactions);
+}

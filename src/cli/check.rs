@@ -87,8 +87,12 @@ fn places(file: &ConfigArg, config: &Config) -> String {
     } else {
         line("data_dir", &format!("{data}, which `goldwire run` makes"));
     }
-    for sink in Topology::of(config).sinks {
+    let topology = Topology::of(config);
+    for sink in topology.sinks {
         line(&format!("sink {}", sink.name), &sink.target);
+    }
+    for refresh in topology.refreshes {
+        line(&format!("refresh {}", refresh.name), &refresh.target);
     }
     text
 }

@@ -12,6 +12,7 @@ use super::CliError;
 use super::sign::{self, SignArgs};
 use crate::dead_letter::Redrive;
 use crate::log::{Log, MemoryLog};
+use crate::refresh::{self, Dashboard};
 use crate::reltio::{RecordReader, ReltioError};
 use crate::runtime::parts::{self, SinkParts};
 use crate::runtime::{Files, Kept, Portions, in_kafka};
@@ -66,9 +67,10 @@ pub(super) async fn open(config: &Config) -> Result<Redrive, String> {
 pub(super) struct Made {
     reltio: Option<Arc<dyn RecordReader>>,
     sinks: Vec<(String, Arc<dyn Sink>)>,
+    refreshes: Vec<(String, Arc<dyn Dashboard>)>,
 }
 
-/// Makes the clients of Reltio and of every sink, as a start does.
+/// Makes the clients of Reltio, of every sink and of every dashboard, as a start does.
 ///
 /// # Errors
 /// A line a client that cannot be made as configured.
@@ -82,7 +84,7 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
         reltio: reltio.clone(),
         // Nothing is delivered, so nothing is told.
         log: Arc::new(MemoryLog::new(1)),
-        clock,
+        clock: Arc::clone(&clock),
         metrics: Arc::new(Metrics::noop()),
         portions: Portions::default(),
     };
@@ -98,15 +100,26 @@ pub(super) fn make(config: &Config) -> Result<Made, CliError> {
             Err(error) => problems.push(error.to_string()),
         }
     }
+    let mut refreshes = Vec::new();
+    for (name, config) in &config.refreshes {
+        match refresh::open(name, config, &clock) {
+            Ok(made) => refreshes.push((name.clone(), made)),
+            Err(why) => problems.push(why),
+        }
+    }
     if problems.is_empty() {
-        Ok(Made { reltio, sinks })
+        Ok(Made {
+            reltio,
+            sinks,
+            refreshes,
+        })
     } else {
         Err(CliError::Usage(problems.join("\n")))
     }
 }
 
 impl Made {
-    /// Asks Reltio, every sink, and the topic and the schema registry of every Kafka source: a
+    /// Asks Reltio, every sink and dashboard, and the topic and the schema registry of every Kafka source: a
     /// sentence per problem.
     ///
     /// # Errors
@@ -119,6 +132,10 @@ impl Made {
         for (name, sink) in &self.sinks {
             let found = sink.probe().await.into_iter();
             problems.extend(found.map(|problem| format!("sinks.{name}: {problem}")));
+        }
+        for (name, dashboard) in &self.refreshes {
+            let found = dashboard.probe().await.into_iter();
+            problems.extend(found.map(|problem| format!("refreshes.{name}: {problem}")));
         }
         if let Some(kafka) = &config.log.kafka {
             let found = in_kafka::probe(config, kafka).await.into_iter();

@@ -166,6 +166,10 @@ pub trait Checkpoint: Debug + Send + Sync {
     /// Removes what has expired, by its keys in the store, all or nothing.
     async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError>;
 
+    /// Keeps a value of something that follows the task, by its key in the store; refused where the
+    /// partition is another's by now.
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError>;
+
     /// What gathers the rows of this partition, where commits wait for its pieces.
     fn pieces(&self) -> Option<Arc<dyn Pieces>> {
         None

@@ -187,6 +187,10 @@ impl Checkpoint for Landing {
         self.inner.discard(keys).await
     }
 
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.keep(key, value).await
+    }
+
     fn pieces(&self) -> Option<Arc<dyn Pieces>> {
         Some(Arc::clone(&self.pieces))
     }

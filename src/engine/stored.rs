@@ -274,4 +274,10 @@ impl Checkpoint for StoreCheckpoint {
         }
         self.store_once(batch).await
     }
+
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.put(key, value);
+        self.store_once(batch).await
+    }
 }

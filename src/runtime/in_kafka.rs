@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use super::StartError;
 use super::inbox::GroupOffsets;
 use super::parts::{MakeCheckpoint, MakeReader};
+use super::refreshes::MakeOffsets;
 use crate::changelog::{
     Changelog, ChangelogCheckpoint, ChangelogOf, KafkaChangelog, Ownership, Transactor,
 };
@@ -105,6 +106,17 @@ impl InKafka {
             transactors.insert(joined.name, joined.transactor);
         }
         Ok((readers(groups), checkpoints(transactors)))
+    }
+
+    /// How the positions of a group that reads the log are found out.
+    pub(super) fn offsets(&self) -> MakeOffsets {
+        let log = Arc::clone(&self.log);
+        Arc::new(move |group: &str| -> Arc<dyn GroupOffsets> {
+            Arc::new(Standing {
+                log: Arc::clone(&log),
+                group: group.to_owned(),
+            })
+        })
     }
 
     /// The dead letters, which are read into `store` from now on.

@@ -25,7 +25,7 @@ const ONE: ReadLimit = ReadLimit {
     bytes: 1,
 };
 
-/// Where ingest's group stands in the inbox topic, whoever its members are.
+/// Where a group stands in a log, whoever its members are.
 #[async_trait]
 pub trait GroupOffsets: Debug + Send + Sync {
     /// By partition; nothing where the group never stood.

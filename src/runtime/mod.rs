@@ -21,6 +21,7 @@ mod maker;
 mod memory;
 pub mod parts;
 mod portions;
+mod refreshes;
 pub mod replay;
 mod role;
 mod served;
@@ -58,6 +59,7 @@ pub use inbox::{GroupOffsets, InboxTopic};
 pub use kept::Kept;
 pub use parts::{Files, MakeCheckpoint, MakeReader, Parts};
 pub use portions::Portions;
+pub use refreshes::MakeOffsets;
 pub use role::Role;
 pub use source_rules::source_rules;
 pub use tasks::Tasks;
@@ -201,6 +203,7 @@ impl Instance {
             letters,
             inbox,
             topic,
+            offsets,
             portions,
             role,
         } = parts;
@@ -249,6 +252,7 @@ impl Instance {
             metrics: Arc::clone(&with.metrics),
             reads: Arc::default(),
         };
+        instance.start_refreshes(config, with, offsets.as_ref())?;
         let inbox = instance.start_ingest(config, sources, &context)?;
         instance.watch_over(config, with, &inbox, (topic, &role), all);
         instance.inbox = Some(inbox);

@@ -15,6 +15,7 @@ use super::in_kafka::InKafka;
 use super::inbox::InboxTopic;
 use super::kept::{Kept, inbox_group};
 use super::portions::Portions;
+use super::refreshes::MakeOffsets;
 use super::role::Role;
 use super::tell::LogTell;
 use super::{Deps, StartError};
@@ -313,6 +314,8 @@ pub struct Parts {
     pub inbox: Arc<dyn LogAppender>,
     /// The inbox topic, if there is one.
     pub topic: Option<InboxTopic>,
+    /// Where groups stand whose partitions others have, too; nothing if nobody else has any.
+    pub offsets: Option<MakeOffsets>,
     /// What part of its target's quota each sink has: those that the sinks were made with.
     pub portions: Portions,
     /// What of the configuration this is.
@@ -350,6 +353,7 @@ impl Parts {
             letters,
             inbox,
             topic,
+            offsets: None,
             portions: Portions::default(),
             role: Role::default(),
             files,
@@ -404,6 +408,7 @@ impl Parts {
                 parts.sources.push((inbox, group));
             }
             let names = parts.sinks.iter().map(|(sink, _)| sink.name());
+            parts.offsets = Some(there.offsets());
             (parts.readers, parts.commit) = there.join(config, names, &store, &with.clock)?;
         }
         Ok(parts)

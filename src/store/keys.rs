@@ -17,6 +17,7 @@
 //! | `a/{sink}\0{partition}{offset}` | attempts made before an unclean stop, decimal |
 //! | `p/{sink}\0{partition}{subject}` | that the subject's newest state has to be asserted once more: empty, or the record that does it |
 //! | `t/{sink}\0{partition}{time}{subject}` | nothing; that a start or an end date of the subject passes then |
+//! | `f/{sink}\0{partition}{refresh}` | [`RefreshState`](crate::event::proto::RefreshState): where the refreshes of a dashboard stand; in the first partition only |
 //! | `o/{source}\0{group}\0{topic}\0{partition}` | the offset at which a Kafka source last began, decimal: that its group has one |
 //! | `d/{sink}\0{id}\0{round}` | [`DeadLetter`](crate::event::proto::DeadLetter) without its record; ingest's sink is empty |
 //! | `l/{partition}` | [`ChangelogPoint`](crate::event::proto::ChangelogPoint): how far the store has the topic of dead letters |
@@ -78,7 +79,7 @@ pub fn changelog_point(sink: &str, partition: u16) -> Vec<u8> {
 }
 
 /// What all keys of a task begin with, but for its changelog's point and its dead letters.
-pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 10] {
+pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 11] {
     [
         cursor(group, partition),
         witness(group, partition),
@@ -90,6 +91,7 @@ pub fn of_task(sink: &str, group: &str, partition: u16) -> [Vec<u8>; 10] {
         reassertions_of(sink, partition),
         dates_of(sink, partition),
         prepared(sink, partition),
+        refreshes_of(sink, partition),
     ]
 }
 
@@ -137,6 +139,18 @@ pub fn date(sink: &str, partition: u16, time: Millis, subject: &Subject) -> Vec<
 /// All dates of a task, the earliest first; the time and the subject follow.
 pub fn dates_of(sink: &str, partition: u16) -> Vec<u8> {
     joined(b"t/", sink, &[&partition.to_be_bytes()])
+}
+
+/// Where the refreshes of a dashboard that follows `sink` stand.
+pub fn refresh(sink: &str, partition: u16, refresh: &str) -> Vec<u8> {
+    let partition = partition.to_be_bytes();
+    let rest = [partition.as_slice(), refresh.as_bytes()];
+    joined(b"f/", sink, &rest)
+}
+
+/// Those of all dashboards.
+fn refreshes_of(sink: &str, partition: u16) -> Vec<u8> {
+    joined(b"f/", sink, &[&partition.to_be_bytes()])
 }
 
 /// Of which partitions of `topic` it is known that the `group` of `source` had an offset there; the

@@ -25,6 +25,9 @@ const RESULTS: [&str; 5] = [
     "systemic",
 ];
 
+/// What may become of a refresh whose target answers as it should.
+const REFRESHED: [&str; 3] = ["started", "succeeded", "failed"];
+
 /// All instruments of the program.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -46,6 +49,9 @@ pub struct Metrics {
     sink_gaps: Gauge<u64>,
     calls_remaining: Gauge<u64>,
     source_state: Gauge<u64>,
+    refreshes: Counter<u64>,
+    refresh_under_way: Gauge<u64>,
+    refresh_behind: Gauge<f64>,
     /// Instruments of a provider that was dropped go nowhere.
     #[expect(dead_code, reason = "held, not read")]
     provider: Option<SdkMeterProvider>,
@@ -124,6 +130,16 @@ impl Metrics {
                 "Partitions of which a detached sink missed records: it needs a resync",
             ),
             source_state: gauge(names::SOURCE_STATE, "0 running, 1 unreachable, 2 halted"),
+            refreshes: counter(names::REFRESHES, "Refreshes, by what became of them"),
+            refresh_under_way: gauge(
+                names::REFRESH_UNDER_WAY,
+                "1 while a refresh of the dashboard is under way that goldwire asked for",
+            ),
+            refresh_behind: meter
+                .f64_gauge(names::REFRESH_BEHIND)
+                .with_unit("s")
+                .with_description("Since when something is committed that the dashboard lacks")
+                .build(),
             provider: None,
         }
     }
@@ -141,6 +157,13 @@ impl Metrics {
                 KeyValue::new("result", result),
             ];
             self.attempts.add(0, &labels);
+        }
+    }
+
+    /// `refresh` is configured: what became of refreshes is 0, and not unknown, before the first.
+    pub fn expect_refresh(&self, refresh: &str) {
+        for result in REFRESHED {
+            self.refreshes.add(0, &refreshed(refresh, result));
         }
     }
 
@@ -269,6 +292,22 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// What became of a refresh, or of a request for one: `started`, `succeeded`, `failed`, or why it
+    /// was not started, as `docs/metrics.md` lists them.
+    pub fn refresh(&self, refresh: &str, result: &'static str) {
+        self.refreshes.add(1, &refreshed(refresh, result));
+    }
+
+    /// Whether one is under way, and for how many seconds something has been committed that the
+    /// dashboard lacks.
+    pub fn refresh_state(&self, refresh: &str, under_way: bool, behind: f64) {
+        let labels = [KeyValue::new("refresh", refresh.to_owned())];
+        self.refresh_under_way.record(under_way.into(), &labels);
+        self.refresh_behind.record(behind, &labels);
+    }
+}
+
 /// The instruments of one sink.
 #[derive(Debug, Clone)]
 pub struct SinkMetrics {
@@ -303,6 +342,13 @@ impl SinkMetrics {
 /// Without a copy of the name: it is told for each record.
 fn of_source(source: &Arc<str>) -> KeyValue {
     KeyValue::new("source", Arc::clone(source))
+}
+
+fn refreshed(refresh: &str, result: &'static str) -> [KeyValue; 2] {
+    [
+        KeyValue::new("refresh", refresh.to_owned()),
+        KeyValue::new("result", result),
+    ]
 }
 
 fn answered(endpoint: Option<&Arc<str>>, authenticated: bool, code: u16) -> [KeyValue; 3] {

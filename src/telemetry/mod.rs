@@ -68,13 +68,15 @@ mod tests {
         metrics.sink_gaps("k", 0);
         metrics.calls_remaining("k", 1);
         metrics.source_state("s", 0);
+        metrics.refresh("r", "started");
+        metrics.refresh_state("r", true, 1.0);
         let text = text(&registry).unwrap();
         let docs = include_str!("../../docs/metrics.md");
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
             .collect();
-        assert_eq!(names.len(), 17, "{text}");
+        assert_eq!(names.len(), 20, "{text}");
         for name in names {
             assert!(
                 docs.contains(&format!("`{name}`")),

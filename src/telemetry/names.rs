@@ -37,3 +37,9 @@ pub const CALLS_REMAINING: &str = "goldwire_sink_calls_remaining";
 pub const MAPPING_DOUBTS: &str = "goldwire_mapping_doubts";
 /// Partitions of which a detached sink missed records.
 pub const SINK_GAPS: &str = "goldwire_sink_gaps";
+/// Refreshes of dashboards, by what became of them.
+pub const REFRESHES: &str = "goldwire_refreshes";
+/// Whether a refresh is under way.
+pub const REFRESH_UNDER_WAY: &str = "goldwire_refresh_under_way";
+/// How long a dashboard has not shown what is committed.
+pub const REFRESH_BEHIND: &str = "goldwire_refresh_behind";

@@ -13,6 +13,7 @@ use crate::admin::Admin;
 use crate::config::{self, At, LoadError, Loose, Root, Rules};
 use crate::engine::Delivery;
 use crate::log::{Inbox, LogSettings};
+use crate::refresh::RefreshConfig;
 use crate::reltio::ReltioApi;
 use crate::sink::SinkConfig;
 use crate::source::kafka::config::KafkaSource;
@@ -50,6 +51,9 @@ pub struct Config {
     /// Where events go, by name.
     #[schemars(extend("minProperties" = 1))]
     pub sinks: BTreeMap<String, SinkConfig>,
+    /// Dashboards that are refreshed after what a sink wrote, by name.
+    #[serde(default)]
+    pub refreshes: BTreeMap<String, RefreshConfig>,
     /// How the engine works.
     #[serde(default)]
     pub delivery: Delivery,

@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::dead_letter::INGEST;
+use crate::refresh::RefreshConfig;
 use crate::sink::registry::Described;
 use crate::sink::{Mode, OnFull, SinkConfig};
 use crate::source::kafka::config::KafkaSource;
@@ -30,6 +31,9 @@ pub struct Topology {
     pub logs: Vec<LogNode>,
     /// What is written.
     pub sinks: Vec<SinkNode>,
+    /// What is refreshed after that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refreshes: Vec<RefreshNode>,
 }
 
 /// A source.
@@ -85,6 +89,21 @@ pub struct SinkNode {
     pub on_full: &'static str,
     /// Whose dead letters hold what it refuses.
     pub dead_letters: String,
+}
+
+/// A dashboard that is refreshed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefreshNode {
+    /// Its name.
+    pub name: String,
+    /// Its key in the configuration: `power_bi`.
+    pub kind: &'static str,
+    /// What is refreshed, never with a secret.
+    pub target: String,
+    /// The sink that it follows.
+    pub after: String,
+    /// Refreshes in any 24 hours at most.
+    pub budget_per_day: u32,
 }
 
 impl Topology {
@@ -155,6 +174,7 @@ impl Topology {
             sources,
             logs,
             sinks: sinks.collect(),
+            refreshes: config.refreshes.iter().map(refresh_node).collect(),
         }
     }
 
@@ -218,8 +238,36 @@ impl Topology {
                 &mut text,
                 &format!("     group {group}, {rules}, dead letters {dead_letters}"),
             );
+            let follows = self.refreshes.iter().filter(|it| it.after == *name);
+            for refresh in follows {
+                line(&mut text, &format!("     -> {}", refresh.describe()));
+            }
         }
         text
+    }
+}
+
+impl RefreshNode {
+    fn describe(&self) -> String {
+        let Self {
+            name,
+            kind,
+            target,
+            after: _,
+            budget_per_day,
+        } = self;
+        format!("refresh {name} ({kind} {target}), {budget_per_day} a day at most")
+    }
+}
+
+fn refresh_node((name, refresh): (&String, &RefreshConfig)) -> RefreshNode {
+    let (kind, target) = refresh.described();
+    RefreshNode {
+        name: name.clone(),
+        kind,
+        target,
+        after: refresh.after.clone(),
+        budget_per_day: refresh.budget_per_day,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::{At, Rules, address, bytes, one_kind};
 use crate::event::{Filter, Kind};
 use crate::sink::registry::KINDS;
 use crate::source::kafka;
-use crate::{engine, log, reltio, webhook};
+use crate::{engine, log, refresh, reltio, webhook};
 
 /// Applies every rule.
 pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
@@ -21,6 +21,7 @@ pub(super) fn check(top: &At<'_>, rules: &mut Rules<'_>) {
     engine::check(top, rules);
     sources(top, rules);
     sinks(top, rules);
+    refreshes(top, rules);
 }
 
 fn names(top: &At<'_>, rules: &mut Rules<'_>) {
@@ -189,6 +190,14 @@ fn sinks(top: &At<'_>, rules: &mut Rules<'_>) {
         if let Some(kind) = KINDS.iter().find(|kind| kind.name == name) {
             (kind.check)(top, &section, rules);
         }
+    }
+}
+
+fn refreshes(top: &At<'_>, rules: &mut Rules<'_>) {
+    let refreshes = top.get("refreshes").map(|refreshes| refreshes.entries());
+    for (name, at) in refreshes.unwrap_or_default() {
+        self::name(name, &at, &[], rules);
+        refresh::check(top, &at, rules);
     }
 }
 

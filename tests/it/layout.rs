@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part after those that it may know. The root of the configuration knows all that it declares.
-const KNOWS: [(&str, &[&str]); 32] = [
+const KNOWS: [(&str, &[&str]); 33] = [
     ("backoff", &[]),
     ("mutation", &[]),
     ("pace", &["mutation"]),
@@ -36,6 +36,7 @@ const KNOWS: [(&str, &[&str]); 32] = [
             "tls",
         ],
     ),
+    ("refresh", &["config", "event", "oauth", "time", "tls"]),
     (
         "dead_letter",
         &[
@@ -167,6 +168,7 @@ const KNOWS: [(&str, &[&str]); 32] = [
             "engine",
             "event",
             "log",
+            "refresh",
             "reltio",
             "sink",
             "source",

@@ -13,6 +13,7 @@ mod cache;
 mod cli;
 mod config;
 mod crm_oracle;
+mod dashboards;
 mod deadline;
 mod decode;
 mod engine;

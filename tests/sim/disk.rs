@@ -123,6 +123,10 @@ impl Checkpoint for SlowCommit {
         self.inner.discard(keys).await
     }
 
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.keep(key, value).await
+    }
+
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         self.host.pause(20).await;
         {

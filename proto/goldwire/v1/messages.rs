@@ -454,3 +454,32 @@ pub struct DeadLetter {
     #[prost(bytes = "bytes", tag = "100")]
     pub original: ::prost::bytes::Bytes,
 }
+/// Where the refreshes of one dashboard stand. Kept with the first partition of the sink that they follow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefreshState {
+    /// positions of the sink's group, by partition, that the last refresh which succeeded began after
+    #[prost(uint64, repeated, tag = "1")]
+    pub shown: ::prost::alloc::vec::Vec<u64>,
+    /// when the last refresh was started, ms; 0: none was
+    #[prost(int64, tag = "2")]
+    pub started_time: i64,
+    /// the one that is under way
+    #[prost(message, optional, tag = "3")]
+    pub run: ::core::option::Option<RefreshRun>,
+}
+/// A refresh that is asked for and has not ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefreshRun {
+    /// what it shows at least
+    #[prost(uint64, repeated, tag = "1")]
+    pub positions: ::prost::alloc::vec::Vec<u64>,
+    /// ms
+    #[prost(int64, tag = "2")]
+    pub asked_time: i64,
+    /// the target said that it was started; else that has to be found out
+    #[prost(bool, tag = "3")]
+    pub started: bool,
+    /// what the target calls it; empty if that is not known
+    #[prost(string, tag = "4")]
+    pub id: ::prost::alloc::string::String,
+}

@@ -29,7 +29,9 @@ pub use table::{Found, Row, Table};
 
 use self::place::Place;
 use self::serve::Desk;
-use super::{Ack, Capabilities, Effect, Mode, Serving, Sink, SinkError, UNANSWERED, Write, directory};
+use super::{
+    Ack, Capabilities, Effect, Mode, Serving, Sink, SinkError, UNANSWERED, Write, directory,
+};
 use crate::event::{Filter, Kind, Subject};
 use crate::telemetry::Metrics;
 use crate::time::{Millis, SharedClock};

@@ -252,7 +252,13 @@ fn the_topology_says_what_flows_where() {
          -> sink golden (kafka mdm.abc123.golden at broker.example.com:9093)\n     \
          group goldwire.golden, mode latest, guard none, on full stall, dead letters golden\n  \
          -> sink lake (warehouse sqlite:x.db)\n     \
-         group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n  \
+         group goldwire.lake, mode history, guard version, on full stall, dead letters lake\n     \
+         -> refresh finance (tableau datasource 9f9e9d9c-8b8a-8f8e-7d7c-7b7a6f6d6e6d at \
+         https://10ax.online.tableau.com), 8 a day at most\n     \
+         -> refresh sales (power_bi dataset cfafbeb1-8037-4d0c-896e-a46fb27ff229 at \
+         https://api.powerbi.com), 8 a day at most\n     \
+         -> refresh service (tableau workbook 1a1b1c1d-2e2f-2a2b-3c3d-3e3f4a4b4c4d at \
+         https://tableau.example.com), 8 a day at most\n  \
          -> sink partner (salesforce Contact at https://test.salesforce.com)\n     \
          group goldwire.partner, mode latest, guard none, on full stall, dead letters partner\n  \
          -> sink reads (cache /var/lib/goldwire-cache, served at 0.0.0.0:9465)\n     \

@@ -197,6 +197,10 @@ impl Checkpoint for SlowCheckpoint {
         self.inner.discard(keys).await
     }
 
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.keep(key, value).await
+    }
+
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         waits(&self.commits).await;
         self.inner.commit(batch).await

@@ -212,6 +212,10 @@ impl Checkpoint for Slow {
     async fn discard(&self, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
         self.0.discard(keys).await
     }
+
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.0.keep(key, value).await
+    }
 }
 
 #[async_trait]

@@ -231,6 +231,10 @@ impl Checkpoint for HangingCommit {
         self.inner.discard(keys).await
     }
 
+    async fn keep(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.inner.keep(key, value).await
+    }
+
     async fn commit(&self, batch: CommitBatch) -> Result<(), CommitError> {
         if self.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
