@@ -16,6 +16,9 @@ const ROWS: usize = 1000;
 /// Bytes of JSON in a page at most, save for its first row.
 const LARGEST: usize = 8 << 20;
 
+/// Rows between two lines in the log.
+const OFTEN: usize = 100_000;
+
 const STAGE: &str = "SELECT stage, tenant, subject, commit_time, version FROM goldwire_backfill";
 
 const KEY: [(&str, Type); 4] = [
@@ -62,12 +65,24 @@ pub(super) async fn fill(connection: &mut Connection, columns: &Columns) -> Resu
             _ => fill.page(connection, after, columns).await?,
         };
         filled += rows.len();
+        tell(filled - rows.len(), filled);
         let next = match rows.last() {
             Some(last) => fill.position(stage, last),
             None => start(stage + 1),
         };
         connection.run(&advance, || vec![next]).await?;
         connection.commit().await?;
+    }
+}
+
+/// Says that it goes on, and once in a while how far: the sink delivers nothing meanwhile.
+fn tell(before: usize, filled: usize) {
+    if before == 0 && filled > 0 {
+        tracing::info!(
+            "the warehouse's columns are being filled from the stored snapshots; deliveries wait"
+        );
+    } else if before / OFTEN < filled / OFTEN {
+        tracing::info!("the warehouse's columns: {filled} stored snapshots read so far");
     }
 }
 
