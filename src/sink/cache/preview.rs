@@ -54,3 +54,57 @@ pub(super) fn preview(config: &CacheSink, write: &Write) -> Previewed {
         values,
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::{Object, Subject};
+    use crate::sink::Current;
+
+    fn write(uri: &str, state: SubjectState) -> Write {
+        Write {
+            subject: Subject::new("acme", uri),
+            object_type: "Individual".into(),
+            current: Some(Current {
+                state,
+                content_time: 7,
+                version: Some(3),
+                fields: None,
+                erased: false,
+            }),
+            changes: Vec::new(),
+            newest: 0,
+            targets: Vec::new(),
+            hops: 0,
+            record: None,
+        }
+    }
+
+    #[test]
+    fn what_would_be_kept_is_shown_for_every_state() {
+        let config = json!({ "dir": "cache", "tokens": ["t"] });
+        let config: CacheSink = serde_json::from_value(config).unwrap();
+        let text = r#"{"uri":"entities/a","crosswalks":[{"type":"SFDC","value":"1"}],"n":1.50}"#;
+        let object = Object::parse(text.as_bytes()).unwrap();
+        let by = Some("entities/w".to_owned());
+        for (state, action, last) in [
+            (SubjectState::Alive(Arc::new(object)), "keep", json!(text)),
+            (
+                SubjectState::Absorbed { by },
+                "answer with the survivor",
+                json!("entities/w"),
+            ),
+            (SubjectState::Erased, "forget", json!("erased")),
+        ] {
+            let shown = preview(&config, &write("entities/a", state)).unwrap();
+            assert_eq!((shown.len(), &*shown[0].action), (1, action));
+            assert_eq!(shown[0].values.last().unwrap().value, last);
+        }
+        let relation = write("relations/a", SubjectState::Erased);
+        assert_eq!(preview(&config, &relation).unwrap(), Vec::new());
+    }
+}
