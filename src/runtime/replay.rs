@@ -184,13 +184,14 @@ impl Replay {
     /// first records. A rewind that was cut off is begun anew.
     ///
     /// # Errors
-    /// If what is kept of the sink cannot be changed.
+    /// If what is kept of the sink cannot be changed, or a commit of it was cut off.
     pub async fn rewind(
         &self,
         wanted: &Wanted,
         found: &[Found],
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), StartError> {
+        self.none_prepared(&wanted.sink).await?;
         let mut done = 0_usize;
         for ((partition, kept), found) in (0_u16..).zip(&self.checkpoints).zip(found) {
             let Some(first) = found.first else { continue };
@@ -214,6 +215,25 @@ impl Replay {
                 CommitError::Retry(error) => StartError::Store(error),
                 fenced @ CommitError::Fenced(_) => StartError::Refused(fenced.to_string()),
             })?;
+        }
+        Ok(())
+    }
+}
+
+impl Replay {
+    /// A commit whose piece was on its way when the process ended brings back what a rewind forgets.
+    async fn none_prepared(&self, sink: &str) -> Result<(), StartError> {
+        for (partition, kept) in self.checkpoints.iter().enumerate() {
+            let prepares = Arc::clone(kept).prepares();
+            let Some(prepares) = prepares else { continue };
+            if let Some(prepared) = prepares.prepared().await? {
+                return Err(StartError::Refused(format!(
+                    "sink {sink}: {} of partition {partition} was on its way when goldwire ended, and \
+                     nobody knows whether it landed; start goldwire, which finds out, stop it, and \
+                     rewind then",
+                    prepared.piece.seal.0
+                )));
+            }
         }
         Ok(())
     }

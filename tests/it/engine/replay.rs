@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goldwire::engine::checkpoint::{Checkpoint, StoreCheckpoint};
+use goldwire::engine::checkpoint::{
+    Checkpoint, CommitBatch, Prepares as _, Sealed, StoreCheckpoint,
+};
 use goldwire::event::{EventRecord, Kind, State};
 use goldwire::log::journal::{Journal, JournalSettings};
 use goldwire::runtime::replay::{Replay, Wanted};
 use goldwire::runtime::{Files, Instance};
 use goldwire::sink::Mode;
+use goldwire::sink::pieces::Seal;
 use goldwire::store::MemoryStore;
 use goldwire::time::TokioClock;
 use prost::Message as _;
@@ -42,14 +45,17 @@ async fn deliver(files: &Files, sink: &Arc<Scripted>) {
     instance.stop().await;
 }
 
-fn replay(files: &Files) -> Replay {
-    let kept = StoreCheckpoint {
+fn kept(files: &Files) -> Arc<StoreCheckpoint> {
+    Arc::new(StoreCheckpoint {
         store: Arc::clone(&files.store),
         sink: "crm".to_owned(),
         group: "goldwire.crm".to_owned(),
         partition: 0,
-    };
-    let kept: Arc<dyn Checkpoint> = Arc::new(kept);
+    })
+}
+
+fn replay(files: &Files) -> Replay {
+    let kept: Arc<dyn Checkpoint> = kept(files);
     let clock = Arc::new(TokioClock::starting_at(START));
     Replay::over(Arc::clone(&files.log), vec![kept], clock)
 }
@@ -147,4 +153,33 @@ async fn without_a_rewind_each_subject_is_asked_once() {
     deliver(&files, &sink).await;
     let again = replay.look(&wanted, &|_| ()).await.unwrap();
     assert_eq!(again[0].subjects.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_nothing_is_rewound_while_a_commit_waits_for_its_piece() {
+    let sink = Arc::new(Scripted::new("crm", Mode::Latest, None));
+    let dir = tempfile::tempdir().unwrap();
+    let files = delivered(&sink, dir.path()).await;
+    let kept = kept(&files);
+    let cursor = kept.open().unwrap().cursor.unwrap();
+    let piece = Sealed {
+        seal: Seal("a file".to_owned()),
+        from: cursor.position,
+    };
+    let batch = CommitBatch {
+        cursor,
+        ..CommitBatch::default()
+    };
+    let prepared = kept.plan(batch, piece);
+    kept.prepare(&prepared).await.unwrap();
+    let (replay, wanted) = (replay(&files), since(3));
+    let found = replay.look(&wanted, &|_| ()).await.unwrap();
+    let refused = replay.rewind(&wanted, &found, &|_| ()).await.unwrap_err();
+    assert!(refused.to_string().contains("a file"), "{refused}");
+    deliver(&files, &sink).await;
+    assert_eq!(counts(&sink), [2, 1, 1], "nothing was forgotten");
+    kept.give_up(&prepared).await.unwrap();
+    replay.rewind(&wanted, &found, &|_| ()).await.unwrap();
+    deliver(&files, &sink).await;
+    assert_eq!(counts(&sink), [3, 1, 2]);
 }

@@ -1,39 +1,14 @@
 //! The whole program with a file sink, killed again and again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{files, lines};
 use crate::process::running::Running;
-use crate::process::sender::{SECRET, Sender, Stream, event};
-use crate::process::until;
+use crate::process::sender::{Sender, event};
+use crate::process::{folder_for, killed_while_webhooks_come, until};
 
-fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let config = format!(
-        "tenant: acme
-data_dir: data
-webhook: {{ address: 127.0.0.1:0, insecure_plain_http: true }}
-sources:
-  hook:
-    webhook:
-      path: /hook
-      scheme: reltio
-      secrets: [\"{SECRET}\"]
-      rate_limit: {{ per_second: 100000, burst: 100000 }}
-sinks:
-  events:
-    file: {{ dir: events, keeps_erased_records: true, roll: 8KiB }}
-log: {{ partitions: 2, disk_reserve: 1MiB }}
-delivery: {{ commit_interval: 50ms }}
-admin: {{ address: 127.0.0.1:0 }}
-"
-    );
-    std::fs::write(dir.path().join("goldwire.yaml"), config).unwrap();
-    dir
-}
+const SINK: &str = "events:\n    file: { dir: events, keeps_erased_records: true, roll: 8KiB }";
 
 /// Changes that are there, with the ids of their lines.
 fn changes(dir: &Path) -> BTreeMap<(String, i64), Vec<String>> {
@@ -48,32 +23,17 @@ fn changes(dir: &Path) -> BTreeMap<(String, i64), Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_g3_g5_killed_again_and_again_every_change_is_a_line_and_copies_are_none() {
-    let dir = folder();
+    let dir = folder_for(SINK, "commit_interval: 50ms");
     let events = dir.path().join("events");
-    let stream = Arc::new(Stream::default());
-    let (mut taken, mut again) = (BTreeSet::new(), BTreeSet::new());
-    for round in 1..=4 {
-        let running = Running::start(dir.path()).await;
-        let sender = Sender::to(running.webhooks);
-        let sending = {
-            let (stream, again) = (Arc::clone(&stream), std::mem::take(&mut again));
-            tokio::spawn(async move { stream.run(&sender, 6, again).await })
-        };
-        until("webhooks come in", async || {
-            stream.taken.load(Ordering::SeqCst) >= round * 60
-        })
-        .await;
-        running.kill().await;
-        let (some, not) = sending.await.unwrap();
-        taken.extend(some);
-        again = not;
+    let between = || {
         // What a power cut may leave besides, where anything is there already.
         if let Some(newest) = files(&events).last() {
             let mut text = std::fs::read(newest).unwrap();
             text.extend_from_slice(b"{\"id\":\"torn");
             std::fs::write(newest, text).unwrap();
         }
-    }
+    };
+    let (taken, _) = killed_while_webhooks_come(dir.path(), 4, between).await;
     let running = Running::start(dir.path()).await;
     let sender = Sender::to(running.webhooks);
     sender.good("entities/last").await;

@@ -1,39 +1,15 @@
 //! The whole program with a lake sink, killed again and again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{files, number, rows, text};
 use crate::process::running::Running;
-use crate::process::sender::{SECRET, Sender, Stream, event};
-use crate::process::until;
+use crate::process::sender::{Sender, event};
+use crate::process::{folder_for, killed_while_webhooks_come, until};
 
-fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let config = format!(
-        "tenant: acme
-data_dir: data
-webhook: {{ address: 127.0.0.1:0, insecure_plain_http: true }}
-sources:
-  hook:
-    webhook:
-      path: /hook
-      scheme: reltio
-      secrets: [\"{SECRET}\"]
-      rate_limit: {{ per_second: 100000, burst: 100000 }}
-sinks:
-  events:
-    lake: {{ url: lake, keeps_erased_records: true, roll: {{ rows: 10, age: 1s }} }}
-log: {{ partitions: 2, disk_reserve: 1MiB }}
-delivery: {{ commit_interval: 50ms }}
-admin: {{ address: 127.0.0.1:0 }}
-"
-    );
-    std::fs::write(dir.path().join("goldwire.yaml"), config).unwrap();
-    dir
-}
+const SINK: &str =
+    "events:\n    lake: { url: lake, keeps_erased_records: true, roll: { rows: 10, age: 1s } }";
 
 /// Changes that are there, and how often.
 fn changes(dir: &Path) -> BTreeMap<(String, i64), usize> {
@@ -47,26 +23,9 @@ fn changes(dir: &Path) -> BTreeMap<(String, i64), usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_g3_g5_killed_again_and_again_every_change_is_one_row() {
-    let dir = folder();
+    let dir = folder_for(SINK, "commit_interval: 50ms");
     let lake = dir.path().join("lake");
-    let stream = Arc::new(Stream::default());
-    let (mut taken, mut again) = (BTreeSet::new(), BTreeSet::new());
-    for round in 1..=6 {
-        let running = Running::start(dir.path()).await;
-        let sender = Sender::to(running.webhooks);
-        let sending = {
-            let (stream, again) = (Arc::clone(&stream), std::mem::take(&mut again));
-            tokio::spawn(async move { stream.run(&sender, 6, again).await })
-        };
-        until("webhooks come in", async || {
-            stream.taken.load(Ordering::SeqCst) >= round * 60
-        })
-        .await;
-        running.kill().await;
-        let (some, not) = sending.await.unwrap();
-        taken.extend(some);
-        again = not;
-    }
+    let (taken, _) = killed_while_webhooks_come(dir.path(), 6, || ()).await;
     let running = Running::start(dir.path()).await;
     until("everything has its row", async || {
         running.lag("goldwire.events").await == 0

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::running::Running;
 use super::sender::{Sender, Stream};
-use super::{all_distinct, arrives, connect, folder, folder_on, history, until};
+use super::{
+    all_distinct, arrives, connect, folder, folder_on, history, killed_while_webhooks_come, until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_sigterm_drains_and_what_was_answered_is_in_the_warehouse() {
@@ -77,24 +79,7 @@ async fn g1_g5_killed_again_and_again_everything_answered_arrives_once_on_fjall(
 
 async fn arrives_once_though_killed(store: &str) {
     let dir = folder_on(store);
-    let stream = Arc::new(Stream::default());
-    let (mut taken, mut again) = (BTreeSet::new(), BTreeSet::new());
-    for round in 1..=4 {
-        let running = Running::start(dir.path()).await;
-        let sender = Sender::to(running.webhooks);
-        let sending = {
-            let (stream, again) = (Arc::clone(&stream), std::mem::take(&mut again));
-            tokio::spawn(async move { stream.run(&sender, 6, again).await })
-        };
-        until("webhooks come in", async || {
-            stream.taken.load(Ordering::SeqCst) >= round * 60
-        })
-        .await;
-        running.kill().await;
-        let (some, not) = sending.await.unwrap();
-        taken.extend(some);
-        again = not;
-    }
+    let (taken, again) = killed_while_webhooks_come(dir.path(), 4, || ()).await;
     assert!(taken.len() >= 240);
     let running = Running::start(dir.path()).await;
     arrives(dir.path(), &taken).await;

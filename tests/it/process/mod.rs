@@ -13,13 +13,16 @@ mod tmpfs;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use sender::SECRET;
+use running::Running;
+use sender::{SECRET, Sender, Stream};
 
 /// No condition in these tests is waited for longer.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
@@ -33,8 +36,45 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// Starts the program, sends webhooks and kills it, so many times; something may happen to its files
+/// `between` the lives. What was answered, and what of the last life was not.
+pub(crate) async fn killed_while_webhooks_come(
+    dir: &Path,
+    rounds: usize,
+    mut between: impl FnMut(),
+) -> (BTreeSet<(String, i64)>, BTreeSet<(String, i64)>) {
+    let stream = Arc::new(Stream::default());
+    let (mut taken, mut again) = (BTreeSet::new(), BTreeSet::new());
+    for round in 1..=rounds {
+        let running = Running::start(dir).await;
+        let sender = Sender::to(running.webhooks);
+        let sending = {
+            let (stream, again) = (Arc::clone(&stream), std::mem::take(&mut again));
+            tokio::spawn(async move { stream.run(&sender, 6, again).await })
+        };
+        until("webhooks come in", async || {
+            stream.taken.load(Ordering::SeqCst) >= round * 60
+        })
+        .await;
+        running.kill().await;
+        let (some, not) = sending.await.unwrap();
+        taken.extend(some);
+        again = not;
+        between();
+    }
+    (taken, again)
+}
+
 /// A folder with a configuration: one webhook source, one warehouse at `url`.
 fn folder_with(url: &str) -> TempDir {
+    folder_for(
+        &format!("lake:\n    warehouse: {{ url: \"{url}\" }}"),
+        "drain_timeout: 20s, retry: { attempts: 2, first: 10ms, longest: 50ms }",
+    )
+}
+
+/// A folder with a configuration: one webhook source, one sink, and what is said of delivery.
+pub(crate) fn folder_for(sink: &str, delivery: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
         "tenant: acme
@@ -48,10 +88,9 @@ sources:
       secrets: [\"{SECRET}\"]
       rate_limit: {{ per_second: 100000, burst: 100000 }}
 sinks:
-  lake:
-    warehouse: {{ url: \"{url}\" }}
+  {sink}
 log: {{ partitions: 2, disk_reserve: 1MiB }}
-delivery: {{ drain_timeout: 20s, retry: {{ attempts: 2, first: 10ms, longest: 50ms }} }}
+delivery: {{ {delivery} }}
 admin: {{ address: 127.0.0.1:0 }}
 "
     );
