@@ -47,16 +47,17 @@ impl SchemaArgs {
                 "there is no sink {name:?}; the configuration has: {known}"
             ))
         })?;
-        if its != kind {
-            return Err(CliError::Usage(format!(
-                "sinks.{name} is of kind `{its}`, not `{kind}`"
-            )));
-        }
+        let text = sink.schema(kind).ok_or_else(|| {
+            CliError::Usage(if its == kind {
+                format!("a sink of kind `{kind}` asks nothing of its target beforehand")
+            } else {
+                format!("sinks.{name} is of kind `{its}`, not `{kind}`")
+            })
+        })?;
         for key in sink.schema_needs() {
-            let needed = loaded.need(&format!("sinks.{name}.{kind}.{key}"));
+            let needed = loaded.need(&format!("sinks.{name}.{its}.{key}"));
             needed.map_err(|error| self.config.wrong(error))?;
         }
-        let nothing = format!("a sink of kind `{kind}` asks nothing of its target beforehand");
-        sink.schema().ok_or(CliError::Usage(nothing))
+        Ok(text)
     }
 }

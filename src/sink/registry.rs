@@ -65,9 +65,9 @@ pub(crate) trait SinkKind {
         Ok(preview::given(&self.described().target, write))
     }
 
-    /// What the target must look like, as a person brings it there; nothing if there is nothing to
-    /// bring.
-    fn schema(&self) -> Option<String> {
+    /// What a person brings to the target, or to what reads it: the text of `goldwire schema WORD`,
+    /// where the word is the kind's name, or another that the kind knows. Nothing for other words.
+    fn schema(&self, _word: &str) -> Option<String> {
         None
     }
 

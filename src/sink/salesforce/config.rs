@@ -370,8 +370,8 @@ impl SinkKind for SalesforceSink {
         Ok(Arc::new(Salesforce::new(name, self, deps)?))
     }
 
-    fn schema(&self) -> Option<String> {
-        Some(schema_text(self))
+    fn schema(&self, word: &str) -> Option<String> {
+        (word == "salesforce").then(|| schema_text(self))
     }
 
     fn schema_needs(&self) -> &'static [&'static str] {

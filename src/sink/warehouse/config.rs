@@ -111,7 +111,10 @@ impl SinkKind for WarehouseSink {
         &["url"]
     }
 
-    fn schema(&self) -> Option<String> {
+    fn schema(&self, word: &str) -> Option<String> {
+        if word != "warehouse" {
+            return None;
+        }
         let dialect = if self.url.reveal().starts_with("sqlite:") {
             Dialect::Sqlite
         } else {
