@@ -14,9 +14,10 @@ use crate::topology;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  goldwire schema > goldwire.schema.json\n  \
     goldwire schema salesforce crm    fields and validation rule that the org needs\n  \
-    goldwire schema warehouse lake    tables that the sink makes")]
+    goldwire schema warehouse lake    tables that the sink makes\n  \
+    goldwire schema databricks files  what reads the files of a `lake` sink in Databricks")]
 pub(super) struct SchemaArgs {
-    /// The sink's kind, to see what its target must look like
+    /// The sink's kind, to see what its target must look like; or what reads its files
     #[arg(requires = "name")]
     kind: Option<String>,
     /// The sink's name in the configuration

@@ -15,6 +15,7 @@ import goldwire
 import scenario_cargo
 import scenario_copy
 import scenario_chaos
+import scenario_databricks
 import scenario_duckdb
 import scenario_inbox
 import scenario_isolation
@@ -53,6 +54,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "registry": scenario_registry.run,
     "duckdb": scenario_duckdb.run,
     "lake": scenario_lake.run,
+    "databricks": scenario_databricks.run,
     "chaos": scenario_chaos.short,
     "throughput": scenario_throughput.short,
     "loadtest": scenario_loadtest.run,

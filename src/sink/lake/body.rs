@@ -153,7 +153,8 @@ pub(super) fn is_empty(format: Format, file: Bytes) -> bool {
     }
 }
 
-fn schema() -> Result<TypePtr, ParquetError> {
+/// The schema of a file.
+pub(super) fn schema() -> Result<TypePtr, ParquetError> {
     Ok(Arc::new(parse_message_type(SCHEMA)?))
 }
 

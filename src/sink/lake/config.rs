@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Lake;
+use super::databricks::notebook;
 use super::preview::preview;
 use crate::config::{At, ByteSize, Period, Rules, Secret};
 use crate::event::{Filter, Kind, Subject};
@@ -154,6 +155,16 @@ impl SinkKind for LakeSink {
 
     fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
         preview(&self.url, write)
+    }
+
+    fn schema(&self, word: &str) -> Option<String> {
+        (word == "databricks")
+            .then(|| notebook(self).ok())
+            .flatten()
+    }
+
+    fn schema_needs(&self) -> &'static [&'static str] {
+        &["url"]
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {

@@ -13,6 +13,7 @@
 mod body;
 mod columns;
 mod config;
+mod databricks;
 mod erasure;
 mod name;
 mod piece;

@@ -292,7 +292,15 @@ fn the_schema_of_a_target_is_printed_for_the_sinks_that_have_one() {
     let lake = ran(&["warehouse", "lake"]);
     assert_eq!((lake.code, lake.err.as_str()), (0, ""));
     assert!(lake.out.contains("golden_record_history"), "{}", lake.out);
+    let files = ran(&["databricks", "files"]);
+    assert_eq!((files.code, files.err.as_str()), (0, ""));
+    let wanted = "STREAM read_files(\n  's3://acme-lake/bronze/reltio',\n  format => 'parquet'";
+    assert!(files.out.contains(wanted), "{}", files.out);
     for (words, why) in [
+        (
+            vec!["databricks", "lake"],
+            "sinks.lake is of kind `warehouse`, not `databricks`",
+        ),
         (
             vec!["salesforce", "lake"],
             "sinks.lake is of kind `warehouse`, not `salesforce`",
