@@ -3,7 +3,7 @@
 //! Guarantee: a line holds what its [`Row`] holds, and is the only line of it.
 
 use super::row::{self, Row};
-use super::{SinkError, Write};
+use super::{Change, SinkError, Write};
 
 /// Bytes of a common head.
 const HEAD: usize = 384;
@@ -13,9 +13,22 @@ const HEAD: usize = 384;
 /// # Errors
 /// Rejected if a change cannot be written as JSON; `lines` then holds what it held before.
 pub(super) fn add(lines: &mut Vec<u8>, write: &Write) -> Result<(), SinkError> {
+    add_with(lines, write, |_, _, _| Ok(()))
+}
+
+/// As [`add`], and `members` puts more of them behind a line's own, each after a comma.
+pub(super) fn add_with(
+    lines: &mut Vec<u8>,
+    write: &Write,
+    members: impl Fn(&mut Vec<u8>, &Change, &Row<'_>) -> serde_json::Result<()>,
+) -> Result<(), SinkError> {
     let before = lines.len();
     for change in &write.changes {
-        let made = Row::of(write, change).is_some_and(|row| line(lines, &row).is_ok());
+        let made = Row::of(write, change).is_some_and(|row| {
+            let added = line(lines, &row).and_then(|()| members(lines, change, &row));
+            lines.extend_from_slice(b"}\n");
+            added.is_ok()
+        });
         if !made {
             lines.truncate(before);
             return Err(no_json());
@@ -38,6 +51,7 @@ pub(super) fn room(write: &Write) -> usize {
     row::room(write, HEAD)
 }
 
+/// A line up to its closing brace.
 fn line(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
     serde_json::to_writer(&mut *lines, &row.head)?;
     // The object takes the place of the closing brace.
@@ -57,6 +71,5 @@ fn line(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
         }
         None => lines.extend_from_slice(b"null"),
     }
-    lines.extend_from_slice(b"}\n");
     Ok(())
 }

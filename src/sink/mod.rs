@@ -6,6 +6,7 @@
 pub mod append;
 pub mod batch;
 pub mod cache;
+mod columns;
 mod directory;
 pub mod file;
 pub mod kafka;

@@ -215,7 +215,8 @@ impl Metrics {
         self.mapping_doubts(sink, doubt, 1);
     }
 
-    /// The same, so many times. At a warehouse: an `unfit_value`, which is not what its column holds.
+    /// The same, so many times. At a warehouse or a lake: an `unfit_value`, which is not what its
+    /// column holds.
     pub fn mapping_doubts(&self, sink: &str, doubt: &'static str, times: u64) {
         let labels = [
             KeyValue::new("sink", sink.to_owned()),

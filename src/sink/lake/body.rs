@@ -11,7 +11,9 @@ use flate2::Compression as GzipLevel;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::{BoolType, ByteArrayType, Int64Type};
+use parquet::data_type::{
+    BoolType, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
+};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
@@ -19,8 +21,10 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
-use super::columns::{Column, Columns, DISTINCT, SCHEMA};
+use super::columns::{Column, DISTINCT, Rows, schema_text};
 use super::config::Format;
+use super::values;
+use crate::sink::columns::Columns;
 use crate::sink::line::{self, no_json};
 use crate::sink::row::Row;
 use crate::sink::{SinkError, Write};
@@ -37,7 +41,7 @@ pub(super) enum BodyError {
 /// A file that is being made.
 pub(super) enum Body {
     /// Rows that wait, and the row groups before them.
-    Parquet(Columns, Box<SerializedFileWriter<Vec<u8>>>),
+    Parquet(Rows, Box<SerializedFileWriter<Vec<u8>>>),
     /// Lines that wait, and those before them.
     Ndjson(Vec<u8>, GzEncoder<Vec<u8>>),
 }
@@ -49,15 +53,16 @@ impl std::fmt::Debug for Body {
 }
 
 impl Body {
-    /// An empty one.
+    /// An empty one, with the columns of the mapping.
     ///
     /// # Errors
-    /// Never, as far as is known: the schema is a constant.
-    pub(super) fn new(format: Format) -> Result<Self, BodyError> {
+    /// Never, as far as is known: the schema follows from names that were checked.
+    pub(super) fn new(format: Format, columns: &Columns) -> Result<Self, BodyError> {
         Ok(match format {
             Format::Parquet => {
-                let writer = SerializedFileWriter::new(Vec::new(), schema()?, properties())?;
-                Self::Parquet(Columns::default(), Box::new(writer))
+                let schema = schema(columns)?;
+                let writer = SerializedFileWriter::new(Vec::new(), schema, properties())?;
+                Self::Parquet(Rows::default(), Box::new(writer))
             }
             Format::Ndjson => {
                 let encoder = GzEncoder::new(Vec::new(), GzipLevel::fast());
@@ -70,31 +75,28 @@ impl Body {
     ///
     /// # Errors
     /// Rejected if a change is no JSON; none of the write's rows is there then.
-    pub(super) fn add(&mut self, write: &Write) -> Result<usize, SinkError> {
+    pub(super) fn add(&mut self, write: &Write, columns: &Columns) -> Result<usize, SinkError> {
         match self {
-            Self::Parquet(..) => {
+            Self::Parquet(waiting, _) => {
                 let rows = write.changes.iter().map(|change| Row::of(write, change));
                 let rows: Vec<_> = rows.collect::<Option<_>>().ok_or_else(no_json)?;
-                for row in &rows {
-                    self.push(row);
+                for (row, change) in rows.iter().zip(&write.changes) {
+                    let values = values::read(columns, change, &row.head.object_type);
+                    waiting.push(row, columns, &values);
                 }
             }
-            Self::Ndjson(lines, _) => line::add(lines, write)?,
+            Self::Ndjson(lines, _) => line::add_with(lines, write, |lines, change, row| {
+                let values = values::read(columns, change, &row.head.object_type);
+                values::add_members(lines, columns, &values)
+            })?,
         }
         Ok(write.changes.len())
-    }
-
-    /// Adds a row to a Parquet file.
-    pub(super) fn push(&mut self, row: &Row<'_>) {
-        if let Self::Parquet(columns, _) = self {
-            columns.push(row);
-        }
     }
 
     /// What waits to be compressed, in bytes.
     pub(super) fn waiting(&self) -> usize {
         match self {
-            Self::Parquet(columns, _) => columns.bytes(),
+            Self::Parquet(rows, _) => rows.bytes(),
             Self::Ndjson(lines, _) => lines.len(),
         }
     }
@@ -113,10 +115,10 @@ impl Body {
     /// If the file cannot be made; it is of no use any more then.
     pub(super) fn pack(&mut self) -> Result<(), BodyError> {
         match self {
-            Self::Parquet(columns, writer) => {
-                let columns = std::mem::take(columns);
-                if !columns.is_empty() {
-                    row_group(writer, columns)?;
+            Self::Parquet(rows, writer) => {
+                let rows = std::mem::take(rows);
+                if !rows.is_empty() {
+                    row_group(writer, rows)?;
                 }
             }
             Self::Ndjson(lines, encoder) => {
@@ -153,12 +155,13 @@ pub(super) fn is_empty(format: Format, file: Bytes) -> bool {
     }
 }
 
-/// The schema of a file.
-pub(super) fn schema() -> Result<TypePtr, ParquetError> {
-    Ok(Arc::new(parse_message_type(SCHEMA)?))
+/// The schema of a file: a row's own columns, then those of the mapping.
+pub(super) fn schema(columns: &Columns) -> Result<TypePtr, ParquetError> {
+    Ok(Arc::new(parse_message_type(&schema_text(columns))?))
 }
 
-fn properties() -> WriterPropertiesPtr {
+/// How a file is written.
+pub(super) fn properties() -> WriterPropertiesPtr {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("goldwire ", env!("CARGO_PKG_VERSION")).to_owned());
@@ -171,12 +174,9 @@ fn properties() -> WriterPropertiesPtr {
     Arc::new(properties.build())
 }
 
-fn row_group(
-    writer: &mut SerializedFileWriter<Vec<u8>>,
-    columns: Columns,
-) -> Result<(), ParquetError> {
+fn row_group(writer: &mut SerializedFileWriter<Vec<u8>>, rows: Rows) -> Result<(), ParquetError> {
     let mut group = writer.next_row_group()?;
-    for column in columns.into_columns() {
+    for column in rows.into_columns() {
         let Some(mut to) = group.next_column()? else {
             break;
         };
@@ -203,6 +203,24 @@ fn write_column(to: &mut SerializedColumnWriter<'_>, column: Column) -> Result<(
         }
         Column::Flag(flags) => {
             to.typed::<BoolType>().write_batch(&flags, None, None)?;
+        }
+        Column::MaybeNumber(numbers, levels) => {
+            let to = to.typed::<Int64Type>();
+            to.write_batch(&numbers, Some(&levels), None)?;
+        }
+        Column::MaybeFlag(flags, levels) => {
+            let to = to.typed::<BoolType>();
+            to.write_batch(&flags, Some(&levels), None)?;
+        }
+        Column::Day(days, levels) => {
+            let to = to.typed::<Int32Type>();
+            to.write_batch(&days, Some(&levels), None)?;
+        }
+        Column::Decimal(numbers, levels) => {
+            let bytes = numbers.split().into_iter();
+            let bytes: Vec<FixedLenByteArray> = bytes.map(Into::into).collect();
+            let to = to.typed::<FixedLenByteArrayType>();
+            to.write_batch(&bytes, Some(&levels), None)?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::preview::preview;
 use crate::config::{At, ByteSize, Period, Rules, Secret};
 use crate::event::{Filter, Kind, Subject};
 use crate::sink::append::Dedupe;
+use crate::sink::columns::{ColumnConfig, Columns};
 use crate::sink::preview::{Previewed, takes};
 use crate::sink::registry::{Described, SinkDeps, SinkKind};
 use crate::sink::{Mode, Sink, Write};
@@ -56,6 +57,10 @@ pub struct LakeSink {
     /// the matter of whoever reads them.
     #[serde(default)]
     pub keeps_erased_records: bool,
+    /// Columns of attributes beside the JSON: name → path of the attribute, or path and type. Its
+    /// operational value is written. A change of this applies to the files of then on.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnConfig>,
     /// How copies of a change are known.
     #[serde(default)]
     pub dedupe: Dedupe,
@@ -154,7 +159,7 @@ impl SinkKind for LakeSink {
     }
 
     fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
-        preview(&self.url, write)
+        preview(&self.url, write, &Columns::new(&self.columns))
     }
 
     fn schema(&self, word: &str) -> Option<String> {

@@ -11,6 +11,8 @@ use parquet::schema::types::Type;
 
 use super::body::schema;
 use super::config::{Format, LakeSink};
+use super::values::{DIGITS, SCALE};
+use crate::sink::columns::Columns;
 
 /// Columns that a row's key is made of, or that say which of two rows is newer: each is matched or
 /// compared by name below.
@@ -19,14 +21,12 @@ const NEWEST: &str = "commit_time DESC, version DESC, observed, received_time DE
 /// How Auto Loader and three tables are made of the sink's files.
 ///
 /// # Errors
-/// Never, as far as is known: the schema is a constant.
+/// Never, as far as is known: the schema follows from names that were checked.
 pub(super) fn notebook(config: &LakeSink) -> Result<String, ParquetError> {
-    let schema = schema()?;
-    let columns: Vec<Column> = schema
-        .get_fields()
-        .iter()
-        .map(|it| Column::of(it))
-        .collect();
+    let mapping = Columns::new(&config.columns);
+    let schema = schema(&mapping)?;
+    let fields = schema.get_fields().iter();
+    let columns: Vec<Column> = fields.map(|field| Column::of(field, &mapping)).collect();
     Ok([
         head(),
         bronze(config, &columns),
@@ -41,30 +41,33 @@ pub(super) fn notebook(config: &LakeSink) -> Result<String, ParquetError> {
 /// A column, as Databricks names and types it.
 struct Column {
     name: String,
-    kind: &'static str,
+    kind: String,
     /// A time that lines of JSON tell in ms since 1970.
     is_millis: bool,
 }
 
 impl Column {
-    fn of(field: &Type) -> Self {
+    fn of(field: &Type, mapping: &Columns) -> Self {
+        let name = field.name();
+        let is_mapped = mapping.0.iter().any(|column| column.name == name);
         let logical = field.get_basic_info().logical_type_ref();
-        let is_millis = matches!(logical, Some(LogicalType::Timestamp { .. }));
-        let kind = match field.get_physical_type() {
-            Physical::BOOLEAN => "BOOLEAN",
-            Physical::INT64 if is_millis => "TIMESTAMP",
-            Physical::INT64 => "BIGINT",
-            Physical::INT32
-            | Physical::INT96
-            | Physical::FLOAT
-            | Physical::DOUBLE
-            | Physical::BYTE_ARRAY
-            | Physical::FIXED_LEN_BYTE_ARRAY => "STRING",
+        let kind = match logical {
+            Some(LogicalType::Timestamp { .. }) => "TIMESTAMP".to_owned(),
+            Some(LogicalType::Date) => "DATE".to_owned(),
+            Some(LogicalType::Decimal { .. }) => format!("DECIMAL({DIGITS}, {SCALE})"),
+            _ if field.get_physical_type() == Physical::BOOLEAN => "BOOLEAN".to_owned(),
+            _ if field.get_physical_type() == Physical::INT64 => "BIGINT".to_owned(),
+            _ => "STRING".to_owned(),
         };
         Self {
-            name: field.name().to_owned(),
+            // Any word may be a column of the mapping.
+            name: if is_mapped {
+                format!("`{name}`")
+            } else {
+                name.to_owned()
+            },
+            is_millis: kind == "TIMESTAMP" && !is_mapped,
             kind,
-            is_millis,
         }
     }
 }
@@ -96,7 +99,7 @@ fn bronze(config: &LakeSink, columns: &[Column]) -> String {
         let kind = if is_json && column.is_millis {
             "BIGINT"
         } else {
-            column.kind
+            &column.kind
         };
         format!("{} {kind}", column.name)
     });

@@ -22,6 +22,7 @@ mod rewrite;
 mod rules;
 mod target;
 mod trouble;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use config::{Bucket, Format, LakeSink, Roll};
 
 use self::piece::{Files, Shared, Targets};
 use self::target::Target;
+use super::columns::Columns;
 use super::directory;
 use super::pieces::{PieceLimits, Pieces, Place};
 use super::preview::takes;
@@ -85,6 +87,7 @@ impl Lake {
                 metrics,
                 targets: Arc::new(Targets { first, mirror }),
                 format: config.format,
+                columns: Arc::new(Columns::new(&config.columns)),
                 clock,
                 erases: config.erase_within.is_some(),
             },

@@ -18,6 +18,7 @@ use super::erasure::note;
 use super::name::name;
 use super::rewrite::{Erasure, erasures};
 use super::target::{Made, Target};
+use crate::sink::columns::Columns;
 use crate::sink::pieces::{Gathered, Landed, PieceLimits, Pieces, Place, Seal};
 use crate::sink::{Ack, Effect, SinkError, Write};
 use crate::telemetry::Metrics;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) targets: Arc<Targets>,
     pub(super) format: Format,
+    /// The columns of the mapping.
+    pub(super) columns: Arc<Columns>,
     pub(super) clock: SharedClock,
     /// Whether erasures are noted, for the files to be looked through.
     pub(super) erases: bool,
@@ -108,14 +111,14 @@ impl Files {
     fn add(&self, batch: &[Write]) -> Result<(Vec<Result<Ack, SinkError>>, bool), BodyError> {
         let mut state = self.state();
         if state.rows == 0 && state.open.is_none() {
-            state.open = Some(Body::new(self.shared.format)?);
+            state.open = Some(Body::new(self.shared.format, &self.shared.columns)?);
         }
         let Some(mut body) = state.open.take() else {
             return Ok((batch.iter().map(|_| Err(ended())).collect(), false));
         };
         let mut answers = Vec::with_capacity(batch.len());
         for write in batch {
-            let added = body.add(write);
+            let added = body.add(write, &self.shared.columns);
             if added.is_ok() && self.shared.erases {
                 state.erasures.extend(erasures(write));
             }
@@ -222,6 +225,13 @@ impl Pieces for Files {
 
     async fn gather(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>> {
         let added = self.add(batch);
+        let Shared {
+            columns,
+            sink,
+            metrics,
+            ..
+        } = &self.shared;
+        columns.tell_unfit(sink, metrics);
         let failed = |error: BodyError| {
             tracing::error!(partition = self.place.partition, "{error}");
             batch.iter().map(|_| Err(ended())).collect()
@@ -294,7 +304,7 @@ impl Pieces for Files {
     }
 
     async fn landed(&self, seal: &Seal) -> Result<Landed, SinkError> {
-        let empty = Body::new(self.shared.format).and_then(Body::finish);
+        let empty = Body::new(self.shared.format, &self.shared.columns).and_then(Body::finish);
         let empty = empty.map_err(|error| SinkError::Systemic {
             code: error.to_string(),
             remedy: "report it".to_owned(),

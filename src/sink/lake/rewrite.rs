@@ -1,7 +1,7 @@
 //! A file without the rows of erased subjects. Pure.
 //!
-//! Guarantee: every other row is there, in its order, with what it held. The row that tells of the
-//! erasure stays.
+//! Guarantee: every other row is there, in its order, with what it held, in the columns that the file
+//! has: those of attributes may be of an older mapping. The row that tells of the erasure stays.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,21 +9,24 @@ use std::io::{Read as _, Write as _};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{
+    BoolType, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type,
+    Int64Type, Int96Type,
+};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use parquet::record::{Field, Row as Record};
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+use parquet::record::Field;
 use parquet::schema::parser::parse_message_type;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Body, BodyError};
+use super::body::{BodyError, properties};
 use super::config::Format;
 use crate::event::SubjectState;
 use crate::sink::Write;
-use crate::sink::row::{Head, Row};
 use crate::time::Millis;
 
-/// Rows wait for their row group up to so many bytes.
-const GROUP: usize = 8 << 20;
 /// What says whether a row is concerned, as Parquet writes a schema down.
 const HEADS: &str = "message goldwire {
   required binary tenant (STRING);
@@ -76,7 +79,7 @@ impl Erased {
 /// The file without the rows concerned; nothing if there are none.
 ///
 /// # Errors
-/// If it cannot be read, or was made by another version with other columns.
+/// If it cannot be read, or is no file of a lake.
 pub(super) fn without(
     format: Format,
     file: &Bytes,
@@ -90,87 +93,105 @@ pub(super) fn without(
 
 fn parquet(file: &Bytes, erased: &Erased) -> Result<Option<Bytes>, BodyError> {
     let reader = SerializedFileReader::new(file.clone())?;
-    let mut any = false;
-    for record in reader.get_row_iter(Some(parse_message_type(HEADS)?))? {
-        let record = record?;
-        let fields: Vec<&Field> = record.get_column_iter().map(|(_, field)| field).collect();
-        if let [tenant, subject, time, state] = fields.as_slice() {
-            any |= erased.concerns(text(tenant)?, text(subject)?, text(state)?, number(time)?);
-        }
-    }
-    if !any {
+    let groups = 0..reader.num_row_groups();
+    let stays = groups.map(|group| staying(&reader, group, erased));
+    let stays: Vec<Vec<bool>> = stays.collect::<Result<_, _>>()?;
+    if stays.iter().flatten().all(|stays| *stays) {
         return Ok(None);
     }
-    let mut body = Body::new(Format::Parquet)?;
-    for record in reader.get_row_iter(None)? {
-        let record = record?;
-        let row = row(&record)?;
-        let Head {
-            tenant,
-            subject,
-            state,
-            commit_time,
-            ..
-        } = row.head;
-        if erased.concerns(tenant, subject, state, commit_time) {
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let schema = schema.root_schema_ptr();
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties())?;
+    for (number, stays) in stays.iter().enumerate() {
+        if !stays.contains(&true) {
             continue;
         }
-        body.push(&row);
-        if body.waiting() >= GROUP {
-            body.pack()?;
+        let from = reader.get_row_group(number)?;
+        let mut group = writer.next_row_group()?;
+        for column in 0..from.num_columns() {
+            let Some(mut to) = group.next_column()? else {
+                break;
+            };
+            column_without(from.get_column_reader(column)?, &mut to, stays)?;
+            to.close()?;
         }
+        group.close()?;
     }
-    Ok(Some(body.finish()?))
+    Ok(Some(writer.into_inner()?.into()))
 }
 
-/// A row as it was written.
-fn row(record: &Record) -> Result<Row<'_>, ParquetError> {
-    let fields: Vec<&Field> = record.get_column_iter().map(|(_, field)| field).collect();
-    let [
-        id,
-        tenant,
-        subject,
-        object_type,
-        kind,
-        version,
-        commit_time,
-        received_time,
-        observed,
-        state,
-        absorbed_by,
-        object_exact,
-        object,
-    ] = fields.as_slice()
-    else {
-        return Err(other_columns());
-    };
-    let head = Head {
-        id: text(id)?,
-        tenant: text(tenant)?,
-        subject: text(subject)?,
-        object_type: Cow::Borrowed(text(object_type)?),
-        kind: text(kind)?,
-        version: number(version)?,
-        commit_time: number(commit_time)?,
-        received_time: number(received_time)?,
-        observed: **observed == Field::Bool(true),
-        state: text(state)?,
-        absorbed_by: maybe(absorbed_by)?,
-        object_exact: maybe(object_exact)?,
-    };
-    let object = maybe(object)?.map(Cow::Borrowed);
-    Ok(Row { head, object })
+/// Which rows of a row group are not concerned.
+fn staying(
+    reader: &SerializedFileReader<Bytes>,
+    group: usize,
+    erased: &Erased,
+) -> Result<Vec<bool>, ParquetError> {
+    let group = reader.get_row_group(group)?;
+    let records = group.get_row_iter(Some(parse_message_type(HEADS)?))?;
+    let stays = records.map(|record| {
+        let record = record?;
+        let fields: Vec<&Field> = record.get_column_iter().map(|(_, field)| field).collect();
+        let [tenant, subject, time, state] = fields.as_slice() else {
+            return Err(other_columns());
+        };
+        Ok(!erased.concerns(text(tenant)?, text(subject)?, text(state)?, number(time)?))
+    });
+    stays.collect()
+}
+
+/// Copies the values of the rows that stay, whatever the column holds: columns of attributes are those of
+/// the mapping that the file was made with.
+fn column_without(
+    from: ColumnReader,
+    to: &mut SerializedColumnWriter<'_>,
+    stays: &[bool],
+) -> Result<(), ParquetError> {
+    match from {
+        ColumnReader::BoolColumnReader(from) => copy::<BoolType>(from, to, stays),
+        ColumnReader::Int32ColumnReader(from) => copy::<Int32Type>(from, to, stays),
+        ColumnReader::Int64ColumnReader(from) => copy::<Int64Type>(from, to, stays),
+        ColumnReader::Int96ColumnReader(from) => copy::<Int96Type>(from, to, stays),
+        ColumnReader::FloatColumnReader(from) => copy::<FloatType>(from, to, stays),
+        ColumnReader::DoubleColumnReader(from) => copy::<DoubleType>(from, to, stays),
+        ColumnReader::ByteArrayColumnReader(from) => copy::<ByteArrayType>(from, to, stays),
+        ColumnReader::FixedLenByteArrayColumnReader(from) => {
+            copy::<FixedLenByteArrayType>(from, to, stays)
+        }
+    }
+}
+
+fn copy<T: DataType>(
+    mut from: ColumnReaderImpl<T>,
+    to: &mut SerializedColumnWriter<'_>,
+    stays: &[bool],
+) -> Result<(), ParquetError> {
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    let mut rows = 0;
+    while rows < stays.len() {
+        let left = stays.len() - rows;
+        let (read, ..) = from.read_records(left, Some(&mut levels), None, &mut values)?;
+        if read == 0 {
+            return Err(other_columns());
+        }
+        rows += read;
+    }
+    if levels.is_empty() {
+        // A value in every row.
+        let mut stays = stays.iter();
+        values.retain(|_| stays.next() == Some(&true));
+        to.typed::<T>().write_batch(&values, None, None)?;
+    } else {
+        let mut of_values = levels.iter().zip(stays).filter(|(level, _)| **level > 0);
+        values.retain(|_| of_values.next().is_some_and(|(_, stays)| *stays));
+        let mut of_rows = stays.iter();
+        levels.retain(|_| of_rows.next() == Some(&true));
+        to.typed::<T>().write_batch(&values, Some(&levels), None)?;
+    }
+    Ok(())
 }
 
 fn other_columns() -> ParquetError {
-    ParquetError::General("the file has other columns than this version writes".to_owned())
-}
-
-fn maybe(field: &Field) -> Result<Option<&str>, ParquetError> {
-    if *field == Field::Null {
-        return Ok(None);
-    }
-    text(field).map(Some)
+    ParquetError::General("the file has not the columns of a lake's file".to_owned())
 }
 
 fn text(field: &Field) -> Result<&str, ParquetError> {

@@ -1,7 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate in a `lake` sink.
 
 use crate::config::{At, Rules, bytes};
-use crate::sink::append;
+use crate::sink::{append, columns};
 
 /// What the endpoint of an object store may be called.
 const ENDPOINTS: [&str; 4] = [
@@ -9,6 +9,28 @@ const ENDPOINTS: [&str; 4] = [
     "aws_endpoint",
     "aws_endpoint_url",
     "azure_endpoint",
+];
+
+/// Columns of a row, of the files' folders, and of the tables that are made of them.
+const TAKEN: [&str; 18] = [
+    "id",
+    "tenant",
+    "subject",
+    "object_type",
+    "kind",
+    "version",
+    "commit_time",
+    "received_time",
+    "observed",
+    "state",
+    "absorbed_by",
+    "object_exact",
+    "object",
+    "date",
+    "loaded_at",
+    "valid_from",
+    "valid_to",
+    "is_current",
 ];
 
 pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
@@ -23,6 +45,7 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         }
     }
     erasure(section, rules);
+    columns::check(section, &TAKEN, rules);
     append::window(top, section, rules);
     rules.period(section, &["roll", "age"], ("1s", "1d"));
     if let Some(at) = section.get("memory")

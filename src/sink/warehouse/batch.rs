@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::columns::{self, Columns};
+use super::columns;
 use super::connection::{Connection, Failed};
 use super::fault::{Fault, Phase};
 use super::row::Prepared;
@@ -17,6 +17,7 @@ use super::schema;
 use super::statements::Statements;
 use super::target::Target;
 use super::write::write;
+use crate::sink::columns::Columns;
 use crate::sink::{Effect, SinkError, UNANSWERED, Write};
 
 /// A batch whose transaction gave way to another writer is written so often before its rows hear

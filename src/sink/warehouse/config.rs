@@ -6,11 +6,11 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::columns::{ColumnConfig, Columns};
 use super::preview::preview;
 use super::{Dialect, Warehouse, schema_text};
 use crate::config::{At, Period, Rules, Secret};
 use crate::event::{Filter, Kind, Subject};
+use crate::sink::columns::{ColumnConfig, Columns};
 use crate::sink::preview::{Previewed, takes};
 use crate::sink::registry::{Described, SinkDeps, SinkKind, without_user};
 use crate::sink::{Mode, Sink, Write};

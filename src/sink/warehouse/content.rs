@@ -10,12 +10,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::columns::Columns;
 use crate::event::depth::is_deeper;
 use crate::event::members::Members;
 use crate::event::shown::shown;
 use crate::event::{Activity, MAX_LEVELS, Object, short_name};
 use crate::sink::SinkError;
+use crate::sink::columns::Columns;
 
 /// Why a snapshot cannot be kept. A code, and nothing of the snapshot (G10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,15 +171,6 @@ fn short(path: Cow<'_, str>) -> Cow<'_, str> {
     match path {
         Cow::Borrowed(path) => Cow::Borrowed(short_name(path)),
         Cow::Owned(path) => Cow::Owned(short_name(&path).to_owned()),
-    }
-}
-
-/// Text that either database takes.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') {
-        Cow::Owned(text.replace('\0', "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
     }
 }
 

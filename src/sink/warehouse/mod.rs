@@ -66,14 +66,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use columns::{ColumnConfig, ColumnType, TypedColumn};
 pub use config::WarehouseSink;
 pub use dialect::Dialect;
 pub use tables::schema_text;
 
+pub use super::columns::{ColumnConfig, ColumnType, TypedColumn};
+
 use self::batch::Pool;
-use self::columns::Columns;
 use self::target::Target;
+use super::columns::Columns;
 use super::preview::takes;
 use super::{Ack, Capabilities, Mode, Sink, SinkError, Write};
 use crate::event::{Filter, Kind, Subject};
@@ -105,9 +106,6 @@ pub struct WarehouseError {
     field: &'static str,
     why: &'static str,
 }
-
-/// The doubt about a mapping: a value does not fit the type of its column.
-const UNFIT_VALUE: &str = "unfit_value";
 
 /// Bytes of payload in a transaction at most, save for one write.
 const LARGEST: usize = 8 << 20;
@@ -167,19 +165,6 @@ impl Warehouse {
         })
     }
 
-    /// Counts the values that did not fit the types of their columns.
-    fn tell_unfit(&self) {
-        for (column, count) in self.pool.columns().take_unfit() {
-            self.metrics.mapping_doubts(&self.name, UNFIT_VALUE, count);
-            tracing::debug!(
-                sink = %self.name,
-                column,
-                count,
-                "values do not fit the type of their column, which is NULL there"
-            );
-        }
-    }
-
     /// Which SQL its database speaks.
     pub fn dialect(&self) -> Dialect {
         self.pool.target.dialect()
@@ -212,7 +197,7 @@ impl Sink for Warehouse {
             read: None,
         };
         let answers = self.pool.write(batch).await;
-        self.tell_unfit();
+        self.pool.columns().tell_unfit(&self.name, &self.metrics);
         answers.into_iter().map(|answer| answer.map(ack)).collect()
     }
 

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::cells::{change_cells, current_cells};
-use super::columns::Columns;
 use super::dialect::{Cell, Dialect, Row, Statement};
 use super::row::Prepared;
 use super::statements::Statements;
 use crate::sink::Write;
+use crate::sink::columns::Columns;
 use crate::sink::preview::{Preview, PreviewValue, Previewed};
 
 /// # Errors

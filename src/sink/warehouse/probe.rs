@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::columns::{Columns, is_settled};
+use super::columns::is_settled;
 use super::connection::{Connection, Failed};
 use super::dialect::Dialect;
 use super::fault::{Fault, Phase};
@@ -10,6 +10,7 @@ use super::remedy;
 use super::schema::{self, TABLES, VERSION};
 use super::target::{Options, Target, folder_of};
 use crate::sink::SinkError;
+use crate::sink::columns::Columns;
 
 /// One sentence per problem.
 pub(super) async fn probe(target: &Target, columns: &Columns) -> Vec<String> {

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::columns::Columns;
-use super::content::{Content, plain};
+use super::content::Content;
 use crate::event::SubjectState;
+use crate::sink::columns::{Columns, plain};
 use crate::sink::partial::Partial;
 use crate::sink::{Change, Current, SinkError, Write};
 use crate::time::Millis;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::backfill::backfill;
-use super::columns::{self, ColumnConfig, Columns};
+use super::columns;
 use super::dialect::Dialect;
 use super::schema::VERSION;
 use super::views::views;
+use crate::sink::columns::{ColumnConfig, Columns};
 
 /// Who might read the table may read the view that has its name now.
 const SAME_READERS: &str = "DO $$

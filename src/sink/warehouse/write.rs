@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::cells::{change_cells, current_cells, key_cells};
-use super::columns::Columns;
 use super::connection::{Connection, Failed};
 use super::content::{Content, Unfit};
 use super::dialect::{Cell, Dialect, Row};
@@ -18,6 +17,7 @@ use super::row::{CurrentRow, Key, Prepared};
 use super::staging;
 use super::statements::{Current, Statements};
 use crate::sink::Effect;
+use crate::sink::columns::Columns;
 use crate::sink::partial::NoObject;
 use crate::time::Millis;
 

@@ -59,3 +59,13 @@ fn a_file_is_written_in_bounded_time_and_memory() {
     let tree = with("/sinks/files/lake/memory", "1MiB");
     refused(&tree, "sinks.files.lake.memory", "at least 8MiB");
 }
+
+#[test]
+fn a_column_has_a_name_of_its_own() {
+    let column = |name: &str| with("/sinks/files/lake/columns", json!({ name: "Email.Email" }));
+    for name in ["commit_time", "date", "loaded_at"] {
+        let path = format!("sinks.files.lake.columns.{name}");
+        refused(&column(name), &path, "a column of goldwire's own");
+    }
+    assert_eq!(problems(&column("label")), Vec::<String>::new());
+}

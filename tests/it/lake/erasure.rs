@@ -12,7 +12,7 @@ use super::{files, rows, text};
 
 const SECRET: &str = "Ada Lovelace";
 
-async fn land(pieces: &dyn Pieces, batch: &[Write]) {
+pub(super) async fn land(pieces: &dyn Pieces, batch: &[Write]) {
     pieces.gather(batch).await;
     let seal = pieces.seal(1).unwrap();
     pieces.land(&seal).await.unwrap();

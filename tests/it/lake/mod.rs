@@ -1,5 +1,6 @@
 //! The lake sink: what its files hold, and that a row is in one of them.
 
+mod columns;
 mod erasure;
 mod killed;
 mod pieces;

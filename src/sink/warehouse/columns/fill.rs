@@ -8,7 +8,8 @@ use super::super::connection::{Connection, Failed};
 use super::super::dialect::{Cell, Dialect, Name, Row, Statement, Type, fixed};
 use super::super::schema::LOCK;
 use super::mapping::TABLES;
-use super::{Columns, quoted};
+use super::quoted;
+use crate::sink::columns::Columns;
 
 /// Rows of a page at most.
 const ROWS: usize = 1000;

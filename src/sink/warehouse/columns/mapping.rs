@@ -9,7 +9,8 @@ use super::super::connection::{Connection, Failed};
 use super::super::dialect::{Dialect, Type};
 use super::super::schema::LOCK;
 use super::super::views::{self, views};
-use super::{Column, Columns, fill, quoted};
+use super::{fill, quoted};
+use crate::sink::columns::{Column, Columns};
 
 /// Tables with columns of attributes, in the order in which they are filled.
 pub(super) const TABLES: [&str; 3] = ["golden_records", "relations", "golden_record_changes"];

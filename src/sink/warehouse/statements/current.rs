@@ -1,9 +1,9 @@
 //! `golden_records` and `relations`: what a subject is now.
 
-use super::super::columns::Columns;
 use super::super::dialect::{Dialect, Statement, Type, fixed};
 use super::super::staging::Staging;
 use super::{KEY, names};
+use crate::sink::columns::Columns;
 
 const FACTS: [(&str, Type); 3] = [
     ("object_type", Type::Text),

@@ -1,10 +1,11 @@
 //! `golden_record_changes`: a row for every distinct change. The intervals between them are what the
 //! view `golden_record_history` computes.
 
-use super::super::columns::{Columns, staged};
+use super::super::columns::staged;
 use super::super::dialect::{Dialect, Statement, Type, fixed};
 use super::super::staging::Staging;
 use super::{KEY, names};
+use crate::sink::columns::Columns;
 
 /// The statements of the history, in the order in which they run.
 #[derive(Debug)]

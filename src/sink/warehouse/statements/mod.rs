@@ -5,9 +5,9 @@ mod current;
 mod history;
 mod merges;
 
-use super::columns::Columns;
 use super::dialect::{Dialect, Name, Type};
 use super::staging::Staging;
+use crate::sink::columns::Columns;
 
 pub(super) use current::Current;
 pub(super) use history::History;

@@ -1,6 +1,4 @@
-//! The key `columns` of a `warehouse` sink.
-
-use std::collections::BTreeSet;
+//! The key `columns` of a sink.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,18 +33,19 @@ pub struct TypedColumn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
-    /// `text`: the value as it is.
+    /// The value as it is.
     #[default]
     Text,
-    /// `bigint`: whole numbers of 64 bits.
+    /// Whole numbers of 64 bits.
     Integer,
-    /// `numeric`: every digit in PostgreSQL; SQLite makes a 64-bit float of what has a fraction.
+    /// `numeric` in a warehouse: every digit in PostgreSQL; SQLite makes a 64-bit float of what has a
+    /// fraction. `DECIMAL(38, 18)` in a lake: 20 digits before the point, 18 after it.
     Decimal,
-    /// `boolean`.
+    /// `true` and `false`.
     Boolean,
-    /// `date` in PostgreSQL, text `2026-03-01` in SQLite. The day as written, whatever the time zone.
+    /// A date; text `2026-03-01` in SQLite. The day as written, whatever the time zone.
     Date,
-    /// `timestamptz` in PostgreSQL, text `2026-03-01T12:00:00.000Z` in SQLite.
+    /// A moment, in UTC; text `2026-03-01T12:00:00.000Z` in SQLite.
     Timestamp,
 }
 
@@ -56,55 +55,8 @@ const MOST: usize = 100;
 /// Bytes of a name at most: PostgreSQL cuts what is longer.
 const LONGEST: usize = 63;
 
-/// What tables and views have themselves, and what the databases do.
-const TAKEN: [&str; 43] = [
-    "tenant",
-    "subject",
-    "object_type",
-    "state",
-    "absorbed_by",
-    "version",
-    "commit_time",
-    "stands_for",
-    "label",
-    "object",
-    "object_exact",
-    "active_from",
-    "active_until",
-    "start_entity",
-    "end_entity",
-    "alive_at",
-    "erased_at",
-    "updated_at",
-    "event_id",
-    "kind",
-    "observed",
-    "received_time",
-    "valid_from",
-    "valid_to",
-    "is_current",
-    "commit_time_ts",
-    "stands_for_ts",
-    "updated_at_ts",
-    "active_from_ts",
-    "active_until_ts",
-    "valid_from_ts",
-    "valid_to_ts",
-    "received_time_ts",
-    "n",
-    "rowid",
-    "oid",
-    "_rowid_",
-    "tableoid",
-    "xmin",
-    "cmin",
-    "xmax",
-    "cmax",
-    "ctid",
-];
-
-/// What a column's name or source can violate.
-pub(in super::super) fn check(section: &At<'_>, rules: &mut Rules<'_>) {
+/// What a column's name or source can violate; `taken` are names of the sink's own.
+pub(in super::super) fn check(section: &At<'_>, taken: &[&str], rules: &mut Rules<'_>) {
     let Some(columns) = section.get("columns") else {
         return;
     };
@@ -113,7 +65,6 @@ pub(in super::super) fn check(section: &At<'_>, rules: &mut Rules<'_>) {
         let count = entries.len();
         rules.refuse(&columns, format!("has {count} columns; {MOST} at most"));
     }
-    let taken = BTreeSet::from(TAKEN);
     for (name, at) in entries {
         if !is_name(name) {
             let remedy = format!(
@@ -121,7 +72,7 @@ pub(in super::super) fn check(section: &At<'_>, rules: &mut Rules<'_>) {
                  digit first"
             );
             rules.refuse(&at, remedy);
-        } else if taken.contains(name) {
+        } else if taken.contains(&name) {
             let remedy = format!("`{name}` is a column of goldwire's own; choose another name");
             rules.refuse(&at, remedy);
         }

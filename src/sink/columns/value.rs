@@ -1,6 +1,6 @@
 //! A value of an attribute as the text that a typed column takes. Pure.
 //!
-//! Guarantee: what is made of a value, either database takes for the column's type as it stands, so
+//! Guarantee: what is made of a value, a database takes for the column's type as it stands, so
 //! that no row fails because of a column; and it is the same whether the value comes from an event
 //! or from the JSON that PostgreSQL stored, which prints numbers its own way.
 
@@ -10,7 +10,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::super::content::plain;
 use super::config::ColumnType;
 use crate::event::moment;
 use crate::time::Millis;
@@ -48,6 +47,15 @@ fn text(value: &Value) -> Option<String> {
         }
         Value::Bool(truth) => Some(truth.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Text without U+0000, which PostgreSQL does not hold.
+pub(in super::super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -103,7 +111,7 @@ fn integer(written: &str) -> Option<String> {
     Some(whole.parse::<i64>().ok()?.to_string())
 }
 
-/// `1` or `0`, which both databases take.
+/// `1` or `0`, which every database takes.
 fn boolean(value: &Value) -> Option<String> {
     let truth = match value {
         Value::Bool(truth) => *truth,
