@@ -13,13 +13,13 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     ClientOptions, Error, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme, PutMode, PutOptions,
-    RetryConfig,
+    RetryConfig, UpdateVersion,
 };
 use reqwest::Url;
 
 use super::config::Bucket;
 use super::trouble::trouble;
-use crate::dir_lock::create_dirs;
+use crate::dir_lock::{DirLock, Untaken, create_dirs};
 use crate::sink::SinkError;
 use crate::tls::use_ring;
 
@@ -29,6 +29,9 @@ const REQUEST: Duration = Duration::from_mins(1);
 const CONNECT: Duration = Duration::from_secs(5);
 /// What the library tries again by itself; the rest is the engine's.
 const RETRIES: usize = 1;
+/// The folder of a directory that is locked while files are replaced. What begins with `_` is nobody's
+/// data.
+const LOCKED: &str = "_goldwire/erasing";
 /// What of the environment names credentials and regions.
 const ENVIRONMENT: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
@@ -39,6 +42,22 @@ pub(super) enum Made {
     Yes,
     /// One of its name was there already, and stays.
     WasThere,
+}
+
+/// A file as it was read: what it held, and which version of it that was.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) file: Bytes,
+    version: UpdateVersion,
+}
+
+/// What became of a file that was to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// It is there.
+    Yes,
+    /// The one that was there is another than was read, or gone; that stays so.
+    Changed,
 }
 
 /// One place for files.
@@ -105,6 +124,60 @@ impl Target {
         }
     }
 
+    /// Puts a file in the stead of the one that was `found`, only if that is still there. A directory
+    /// cannot compare: whoever replaces files there holds [`Self::lock`].
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    pub(super) async fn replace(
+        &self,
+        name: &str,
+        file: Bytes,
+        found: Found,
+    ) -> Result<Replaced, SinkError> {
+        let mode = match &self.directory {
+            Some(_) => PutMode::Overwrite,
+            None => PutMode::Update(found.version),
+        };
+        let put = async {
+            let path = self.path(name)?;
+            self.store
+                .put_opts(&path, file.into(), PutOptions::from(mode))
+                .await
+        };
+        match put.await {
+            Ok(_) => Ok(Replaced::Yes),
+            // A store without the object answers that it is not there, or that its version differs;
+            // one that has two such requests at once answers one of them with a conflict.
+            Err(
+                Error::Precondition { .. } | Error::NotFound { .. } | Error::AlreadyExists { .. },
+            ) => Ok(Replaced::Changed),
+            Err(error) => Err(trouble(&error)),
+        }
+    }
+
+    /// Keeps others from replacing files of a directory, as long as it lives. Nothing for an object
+    /// store, which compares versions.
+    ///
+    /// # Errors
+    /// If another has it.
+    pub(super) async fn lock(&self) -> Result<Option<DirLock>, SinkError> {
+        let Some(directory) = &self.directory else {
+            return Ok(None);
+        };
+        let dir = directory.join(LOCKED);
+        let taken = tokio::task::spawn_blocking(move || DirLock::take(&dir)).await;
+        match taken.map_err(std::io::Error::other) {
+            Ok(Ok(lock)) => Ok(Some(lock)),
+            Ok(Err(Untaken::InUse)) => Err(SinkError::Retryable {
+                code: "another process is replacing files there".to_owned(),
+                ambiguous: false,
+                outage: false,
+            }),
+            Ok(Err(Untaken::Failed(error))) | Err(error) => Err(self.unwritable(&error)),
+        }
+    }
+
     /// Puts a file, whatever is there.
     ///
     /// # Errors
@@ -155,6 +228,27 @@ impl Target {
         get.await.map_err(|error| trouble(&error))
     }
 
+    /// A file to be replaced; nothing if there is none any more.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<Found>, SinkError> {
+        let get = async {
+            let answer = self.store.get(&self.path(name)?).await?;
+            let version = UpdateVersion {
+                e_tag: answer.meta.e_tag.clone(),
+                version: answer.meta.version.clone(),
+            };
+            let file = answer.bytes().await?;
+            Ok(Found { file, version })
+        };
+        match get.await {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(trouble(&error)),
+        }
+    }
+
     /// How many bytes a file has.
     ///
     /// # Errors
@@ -183,13 +277,28 @@ impl Target {
         };
         let made = tokio::task::spawn_blocking(move || create_dirs(&directory)).await;
         let made = made.map_err(std::io::Error::other).flatten();
-        made.map_err(|error| SinkError::Systemic {
+        made.map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> SinkError {
+        SinkError::Systemic {
             code: error.kind().to_string(),
             remedy: format!(
                 "make {} a directory that this process may write to",
                 self.shown
             ),
-        })
+        }
+    }
+
+    /// A place in a store of a test.
+    #[cfg(test)]
+    pub(super) fn of(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            prefix: Path::from("lake"),
+            directory: None,
+            shown: "a store".to_owned(),
+        }
     }
 }
 

@@ -88,3 +88,40 @@ async fn what_was_erased_is_taken_out_of_all_files_and_the_rest_stays() {
         assert_eq!(lake.take_out_erased().await.unwrap(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_directory_is_looked_through_by_one_at_a_time_and_a_file_that_is_gone_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = lake(
+        dir.path(),
+        &json!({ "erase_within": "4h", "keeps_erased_records": false }),
+    );
+    let pieces = lake.pieces(&place(2)).unwrap();
+    let pieces = pieces.as_ref();
+    land(pieces, &[person("entities/a", 1)]).await;
+    land(pieces, &[person("entities/b", 1)]).await;
+    let erased = change(2, Kind::Erased, SubjectState::Erased);
+    land(pieces, &[write("entities/a", vec![erased])]).await;
+
+    let folder = dir.path().join("_goldwire/erasing");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lock = std::fs::File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let why = lake.take_out_erased().await.unwrap_err().to_string();
+    assert!(why.contains("another process"), "{why}");
+    assert_eq!(told(dir.path()).len(), 3, "nothing was changed");
+    lock.unlock().unwrap();
+    std::fs::remove_file(&files(dir.path())[1]).unwrap();
+    lake.take_out_erased().await.unwrap();
+    let left = told(dir.path());
+    assert!(
+        left.iter()
+            .all(|(uri, state, _)| uri == "entities/b" || state == "erased")
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("_goldwire/erasures"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
