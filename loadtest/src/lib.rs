@@ -1,6 +1,6 @@
 //! The world around a goldwire, to load it, to show it and to judge it: a simulated Reltio tenant
 //! with the truth about it, fakes of Reltio, Salesforce, Power BI and Tableau, a broker, and the
-//! comparison of what a CRM and a warehouse hold with what is true.
+//! comparison of what its sinks hold with what is true.
 //!
 //! It depends on nothing of goldwire's: it speaks JSON, HTTP, Kafka and SQL, as users' systems do.
 //! A mistake in goldwire's own types can therefore not hide itself on both sides.

@@ -19,6 +19,9 @@ const WEBHOOK_SECRET: &str = "whsec_Z29sZHdpcmUgZGVtbywgbm90IGEgc2VjcmV0ISE=";
 /// The secret of the webhooks of scheme `reltio`.
 const RELTIO_SECRET: &str = "goldwire demo, not a secret";
 
+/// A token of the cache: not a secret either.
+pub const CACHE_TOKEN: &str = "goldwire-demo";
+
 /// What stands around goldwire.
 #[derive(Debug)]
 pub struct Outside {
@@ -171,6 +174,7 @@ sinks:
       url: {dir}/lake
       erase_within: 7d
       roll: {{ age: 1s }}
+  cache: {{ cache: {{ dir: {dir}/cache, address: 127.0.0.1:0, tokens: ["{CACHE_TOKEN}"] }} }}
 log:
   disk_reserve: 16MiB
 delivery:

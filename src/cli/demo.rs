@@ -122,8 +122,10 @@ fn urls(demo: &Demo, admin: &str) -> String {
         let paths = Demo::webhook_paths().join(" ");
         format!("  webhooks    https://{address}{paths} (signed, self-signed certificate)\n")
     });
+    let cache = demo.cache_example();
+    let cache = cache.map_or_else(String::new, |line| format!("  cache       {line}\n"));
     format!(
-        "  admin       http://{admin}/livez /readyz /metrics /topology /dlq\n{webhooks}  \
+        "  admin       http://{admin}/livez /readyz /metrics /topology /dlq\n{webhooks}{cache}  \
          Ctrl-C ends it\n"
     )
 }

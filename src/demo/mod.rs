@@ -1,5 +1,5 @@
-//! The demonstration: a simulated tenant, a broker, a CRM and a warehouse around a real goldwire,
-//! and a comparison of every sink with the truth in the end.
+//! The demonstration: a simulated tenant, a broker, a CRM, a warehouse, a lake and a cache around a real
+//! goldwire, and a comparison of every sink with the truth in the end.
 //!
 //! Nothing is staged: the instance is the one that `goldwire run` starts, from a configuration
 //! file, and the outside fails the way the real systems do. All of the outside, and the truth, are

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use loadtest::feed::{self, Doors, Sent};
 use loadtest::judge::{self, Comparison, Difference};
-use loadtest::outside::{Outside, door};
+use loadtest::outside::{CACHE_TOKEN, Outside, door};
 use loadtest::tenant::{Carrier, Simulator, SimulatorSettings};
 use loadtest::time::{Clock as _, Millis, SystemClock};
 use prometheus::Registry;
@@ -130,9 +131,47 @@ impl Demo {
         let dead = dead_letters(&self.instance).await?;
         let table = report::table(&Gauges::read(registry), &sent, &dead);
         writeln!(out, "\n{table}").map_err(|error| error.to_string())?;
-        let differences = verdict(&self.outside, &self.simulator, &dead, out).await?;
+        let differences = self.verdict(&dead, out).await?;
         self.scheme.as_ref().map_or(Ok(()), Scheme::check)?;
         Ok(differences)
+    }
+
+    /// Compares every sink, and the dead letters, with the truth, and says what came of it.
+    async fn verdict(
+        &self,
+        dead: &[(String, usize)],
+        out: &mut (dyn Write + Send),
+    ) -> Result<Vec<Difference>, String> {
+        let (outside, truth) = (&self.outside, self.simulator.truth());
+        let warehouse = judge::warehouse(&outside.dir.join("warehouse.db"), truth).await?;
+        let lake = judge::lake(&outside.dir.join("lake"), truth).await?;
+        let cache = self.cache().ok_or("the cache is not up")?;
+        let cache = judge::cache(cache, CACHE_TOKEN, truth).await?;
+        let crm = judge::salesforce(&outside.salesforce.records("Contact"), truth);
+        let letters = judge::letters(dead, self.simulator.malformed());
+        let compared = [
+            ("warehouse", warehouse),
+            ("lake", lake),
+            ("cache", cache),
+            ("crm", crm),
+            ("dead letters", letters),
+        ];
+        tell(compared, out)
+    }
+
+    /// Where the cache answers.
+    fn cache(&self) -> Option<SocketAddr> {
+        self.instance.served().next()
+    }
+
+    /// How a golden record is asked for, as a line for a shell.
+    pub fn cache_example(&self) -> Option<String> {
+        let address = self.cache()?;
+        let mut entities = self.simulator.truth().alive();
+        let (uri, _) = entities.find(|(uri, _)| uri.starts_with("entities/"))?;
+        Some(format!(
+            "curl -H 'Authorization: Bearer {CACHE_TOKEN}' http://{address}/v1/golden-records/{uri}"
+        ))
     }
 
     /// The paths of the webhooks.
@@ -246,25 +285,13 @@ async fn dead_letters(instance: &Instance) -> Result<Vec<(String, usize)>, Strin
     }
 }
 
-/// Compares every sink, and the dead letters, with the truth, and says what came of it.
-async fn verdict(
-    outside: &Outside,
-    simulator: &Simulator,
-    dead: &[(String, usize)],
+/// Says what the comparisons came to.
+fn tell<'a>(
+    compared: impl IntoIterator<Item = (&'a str, Comparison)>,
     out: &mut (dyn Write + Send),
 ) -> Result<Vec<Difference>, String> {
-    let truth = simulator.truth();
-    let warehouse = judge::warehouse(&outside.dir.join("warehouse.db"), truth).await?;
-    let lake = judge::lake(&outside.dir.join("lake"), truth).await?;
-    let crm = judge::salesforce(&outside.salesforce.records("Contact"), truth);
-    let letters = judge::letters(dead, simulator.malformed());
     let mut differences = Vec::new();
-    for (name, comparison) in [
-        ("warehouse", warehouse),
-        ("lake", lake),
-        ("crm", crm),
-        ("dead letters", letters),
-    ] {
+    for (name, comparison) in compared {
         let Comparison {
             compared,
             differences: found,

@@ -2,10 +2,12 @@
 //!
 //! The sinks are read with clients of their own, not through goldwire.
 
+mod cache;
 mod lake;
 mod salesforce;
 mod warehouse;
 
+pub use cache::compare as cache;
 pub use lake::compare as lake;
 pub use salesforce::compare as salesforce;
 pub use warehouse::compare as warehouse;

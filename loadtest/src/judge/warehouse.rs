@@ -102,7 +102,7 @@ async fn currents(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx
 }
 
 /// Of each subject the newest commit time, and the versions that have it.
-fn newest(truth: &Truth) -> BTreeMap<&str, (i64, BTreeSet<i64>)> {
+pub(super) fn newest(truth: &Truth) -> BTreeMap<&str, (i64, BTreeSet<i64>)> {
     let mut newest: BTreeMap<&str, (i64, BTreeSet<i64>)> = BTreeMap::new();
     for change in &truth.changes {
         let (time, versions) = newest.entry(&change.subject).or_default();
@@ -194,7 +194,7 @@ fn current(truth: &Truth, uri: &str, end: &End, row: &Current) -> Option<String>
 
 /// The object of a text that goes through untouched, spelt as the API spells it: some senders print
 /// `URI` for `uri`.
-fn as_answered(text: &str) -> Option<Value> {
+pub(super) fn as_answered(text: &str) -> Option<Value> {
     let mut object: Value = serde_json::from_str(text).ok()?;
     let members = object.as_object_mut()?;
     if let Some(uri) = members.remove("URI") {
@@ -204,7 +204,7 @@ fn as_answered(text: &str) -> Option<Value> {
 }
 
 /// The path of the first member that differs.
-fn first_difference(expected: &Value, found: &Value) -> String {
+pub(super) fn first_difference(expected: &Value, found: &Value) -> String {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
             let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();

@@ -28,6 +28,12 @@ fn the_demo_ends_with_0_where_every_sink_holds_what_the_tenant_says() {
         "{}",
         ran.out
     );
+    let cache = ran.out.lines().find(|line| line.starts_with("  cache "));
+    assert!(
+        cache.is_some_and(|line| line.ends_with(" compared with the truth, 0 differ")),
+        "{}",
+        ran.out
+    );
     let by_kind = ran
         .out
         .lines()
