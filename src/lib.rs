@@ -42,6 +42,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod http;
 pub mod kafka;
 mod listener;
 mod oauth;

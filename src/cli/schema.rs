@@ -15,7 +15,8 @@ use crate::topology;
 #[command(after_help = "Examples:\n  goldwire schema > goldwire.schema.json\n  \
     goldwire schema salesforce crm    fields and validation rule that the org needs\n  \
     goldwire schema warehouse lake    tables that the sink makes\n  \
-    goldwire schema databricks files  what reads the files of a `lake` sink in Databricks")]
+    goldwire schema databricks files  what reads the files of a `lake` sink in Databricks\n  \
+    goldwire schema power_bi_rows live    the push dataset to create")]
 pub(super) struct SchemaArgs {
     /// The sink's kind, to see what its target must look like; or what reads its files
     #[arg(requires = "name")]

@@ -7,8 +7,6 @@
 //! more than it says: a refresh that may have been started is looked for before another is asked for.
 
 mod config;
-mod entra;
-mod http;
 mod jwt;
 mod power_bi;
 mod rules;
@@ -26,6 +24,7 @@ pub use config::{PowerBi, RefreshConfig, Tableau};
 pub(crate) use rules::check;
 pub use schedule::{Pacing, differs};
 
+use crate::http::Failure;
 use crate::time::{Millis, SharedClock};
 
 /// A clock of the target may be behind ours by so much.
@@ -148,6 +147,17 @@ impl Trouble {
             | Self::Throttled(_)
             | Self::Unreachable(_)
             | Self::Refused { .. }) => other,
+        }
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Throttled(pause) => Self::Throttled(pause),
+            Failure::Unreachable(code) => Self::Unreachable(code),
+            Failure::Unknown(code) => Self::Unknown(code),
+            Failure::Refused { code, remedy } => Self::Refused { code, remedy },
         }
     }
 }

@@ -5,15 +5,15 @@
 //! <https://learn.microsoft.com/en-us/power-bi/connect-data/asynchronous-refresh>.
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
+use reqwest::header::LOCATION;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::PowerBi;
-use super::entra::Tokens;
-use super::http::{self, Answer};
 use super::{Dashboard, End, Progress, SKEW, Seen, Trouble, Wanted};
+use crate::http::entra::{App, Tokens};
+use crate::http::{self, Answer, Failure};
 use crate::time::SharedClock;
 
 /// Refreshes of the history that are looked at. More than one of ours in it is rare.
@@ -82,10 +82,16 @@ impl Dataset {
     pub(super) fn new(config: &PowerBi, clock: &SharedClock) -> Result<Self, String> {
         let made = http::client(config.request_timeout.get(), config.insecure_plain_http);
         let http = made.map_err(|why| format!("power_bi.{why}"))?;
+        let app = App {
+            login_url: &config.login_url,
+            tenant_id: &config.tenant_id,
+            client_id: &config.client_id,
+            client_secret: &config.client_secret,
+        };
         let url = config.url.trim_end_matches('/');
         let (group, dataset) = (&config.group_id, &config.dataset_id);
         Ok(Self {
-            tokens: Tokens::new(config, http.clone(), clock),
+            tokens: Tokens::new(&app, http.clone(), clock),
             http,
             refreshes: format!("{url}/v1.0/myorg/groups/{group}/datasets/{dataset}/refreshes"),
             body: match &config.enhanced {
@@ -96,30 +102,17 @@ impl Dataset {
         })
     }
 
-    /// Sends with a token, and once more with another if it is refused: then nothing was done.
-    async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Trouble> {
-        let token = self.tokens.get(None).await?;
-        let with = |token: &reqwest::header::HeaderValue| {
-            http::send(request().header(AUTHORIZATION, token.clone()))
-        };
-        let answer = with(&token).await?;
-        if answer.status != 401 {
-            return Ok(answer);
-        }
-        let token = self.tokens.get(Some(&token)).await?;
-        with(&token).await
-    }
-
     async fn history(&self, entries: usize) -> Result<History, Trouble> {
         let ask = || {
             let request = self.http.request(Method::GET, &self.refreshes);
             request.query(&[("$top", entries)])
         };
-        let answer = self.send(ask).await.map_err(Trouble::of_question)?;
+        let answer = self.tokens.send(ask).await;
+        let answer = answer.map_err(Failure::of_question)?;
         if answer.status != 200 {
             return Err(refused(&answer).of_question());
         }
-        answer.json().map_err(Trouble::of_question)
+        Ok(answer.json().map_err(Failure::of_question)?)
     }
 }
 
@@ -130,10 +123,10 @@ fn refused(answer: &Answer) -> Trouble {
     match (answer.status, problem) {
         (409, _) => Trouble::Busy,
         (_, Some(problem)) if is_spent(&problem) => Trouble::BudgetUsed,
-        (_, Some(problem)) if !problem.code.is_empty() => {
-            answer.trouble(Some(http::code(&problem.code)), REMEDY)
-        }
-        (_, _) => answer.trouble(None, REMEDY),
+        (_, Some(problem)) if !problem.code.is_empty() => answer
+            .failure(Some(http::code(&problem.code)), REMEDY)
+            .into(),
+        (_, _) => answer.failure(None, REMEDY).into(),
     }
 }
 
@@ -141,7 +134,7 @@ fn refused(answer: &Answer) -> Trouble {
 impl Dashboard for Dataset {
     async fn start(&self) -> Result<Option<String>, Trouble> {
         let ask = || self.http.post(&self.refreshes).json(&self.body);
-        let answer = self.send(ask).await?;
+        let answer = self.tokens.send(ask).await?;
         if answer.status != 202 {
             return Err(refused(&answer));
         }

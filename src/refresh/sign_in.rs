@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::config::{Tableau, TableauProof};
-use super::http::{self, Answer};
 use super::{Trouble, jwt};
 use crate::config::Secret;
+use crate::http::{self, Answer, Failure};
 use crate::oauth::{Granted, TokenCache};
 use crate::time::SharedClock;
 
@@ -111,11 +111,11 @@ impl Sessions {
         };
         let request = self.http.post(&self.url).header(ACCEPT, "application/json");
         let request = request.json(&json!({ "credentials": credentials }));
-        let answer = http::send(request).await.map_err(Trouble::of_question)?;
+        let answer = http::send(request).await.map_err(Failure::of_question)?;
         if answer.status != 200 {
-            return Err(answer.trouble(code(&answer), REMEDY).of_question());
+            return Err(answer.failure(code(&answer), REMEDY).of_question().into());
         }
-        let signed_in: SignedIn = answer.json().map_err(Trouble::of_question)?;
+        let signed_in: SignedIn = answer.json().map_err(Failure::of_question)?;
         let Credentials { token, site } = signed_in.credentials;
         let mut token = HeaderValue::try_from(token.reveal())
             .map_err(|_| Trouble::Unreachable("token unreadable".to_owned()))?;

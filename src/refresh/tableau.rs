@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::Tableau;
-use super::http::{self, Answer};
 use super::sign_in::{Session, Sessions, code};
 use super::{Dashboard, End, Progress, SKEW, Seen, Trouble, Wanted};
+use crate::http::{self, Answer, Failure};
 use crate::time::{Millis, SharedClock};
 
 /// A job of this content is queued, and another is not.
@@ -148,7 +148,7 @@ impl Extract {
             return Ok(answer);
         }
         let session = self.sessions.get(Some(&session)).await?;
-        within(&session).await
+        Ok(within(&session).await?)
     }
 
     async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, Trouble> {
@@ -164,7 +164,7 @@ impl Extract {
         if answer.status != 200 {
             return Err(refused(&answer).of_question());
         }
-        let content: Value = answer.json().map_err(Trouble::of_question)?;
+        let content: Value = answer.json().map_err(Failure::of_question)?;
         let name = content
             .get(self.kind)
             .and_then(|it| it.get("name")?.as_str());
@@ -182,7 +182,7 @@ impl Extract {
         if answer.status != 200 {
             return Err(refused(&answer).of_question());
         }
-        let jobs: Jobs = answer.json().map_err(Trouble::of_question)?;
+        let jobs: Jobs = answer.json().map_err(Failure::of_question)?;
         let mut jobs = jobs.background_jobs.background_job;
         jobs.retain(|job| job.title == title);
         Ok(jobs)
@@ -202,7 +202,7 @@ impl Extract {
 }
 
 fn refused(answer: &Answer) -> Trouble {
-    answer.trouble(code(answer), REMEDY)
+    answer.failure(code(answer), REMEDY).into()
 }
 
 #[async_trait]
@@ -230,7 +230,7 @@ impl Dashboard for Extract {
         match answer.status {
             200 => Ok(answer
                 .json::<OneJob>()
-                .map_err(Trouble::of_question)?
+                .map_err(Failure::of_question)?
                 .job
                 .seen()),
             404 => Ok(None),

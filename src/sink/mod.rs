@@ -15,6 +15,7 @@ pub mod lake;
 mod line;
 mod partial;
 pub mod pieces;
+pub mod power_bi_rows;
 pub mod preview;
 pub mod registry;
 mod row;

@@ -14,6 +14,7 @@ use super::file::FileSink;
 use super::kafka::KafkaSink;
 #[cfg(feature = "lake")]
 use super::lake::LakeSink;
+use super::power_bi_rows::PowerBiRowsSink;
 use super::preview::{self, Previewed};
 use super::salesforce::SalesforceSink;
 use super::warehouse::WarehouseSink;
@@ -182,6 +183,8 @@ kinds! {
     kafka: KafkaSink;
     /// Newest golden records on this machine's disk, served over HTTP.
     cache: CacheSink;
+    /// A row per change in a table of a push dataset of Power BI.
+    power_bi_rows: PowerBiRowsSink;
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part after those that it may know. The root of the configuration knows all that it declares.
-const KNOWS: [(&str, &[&str]); 33] = [
+const KNOWS: [(&str, &[&str]); 34] = [
     ("backoff", &[]),
     ("mutation", &[]),
     ("pace", &["mutation"]),
@@ -18,6 +18,7 @@ const KNOWS: [(&str, &[&str]); 33] = [
     ("config", &[]),
     ("tls", &["config", "listener"]),
     ("serving", &["listener", "tls"]),
+    ("http", &["config", "oauth", "time", "tls"]),
     ("event", &["time", "mutation"]),
     ("log", &["config", "dir_lock", "event", "kafka", "time"]),
     ("store", &["backoff", "dir_lock", "event", "time"]),
@@ -36,7 +37,7 @@ const KNOWS: [(&str, &[&str]); 33] = [
             "tls",
         ],
     ),
-    ("refresh", &["config", "event", "oauth", "time", "tls"]),
+    ("refresh", &["config", "event", "http", "oauth", "time"]),
     (
         "dead_letter",
         &[
@@ -56,6 +57,7 @@ const KNOWS: [(&str, &[&str]); 33] = [
             "config",
             "dir_lock",
             "event",
+            "http",
             "kafka",
             "log",
             "oauth",

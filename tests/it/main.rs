@@ -35,6 +35,7 @@ mod killed;
 mod lake;
 mod layout;
 mod logged;
+mod power_bi_rows;
 mod privacy;
 mod process;
 mod proto;

@@ -1,16 +1,18 @@
-//! Power BI and the token endpoint of Microsoft Entra ID on loopback: what a client of refreshes can
-//! tell apart, it does as the real ones.
+//! Power BI and the token endpoint of Microsoft Entra ID on loopback: what a client of refreshes, and
+//! one that pushes rows, can tell apart, it does as the real ones.
 //!
 //! Tokens for client credentials that expire; one refresh of a dataset at a time, else 409; so many
 //! in any 24 hours on a shared capacity, which takes no enhanced ones; a history, newest first; and on
 //! demand what goes wrong: 429 with `Retry-After`, 503, answers lost before or after the start,
-//! refreshes that fail.
+//! refreshes that fail. Tables of a push dataset take rows of their columns, so many in a request, so
+//! many requests in a minute, and keep the newest.
 //!
 //! Not known of the real one, and so taken from what its users report: the status and text of the
 //! answer when the day's refreshes are used up.
 
 mod desk;
 mod routes;
+mod rows;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -53,9 +55,10 @@ pub enum PowerBiFault {
     Throttle(u64),
     /// The next request is answered 503, and nothing is done.
     Unavailable,
-    /// The next refresh is started, and the connection breaks before its answer is there.
+    /// The next refresh is started, or its rows taken, and the connection breaks before the answer is
+    /// there.
     LoseAnswer,
-    /// The connection of the next refresh breaks, and it is not started.
+    /// The connection of the next refresh, or of the next rows, breaks, and nothing is done.
     LoseRequest,
     /// The next refresh that is started fails.
     Fail,
@@ -85,6 +88,9 @@ struct State {
     faults: VecDeque<PowerBiFault>,
     /// Statuses of answered requests for a refresh.
     answers: Vec<u16>,
+    push: rows::Push,
+    /// Statuses of answered requests with rows.
+    row_answers: Vec<u16>,
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +125,8 @@ impl FakePowerBi {
             history: Vec::new(),
             faults: VecDeque::new(),
             answers: Vec::new(),
+            push: rows::Push::default(),
+            row_answers: Vec::new(),
         })));
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -149,6 +157,35 @@ impl FakePowerBi {
     /// Tokens granted so far.
     pub fn tokens_granted(&self) -> usize {
         self.shared.lock().granted
+    }
+
+    /// Makes the dataset a push dataset with the tables of `definition`, the body of the request that
+    /// creates one; each keeps the newest `keeps` rows.
+    pub fn define(&self, definition: &serde_json::Value, keeps: usize) {
+        self.shared.lock().push.define(definition, keeps);
+    }
+
+    /// The rows of a table, oldest first.
+    pub fn rows(&self, table: &str) -> Vec<serde_json::Value> {
+        let state = self.shared.lock();
+        let table = state.push.tables.get(table);
+        let rows = table.map(|table| table.rows.iter().cloned().collect());
+        rows.unwrap_or_default()
+    }
+
+    /// When rows were taken, ms, and how many each time.
+    pub fn posts(&self) -> Vec<(Millis, usize)> {
+        self.shared.lock().push.posts.clone()
+    }
+
+    /// Statuses of the answers to requests with rows so far.
+    pub fn row_answers(&self) -> Vec<u16> {
+        self.shared.lock().row_answers.clone()
+    }
+
+    /// From now on a row with this text in a column is refused.
+    pub fn refuse_rows_with(&self, text: &str) {
+        self.shared.lock().push.poison = Some(text.to_owned());
     }
 
     /// This goes wrong once; several are used up in order.

@@ -1,4 +1,4 @@
-//! The resources that a client of refreshes uses.
+//! The resources that clients use.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State as Extract};
@@ -12,18 +12,25 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::desk::{Said, is_enhanced};
-use super::{DATASET, GROUP, PowerBiFault, PowerBiRefresh, Shared, State, TENANT};
+use super::{DATASET, GROUP, PowerBiFault, PowerBiRefresh, Shared, State, TENANT, rows};
 use crate::time::Millis;
 
+const DATASETS: &str = "/v1.0/myorg/groups/{group}/datasets/{dataset}";
+
 pub(super) fn app(shared: Shared) -> Router {
-    let refreshes = "/v1.0/myorg/groups/{group}/datasets/{dataset}/refreshes";
+    let refreshes = &format!("{DATASETS}/refreshes");
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", post(token))
         .route(refreshes, get(history).post(refresh))
+        .route(&format!("{DATASETS}/tables"), get(rows::tables))
+        .route(
+            &format!("{DATASETS}/tables/{{table}}/rows"),
+            post(rows::post).delete(rows::delete),
+        )
         .with_state(shared)
 }
 
-fn answer((status, body): Said) -> Response {
+pub(super) fn answer((status, body): Said) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(body)).into_response()
 }
@@ -46,7 +53,11 @@ async fn token(
 }
 
 /// What stands before every resource, if it refuses.
-fn admit(state: &mut State, headers: &HeaderMap, place: &(String, String)) -> Option<Response> {
+pub(super) fn admit(
+    state: &mut State,
+    headers: &HeaderMap,
+    place: &(String, String),
+) -> Option<Response> {
     let before = |fault| matches!(fault, PowerBiFault::Throttle(_) | PowerBiFault::Unavailable);
     match state.takes(before) {
         Some(PowerBiFault::Throttle(seconds)) => {
@@ -129,7 +140,7 @@ fn id(number: usize) -> String {
     format!("9399bb89-25d1-44f8-8576-{number:012}")
 }
 
-fn broken() -> Response {
+pub(super) fn broken() -> Response {
     let broken = std::io::Error::other("the connection breaks");
     let body = futures::stream::once(async move { Err::<Bytes, _>(broken) });
     Response::new(Body::from_stream(body))

@@ -259,6 +259,9 @@ fn the_topology_says_what_flows_where() {
          https://api.powerbi.com), 8 a day at most\n     \
          -> refresh service (tableau workbook 1a1b1c1d-2e2f-2a2b-3c3d-3e3f4a4b4c4d at \
          https://tableau.example.com), 8 a day at most\n  \
+         -> sink live (power_bi_rows table changes of dataset cfafbeb1-8037-4d0c-896e-a46fb27ff229 at \
+         https://api.powerbi.com)\n     \
+         group goldwire.live, mode history, guard none, ids kept for 8days, on full stall, dead letters live\n  \
          -> sink partner (salesforce Contact at https://test.salesforce.com)\n     \
          group goldwire.partner, mode latest, guard none, on full stall, dead letters partner\n  \
          -> sink reads (cache /var/lib/goldwire-cache, served at 0.0.0.0:9465)\n     \
@@ -296,6 +299,10 @@ fn the_schema_of_a_target_is_printed_for_the_sinks_that_have_one() {
     assert_eq!((files.code, files.err.as_str()), (0, ""));
     let wanted = "STREAM read_files(\n  's3://acme-lake/bronze/reltio',\n  format => 'parquet'";
     assert!(files.out.contains(wanted), "{}", files.out);
+    let live = ran(&["power_bi_rows", "live"]);
+    assert_eq!((live.code, live.err.as_str()), (0, ""));
+    let definition: serde_json::Value = serde_json::from_str(&live.out).unwrap();
+    assert_eq!(definition["defaultMode"], "Push");
     for (words, why) in [
         (
             vec!["databricks", "lake"],

@@ -9,6 +9,7 @@ mod files;
 mod kafka_log;
 mod kafka_sink;
 mod lake;
+mod power_bi_rows;
 mod refreshes;
 mod rules;
 mod salesforce;
