@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteRow};
 
 use super::{Comparison, ever_by};
-use crate::tenant::{End, Truth};
+use crate::tenant::{End, EventType, TrueChange, Truth};
 
 const SINK: &str = "warehouse";
 
@@ -236,21 +236,14 @@ async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx:
         let row = ((version, commit_time), from, until, is_current);
         held.entry(subject).or_default().push(row);
     }
-    let mut expected: BTreeMap<&str, BTreeSet<Row>> = BTreeMap::new();
-    for change in &truth.changes {
-        expected
-            .entry(&change.subject)
-            .or_default()
-            .insert((change.version, change.commit_time));
-    }
-    for (uri, expected) in expected {
+    for (uri, Expected { must, may }) in expected(truth) {
         let rows = held.remove(uri).unwrap_or_default();
         let found: BTreeSet<Row> = rows.iter().map(|row| row.0).collect();
-        let problem = if let Some((version, _)) = expected.difference(&found).next() {
+        let problem = if let Some((version, _)) = must.difference(&found).next() {
             Some(format!("version {version} has no row in the history"))
-        } else if let Some((version, time)) = found.difference(&expected).next() {
+        } else if let Some((version, time)) = found.difference(&may).next() {
             Some(format!(
-                "the history has version {version} at {time}, which never happened"
+                "the history has version {version} at {time}, which never happened, or was erased"
             ))
         } else {
             chained(&rows)
@@ -265,6 +258,38 @@ async fn history(pool: &SqlitePool, truth: &Truth, to: &mut Comparison) -> sqlx:
         );
     }
     Ok(())
+}
+
+/// The rows that a subject's history must have, and those that it may have.
+#[derive(Debug, Default)]
+struct Expected {
+    must: BTreeSet<Row>,
+    may: BTreeSet<Row>,
+}
+
+/// Of each subject what its history must be: a row for every change. An erasure deletes those up to its
+/// time, save for itself. Later ones are changes of the time before by a clock that is ahead, and go
+/// too where Reltio was read since.
+fn expected(truth: &Truth) -> BTreeMap<&str, Expected> {
+    let is_erasure = |change: &TrueChange| change.kinds.contains(&EventType::Erased);
+    let mut erased: BTreeMap<&str, i64> = BTreeMap::new();
+    for change in truth.changes.iter().filter(|change| is_erasure(change)) {
+        let until = erased.entry(&change.subject).or_default();
+        *until = change.commit_time.max(*until);
+    }
+    let mut expected: BTreeMap<&str, Expected> = BTreeMap::new();
+    for change in &truth.changes {
+        let rows = expected.entry(&change.subject).or_default();
+        let row = (change.version, change.commit_time);
+        let until = erased.get(change.subject.as_str());
+        if until.is_none() || is_erasure(change) {
+            rows.must.insert(row);
+        }
+        if until.is_none_or(|until| change.commit_time > *until) || is_erasure(change) {
+            rows.may.insert(row);
+        }
+    }
+    expected
 }
 
 /// Whether every row ends where the next begins, and the last one alone is current.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::content::Content;
 use super::dialect::{Cell, Row};
-use super::row::{CurrentRow, Key, Prepared};
+use super::row::{ChangeRow, CurrentRow, Key, Prepared};
 use crate::time::Millis;
 
 pub(super) fn key_cells((tenant, subject): Key<'_>) -> Row<'_> {
@@ -82,16 +82,18 @@ fn activity_cells<'b>(content: Option<&Content<'_>>) -> [Cell<'b>; 2] {
     [Cell::Int(activity.from), Cell::Int(activity.until)]
 }
 
-/// The changes; without content up to `erased_at`. The mapping has `typed` columns.
+/// The changes, save for those up to `erased_at` that are no erasures. The mapping has `typed`
+/// columns.
 pub(super) fn change_cells<'b>(
     prepared: &'b Prepared<'_>,
     erased_at: Millis,
     typed: usize,
 ) -> impl Iterator<Item = Row<'b>> {
-    prepared.changes.iter().map(move |change| {
-        let gone = erased_at > 0 && change.commit_time <= erased_at;
+    let stays = move |change: &&ChangeRow<'_>| {
+        erased_at == 0 || change.commit_time > erased_at || change.state == "erased"
+    };
+    prepared.changes.iter().filter(stays).map(move |change| {
         let content = change.content(prepared.current.as_ref());
-        let content = content.filter(|_| !gone);
         let mut cells = key_cells(prepared.key);
         cells.extend([
             Cell::Int(Some(change.commit_time)),

@@ -29,9 +29,10 @@
 //! Times are Reltio's, in ms. A dead subject keeps its row without content; its last snapshot is
 //! in the history. State `unknown`: only older changes came so far. `active_from` and `active_until`
 //! are Reltio's start and end dates; the views `golden_records_live` and `relations_live` hold what is
-//! alive and active at the moment of the query. An erasure (GDPR) takes the
-//! content out of every row up to its time, also of those that arrive after it; SQLite overwrites
-//! what its file held at the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000,
+//! alive and active at the moment of the query. An erasure (GDPR)
+//! deletes the changes up to its time, keeps those that arrive after it from becoming rows, and takes
+//! the content out of the current row, which stays for that; SQLite overwrites what its file held at
+//! the next checkpoint, PostgreSQL with its next vacuum. Where a snapshot holds U+0000,
 //! half of a surrogate pair or a number of more digits than `numeric` has, which PostgreSQL cannot,
 //! `object` has U+FFFD or the number in quotes instead, and `object_exact` the JSON as it was. A partial snapshot is laid over the current row; its history row holds what
 //! it brought. SQLite's `->` keeps the digits of a number, and its `->>` makes a 64-bit float of one.

@@ -65,11 +65,13 @@ const TOO_OLD: &str =
 const MAY_CREATE: &str = "SELECT count(*) WHERE has_schema_privilege(current_schema(), 'CREATE')";
 const MAY_STAGE: &str =
     "SELECT count(*) WHERE has_database_privilege(current_database(), 'TEMPORARY')";
-const MISSING_RIGHTS: &str = "SELECT count(*) FROM
- (VALUES ('golden_records'), ('relations'), ('golden_record_changes'), ('merges'),
-  ('goldwire_columns'), ('goldwire_backfill')) AS t(name),
- (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(name)
- WHERE NOT coalesce(has_table_privilege(to_regclass(t.name), p.name), false)";
+const MISSING_RIGHTS: &str = "SELECT count(*) FROM (
+ SELECT t.name AS name, p.need AS need FROM
+  (VALUES ('golden_records'), ('relations'), ('golden_record_changes'), ('merges'),
+   ('goldwire_columns'), ('goldwire_backfill')) AS t(name),
+  (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS p(need)
+ UNION ALL SELECT 'golden_record_changes', 'DELETE') AS r
+ WHERE NOT coalesce(has_table_privilege(to_regclass(r.name), r.need), false)";
 
 const NOT_OWNED: &str = "SELECT count(*) FROM pg_class
  WHERE oid = to_regclass('golden_record_history') AND NOT pg_has_role(relowner, 'USAGE')";
@@ -127,7 +129,8 @@ async fn rights(
     }
     if found == VERSION && connection.number(MISSING_RIGHTS).await? > 0 {
         sentences.push(format!(
-            "the user lacks rights, or a table is missing; grant SELECT, INSERT and UPDATE on {}",
+            "the user lacks rights, or a table is missing; grant SELECT, INSERT and UPDATE on {}, and \
+             DELETE on golden_record_changes",
             TABLES.join(", ")
         ));
     } else if found == VERSION

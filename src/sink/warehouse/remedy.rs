@@ -64,7 +64,8 @@ pub(super) fn of_sqlstate(code: &str) -> Option<&'static str> {
         (_, "42501") => {
             "the user lacks rights; grant TEMPORARY on the database, and USAGE and CREATE on the \
              schema, or make the tables with `goldwire schema warehouse` and grant SELECT, INSERT \
-             and UPDATE on them; tables of an older version are changed by their owner"
+             and UPDATE on them, and DELETE on golden_record_changes; tables of an older version are \
+             changed by their owner"
         }
         (_, "2BP01") => {
             "the tables or a column change, and a view of yours depends on columns that go: \

@@ -205,8 +205,9 @@ impl<'a> Writing<'_, 'a> {
         let late: Vec<Row<'a>> = late.map(erased).collect();
         let erasures = batch.iter().filter(|of| of.erased_at > 0);
         let erasures: Vec<Row<'a>> = erasures.map(erased).collect();
-        if let Some(blank) = &statements.blank_staged {
-            self.connection.run(blank, || late).await?;
+        self.connection.run(&statements.delete, || erasures).await?;
+        if let Some(drop) = &statements.drop_staged {
+            self.connection.run(drop, || late).await?;
         }
         let (marks, typed) = (&self.marks, self.columns.count());
         let erased = |row: &Prepared<'a>| marks.get(&row.key).map_or(0, |mark| mark.erased_at);
@@ -216,7 +217,6 @@ impl<'a> Writing<'_, 'a> {
                 .collect()
         };
         self.connection.run(&statements.append, rows).await?;
-        self.connection.run(&statements.blank, || erasures).await?;
         Ok(())
     }
 

@@ -56,6 +56,30 @@ pub(super) async fn observed_gives_way(place: Place) {
     assert!(rows[0][1].contains("as sent"));
 }
 
+/// A change with the erasure's own clocks does not take its place, whichever comes first.
+pub(super) async fn an_erasure_keeps_its_row_beside_a_change_of_its_clocks(place: Place) {
+    let warehouse = place.open();
+    let mut read = change(3, 300, person("Ann"));
+    read.observed = true;
+    for (uri, erased_first) in [("entities/a", true), ("entities/b", false)] {
+        let erasure = event(uri, 3, 300, SubjectState::Erased);
+        let other = delivery(uri, None, vec![read.clone()]);
+        let mut sent = change(3, 300, person("Anna"));
+        sent.id = "0".into();
+        let first = delivery(uri, None, vec![sent]);
+        let mut all = vec![other, first, erasure];
+        if erased_first {
+            all.reverse();
+        }
+        for one in all {
+            deliver(&warehouse, &[one]).await;
+        }
+    }
+    let left = place.rows(&["subject", "state"], "golden_record_changes");
+    let wanted = [["entities/a", "erased"], ["entities/b", "erased"]];
+    assert_eq!(left.await, wanted);
+}
+
 pub(super) async fn an_erasure_takes_all_content(place: Place) {
     let warehouse = place.open();
     let a = "entities/a";
@@ -74,6 +98,9 @@ pub(super) async fn an_erasure_takes_all_content(place: Place) {
         .rows(&["state", "object", "label"], "golden_records")
         .await;
     assert_eq!(rows[1], ["erased", "~", "~"]);
+    let of_a = "golden_record_changes WHERE subject = 'entities/a'";
+    let left = place.rows(&["version", "state"], of_a).await;
+    assert_eq!(left, [["3", "erased"]]);
     let all = format!("{:?}", place.everything().await);
     assert!(!all.contains("Ann") && all.contains("Bob"), "{all}");
 }

@@ -1,7 +1,9 @@
 //! G5, G9: the tables are a function of what arrived, not of how.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use goldwire::event::SubjectState;
-use goldwire::sink::Write;
+use goldwire::sink::{Change, Write};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -160,6 +162,36 @@ fn wanted_merges(all: &[Write]) -> Vec<Vec<String>> {
     wanted
 }
 
+/// The changes that must have a row, computed from the facts themselves: none up to an erasure, save for
+/// erasures.
+fn wanted_changes(all: &[Write]) -> Vec<Vec<String>> {
+    let mut erased: BTreeMap<&str, i64> = BTreeMap::new();
+    for write in all {
+        let now = write.current.iter();
+        let now = now.map(|row| (row.content_time, &row.state));
+        let rows = write.changes.iter();
+        let rows = rows.map(|row| (row.commit_time, &row.state));
+        for (time, _) in now
+            .chain(rows)
+            .filter(|(_, it)| **it == SubjectState::Erased)
+        {
+            let until = erased.entry(write.subject.uri()).or_default();
+            *until = time.max(*until);
+        }
+    }
+    let stays = |write: &Write, change: &Change| {
+        let until = erased.get(write.subject.uri()).copied().unwrap_or(0);
+        change.commit_time > until || change.state == SubjectState::Erased
+    };
+    let rows = all.iter().flat_map(|write| {
+        let changes = write.changes.iter();
+        let left = changes.filter(|change| stays(write, change));
+        left.map(|change| vec![write.subject.uri().to_owned(), change.version.to_string()])
+    });
+    let rows: BTreeSet<Vec<String>> = rows.collect();
+    rows.into_iter().collect()
+}
+
 /// In their order one by one at the first place; shuffled, twice some, and in batches at the second.
 async fn same(mut first: Place, mut second: Place, case: Case) {
     for place in [&mut first, &mut second] {
@@ -178,6 +210,11 @@ async fn same(mut first: Place, mut second: Place, case: Case) {
     assert_eq!(ordered, shuffled);
     let merges = second.rows(&["loser", "winner", "active"], "merges").await;
     assert_eq!(merges, wanted);
+    let mut changes = second
+        .rows(&["subject", "version"], "golden_record_changes")
+        .await;
+    changes.sort();
+    assert_eq!(changes, wanted_changes(&all));
 }
 
 /// Runs `cases` cases, each with two places of its own.

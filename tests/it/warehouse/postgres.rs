@@ -21,6 +21,8 @@ on_postgres! {
     postgres_g4_older_content_never_replaces_newer => facts::older_is_refused;
     postgres_g5_what_was_read_gives_way_to_a_payload => facts::observed_gives_way;
     postgres_an_erasure_takes_the_content_everywhere => facts::an_erasure_takes_all_content;
+    postgres_g5_an_erasure_keeps_its_row_beside_a_change_of_its_clocks =>
+        facts::an_erasure_keeps_its_row_beside_a_change_of_its_clocks;
     postgres_a_life_after_an_erasure_has_content => facts::a_life_after_an_erasure_has_content;
     postgres_a_partial_snapshot_replaces_what_it_knows =>
         facts::a_partial_snapshot_replaces_what_it_knows;

@@ -18,6 +18,8 @@ on_sqlite! {
     g4_older_content_never_replaces_newer => facts::older_is_refused;
     g5_what_was_read_gives_way_to_a_payload => facts::observed_gives_way;
     an_erasure_takes_the_content_everywhere => facts::an_erasure_takes_all_content;
+    g5_an_erasure_keeps_its_row_beside_a_change_of_its_clocks =>
+        facts::an_erasure_keeps_its_row_beside_a_change_of_its_clocks;
     a_life_after_an_erasure_has_content => facts::a_life_after_an_erasure_has_content;
     a_partial_snapshot_replaces_what_it_knows => facts::a_partial_snapshot_replaces_what_it_knows;
     relations_have_a_table_of_their_own => facts::relations_have_a_table_of_their_own;

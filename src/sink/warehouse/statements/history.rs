@@ -2,7 +2,7 @@
 //! view `golden_record_history` computes.
 
 use super::super::columns::staged;
-use super::super::dialect::{Dialect, Statement, Type, fixed};
+use super::super::dialect::{Dialect, Name, Statement, Type, fixed};
 use super::super::staging::Staging;
 use super::{KEY, names};
 use crate::sink::columns::Columns;
@@ -10,52 +10,61 @@ use crate::sink::columns::Columns;
 /// The statements of the history, in the order in which they run.
 #[derive(Debug)]
 pub(in super::super) struct History {
+    /// Deletes what an erasure is about, save for erasures. Before anything is appended: a row with the
+    /// erasure's own clocks must not be in its place.
+    pub(in super::super) delete: Statement,
+    /// Keeps such rows of the staging table from being appended.
+    pub(in super::super) drop_staged: Option<Statement>,
     /// Appends the new ones.
     pub(in super::super) append: Statement,
-    /// Takes the content out of what an erasure is about.
-    pub(in super::super) blank: Statement,
-    /// The same in the staging table, before it is appended.
-    pub(in super::super) blank_staged: Option<Statement>,
 }
 
 impl History {
     pub(super) fn new(dialect: Dialect, columns: &Columns, staging: &Staging) -> Self {
-        let stored = "h.commit_time <= i.erased_at AND h.object IS NOT NULL";
-        let blank_staged = || {
-            let typed = (0..columns.count()).map(staged);
-            blank(
-                dialect,
-                &staging.table,
-                typed,
-                "h.changed_at <= i.erased_at",
-            )
-        };
+        let is_postgres = dialect == Dialect::Postgres;
         Self {
+            delete: delete(dialect),
+            drop_staged: is_postgres.then(|| drop_staged(&staging.table)),
             append: append(dialect, columns, staging),
-            blank: blank(dialect, "golden_record_changes", columns.names(), stored),
-            blank_staged: (dialect == Dialect::Postgres).then(blank_staged),
         }
     }
 }
 
-/// Takes the content, and the columns that are made of it, out of the rows of a table.
-fn blank(
-    dialect: Dialect,
-    table: &str,
-    columns: impl Iterator<Item = String>,
-    which: &str,
-) -> Statement {
-    let content = ["object", "object_exact", "active_from", "active_until"];
-    let content = content.into_iter().map(ToOwned::to_owned).chain(columns);
-    let content: Vec<String> = content.map(|name| format!("{name} = NULL")).collect();
+/// A subject, and up to when its content is gone for good.
+fn erasures() -> Vec<(Name, Type)> {
     let mut rows = fixed(&KEY);
     rows.extend(fixed(&[("erased_at", Type::Int)]));
+    rows
+}
+
+/// The row of an erasure has no content, and tells that there was one.
+fn delete(dialect: Dialect) -> Statement {
+    // SQLite has no USING; its rows are found by the key in either form.
+    let body = match dialect {
+        Dialect::Sqlite => {
+            " DELETE FROM golden_record_changes
+ WHERE (tenant, subject, commit_time, version) IN (
+  SELECT h.tenant, h.subject, h.commit_time, h.version
+  FROM incoming AS i JOIN golden_record_changes AS h
+   ON h.tenant = i.tenant AND h.subject = i.subject AND h.commit_time <= i.erased_at
+  WHERE h.state <> 'erased')"
+        }
+        Dialect::Postgres => {
+            " DELETE FROM golden_record_changes AS h USING incoming AS i
+ WHERE h.tenant = i.tenant AND h.subject = i.subject AND h.commit_time <= i.erased_at
+  AND h.state <> 'erased'"
+        }
+    };
+    Statement::bound(dialect, erasures(), &[], body)
+}
+
+fn drop_staged(table: &str) -> Statement {
     let body = format!(
-        " UPDATE {table} AS h SET {}
- FROM incoming AS i WHERE h.tenant = i.tenant AND h.subject = i.subject AND {which}",
-        content.join(", ")
+        " UPDATE {table} AS h SET changed_at = NULL
+ FROM incoming AS i WHERE h.tenant = i.tenant AND h.subject = i.subject
+  AND h.changed_at <= i.erased_at AND h.change_state <> 'erased'"
     );
-    Statement::bound(dialect, rows, &[], &body)
+    Statement::bound(Dialect::Postgres, erasures(), &[], &body)
 }
 
 /// A row for every distinct change (G5). Of two with the same clocks a payload wins over what was
