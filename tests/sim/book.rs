@@ -9,7 +9,7 @@ use goldwire::store::{Batch, Cursor, keys};
 use prost::Message as _;
 
 use super::feed::number;
-use super::plan::Kind;
+use super::plan::{Kind, keeps_rows};
 use super::world::{State, World};
 
 /// A record of the event log, as far as the oracles care.
@@ -228,8 +228,9 @@ pub(super) fn sink_passed(
     before: u64,
     position: u64,
 ) {
-    let named = |kind: &Kind| group.strip_prefix(b"goldwire.") == Some(kind.name().as_bytes());
-    let Some(kind) = Kind::ALL.into_iter().find(named) else {
+    let name = group.strip_prefix(b"goldwire.");
+    let name = name.and_then(|name| std::str::from_utf8(name).ok());
+    let Some(kind) = name.and_then(Kind::named) else {
         return;
     };
     if position > before {
@@ -266,9 +267,7 @@ fn closed(state: &mut State, key: &[u8], by_commit: bool) {
     let Some(letter) = state.book.letters.remove(key) else {
         return;
     };
-    let kind = Kind::ALL
-        .into_iter()
-        .find(|kind| kind.name() == letter.sink);
+    let kind = Kind::named(&letter.sink);
     let again = match kind {
         None => {
             let message = message_of(&letter.headers);
@@ -358,13 +357,13 @@ fn missing(state: &State, kind: Kind, known: &Known) -> Option<&'static str> {
         return None;
     }
     let target = &state.targets[&kind];
-    if target.reached(&known.subject) < known.seq {
+    if kind != Kind::Pieces && target.reached(&known.subject) < known.seq {
         return Some("the target has only an older state, and there is no dead letter");
     }
     let row = known
         .row
         .as_ref()
-        .filter(|(subject, ..)| kind == Kind::History && *subject == known.subject);
+        .filter(|(subject, ..)| keeps_rows(kind) && *subject == known.subject);
     if row.is_some_and(|row| !target.rows.contains_key(row)) {
         return Some("its row is not there");
     }

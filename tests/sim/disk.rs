@@ -163,7 +163,7 @@ impl Checkpoint for SlowCommit {
 /// What a sink of this kind keeps.
 pub(crate) fn mode(kind: Kind) -> Mode {
     match kind {
-        Kind::History => Mode::History,
+        Kind::History | Kind::Pieces => Mode::History,
         Kind::Guarded | Kind::Unguarded | Kind::Crm => Mode::Latest,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::Kind;
+use super::plan::{Kind, keeps_rows};
 use super::row::members;
 use super::script::Truth;
 use super::target::{Held, land};
@@ -40,11 +40,13 @@ pub(crate) fn judge(world: &World) {
             continue;
         }
         land(&mut state, kind);
-        for uri in world.script.past.keys() {
-            compare(world, &mut state, kind, uri);
+        if kind != Kind::Pieces {
+            for uri in world.script.past.keys() {
+                compare(world, &mut state, kind, uri);
+            }
         }
-        if kind == Kind::History {
-            rows(world, &mut state);
+        if keeps_rows(kind) {
+            rows(world, &mut state, kind);
         }
     }
 }
@@ -121,7 +123,7 @@ fn differs(world: &World, uri: &str, held: &Held) -> Option<String> {
 }
 
 /// One row for every distinct change that came whole with both clocks, and none that never was.
-fn rows(world: &World, state: &mut State) {
+fn rows(world: &World, state: &mut State, kind: Kind) {
     let true_rows: BTreeSet<_> = world
         .script
         .past
@@ -131,9 +133,18 @@ fn rows(world: &World, state: &mut State) {
                 .map(move |moment| (uri.clone(), moment.version, moment.commit_time))
         })
         .collect();
-    let held: BTreeSet<_> = state.targets[&Kind::History].rows.keys().cloned().collect();
+    let held: BTreeSet<_> = state.targets[&kind].rows.keys().cloned().collect();
     if let Some(row) = held.iter().find(|row| !true_rows.contains(*row)) {
-        state.violate("G5", || format!("history holds {row:?}, which never was"));
+        state.violate("G5", || {
+            format!("{} holds {row:?}, which never was", kind.name())
+        });
+    }
+    let mut copies = state.targets[&kind].copies.iter();
+    let twice = copies.find(|(_, count)| **count > 1);
+    if let Some((row, count)) = twice.map(|(row, count)| (row.clone(), *count)) {
+        state.violate("G5", || {
+            format!("{} has {row:?} {count} times", kind.name())
+        });
     }
     let sent = world
         .emissions
@@ -141,7 +152,7 @@ fn rows(world: &World, state: &mut State) {
         .filter_map(|emission| emission.row.clone());
     for row in sent {
         if !held.contains(&row) {
-            state.violate("G2", || format!("history has no row {row:?}"));
+            state.violate("G2", || format!("{} has no row {row:?}", kind.name()));
         }
     }
 }

@@ -5,7 +5,8 @@
 //! the process is simulated. A seed is a run: time is paused and every await takes its drawn time.
 //! There are two worlds: one instance on its disk, where a crash drops the runtime wherever it
 //! stands, and several on a simulated Kafka cluster, of which each is killed, stopped and frozen
-//! while the others go on.
+//! while the others go on. On its disk an instance may also have a sink whose rows land a piece at
+//! a time: there every change must be in exactly one piece.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -24,6 +25,7 @@ mod host;
 mod judge;
 mod kafka;
 mod log;
+mod pieces;
 mod plan;
 mod reltio;
 mod row;
@@ -66,6 +68,20 @@ fn every_seed_keeps_the_guarantees() {
 fn every_seed_on_kafka_keeps_the_guarantees() {
     let test = "every_seed_on_kafka";
     every_seed(Plan::on_kafka, SEEDS_ON_KAFKA, test, &Fault::KAFKA);
+}
+
+#[test]
+fn every_seed_with_pieces_keeps_the_guarantees() {
+    let test = "every_seed_with_pieces";
+    let faults = [
+        Fault::Crash,
+        Fault::Stop,
+        Fault::Timeout,
+        Fault::AnswerLost,
+        Fault::StoreLost,
+        Fault::StoreStored,
+    ];
+    every_seed(Plan::in_pieces, SEEDS, test, &faults);
 }
 
 fn every_seed(plan: Planned, seeds: u64, test: &str, faults: &[Fault]) {
@@ -144,6 +160,14 @@ fn each_rule_that_is_taken_out_is_missed_by_its_oracle() {
     each_rule(Plan::of, &MUTATIONS);
 }
 
+/// Rules of pieces.
+const IN_PIECES: [(Mutation, &str); 1] = [(Mutation::PieceUnprepared, "G5")];
+
+#[test]
+fn each_rule_of_pieces_that_is_taken_out_is_missed_by_its_oracle() {
+    each_rule(Plan::in_pieces, &IN_PIECES);
+}
+
 #[test]
 fn each_rule_on_kafka_that_is_taken_out_is_missed_by_its_oracle() {
     each_rule(Plan::on_kafka, &ON_KAFKA);
@@ -169,7 +193,7 @@ fn each_rule(plan: Planned, mutations: &[(Mutation, &str)]) {
 #[test]
 fn a_seed_is_the_same_run_every_time() {
     for seed in 0..100 {
-        for plan in [Plan::of(seed), Plan::on_kafka(seed)] {
+        for plan in [Plan::of(seed), Plan::in_pieces(seed), Plan::on_kafka(seed)] {
             let first = run::run(&plan, true).trace;
             assert!(first.len() > 20);
             let second = run::run(&plan, true).trace;

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     History,
     /// The CRM's procedure, with reconcile records.
     Crm,
+    /// `history` without unique keys, whose rows land a piece at a time; only where a plan is about it.
+    Pieces,
 }
 
 impl Kind {
@@ -38,8 +40,20 @@ impl Kind {
             Self::Unguarded => "unguarded",
             Self::History => "history",
             Self::Crm => "crm",
+            Self::Pieces => "pieces",
         }
     }
+
+    /// The kind of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter().chain([Self::Pieces]);
+        all.find(|kind| kind.name() == name)
+    }
+}
+
+/// Whether the target has a row for every change.
+pub(crate) fn keeps_rows(kind: Kind) -> bool {
+    matches!(kind, Kind::History | Kind::Pieces)
 }
 
 /// How a life of the process ends.
@@ -181,6 +195,19 @@ impl Plan {
             killer,
             cluster: None,
         }
+    }
+
+    /// The seed's plan for a sink of pieces.
+    pub(crate) fn in_pieces(seed: u64) -> Self {
+        let mut plan = Self::of(seed);
+        plan.sinks = vec![Kind::Pieces];
+        // No row is to blame for what becomes of a piece.
+        let blames = |fault| matches!(fault, Fault::Poison | Fault::Cursed | Fault::RowBusy);
+        plan.chances.retain(|(fault, _)| !blames(*fault));
+        // An erasure without clocks is a letter for good where there is no current table.
+        (plan.no_version, plan.no_time) = (0.0, 0.0);
+        (plan.isolation, plan.killer) = (false, false);
+        plan
     }
 
     /// The seed's plan for several instances on Kafka.

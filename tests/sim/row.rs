@@ -11,7 +11,7 @@ use super::script::{Moment, Truth};
 use super::world::World;
 
 /// One write.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     pub(crate) uri: String,
     pub(crate) state: Option<String>,
@@ -21,6 +21,8 @@ pub(crate) struct Row {
     pub(crate) version: Option<i64>,
     pub(crate) seq: u64,
     pub(crate) rows: Vec<(String, i64, Millis)>,
+    /// Of each of the rows whether it was only read.
+    pub(crate) observed: Vec<bool>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
                 .iter()
                 .map(|change| (uri.clone(), change.version, change.commit_time))
                 .collect(),
+            observed: delivery.changes.iter().map(|it| it.observed).collect(),
             uri,
         };
         if let Some(current) = &delivery.current {

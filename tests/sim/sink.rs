@@ -19,11 +19,11 @@ use super::target::{apply, land, may_land};
 use super::world::{Dropped, World, millis};
 
 /// A request on the wire: when the process dies, it may arrive.
-struct OnWire<'a> {
-    requests: &'a Requests,
-    rows: Vec<Row>,
-    sent: Millis,
-    over: bool,
+pub(super) struct OnWire<'a> {
+    pub(super) requests: &'a Requests,
+    pub(super) rows: Vec<Row>,
+    pub(super) sent: Millis,
+    pub(super) over: bool,
 }
 
 impl Drop for OnWire<'_> {
@@ -40,9 +40,9 @@ impl Drop for OnWire<'_> {
 
 /// Requests to one target.
 #[derive(Debug)]
-struct Requests {
-    host: Arc<Host>,
-    kind: Kind,
+pub(super) struct Requests {
+    pub(super) host: Arc<Host>,
+    pub(super) kind: Kind,
 }
 
 type Answer = Result<Effect, SinkError>;
@@ -54,7 +54,7 @@ impl Requests {
     }
 
     /// What happens to a request as a whole.
-    async fn request(&self, rows: &[Row]) -> Result<(), SinkError> {
+    pub(super) async fn request(&self, rows: &[Row]) -> Result<(), SinkError> {
         let world = &self.host;
         if self.first() && world.hits(Fault::Stuck) {
             tokio::time::sleep(millis(LONGEST)).await;

@@ -21,6 +21,7 @@ use goldwire::webhook::Reception;
 use super::broker::Consumer;
 use super::crm::CrmSink;
 use super::host::Host;
+use super::pieces::PieceSink;
 use super::plan::{Kind, Plan};
 use super::reltio::Replica;
 use super::sink::SimSink;
@@ -107,10 +108,10 @@ pub(crate) fn start(
     let metrics = Arc::new(Metrics::noop());
     let (inbox, log) = (Arc::clone(&files.inbox), Arc::clone(&files.log));
     let sinks = plan.sinks.iter().map(|kind| {
-        let sink: Arc<dyn Sink> = if *kind == Kind::Crm {
-            Arc::new(CrmSink::new(host, &config, &reltio, &log))
-        } else {
-            Arc::new(SimSink::new(host, *kind))
+        let sink: Arc<dyn Sink> = match kind {
+            Kind::Crm => Arc::new(CrmSink::new(host, &config, &reltio, &log)),
+            Kind::Pieces => Arc::new(PieceSink(Arc::clone(host))),
+            Kind::Guarded | Kind::Unguarded | Kind::History => Arc::new(SimSink::new(host, *kind)),
         };
         (sink, OnFull::Stall)
     });

@@ -31,6 +31,12 @@ pub(crate) struct Held {
 pub(crate) struct Target {
     pub(crate) held: BTreeMap<String, Held>,
     pub(crate) rows: BTreeMap<(String, i64, Millis), u32>,
+    /// Pieces by name, each with whether it has rows: one without was made by a recovery.
+    pub(crate) pieces: BTreeMap<String, bool>,
+    /// Pieces sealed so far.
+    pub(crate) sealed: u64,
+    /// Rows of pieces, each with whether it was only read.
+    pub(crate) copies: BTreeMap<((String, i64, Millis), bool), u32>,
     /// What the sink acknowledged: subjects, and the times that their states stand for.
     pub(crate) acknowledged: BTreeSet<(String, Millis)>,
     /// The highest moment acknowledged, and the highest ever written, by subject.
@@ -58,6 +64,19 @@ impl Target {
     /// What a life delivered once it may deliver once more.
     pub(crate) fn reborn(&mut self, life: u64) {
         self.once.retain(|(of, ..)| *of != life);
+    }
+
+    /// Makes a piece, unless there is one of its name.
+    fn makes(&mut self, piece: &Row) -> bool {
+        if self.pieces.contains_key(&piece.uri) {
+            return false;
+        }
+        let has_rows = !piece.rows.is_empty();
+        self.pieces.insert(piece.uri.clone(), has_rows);
+        for (row, observed) in piece.rows.iter().zip(&piece.observed) {
+            *self.copies.entry((row.clone(), *observed)).or_default() += 1;
+        }
+        true
     }
 
     /// When the last write that is on its way lands.
@@ -98,6 +117,9 @@ pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row], sent: Millis
 
 pub(super) fn apply(state: &mut State, kind: Kind, row: &Row) -> Effect {
     let target = state.targets.get_mut(&kind).unwrap();
+    if kind == Kind::Pieces && !target.makes(row) {
+        return Effect::Stale;
+    }
     for key in &row.rows {
         *target.rows.entry(key.clone()).or_default() += 1;
     }

@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) dropped: Vec<Dropped>,
     /// Which lives have something in flight: what a fault then meets.
     pub(crate) busy: BTreeSet<u64>,
+    /// Requests with a piece that are under way: its records are not in flight any more.
+    pub(crate) landing: usize,
     /// What each life is doing; told as it changes.
     pub(crate) lives: BTreeMap<u64, Breath>,
     pub(crate) breathed: Arc<Notify>,
@@ -155,6 +157,7 @@ impl World {
             sent: 0,
             dropped: Vec::new(),
             busy: BTreeSet::new(),
+            landing: 0,
             lives: BTreeMap::new(),
             breathed: Arc::default(),
             cluster: Cluster::default(),
@@ -350,7 +353,7 @@ impl State {
 
     /// A fault happens.
     pub(crate) fn hit(&mut self, fault: Fault) {
-        let busy = !self.busy.is_empty();
+        let busy = !self.busy.is_empty() || self.landing > 0;
         self.hits.note(fault, busy);
         self.note(|| format!("FAULT {fault:?}"));
     }
