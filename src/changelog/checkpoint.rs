@@ -91,7 +91,7 @@ impl ChangelogCheckpoint {
     }
 
     /// Splits the closed letters off, which are in a topic of their own.
-    fn part(&self, mut changes: Batch, position: Option<u64>) -> Part {
+    pub(super) fn part(&self, mut changes: Batch, position: Option<u64>) -> Part {
         let mut closed = Vec::new();
         changes.changes.retain(|key, _| {
             let letter = key.starts_with(keys::DEAD_LETTERS);

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
 use tokio::time::Instant;
 
 use super::checkpoint::{ChangelogCheckpoint, Point};
@@ -13,7 +14,7 @@ use super::{ChangelogError, Page};
 use crate::backoff::Backoff;
 use crate::engine::checkpoint::{Opened, StoreCheckpoint, TakeoverError};
 use crate::log::ReadLimit;
-use crate::store::{Batch, StoreError, keys, store_patiently};
+use crate::store::{Batch, Cursor, StoreError, keys, store_patiently};
 use crate::time::as_millis;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -31,6 +32,9 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// So many reads in a row that find nothing, of half a second each, and an open transaction may be
 /// why.
 const STALLED: u32 = 2;
+/// So often the group's offset is asked for in vain, of a second each, before the marker of the
+/// transaction that committed it is taken for lost.
+const UNSTABLE: u32 = 3;
 /// Keys removed in one go.
 const WIPE: usize = 10_000;
 
@@ -64,14 +68,53 @@ async fn asked<T, F: Future<Output = Result<T, ChangelogError>>>(
 pub(super) async fn committed(of: &ChangelogCheckpoint) -> Result<Option<u64>, TakeoverError> {
     let changelog = of.transactor.changelog();
     let partition = of.local.partition;
-    asked(of, "the group's offset is not known", || async {
-        let told = changelog.committed(partition).await;
-        if matches!(told, Err(ChangelogError::Retry(_))) {
-            end_open(of).await;
+    let mut asks = 0_u32;
+    asked(of, "the group's offset is not known", || {
+        asks += 1;
+        let often = asks > UNSTABLE;
+        async move {
+            let told = changelog.committed(partition).await;
+            if matches!(told, Err(ChangelogError::Retry(_))) {
+                end_open(of).await;
+                if often {
+                    commit_again(of).await;
+                }
+            }
+            told
         }
-        told
     })
     .await
+}
+
+/// Commits the restored position once more. It was committed with what was restored; where the marker
+/// of that transaction is lost, only another one of the same producer makes the offset known.
+async fn commit_again(of: &ChangelogCheckpoint) {
+    let (sink, partition) = (of.local.sink.as_str(), of.local.partition);
+    let key = keys::cursor(&of.local.group, of.local.partition);
+    let found = store_patiently(&of.local.store, move |store| store.get(&key)).await;
+    let cursor = found.ok().flatten();
+    let cursor = cursor.and_then(|cursor| Cursor::decode(cursor.as_slice()).ok());
+    let Some(cursor) = cursor else { return };
+    let part = of.part(Batch::default(), Some(cursor.position));
+    match of.transactor.commit(part, of.epoch).await {
+        Ok(()) => {
+            let position = cursor.position;
+            tracing::warn!(
+                sink,
+                partition,
+                position,
+                "the group's offset was not known: the position restored from the changelog was \
+                 committed again"
+            );
+        }
+        Err(error) => {
+            tracing::debug!(
+                sink,
+                partition,
+                "the restored position was not committed: {error}"
+            );
+        }
+    }
 }
 
 /// Ends a transaction of an instance that had the partition before, if one is open: nothing behind it

@@ -22,6 +22,7 @@ import scenario_isolation
 import scenario_kafka_sink
 import scenario_lake
 import scenario_loadtest
+import scenario_lost_marker
 import scenario_main
 import scenario_markers
 import scenario_members
@@ -48,6 +49,7 @@ SCENARIOS: dict[str, Callable[[Servers], str]] = {
     "pooler": scenario_pooler.run,
     "main": scenario_main.run,
     "inbox": scenario_inbox.run,
+    "lost_marker": scenario_lost_marker.run,
     "isolation": scenario_isolation.run,
     "kafka_sink": scenario_kafka_sink.run,
     "copy": scenario_copy.run,

@@ -49,14 +49,15 @@ def run(servers: Servers) -> str:
     send(servers, goldwire, events[2 * third :])
     groups = [f"{APP}.{name}" for name in ("inbox", "inbox-journal", "lake")]
     lags: dict[str, float] = {}
+    rows = 0
 
     def drained() -> bool:
-        nonlocal lags
+        nonlocal lags, rows
         lags = goldwire.lags()
         rows = len(warehouse.sqlite_rows(lake)[1])
         return rows >= EVENTS and all(lags.get(group, 1) == 0 for group in groups)
 
-    wait_for(lambda: f"everything to be delivered (last seen: {lags})", 120, drained, every=0.5)
+    wait_for(lambda: f"everything to be delivered (last seen: {rows} rows, {lags})", 120, drained, every=0.5)
     letters = goldwire.metric("goldwire_dead_letter_depth")
     expect(letters == 0, f"{letters:.0f} dead letters, and no event was bad")
     code = goldwire.stop()

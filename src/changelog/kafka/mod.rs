@@ -6,6 +6,7 @@
 //! nothing of what it lost, whatever it is told when it goes on.
 
 mod left_open;
+mod lost_marker;
 mod restore;
 mod transaction;
 
@@ -21,6 +22,7 @@ use rdkafka::producer::Producer as _;
 use tokio::sync::Mutex;
 
 use self::left_open::LeftOpen;
+use self::lost_marker::{EndedOnes, Marker, Seen};
 use self::restore::Restore;
 use self::transaction::Transactions;
 use super::{Changelog, ChangelogError, NotCommitted, Ownership, Page, Part};
@@ -85,6 +87,8 @@ pub struct KafkaChangelog {
     of: ChangelogOf,
     restore: Arc<Restore>,
     transactions: Mutex<Transactions>,
+    /// Transactions of others, and of this process before it was restarted, that were ended.
+    ended: EndedOnes,
 }
 
 impl fmt::Debug for KafkaChangelog {
@@ -128,6 +132,7 @@ impl KafkaChangelog {
             events: cluster.topic("events"),
             puts,
             transactions: Mutex::new(Transactions::new(of, topic.clone(), asks.clone())),
+            ended: EndedOnes::default(),
             asks,
             topic,
         })
@@ -142,6 +147,58 @@ fn dispose<T: Send + 'static>(client: T) {
 /// The brokers did not answer as they should. They may later.
 fn retry(topic: &str, error: &KafkaError) -> ChangelogError {
     ChangelogError::Retry(format!("topic {topic}: {:?}", code(error)))
+}
+
+impl KafkaChangelog {
+    /// Ends the transaction of `owner`, or one of this process before it was restarted, that is open
+    /// from `open` on.
+    async fn end(
+        &self,
+        partition: u16,
+        open: u64,
+        owner: Option<String>,
+    ) -> Result<(), ChangelogError> {
+        let (sink, topic) = (&*self.of.sink, &*self.topic);
+        let marker = (self.ended.seen(partition, open) == Seen::Again).then_some(Marker {
+            topic,
+            partition,
+            instance: &self.of.instance,
+        });
+        let marks = marker.is_some();
+        let ended = match &owner {
+            Some(owner) => transaction::end_of(&self.of, owner, marker).await,
+            None => match self.transactions.try_lock() {
+                Ok(mut own) => own.end_own(marker).await,
+                // Held by a transaction that is under way, which ends by itself.
+                Err(_) => return Ok(()),
+            },
+        };
+        let owner = owner.as_deref().unwrap_or("this instance");
+        let said = match &ended {
+            Ok(()) if marks => "it was ended before, and its marker is missing: one was written",
+            Ok(()) => "ended",
+            Err(_) => "it could not be ended; the brokers do",
+        };
+        let why = ended.as_ref().err();
+        tracing::warn!(
+            sink,
+            partition,
+            open,
+            owner,
+            why,
+            "a transaction was left open: {said}"
+        );
+        ended.map_err(ChangelogError::Retry)?;
+        if self.ended.ended(partition, open) {
+            tracing::error!(
+                sink,
+                "a transaction stays open, and the partition cannot be taken over: look for it with \
+                 `kafka-transactions.sh find-hanging`, and end it with `kafka-transactions.sh abort \
+                 --topic {topic} --partition {partition} --start-offset {open}`"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -164,34 +221,8 @@ impl Changelog for KafkaChangelog {
         }
         let owner = look.owner(from.max(range.start), range.end).await;
         let owner = owner.map_err(|why| ChangelogError::Retry(why.to_string()))?;
-        let ended = match owner.filter(|owner| *owner != self.of.instance) {
-            Some(owner) => {
-                let (sink, ended) = (&self.of.sink, transaction::end_of(&self.of, &owner).await);
-                match &ended {
-                    Ok(()) => {
-                        tracing::info!(
-                            sink,
-                            partition,
-                            owner,
-                            "a transaction was left open: ended"
-                        );
-                    }
-                    Err(why) => tracing::warn!(
-                        sink,
-                        partition,
-                        owner,
-                        "a transaction was left open, and could not be ended: {why}; the brokers do"
-                    ),
-                }
-                ended
-            }
-            // Held by a transaction that is under way, which ends by itself.
-            None => match self.transactions.try_lock() {
-                Ok(mut own) => own.ready().await,
-                Err(_) => Ok(()),
-            },
-        };
-        ended.map_err(ChangelogError::Retry)
+        let owner = owner.filter(|owner| *owner != self.of.instance);
+        self.end(partition, range.end, owner).await
     }
 
     async fn committed(&self, partition: u16) -> Result<Option<u64>, ChangelogError> {

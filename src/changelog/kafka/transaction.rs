@@ -18,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::lost_marker::Marker;
 use super::{Asks, ChangelogOf, dispose};
 use crate::changelog::{NotCommitted, Part};
 use crate::kafka::{self, MOST_ROWS, Producer, Reports, Row, code, queue};
@@ -103,7 +104,8 @@ impl fmt::Debug for Transactions {
 }
 
 /// How a transaction ended badly.
-enum Ended {
+#[derive(Debug)]
+pub(super) enum Ended {
     /// It is aborted, and the producer goes on.
     Aborted(String),
     /// It is not committed, and the producer is of no use.
@@ -156,12 +158,18 @@ impl Transactions {
         Ok(made)
     }
 
-    /// Ends what a process of this name left open before.
-    pub(super) async fn ready(&mut self) -> Result<(), String> {
-        if self.producer.is_none() {
-            self.make().await?;
+    /// Ends what a process of this name left open before, as [`end_of`] does for another.
+    pub(super) async fn end_own(&mut self, marker: Option<Marker<'_>>) -> Result<(), String> {
+        let producer = match &self.producer {
+            Some(producer) => Arc::clone(producer),
+            None => self.make().await?,
+        };
+        let Some(marker) = marker else { return Ok(()) };
+        let put = marker.put(&producer).await;
+        if let Err(why) = &put {
+            self.replace(producer, why).await;
         }
-        Ok(())
+        put
     }
 
     /// Another producer, which ends what this one left open: whoever takes the partitions over
@@ -318,11 +326,20 @@ async fn named(of: &ChangelogOf, instance: &str) -> Result<Arc<Producer>, String
     }
 }
 
-/// Ends what another instance left open, by taking its name for a moment. If it lives it makes itself
-/// another producer.
-pub(super) async fn end_of(of: &ChangelogOf, instance: &str) -> Result<(), String> {
-    dispose(named(of, instance).await?);
-    Ok(())
+/// Ends what another instance left open, by taking its name for a moment; with a marker also what the
+/// brokers hold for ended. If it lives it makes itself another producer.
+pub(super) async fn end_of(
+    of: &ChangelogOf,
+    instance: &str,
+    marker: Option<Marker<'_>>,
+) -> Result<(), String> {
+    let producer = named(of, instance).await?;
+    let put = match marker {
+        Some(marker) => marker.put(&producer).await,
+        None => Ok(()),
+    };
+    dispose(producer);
+    put
 }
 
 /// Why offsets are not in the transaction.
@@ -332,8 +349,9 @@ enum Refused {
 }
 
 /// How a call of librdkafka failed.
-struct Failed {
-    why: String,
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) why: String,
     /// It may be made again.
     again: bool,
     /// The transaction has to be aborted.
@@ -373,7 +391,7 @@ impl Failed {
 
 /// Calls librdkafka where it may block, on a thread that nobody waits for at the end: it may never
 /// return.
-async fn call(
+pub(super) async fn call(
     producer: &Arc<Producer>,
     call: impl FnOnce(&Producer) -> Result<(), KafkaError> + Send + 'static,
 ) -> Result<(), Failed> {
@@ -390,7 +408,7 @@ async fn call(
 }
 
 /// Commits, however long it takes to know.
-async fn commit(producer: &Arc<Producer>) -> Result<(), Ended> {
+pub(super) async fn commit(producer: &Arc<Producer>) -> Result<(), Ended> {
     loop {
         let Err(failed) = call(producer, |producer| producer.commit_transaction(ANSWER)).await
         else {
@@ -408,7 +426,7 @@ async fn commit(producer: &Arc<Producer>) -> Result<(), Ended> {
 }
 
 /// Aborts; if that fails too, the next producer does.
-async fn abort(producer: &Arc<Producer>, why: String) -> Ended {
+pub(super) async fn abort(producer: &Arc<Producer>, why: String) -> Ended {
     let deadline = Instant::now() + ANSWER;
     loop {
         let Err(failed) = call(producer, |producer| producer.abort_transaction(ANSWER)).await
