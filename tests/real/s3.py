@@ -53,6 +53,12 @@ class S3:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
 
+    def versions(self, bucket: str) -> dict[str, tuple[str, str]]:
+        """The objects of a bucket: what they hold (ETag), and when they were put."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        found = [found for page in pages for found in page.get("Contents", [])]
+        return {one["Key"]: (one["ETag"], str(one["LastModified"])) for one in found}
+
     def stop(self) -> None:
         """Stops it."""
         self.process.stop()

@@ -1,5 +1,5 @@
-"""A lake on S3 while goldwire is killed again and again: read back by pyarrow, and by the query of
-docs/lake.md with DuckDB; and what was erased, taken out of its files."""
+"""A lake on S3 while goldwire is killed again and again, and after its event log was lost and made anew from
+the topic: read back by pyarrow, and by the query of docs/lake.md with DuckDB."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.dataset
@@ -20,6 +21,9 @@ from servers import Servers
 
 TOPIC, GROUP, PARTITIONS = "reltio.acme.lake", "crm-sync-lake", 4
 ENTITIES, VERSIONS, RATE, KILLS = 4000, 5, 2000, 5
+# The mapping of the first log's files, and that of the second's.
+MAPPING = {"n": {"attribute": "N", "type": "decimal"}}
+MAPPING_AGAIN = {**MAPPING, "whole": {"attribute": "N", "type": "integer"}}
 DOCUMENT = ROOT / "docs" / "lake.md"
 PREFIX = "bronze/reltio"
 
@@ -35,17 +39,21 @@ def query(folder: Path) -> str:
     found = re.findall(r"^    -- DuckDB: every change once\n(?:    .*\n|\n)*?(?=^\S)", DOCUMENT.read_text(), re.MULTILINE)
     expect(len(found) == 1, f"{DOCUMENT.name} has {len(found)} queries for DuckDB")
     text = "\n".join(line.removeprefix("    ") for line in found[0].splitlines()).strip()
-    expect(text.count("'lake/*/*.parquet'") == 1, "the query names other files")
+    expect(text.count("'lake/*/*.parquet',") == 1, "the query names other files")
     return text.replace("lake/*/*.parquet", f"{folder}/*/*.parquet")
+
+
+def filesystem(s3: S3) -> pyarrow.fs.S3FileSystem:
+    """pyarrow's own client."""
+    return pyarrow.fs.S3FileSystem(
+        access_key=KEY, secret_key=SECRET, region=REGION, scheme="http", endpoint_override=f"127.0.0.1:{s3.port}"
+    )
 
 
 def rows(s3: S3, bucket: str) -> Counter[tuple[str, int]]:
     """How often each change is in the bucket, as pyarrow reads it with a client of its own."""
-    files = pyarrow.fs.S3FileSystem(
-        access_key=KEY, secret_key=SECRET, region=REGION, scheme="http", endpoint_override=f"127.0.0.1:{s3.port}"
-    )
     dataset = pyarrow.dataset.dataset(
-        f"{bucket}/{PREFIX}", filesystem=files, format="parquet", partitioning="hive"
+        f"{bucket}/{PREFIX}", filesystem=filesystem(s3), format="parquet", partitioning="hive"
     )
     table = dataset.to_table(columns=["subject", "version"])
     return Counter(zip(table["subject"].to_pylist(), table["version"].to_pylist(), strict=True))
@@ -57,6 +65,19 @@ def fetch(s3: S3, bucket: str, folder: Path) -> None:
         path = folder / key.removeprefix(PREFIX + "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         s3.client.download_file(bucket, key, str(path))
+
+
+def by_log(folder: Path) -> dict[str, list[int]]:
+    """How often each change is in the files of a log, by the log's identity in their names."""
+    answer = duckdb.sql(
+        f"""SELECT regexp_extract(filename, '([^/]+)-p[0-9]+-[0-9]+-', 1) AS log, count(*)
+        FROM read_parquet('{folder}/*/*.parquet', filename = true, union_by_name = true)
+        GROUP BY log, subject, version"""
+    )
+    counts: dict[str, list[int]] = {}
+    for log, count in answer.fetchall():
+        counts.setdefault(log, []).append(count)
+    return counts
 
 
 def run(servers: Servers) -> str:
@@ -80,6 +101,7 @@ def scenario(servers: Servers, folder: Path, s3: S3) -> str:
         **s3.place(f"s3://lake/{PREFIX}"),
         "mirror": s3.place(f"s3://mirror/{PREFIX}"),
         "keeps_erased_records": True,
+        "columns": MAPPING,
         "roll": {"rows": 1000, "age": "1s"},
     }
     goldwire = Goldwire(
@@ -114,12 +136,52 @@ def scenario(servers: Servers, folder: Path, s3: S3) -> str:
     expect(len(missing) <= KILLS * goldwire_partitions(goldwire), f"the mirror lacks {sorted(missing)[:2]}")
     expect(rows(s3, "mirror") == found, "the mirror has other rows")
 
+    expect(decimals(s3, "lake") == Counter(found.keys()), "a column has other values than its attribute")
+
+    before = s3.versions("lake")
+    again(servers, folder, {**sink, "columns": MAPPING_AGAIN})
+    after = s3.versions("lake")
+    changed = [key for key, version in before.items() if after.get(key) != version]
+    expect(not changed, f"{len(changed)} files were put anew, as {changed[:2]}")
     copy = folder / "copy"
     fetch(s3, "lake", copy)
-    answer = duckdb.sql(query(copy))
-    count = len(answer.fetchall())
-    expect(count == len(expected), f"the documented query has {count} rows, {len(expected)} changes were sent")
-    return f"{count} changes, each in one row of {len(sizes)} files after {KILLS} kills, also at the mirror"
+    counts = by_log(copy)
+    expect(len(counts) == 2, f"the files are of {len(counts)} logs")
+    for log, times in counts.items():
+        expect(times == [1] * len(expected), f"the files of {log} have {len(times)} changes, the most {max(times)} times")
+    documented = query(copy).rstrip(";")
+    answer = duckdb.sql(f"SELECT subject, version, n = version AND whole = version FROM ({documented})").fetchall()
+    told = Counter((subject, version) for subject, version, _ in answer)
+    expect(told == Counter(expected), f"the documented query has {len(answer)} rows, {len(expected)} changes were sent")
+    expect(all(right for *_, right in answer), "a column has another value than its attribute")
+    return (
+        f"{len(expected)} changes, each in one row of {len(before)} files after {KILLS} kills, also at the mirror; "
+        f"and in one row of {len(after) - len(before)} more files of the log that was made anew"
+    )
+
+
+def decimals(s3: S3, bucket: str) -> Counter[tuple[str, int]]:
+    """The rows of which a typed column holds the version, as pyarrow reads it."""
+    dataset = pyarrow.dataset.dataset(f"{bucket}/{PREFIX}", filesystem=filesystem(s3), format="parquet")
+    table = dataset.to_table(columns=["subject", "n"])
+    kind = str(table.schema.field("n").type)
+    expect(kind == "decimal128(38, 18)", f"pyarrow reads a column of {kind}")
+    return Counter((subject, int(n)) for subject, n in zip(table["subject"].to_pylist(), table["n"].to_pylist(), strict=True))
+
+
+def again(servers: Servers, folder: Path, sink: dict[str, Any]) -> None:
+    """Reads the whole topic into a new event log, as after the loss of `data_dir`, while it is killed."""
+    group = f"{GROUP}-again"
+    source = kafka_source(servers.kafka, TOPIC, group)
+    goldwire = Goldwire(folder / "again", "lake", {SOURCE: source}, {"lake": {"lake": sink}})
+    for number in range(KILLS):
+        goldwire.start()
+        time.sleep(0.7 + number * 0.23)
+        goldwire.kill()
+    goldwire.start()
+    goldwire.wait_idle(group, 240)
+    code = goldwire.stop()
+    expect(code == 0, f"goldwire stopped with exit code {code}")
 
 
 def goldwire_partitions(goldwire: Goldwire) -> int:
