@@ -123,7 +123,7 @@ async fn looked_through(other: Other) -> (usize, Option<String>, usize) {
         store: InMemory::new(),
         other: Mutex::new(Some(other)),
     });
-    let first = Target::of(Arc::clone(&store) as Arc<dyn ObjectStore>);
+    let first = Target::of(Arc::<Shared>::clone(&store));
     let file = gzip(&format!("{A}\n{B}\n"));
     first.put(FILE, file).await.unwrap();
     let erasure = Erasure {

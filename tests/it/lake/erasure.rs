@@ -18,7 +18,7 @@ pub(super) async fn land(pieces: &dyn Pieces, batch: &[Write]) {
     pieces.land(&seal).await.unwrap();
 }
 
-fn person(uri: &str, version: i64) -> Write {
+pub(super) fn person(uri: &str, version: i64) -> Write {
     let object = format!("{{\"uri\":\"{uri}\",\"name\":\"{SECRET}\"}}");
     write(uri, vec![change(version, Kind::Changed, alive(&object))])
 }

@@ -4,6 +4,7 @@ mod columns;
 mod erasure;
 mod killed;
 mod pieces;
+mod s3;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
