@@ -15,6 +15,7 @@ use super::gate::Gate;
 use super::retry::RetryPolicy;
 use super::work::{Refusal, Work};
 use crate::mutation::{self, Mutation};
+use crate::sink::pieces::FULL;
 use crate::sink::{Ack, DUPLICATE, Effect, Mode, Pieces, Sink, SinkError, UNANSWERED, Write};
 use crate::telemetry::{Metrics, SinkMetrics, spans};
 use crate::time::SharedClock;
@@ -176,6 +177,9 @@ impl Deliverer {
         (ambiguous, outage): (bool, bool),
         company: &Company,
     ) -> Verdict {
+        if self.pieces.is_some() && code == FULL {
+            return Verdict::Again;
+        }
         work.tries.ambiguous |= ambiguous;
         if outage && !company.takes {
             self.gate.failed(&work.subject, &code);

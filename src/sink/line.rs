@@ -7,6 +7,8 @@ use super::{Change, SinkError, Write};
 
 /// Bytes of a common head.
 const HEAD: usize = 384;
+/// The end of a line.
+const CLOSE: &[u8] = b"}\n";
 
 /// Adds the lines of a write, each with its end; none if it brings no change.
 ///
@@ -25,8 +27,8 @@ pub(super) fn add_with(
     let before = lines.len();
     for change in &write.changes {
         let made = Row::of(write, change).is_some_and(|row| {
-            let added = line(lines, &row).and_then(|()| members(lines, change, &row));
-            lines.extend_from_slice(b"}\n");
+            let added = unclosed(lines, &row).and_then(|()| members(lines, change, &row));
+            lines.extend_from_slice(CLOSE);
             added.is_ok()
         });
         if !made {
@@ -51,8 +53,18 @@ pub(super) fn room(write: &Write) -> usize {
     row::room(write, HEAD)
 }
 
+/// Adds the line of a row.
+///
+/// # Errors
+/// If the row cannot be written as JSON; `lines` then holds a part of it.
+pub(super) fn line(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
+    unclosed(lines, row)?;
+    lines.extend_from_slice(CLOSE);
+    Ok(())
+}
+
 /// A line up to its closing brace.
-fn line(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
+fn unclosed(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
     serde_json::to_writer(&mut *lines, &row.head)?;
     // The object takes the place of the closing brace.
     lines.pop();

@@ -20,6 +20,7 @@ pub mod preview;
 pub mod registry;
 mod row;
 pub mod salesforce;
+pub mod snowflake;
 pub mod warehouse;
 
 use std::fmt::Debug;

@@ -63,6 +63,19 @@ impl Gathered {
     }
 }
 
+/// The code of [`full`].
+pub(crate) const FULL: &str = "piece_full";
+
+/// What a write counts as that the open piece has no room for. The piece is due then, and the write
+/// goes into the next; that spends nothing of its budget.
+pub(super) fn full() -> SinkError {
+    SinkError::Retryable {
+        code: FULL.to_owned(),
+        ambiguous: false,
+        outage: false,
+    }
+}
+
 /// Whether a piece is at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Landed {
@@ -78,8 +91,9 @@ pub trait Pieces: Debug + Send + Sync {
     /// When a piece is to be sealed.
     fn limits(&self) -> PieceLimits;
 
-    /// Takes rows into the open piece, in the order given, and answers each write. Fails only for
-    /// what is wrong with a row: nothing is sent.
+    /// Takes rows into the open piece, in the order given, and answers each write. Nothing of them is
+    /// sent: what fails is wrong with a row, or has no room ([`full`]), or the target is away that
+    /// says which pieces may land.
     async fn gather(&self, batch: &[Write]) -> Vec<Result<Ack, SinkError>>;
 
     /// What the open piece holds.

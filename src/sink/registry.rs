@@ -17,6 +17,7 @@ use super::lake::LakeSink;
 use super::power_bi_rows::PowerBiRowsSink;
 use super::preview::{self, Previewed};
 use super::salesforce::SalesforceSink;
+use super::snowflake::SnowflakeSink;
 use super::warehouse::WarehouseSink;
 use super::{Mode, Sink, Tell, Write};
 use crate::config::{At, Rules};
@@ -179,6 +180,8 @@ kinds! {
     file: FileSink;
     /// An append-only history in files of an object store.
     lake: LakeSink, if "lake";
+    /// An append-only history in a table of Snowflake, by Snowpipe Streaming.
+    snowflake: SnowflakeSink;
     /// Newest golden records in Kafka topics, keyed by subject, fit for compaction.
     kafka: KafkaSink;
     /// Newest golden records on this machine's disk, served over HTTP.

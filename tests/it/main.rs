@@ -42,6 +42,7 @@ mod proto;
 mod reltio_client;
 mod salesforce;
 mod schemas;
+mod snowflake;
 mod store_contract;
 mod tenant;
 mod upgrade;

@@ -265,7 +265,9 @@ fn the_topology_says_what_flows_where() {
          -> sink partner (salesforce Contact at https://test.salesforce.com)\n     \
          group goldwire.partner, mode latest, guard none, on full stall, dead letters partner\n  \
          -> sink reads (cache /var/lib/goldwire-cache, served at 0.0.0.0:9465)\n     \
-         group goldwire.reads, mode latest, guard version, on full stall, dead letters reads\n"
+         group goldwire.reads, mode latest, guard version, on full stall, dead letters reads\n  \
+         -> sink snow (snowflake MDM.RELTIO.GOLDEN_RECORD_CHANGES at myorg-myaccount)\n     \
+         group goldwire.snow, mode history, guard none, ids kept for 8days, on full stall, dead letters snow\n"
     );
     let json = goldwire(dir.path(), &["topology", "--json"]).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

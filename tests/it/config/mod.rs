@@ -13,6 +13,7 @@ mod power_bi_rows;
 mod refreshes;
 mod rules;
 mod salesforce;
+mod snowflake;
 
 pub(crate) use files::certificate;
 use goldwire::config::LoadError;

@@ -1,0 +1,59 @@
+//! What only several keys together, or a value's meaning, can violate in a `snowflake` sink.
+
+use crate::config::{At, Rules};
+use crate::sink::append;
+
+pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
+    rules.https(section, "url");
+    if let Some(at) = section.get("account")
+        && let Some(text) = at.text()
+    {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if text.is_empty() || !text.chars().all(plain) {
+            let remedy = "write the account's identifier alone: myorg-myaccount";
+            rules.refuse(&at, remedy);
+        } else if text.to_ascii_lowercase().contains("snowflakecomputing") {
+            let remedy = "leave out .snowflakecomputing.com";
+            rules.refuse(&at, remedy);
+        }
+    }
+    for key in ["user", "role", "database", "schema", "table", "pipe"] {
+        names(section, key, rules);
+    }
+    if !section.is_true("keeps_erased_records") {
+        let remedy = "add `true` if rows of erased subjects (GDPR) may stay in the table until the \
+                      task that `goldwire schema snowflake` prints deletes them";
+        match section.get("keeps_erased_records") {
+            Some(at) => rules.refuse(&at, remedy),
+            None => rules.missing(
+                section,
+                "keeps_erased_records",
+                format!("missing; {remedy}"),
+            ),
+        }
+    }
+    append::window(top, section, rules);
+    rules.period(section, &["roll", "age"], ("1s", "1d"));
+    rules.period(section, &["commit_timeout"], ("1s", "1h"));
+    rules.period(section, &["request_timeout"], ("1s", "10m"));
+}
+
+/// A name that needs no quotes: Snowflake keeps it in upper case, however it is written here.
+fn names(section: &At<'_>, key: &str, rules: &mut Rules<'_>) {
+    let Some(at) = section.get(key) else { return };
+    let Some(text) = at.text() else { return };
+    let first = text.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
+    // The default pipe's name has a hyphen; a user's may be an address.
+    let more = match key {
+        "pipe" => "_$-",
+        "user" => "_$-.@",
+        _ => "_$",
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || more.contains(letter);
+    if !first || !text.chars().all(plain) {
+        rules.refuse(
+            &at,
+            "write a name of letters, digits, _ and $, without quotes",
+        );
+    }
+}
