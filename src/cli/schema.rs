@@ -16,7 +16,8 @@ use crate::topology;
     goldwire schema salesforce crm    fields and validation rule that the org needs\n  \
     goldwire schema warehouse lake    tables that the sink makes\n  \
     goldwire schema databricks files  what reads the files of a `lake` sink in Databricks\n  \
-    goldwire schema power_bi_rows live    the push dataset to create")]
+    goldwire schema power_bi_rows live    the push dataset to create\n  \
+    goldwire schema snowflake cloud   table, views, erasure and grants, as SQL")]
 pub(super) struct SchemaArgs {
     /// The sink's kind, to see what its target must look like; or what reads its files
     #[arg(requires = "name")]

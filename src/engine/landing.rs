@@ -94,7 +94,8 @@ impl Landing {
         match self.asked(|| self.pieces.land(&piece.seal)).await {
             Landed::Yes => Ok(()),
             Landed::Never => Err(CommitError::Fenced(format!(
-                "the piece {} was kept from landing by another process that has the partition",
+                "the piece {} will not land: another process has the partition, or the target lost it; \
+                 its records are read again",
                 piece.seal.0
             ))),
         }

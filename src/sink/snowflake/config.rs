@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Snowflake;
 use super::preview::preview;
+use super::schema::schema_text;
 use crate::config::{At, Period, Rules, Secret};
 use crate::event::{Filter, Kind, Subject};
 use crate::sink::append::Dedupe;
@@ -166,6 +167,14 @@ impl SinkKind for SnowflakeSink {
 
     fn preview(&self, _tenant: &str, write: &Write) -> Previewed {
         preview(&self.place(), write)
+    }
+
+    fn schema(&self) -> Option<String> {
+        Some(schema_text(self))
+    }
+
+    fn schema_needs(&self) -> &'static [&'static str] {
+        &["user", "role", "database", "schema", "table", "pipe"]
     }
 
     fn open(&self, name: &str, deps: SinkDeps) -> Result<Arc<dyn Sink>, String> {

@@ -29,6 +29,18 @@ enum Appended {
 impl Appends {
     /// As [`Pieces::land`](crate::sink::pieces::Pieces::land).
     pub(super) async fn bring(&self, seal: &Seal) -> Result<Landed, SinkError> {
+        let landed = self.brought(seal).await?;
+        // Where the append's answer was lost, nobody knows what the next has to bring: the channel is
+        // opened before that is sealed. Nothing waits in it.
+        if landed == Landed::Yes
+            && let Err(error) = self.opened().await
+        {
+            tracing::warn!(channel = self.channel, "cannot be opened: {error}");
+        }
+        Ok(landed)
+    }
+
+    async fn brought(&self, seal: &Seal) -> Result<Landed, SinkError> {
         let Some(rows) = self.whole(seal).await else {
             return Ok(Landed::Never);
         };
@@ -100,7 +112,7 @@ impl Appends {
                     session.continuation = next;
                 }
                 drop(state);
-                self.sealed(seal, |it| it.taken = true);
+                self.sealed(seal, |it| (it.taken, it.answered) = (true, true));
                 Ok(Appended::Taken)
             }
             // It was taken by an attempt whose answer was lost, or another opened the channel.
@@ -163,6 +175,7 @@ impl Appends {
     /// Finds out by opening the channel, which keeps the piece from being committed later.
     async fn settle(&self, seal: &Seal, token: &str) -> Result<Landed, SinkError> {
         let status = self.reopened().await?;
+        self.sealed(seal, |it| it.answered = true);
         if status.last_committed_offset_token.as_deref() == Some(token) {
             return self.committed(seal, token, &status);
         }
@@ -190,6 +203,9 @@ impl Appends {
         if refused == 0 && !marked {
             let rows = usize::try_from(sealed.rows).unwrap_or(usize::MAX);
             self.shared.metrics.batch(&self.shared.sink, rows);
+            if !sealed.answered {
+                state.session = None;
+            }
             state.sealed = None;
             return Ok(Landed::Yes);
         }
@@ -199,7 +215,7 @@ impl Appends {
         if all {
             // None is in the table: all are appended again, under another token.
             sealed.attempt += 1;
-            (sealed.sent, sealed.taken) = (None, false);
+            (sealed.sent, sealed.taken, sealed.answered) = (None, false, false);
         } else {
             sealed.halted = Some(error.clone());
         }

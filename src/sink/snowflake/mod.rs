@@ -22,6 +22,7 @@ mod preview;
 mod recover;
 mod rows;
 mod rules;
+mod schema;
 mod session;
 mod token;
 mod wire;

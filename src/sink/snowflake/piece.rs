@@ -89,6 +89,8 @@ pub(super) struct Sealed {
     pub(super) sent: Option<Instant>,
     /// Its rows were taken, or its continuation token is used: nothing is to be sent any more.
     pub(super) taken: bool,
+    /// The answer came that tells the next continuation token.
+    pub(super) answered: bool,
     /// Some of its rows were refused: what a person has to do.
     pub(super) halted: Option<SinkError>,
 }
@@ -117,7 +119,7 @@ impl Appends {
     }
 
     /// Opens the channel if this process has no session.
-    async fn opened(&self) -> Result<(), SinkError> {
+    pub(super) async fn opened(&self) -> Result<(), SinkError> {
         let _opening = self.opening.lock().await;
         if self.state().session.is_none() {
             self.open().await?;
@@ -309,6 +311,7 @@ impl Pieces for Appends {
             attempt: 0,
             sent: None,
             taken: false,
+            answered: false,
             halted: None,
         });
         Some(seal)

@@ -291,6 +291,16 @@ fn the_schema_is_json_and_accepts_the_full_example() {
 fn the_schema_of_a_target_is_printed_for_the_sinks_that_have_one() {
     let dir = dir_with(crate::config::FULL);
     let ran = |words: &[&str]| goldwire(dir.path(), &[&["schema"], words].concat());
+    let cloud = ran(&["snowflake", "snow"]);
+    assert!(
+        cloud.code == 0
+            && cloud
+                .out
+                .contains("CREATE TABLE IF NOT EXISTS MDM.RELTIO.GOLDEN_RECORD_CHANGES ("),
+        "{}{}",
+        cloud.out,
+        cloud.err
+    );
     let crm = ran(&["salesforce", "crm"]);
     assert_eq!((crm.code, crm.err.as_str()), (0, ""));
     assert!(crm.out.contains("Reltio_Guard__c"), "{}", crm.out);
