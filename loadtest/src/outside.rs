@@ -1,5 +1,5 @@
-//! Everything around goldwire in the demo: a broker, Reltio, a Salesforce org, a certificate, a
-//! folder; and the configuration that points goldwire at them.
+//! Everything around goldwire in the demo: a broker, Reltio, a Salesforce org, Snowflake, a certificate,
+//! a folder; and the configuration that points goldwire at them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::broker::Broker;
 use crate::fake_reltio::{FakeReltio, FakeReltioSettings, FaultShares};
 use crate::fake_salesforce::{FakeObject, FakeSalesforce, Faults, Field, Kind, Settings, Table};
+use crate::fake_snowflake::{
+    ACCOUNT, DATABASE, FakeSnowflake, PRIVATE_KEY, SCHEMA, SnowflakeFault, SnowflakeSettings, USER,
+};
 use crate::signature::Signer;
 use crate::tenant::{Carrier, SELECTED_FIELDS, Simulator};
 use crate::time::{Millis, SystemClock};
@@ -32,6 +35,8 @@ pub struct Outside {
     pub reltio: FakeReltio,
     /// The CRM.
     pub salesforce: FakeSalesforce,
+    /// Snowflake.
+    pub snowflake: FakeSnowflake,
     /// The certificate of the webhooks' listener, PEM.
     pub certificate: String,
 }
@@ -67,6 +72,7 @@ impl Outside {
             slow: Duration::from_millis(15),
             ..Faults::default()
         });
+        let snowflake = snowflake().await?;
         let bytes = simulator
             .emissions()
             .iter()
@@ -80,6 +86,7 @@ impl Outside {
             broker,
             reltio,
             salesforce,
+            snowflake,
             certificate,
         })
     }
@@ -99,15 +106,50 @@ impl Outside {
     pub fn write_config(&self) -> Result<PathBuf, String> {
         let path = self.dir.join("goldwire.yaml");
         let text = self.config();
+        let key = self.dir.join("snowflake.p8");
+        std::fs::write(&key, PRIVATE_KEY).map_err(|error| format!("{}: {error}", key.display()))?;
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(path)
+    }
+
+    /// Writes the rows of the table of Snowflake, a line each, and tells where.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_table(&self) -> Result<PathBuf, String> {
+        let path = self.dir.join("snowflake.ndjson");
+        let rows = self.snowflake.rows().into_iter();
+        let lines = rows.map(|row| format!("{}\n", serde_json::Value::from(row)));
+        let written = std::fs::write(&path, lines.collect::<String>());
+        written.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
+    /// The section of the sink at Snowflake.
+    fn cloud(&self) -> String {
+        let (dir, snowflake) = (self.dir.display(), self.snowflake.url());
+        format!(
+            "  cloud:
+    snowflake:
+      account: {ACCOUNT}
+      user: {USER}
+      private_key: {{ file: {dir}/snowflake.p8 }}
+      database: {DATABASE}
+      schema: {SCHEMA}
+      url: {snowflake}
+      insecure_plain_http: true # a fake on loopback
+      keeps_erased_records: true
+      commit_timeout: 5s
+      roll: {{ age: 1s }}
+"
+        )
     }
 
     fn config(&self) -> String {
         let dir = self.dir.display();
         let (servers, topic) = (self.broker.servers(), Broker::topic());
         let (reltio, auth) = (self.reltio.url(), self.reltio.auth_url());
-        let salesforce = self.salesforce.url();
+        let (salesforce, cloud) = (self.salesforce.url(), self.cloud());
         let fields = SELECTED_FIELDS.join(", ");
         format!(
             r#"# Written by `goldwire demo`.
@@ -175,7 +217,7 @@ sinks:
       erase_within: 7d
       roll: {{ age: 1s }}
   cache: {{ cache: {{ dir: {dir}/cache, address: 127.0.0.1:0, tokens: ["{CACHE_TOKEN}"] }} }}
-log:
+{cloud}log:
   disk_reserve: 16MiB
 delivery:
   retry: {{ attempts: 10, first: 50ms, longest: 1s }}
@@ -184,6 +226,27 @@ admin:
 "#
         )
     }
+}
+
+/// Snowflake, whose tokens end in the middle of the run, where answers are lost and channels become
+/// invalid.
+async fn snowflake() -> Result<FakeSnowflake, String> {
+    let made = FakeSnowflake::start(SnowflakeSettings {
+        clock: Arc::new(SystemClock),
+        commit_lag: Duration::from_millis(300),
+        token_life: Duration::from_secs(4),
+    });
+    let made = made
+        .await
+        .map_err(|error| format!("fake Snowflake: {error}"))?;
+    for fault in [
+        SnowflakeFault::LoseAnswer,
+        SnowflakeFault::Unavailable,
+        SnowflakeFault::Invalidate,
+    ] {
+        made.inject(fault);
+    }
+    Ok(made)
 }
 
 /// The org: Contacts with goldwire's fields, and those that people had made before.

@@ -107,7 +107,13 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, CliError> {
     }
     demo.stop().await;
     if args.keep.is_some() {
-        print(&mut out, format!("  left in {}\n", dir.display()))?;
+        print(
+            &mut out,
+            format!(
+                "  left in {}: warehouse.db, lake/, snowflake.ndjson\n",
+                dir.display()
+            ),
+        )?;
     }
     Ok(if differences.is_empty() {
         ExitCode::SUCCESS

@@ -147,12 +147,15 @@ impl Demo {
         let lake = judge::lake(&outside.dir.join("lake"), truth).await?;
         let cache = self.cache().ok_or("the cache is not up")?;
         let cache = judge::cache(cache, CACHE_TOKEN, truth).await?;
+        let cloud = judge::snowflake(&outside.snowflake.rows(), truth);
+        outside.write_table()?;
         let crm = judge::salesforce(&outside.salesforce.records("Contact"), truth);
         let letters = judge::letters(dead, self.simulator.malformed());
         let compared = [
             ("warehouse", warehouse),
             ("lake", lake),
             ("cache", cache),
+            ("snowflake", cloud),
             ("crm", crm),
             ("dead letters", letters),
         ];

@@ -115,7 +115,7 @@ pub(super) fn table(gauges: &Gauges, sent: &Sent, dead: &[(String, usize)]) -> S
         ),
     ]);
     lines.extend(
-        ["crm", "warehouse", "lake", "cache"]
+        ["crm", "warehouse", "lake", "cache", "cloud"]
             .iter()
             .flat_map(|sink| of_sink(gauges, sink)),
     );

@@ -22,10 +22,10 @@ const COLUMNS: &str = "message goldwire {
 }";
 
 /// What names a row: version and commit time.
-type Row = (i64, i64);
+pub(super) type Row = (i64, i64);
 
 /// The rows of each subject, each with whether it was only read.
-type Held = BTreeMap<String, BTreeMap<Row, Vec<bool>>>;
+pub(super) type Held = BTreeMap<String, BTreeMap<Row, Vec<bool>>>;
 
 /// Compares the files below a directory with the truth: every change has one row, and one more at
 /// most that was only read.
@@ -35,7 +35,12 @@ type Held = BTreeMap<String, BTreeMap<Row, Vec<bool>>>;
 pub async fn compare(dir: &Path, truth: &Truth) -> Result<Comparison, String> {
     let dir = dir.to_owned();
     let read = tokio::task::spawn_blocking(move || read(&dir)).await;
-    let mut held = read.map_err(|error| error.to_string())??;
+    let held = read.map_err(|error| error.to_string())??;
+    Ok(rows(SINK, held, truth))
+}
+
+/// Compares the rows of an append-only history with the truth.
+pub(super) fn rows(sink: &'static str, mut held: Held, truth: &Truth) -> Comparison {
     let mut comparison = Comparison::default();
     let mut expected: BTreeMap<&str, BTreeSet<Row>> = BTreeMap::new();
     for change in &truth.changes {
@@ -44,13 +49,13 @@ pub async fn compare(dir: &Path, truth: &Truth) -> Result<Comparison, String> {
     }
     for (uri, expected) in expected {
         let rows = held.remove(uri).unwrap_or_default();
-        comparison.look(SINK, uri, wrong(&expected, &rows));
+        comparison.look(sink, uri, wrong(&expected, &rows));
     }
     for uri in held.keys() {
         let what = "has rows, and was never in the tenant".to_owned();
-        comparison.look(SINK, uri, Some(what));
+        comparison.look(sink, uri, Some(what));
     }
-    Ok(comparison)
+    comparison
 }
 
 /// What is wrong with the rows of one subject.

@@ -5,11 +5,13 @@
 mod cache;
 mod lake;
 mod salesforce;
+mod snowflake;
 mod warehouse;
 
 pub use cache::compare as cache;
 pub use lake::compare as lake;
 pub use salesforce::compare as salesforce;
+pub use snowflake::compare as snowflake;
 pub use warehouse::compare as warehouse;
 
 use std::collections::BTreeSet;

@@ -169,8 +169,8 @@ impl SinkKind for SnowflakeSink {
         preview(&self.place(), write)
     }
 
-    fn schema(&self) -> Option<String> {
-        Some(schema_text(self))
+    fn schema(&self, word: &str) -> Option<String> {
+        (word == "snowflake").then(|| schema_text(self))
     }
 
     fn schema_needs(&self) -> &'static [&'static str] {
