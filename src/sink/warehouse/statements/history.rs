@@ -1,7 +1,6 @@
 //! `golden_record_changes`: a row for every distinct change. The intervals between them are what the
 //! view `golden_record_history` computes.
 
-use super::super::columns::staged;
 use super::super::dialect::{Dialect, Name, Statement, Type, fixed};
 use super::super::staging::Staging;
 use super::{KEY, names};
