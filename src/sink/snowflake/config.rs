@@ -127,10 +127,10 @@ impl SnowflakeSink {
         Filter::new(Some(&self.object_types), Some(&self.event_types), true)
     }
 
-    /// The pipe that rows go through.
+    /// The pipe that rows go through, as Snowflake spells a name that was written without quotes.
     pub(super) fn pipe(&self) -> String {
         let default = || format!("{}-STREAMING", self.table);
-        self.pipe.clone().unwrap_or_else(default)
+        self.pipe.clone().unwrap_or_else(default).to_uppercase()
     }
 
     /// The table's whole name.

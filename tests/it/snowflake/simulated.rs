@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
-use goldwire::sink::SinkError;
 use goldwire::sink::pieces::{Landed, Pieces, Seal};
+use goldwire::sink::snowflake::Snowflake;
+use goldwire::sink::{Sink as _, SinkError};
 use loadtest::fake_snowflake::SnowflakeFault;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::bench::{Bench, write};
+use super::bench::{Bench, place, write};
 
 /// Changes of the log.
 const CHANGES: i64 = 24;
@@ -35,6 +37,8 @@ struct Durable {
 
 struct World {
     bench: Bench,
+    /// One client for all: what a process knows of its channel is in its pieces.
+    sink: Snowflake,
     durable: Mutex<Durable>,
     chance: Mutex<ChaCha8Rng>,
 }
@@ -44,8 +48,10 @@ struct Fenced;
 
 impl World {
     async fn new(seed: u64) -> Arc<Self> {
+        let bench = Bench::new().await;
         Arc::new(Self {
-            bench: Bench::new().await,
+            sink: bench.sink(&json!({})),
+            bench,
             durable: Mutex::default(),
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
         })
@@ -79,10 +85,10 @@ impl World {
         };
         // What became of the piece decides: this one may be gone, as its rows may be.
         loop {
-            let pieces = self.bench.process();
+            let pieces = self.sink.pieces(&place("log")).unwrap();
             if let Some((seal, end)) = self.step(owner, |it| it.prepared.clone())? {
                 let landed = until(|| pieces.landed(&seal)).await;
-                self.wait(50).await;
+                self.wait(400).await;
                 self.ended(owner, landed, end)?;
             }
             while self.piece(owner, pieces.as_ref()).await? == Landed::Yes {
@@ -111,7 +117,7 @@ impl World {
             return Ok(Landed::Yes);
         };
         self.step(owner, |it| it.prepared = Some((seal.clone(), end)))?;
-        self.wait(100).await;
+        self.wait(600).await;
         let landed = until(|| pieces.land(&seal)).await;
         self.wait(100).await;
         if landed == Landed::Yes {
@@ -134,6 +140,13 @@ impl World {
         tokio::spawn(async move { world.live().await.is_ok() })
     }
 
+    /// Waits until a piece is prepared, by whomever, or there is nothing left to do.
+    async fn has_a_piece_on_its_way(&self, life: &JoinHandle<bool>) {
+        while self.durable.lock().unwrap().prepared.is_none() && !life.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Lives that overlap or are cut off, and one that ends.
     async fn run(self: Arc<Self>) {
         let mut late = Vec::new();
@@ -143,9 +156,9 @@ impl World {
                 let fault = usize::try_from(self.below(6)).unwrap();
                 self.bench.fake.inject(FAULTS[fault]);
             }
-            self.wait(900).await;
-            self.bench.fake.hold(self.below(2) == 0);
-            self.wait(300).await;
+            self.bench.fake.hold(self.below(3) == 0);
+            self.has_a_piece_on_its_way(&life).await;
+            self.wait(800).await;
             if self.below(2) == 0 {
                 life.abort();
             } else {
