@@ -150,7 +150,11 @@ impl Demo {
         let cloud = judge::snowflake(&outside.snowflake.rows(), truth);
         outside.write_table()?;
         let crm = judge::salesforce(&outside.salesforce.records("Contact"), truth);
-        let letters = judge::letters(dead, self.simulator.malformed());
+        let counts = (
+            self.simulator.malformed(),
+            self.simulator.undated_erasures(),
+        );
+        let letters = judge::letters(dead, counts, &["lake", "cloud"]);
         let compared = [
             ("warehouse", warehouse),
             ("lake", lake),

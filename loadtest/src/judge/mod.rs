@@ -58,8 +58,13 @@ impl Comparison {
     }
 }
 
-/// The dead letters: every message that nobody can decode, once, and nothing else.
-pub fn letters(found: &[(String, usize)], malformed: usize) -> Comparison {
+/// The dead letters: every message that nobody can decode, once; erasures that do not say when they
+/// were, at the sinks `dated`, whose rows need it; and nothing else.
+pub fn letters(
+    found: &[(String, usize)],
+    (malformed, undated): (usize, usize),
+    dated: &[&'static str],
+) -> Comparison {
     let mut comparison = Comparison::default();
     let (ingest, others): (Vec<_>, Vec<_>) = found
         .iter()
@@ -67,12 +72,20 @@ pub fn letters(found: &[(String, usize)], malformed: usize) -> Comparison {
     let kept: usize = ingest.iter().map(|(_, letters)| letters).sum();
     let wrong = (kept != malformed).then(|| format!("should be {malformed}, are {kept}"));
     comparison.look("ingest", "undecodable messages", wrong);
-    for (name, letters) in others {
-        comparison.look(
-            "dead letters",
-            name,
-            Some(format!("{letters} that should not be there")),
-        );
+    for sink in dated {
+        let name = format!("{sink}, unreadable");
+        let of_it = others.iter().find(|(found, _)| *found == name);
+        let kept = of_it.map_or(0, |(_, letters)| *letters);
+        let wrong = (kept != undated).then(|| format!("should be {undated}, are {kept}"));
+        comparison.look(sink, "erasures without clocks", wrong);
+    }
+    let known = |name: &str| {
+        let sink = name.strip_suffix(", unreadable");
+        sink.is_some_and(|sink| dated.contains(&sink))
+    };
+    for (name, letters) in others.into_iter().filter(|(name, _)| !known(name)) {
+        let wrong = format!("{letters} that should not be there");
+        comparison.look("dead letters", name, Some(wrong));
     }
     comparison
 }

@@ -1,5 +1,6 @@
 //! The script of a tenant: which operations, on whom, when.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rand::seq::IndexedRandom as _;
@@ -9,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::dispatch::Dispatch;
 use super::emission::{Emission, Meaning};
 use super::entity::{EntityType, SALESFORCE_SOURCE};
+use super::event_type::EventType;
 use super::history::Tenant;
 use super::settings::SimulatorSettings;
 use super::truth::Truth;
@@ -109,6 +111,16 @@ impl Simulator {
         let malformed =
             |emission: &&Emission| matches!(emission.meaning, Meaning::Malformed { .. });
         self.emissions.iter().filter(malformed).count()
+    }
+
+    /// How many different messages tell of an erasure and not when it was: a sink whose rows need a
+    /// time cannot keep them.
+    pub fn undated_erasures(&self) -> usize {
+        let undated = |emission: &&Emission| {
+            emission.meaning == Meaning::Change(EventType::Erased) && !emission.form.clocks
+        };
+        let bodies = self.emissions.iter().filter(undated).map(|it| &it.body);
+        bodies.collect::<BTreeSet<_>>().len()
     }
 
     /// Salesforce records that must exist before the script is played: each record's id, and the
