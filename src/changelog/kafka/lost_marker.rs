@@ -20,12 +20,16 @@ use crate::store::{Batch, keys};
 /// So often a marker is put for one transaction: it fails where another producer left it.
 const TRIES: u32 = 3;
 
-/// A record, in a transaction of its own, that ends another one with it.
+/// A transaction that ends another one with it: a record in the changelog, and one in each partition of
+/// the dead letters, which the other may have closed some of. Who reads them passes both over.
 pub(super) struct Marker<'a> {
+    /// The changelog.
     pub(super) topic: &'a str,
     pub(super) partition: u16,
     /// Who has the partition.
     pub(super) instance: &'a str,
+    /// The topic of dead letters, and how many partitions it has.
+    pub(super) letters: (&'a str, u16),
 }
 
 impl Marker<'_> {
@@ -35,7 +39,15 @@ impl Marker<'_> {
         begun.map_err(|failed| failed.why)?;
         let mut record = Batch::default();
         record.put(keys::TAKEOVER.to_vec(), self.instance.into());
-        let sent = send(producer, self.topic, &rows(self.partition, &record)).await;
+        let mut gone = Batch::default();
+        gone.remove(keys::TAKEOVER.to_vec());
+        let (letters, partitions) = self.letters;
+        let tombstones: Vec<_> = (0..partitions).flat_map(|it| rows(it, &gone)).collect();
+        let marker = rows(self.partition, &record);
+        let sent = tokio::try_join!(
+            send(producer, self.topic, &marker),
+            send(producer, letters, &tombstones)
+        );
         let ended = match sent {
             Ok(_) => commit(producer).await,
             Err(code) => Err(abort(producer, format!("{code:?}")).await),

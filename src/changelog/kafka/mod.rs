@@ -159,10 +159,12 @@ impl KafkaChangelog {
         owner: Option<String>,
     ) -> Result<(), ChangelogError> {
         let (sink, topic) = (&*self.of.sink, &*self.topic);
+        let letters = self.of.cluster.topic("dead-letters");
         let marker = (self.ended.seen(partition, open) == Seen::Again).then_some(Marker {
             topic,
             partition,
             instance: &self.of.instance,
+            letters: (&letters, self.of.cluster.config().partitions),
         });
         let marks = marker.is_some();
         let ended = match &owner {
