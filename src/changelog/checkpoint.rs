@@ -4,6 +4,7 @@
 //! never more than what was committed, and nothing is looked up in it before it was brought up to
 //! what was committed anywhere.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -73,6 +74,8 @@ pub struct ChangelogCheckpoint {
     pub(super) epoch: u64,
     /// The group's offset, once it was fetched.
     pub(super) committed: Mutex<Option<u64>>,
+    /// Whether the marker of the partition's last transaction was lost, and written again.
+    pub(super) marked: AtomicBool,
 }
 
 impl ChangelogCheckpoint {
@@ -83,6 +86,7 @@ impl ChangelogCheckpoint {
             transactor,
             epoch,
             committed: Mutex::default(),
+            marked: AtomicBool::default(),
         }
     }
 

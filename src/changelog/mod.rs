@@ -103,12 +103,14 @@ pub trait Changelog: Debug + Send + Sync {
 
     /// Ends a transaction that is open in a partition which was taken over, if who began it is known
     /// from the changelog at and after `from`. Such a one could not be committed any more; an instance
-    /// that died in it cannot abort it either, and its brokers only do after a while.
+    /// that died in it cannot abort it either, and its brokers only do after a while. Returns whether
+    /// it was this process's, before it was restarted, and had been decided: what is restored then holds
+    /// all that is decided of the partition.
     ///
     /// # Errors
     /// As [`Self::committed`]; then it ends by itself, later.
-    async fn end_open(&self, _partition: u16, _from: u64) -> Result<(), ChangelogError> {
-        Ok(())
+    async fn end_open(&self, _partition: u16, _from: u64) -> Result<bool, ChangelogError> {
+        Ok(false)
     }
 
     /// The group's offset in a partition of the event log, if it has one. Waits for transactions

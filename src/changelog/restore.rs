@@ -4,6 +4,7 @@
 //! was read back. A store that knows a partition only from long ago is emptied of it first: the
 //! tombstones that it missed may have been compacted away.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -76,7 +77,7 @@ pub(super) async fn committed(of: &ChangelogCheckpoint) -> Result<Option<u64>, T
             let told = changelog.committed(partition).await;
             if matches!(told, Err(ChangelogError::Retry(_))) {
                 end_open(of).await;
-                if often {
+                if often && of.marked.load(Ordering::Relaxed) {
                     commit_again(of).await;
                 }
             }
@@ -86,8 +87,9 @@ pub(super) async fn committed(of: &ChangelogCheckpoint) -> Result<Option<u64>, T
     .await
 }
 
-/// Commits the restored position once more. It was committed with what was restored; where the marker
-/// of that transaction is lost, only another one of the same producer makes the offset known.
+/// Commits the restored position once more, after a marker was lost: it was committed with what was
+/// restored, and only another transaction of the same producer makes the offset known. Nothing that is
+/// in doubt can follow: a producer has one transaction at a time.
 async fn commit_again(of: &ChangelogCheckpoint) {
     let (sink, partition) = (of.local.sink.as_str(), of.local.partition);
     let key = keys::cursor(&of.local.group, of.local.partition);
@@ -125,8 +127,10 @@ async fn end_open(of: &ChangelogCheckpoint) {
     let known = known(of).await.ok().flatten();
     let from = known.filter(|point| point.is_of(changelog.identity()));
     let from = from.map_or(0, |point| point.next());
-    if let Err(why) = changelog.end_open(partition, from).await {
-        tracing::debug!(sink, partition, "no open transaction was ended: {why}");
+    match changelog.end_open(partition, from).await {
+        Ok(true) => of.marked.store(true, Ordering::Relaxed),
+        Ok(false) => {}
+        Err(why) => tracing::debug!(sink, partition, "no open transaction was ended: {why}"),
     }
 }
 

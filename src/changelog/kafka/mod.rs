@@ -151,13 +151,13 @@ fn retry(topic: &str, error: &KafkaError) -> ChangelogError {
 
 impl KafkaChangelog {
     /// Ends the transaction of `owner`, or one of this process before it was restarted, that is open
-    /// from `open` on.
+    /// from `open` on. Returns whether a marker was written for the latter.
     async fn end(
         &self,
         partition: u16,
         open: u64,
         owner: Option<String>,
-    ) -> Result<(), ChangelogError> {
+    ) -> Result<bool, ChangelogError> {
         let (sink, topic) = (&*self.of.sink, &*self.topic);
         let letters = self.of.cluster.topic("dead-letters");
         let marker = (self.ended.seen(partition, open) == Seen::Again).then_some(Marker {
@@ -172,9 +172,10 @@ impl KafkaChangelog {
             None => match self.transactions.try_lock() {
                 Ok(mut own) => own.end_own(marker).await,
                 // Held by a transaction that is under way, which ends by itself.
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(false),
             },
         };
+        let own = owner.is_none();
         let owner = owner.as_deref().unwrap_or("this instance");
         let said = match &ended {
             Ok(()) if marks => "it was ended before, and its marker is missing: one was written",
@@ -199,7 +200,7 @@ impl KafkaChangelog {
                  --topic {topic} --partition {partition} --start-offset {open}`"
             );
         }
-        Ok(())
+        Ok(own && marks)
     }
 }
 
@@ -213,13 +214,13 @@ impl Changelog for KafkaChangelog {
         self.of.instance.clone()
     }
 
-    async fn end_open(&self, partition: u16, from: u64) -> Result<(), ChangelogError> {
+    async fn end_open(&self, partition: u16, from: u64) -> Result<bool, ChangelogError> {
         let look = LeftOpen::of(&self.of, &self.topic, partition).await;
         let look = look.map_err(|why| ChangelogError::Retry(why.to_string()))?;
         // In this order: what is open ends below what was there before it was looked for.
         let range = self.range(partition).await?;
         if range.end >= look.end {
-            return Ok(());
+            return Ok(false);
         }
         let owner = look.owner(from.max(range.start), range.end).await;
         let owner = owner.map_err(|why| ChangelogError::Retry(why.to_string()))?;
