@@ -21,6 +21,7 @@ pub mod fake_tableau;
 pub mod feed;
 pub mod judge;
 pub mod outside;
+mod served;
 pub mod signature;
 pub mod tenant;
 pub mod time;

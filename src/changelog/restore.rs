@@ -33,7 +33,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// So many reads in a row that find nothing, of half a second each, and an open transaction may be
 /// why.
 const STALLED: u32 = 2;
-/// So often the group's offset is asked for in vain, of a second each, before the marker of the
+/// So often the group's offset is asked for without an answer, of a second each, before the marker of the
 /// transaction that committed it is taken for lost.
 const UNSTABLE: u32 = 3;
 /// Keys removed in one go.

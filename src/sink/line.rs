@@ -7,8 +7,6 @@ use super::{Change, SinkError, Write};
 
 /// Bytes of a common head.
 const HEAD: usize = 384;
-/// The end of a line.
-const CLOSE: &[u8] = b"}\n";
 
 /// Adds the lines of a write, each with its end; none if it brings no change.
 ///
@@ -22,19 +20,19 @@ pub(super) fn add(lines: &mut Vec<u8>, write: &Write) -> Result<(), SinkError> {
 pub(super) fn add_with(
     lines: &mut Vec<u8>,
     write: &Write,
-    members: impl Fn(&mut Vec<u8>, &Change, &Row<'_>) -> serde_json::Result<()>,
+    members: impl Fn(&mut Vec<u8>, &Change, &Row<'_>) -> Result<(), SinkError>,
 ) -> Result<(), SinkError> {
     let before = lines.len();
     for change in &write.changes {
-        let made = Row::of(write, change).is_some_and(|row| {
-            let added = unclosed(lines, &row).and_then(|()| members(lines, change, &row));
-            lines.extend_from_slice(CLOSE);
-            added.is_ok()
+        let added = Row::of(write, change).ok_or_else(no_json).and_then(|row| {
+            line(lines, &row).map_err(|_| no_json())?;
+            members(lines, change, &row)
         });
-        if !made {
+        if let Err(error) = added {
             lines.truncate(before);
-            return Err(no_json());
+            return Err(error);
         }
+        lines.extend_from_slice(b"}\n");
     }
     Ok(())
 }
@@ -53,18 +51,8 @@ pub(super) fn room(write: &Write) -> usize {
     row::room(write, HEAD)
 }
 
-/// Adds the line of a row.
-///
-/// # Errors
-/// If the row cannot be written as JSON; `lines` then holds a part of it.
-pub(super) fn line(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
-    unclosed(lines, row)?;
-    lines.extend_from_slice(CLOSE);
-    Ok(())
-}
-
 /// A line up to its closing brace.
-fn unclosed(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
+fn line(lines: &mut Vec<u8>, row: &Row<'_>) -> serde_json::Result<()> {
     serde_json::to_writer(&mut *lines, &row.head)?;
     // The object takes the place of the closing brace.
     lines.pop();

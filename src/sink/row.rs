@@ -12,6 +12,23 @@ use crate::event::shown::shown;
 use crate::event::{SubjectState, short_name};
 use crate::time::Millis;
 
+/// What a row has, in the order in which it is written.
+pub(super) const COLUMNS: [&str; 13] = [
+    "id",
+    "tenant",
+    "subject",
+    "object_type",
+    "kind",
+    "version",
+    "commit_time",
+    "received_time",
+    "observed",
+    "state",
+    "absorbed_by",
+    "object_exact",
+    "object",
+];
+
 /// What a row says before its object, its members in this order.
 #[derive(Debug, Serialize)]
 pub(super) struct Head<'a> {

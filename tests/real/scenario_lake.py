@@ -1,4 +1,4 @@
-"""A lake on S3 while goldwire is killed again and again, and after its event log was lost and made anew from
+"""A lake on S3 while goldwire is killed again and again, and after its event log was lost and made again from
 the topic: read back by pyarrow, and by the query of docs/lake.md with DuckDB."""
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def scenario(servers: Servers, folder: Path, s3: S3) -> str:
     again(servers, folder, {**sink, "columns": MAPPING_AGAIN})
     after = s3.versions("lake")
     changed = [key for key, version in before.items() if after.get(key) != version]
-    expect(not changed, f"{len(changed)} files were put anew, as {changed[:2]}")
+    expect(not changed, f"{len(changed)} files were rewritten, as {changed[:2]}")
     copy = folder / "copy"
     fetch(s3, "lake", copy)
     counts = by_log(copy)
@@ -156,7 +156,7 @@ def scenario(servers: Servers, folder: Path, s3: S3) -> str:
     expect(all(right for *_, right in answer), "a column has another value than its attribute")
     return (
         f"{len(expected)} changes, each in one row of {len(before)} files after {KILLS} kills, also at the mirror; "
-        f"and in one row of {len(after) - len(before)} more files of the log that was made anew"
+        f"and in one row of {len(after) - len(before)} more files of the log that was made again"
     )
 
 

@@ -15,13 +15,10 @@ mod routes;
 mod rows;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
+use crate::served::{Bound, Served};
 use crate::time::{Millis, SharedClock};
 
 /// How a fake Power BI behaves.
@@ -105,9 +102,8 @@ impl Shared {
 /// A running fake; dropped, it stops.
 #[derive(Debug)]
 pub struct FakePowerBi {
-    address: SocketAddr,
     shared: Shared,
-    stop: CancellationToken,
+    served: Served,
 }
 
 impl FakePowerBi {
@@ -116,8 +112,7 @@ impl FakePowerBi {
     /// # Errors
     /// If no port can be had.
     pub async fn start(settings: PowerBiSettings) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
+        let bound = Bound::any().await?;
         let shared = Shared(Arc::new(Mutex::new(State {
             settings,
             tokens: BTreeMap::new(),
@@ -128,20 +123,13 @@ impl FakePowerBi {
             push: rows::Push::default(),
             row_answers: Vec::new(),
         })));
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let server = axum::serve(listener, routes::app(shared.clone()));
-        tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
-        Ok(Self {
-            address,
-            shared,
-            stop,
-        })
+        let served = bound.serve(routes::app(shared.clone()));
+        Ok(Self { shared, served })
     }
 
     /// What `url` and `login_url` must be.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.url()
     }
 
     /// The refreshes so far, oldest first.
@@ -203,11 +191,5 @@ impl FakePowerBi {
         self.shared
             .lock()
             .begin("Scheduled", serde_json::Value::Null);
-    }
-}
-
-impl Drop for FakePowerBi {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }

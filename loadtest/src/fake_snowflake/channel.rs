@@ -37,7 +37,7 @@ pub(super) struct Channel {
     errors: u64,
     error_at: Option<String>,
     message: Option<&'static str>,
-    /// Its pipe was made anew, or failed over: it has to be opened again.
+    /// Its pipe was made again, or failed over: it has to be opened again.
     pub(super) invalid: bool,
 }
 

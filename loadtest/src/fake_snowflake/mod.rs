@@ -15,17 +15,14 @@ mod jwt;
 mod routes;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 pub use channel::SnowflakeRow;
 pub use jwt::PRIVATE_KEY;
 
 use self::channel::{Channel, until};
+use crate::served::{Bound, Served};
 use crate::time::{Millis, SharedClock};
 
 /// The account.
@@ -149,9 +146,8 @@ impl Shared {
 /// A running fake; dropped, it stops.
 #[derive(Debug)]
 pub struct FakeSnowflake {
-    address: SocketAddr,
     shared: Shared,
-    stop: CancellationToken,
+    served: Served,
 }
 
 impl FakeSnowflake {
@@ -160,11 +156,10 @@ impl FakeSnowflake {
     /// # Errors
     /// If no port can be had.
     pub async fn start(settings: SnowflakeSettings) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
+        let bound = Bound::any().await?;
         let shared = Shared(Arc::new(Mutex::new(State {
             settings,
-            host: address.to_string(),
+            host: bound.address.to_string(),
             tokens: BTreeMap::new(),
             granted: 0,
             channels: BTreeMap::new(),
@@ -175,20 +170,13 @@ impl FakeSnowflake {
             appends: 0,
             largest: 0,
         })));
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let server = axum::serve(listener, routes::app(shared.clone()));
-        tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
-        Ok(Self {
-            address,
-            shared,
-            stop,
-        })
+        let served = bound.serve(routes::app(shared.clone()));
+        Ok(Self { shared, served })
     }
 
     /// What `url` must be.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.url()
     }
 
     /// What a `SELECT *` of the table gives now.
@@ -241,11 +229,5 @@ impl FakeSnowflake {
     /// Ends every scoped token now.
     pub fn expire_tokens(&self) {
         self.shared.lock().tokens.clear();
-    }
-}
-
-impl Drop for FakeSnowflake {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }

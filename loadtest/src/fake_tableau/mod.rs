@@ -12,13 +12,10 @@ mod jwt;
 mod routes;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
+use crate::served::{Bound, Served};
 use crate::time::{Millis, SharedClock};
 
 /// How a fake Tableau behaves.
@@ -107,9 +104,8 @@ impl Shared {
 /// A running fake; dropped, it stops.
 #[derive(Debug)]
 pub struct FakeTableau {
-    address: SocketAddr,
     shared: Shared,
-    stop: CancellationToken,
+    served: Served,
 }
 
 impl FakeTableau {
@@ -118,8 +114,7 @@ impl FakeTableau {
     /// # Errors
     /// If no port can be had.
     pub async fn start(settings: TableauSettings) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
+        let bound = Bound::any().await?;
         let shared = Shared(Arc::new(Mutex::new(State {
             settings,
             sessions: BTreeMap::new(),
@@ -130,20 +125,13 @@ impl FakeTableau {
             faults: VecDeque::new(),
             answers: Vec::new(),
         })));
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let server = axum::serve(listener, routes::app(shared.clone()));
-        tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
-        Ok(Self {
-            address,
-            shared,
-            stop,
-        })
+        let served = bound.serve(routes::app(shared.clone()));
+        Ok(Self { shared, served })
     }
 
     /// What `url` must be.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.served.url()
     }
 
     /// The jobs so far, oldest first.
@@ -174,11 +162,5 @@ impl FakeTableau {
     /// Somebody else has the extract refreshed.
     pub fn queue(&self) {
         self.shared.lock().begin();
-    }
-}
-
-impl Drop for FakeTableau {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }

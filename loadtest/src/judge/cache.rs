@@ -30,7 +30,7 @@ struct Answer {
 }
 
 /// Asks the cache at `address` for every entity, and compares the answers with the truth. It also
-/// must have nothing for an entity that never was, nor for who has no token.
+/// must have nothing for an unknown entity, nor for a client without a token.
 ///
 /// # Errors
 /// One sentence, if a request is not answered.
@@ -106,7 +106,7 @@ async fn wrong(
     }
 }
 
-/// Whether who lives is answered with its newest content and version.
+/// Whether a living entity is answered with its newest content and version.
 fn content(
     expected: &serde_json::Value,
     uri: &str,

@@ -268,7 +268,7 @@ struct Expected {
 }
 
 /// Of each subject what its history must be: a row for every change. An erasure deletes those up to its
-/// time, save for itself. Later ones are changes of the time before by a clock that is ahead, and go
+/// time, except itself. Later ones are changes of the time before by a clock that is ahead, and go
 /// too where Reltio was read since.
 fn expected(truth: &Truth) -> BTreeMap<&str, Expected> {
     let is_erasure = |change: &TrueChange| change.kinds.contains(&EventType::Erased);

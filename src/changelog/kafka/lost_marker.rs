@@ -1,4 +1,4 @@
-//! A transaction that its coordinator holds for ended, and that a partition holds for open.
+//! A transaction that has ended for its coordinator, and is still open in a partition.
 //!
 //! Guarantee (liveness): a partition whose transaction was decided, and never got the marker of it, is
 //! read again without a person. Kafka 4.3 loses markers when a broker dies right after a decision and
@@ -13,15 +13,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::transaction::{Ended, abort, call, commit, rows, send};
+use super::call::{Ended, abort, call, commit};
+use super::transaction::{rows, send};
 use crate::kafka::Producer;
 use crate::store::{Batch, keys};
 
-/// So often a marker is put for one transaction: it fails where another producer left it.
-const TRIES: u32 = 3;
+/// A marker is written for a transaction that was ended once and stayed open, and so often: it does not
+/// help where another producer left the transaction.
+pub(super) const TRIES: u32 = 3;
 
 /// A transaction that ends another one with it: a record in the changelog, and one in each partition of
-/// the dead letters, which the other may have closed some of. Who reads them passes both over.
+/// the dead letters, since the other may have closed some. Readers of both topics ignore these records.
 pub(super) struct Marker<'a> {
     /// The changelog.
     pub(super) topic: &'a str,
@@ -58,43 +60,22 @@ impl Marker<'_> {
     }
 }
 
-/// What is known of a transaction that was ended, and is still open in its partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// Nothing yet: its coordinator is asked to end it.
-    First,
-    /// It was ended, and is open: its marker is lost.
-    Again,
-    /// Markers did not end it.
-    Stays,
-}
-
-/// The open transactions of partitions that were ended.
+/// The open transactions of partitions that were ended, and how often.
 #[derive(Debug, Default)]
 pub(super) struct EndedOnes(Mutex<BTreeMap<u16, (u64, u32)>>);
 
 impl EndedOnes {
-    /// What is known of the partition's transaction that begins at `open`.
-    pub(super) fn seen(&self, partition: u16, open: u64) -> Seen {
-        match self.times(partition, open) {
-            0 => Seen::First,
-            1..=TRIES => Seen::Again,
-            _ => Seen::Stays,
-        }
-    }
-
-    /// It was ended. Whether it is to be told that this does not help.
-    pub(super) fn ended(&self, partition: u16, open: u64) -> bool {
-        let times = self.times(partition, open) + 1;
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(partition, (open, times));
-        times == TRIES + 2
-    }
-
-    fn times(&self, partition: u16, open: u64) -> u32 {
+    /// How often the partition's transaction that begins at `open` was ended, and stayed open.
+    pub(super) fn times(&self, partition: u16, open: u64) -> u32 {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = all.get(&partition).filter(|(at, _)| *at == open);
         of.map_or(0, |(_, times)| *times)
+    }
+
+    /// Notes that it was ended so often.
+    pub(super) fn note(&self, partition: u16, open: u64, times: u32) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(partition, (open, times));
     }
 }
 
@@ -103,18 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_is_put_only_for_what_was_ended_and_a_few_times() {
+    fn what_was_ended_counts_for_its_partition_and_its_transaction_alone() {
         let ones = EndedOnes::default();
-        assert_eq!(ones.seen(0, 7), Seen::First);
-        assert!(!ones.ended(0, 7));
-        for _ in 0..TRIES {
-            assert_eq!(ones.seen(0, 7), Seen::Again);
-            assert!(!ones.ended(0, 7));
-        }
-        assert_eq!(ones.seen(0, 7), Seen::Stays);
-        assert!(ones.ended(0, 7), "told once");
-        assert!(!ones.ended(0, 7));
-        assert_eq!(ones.seen(1, 7), Seen::First, "another partition");
-        assert_eq!(ones.seen(0, 9), Seen::First, "another transaction");
+        assert_eq!(ones.times(0, 7), 0);
+        ones.note(0, 7, 1);
+        ones.note(0, 7, 2);
+        assert_eq!(ones.times(0, 7), 2);
+        assert_eq!(ones.times(1, 7), 0, "another partition");
+        assert_eq!(ones.times(0, 9), 0, "another transaction");
     }
 }

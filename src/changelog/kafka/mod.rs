@@ -5,6 +5,7 @@
 //! they are not begins only after that was noted. So a process that was stopped for long commits
 //! nothing of what it lost, whatever it is told when it goes on.
 
+mod call;
 mod left_open;
 mod lost_marker;
 mod restore;
@@ -22,7 +23,7 @@ use rdkafka::producer::Producer as _;
 use tokio::sync::Mutex;
 
 use self::left_open::LeftOpen;
-use self::lost_marker::{EndedOnes, Marker, Seen};
+use self::lost_marker::{EndedOnes, Marker, TRIES};
 use self::restore::Restore;
 use self::transaction::Transactions;
 use super::{Changelog, ChangelogError, NotCommitted, Ownership, Page, Part};
@@ -160,7 +161,8 @@ impl KafkaChangelog {
     ) -> Result<bool, ChangelogError> {
         let (sink, topic) = (&*self.of.sink, &*self.topic);
         let letters = self.of.cluster.topic("dead-letters");
-        let marker = (self.ended.seen(partition, open) == Seen::Again).then_some(Marker {
+        let times = self.ended.times(partition, open);
+        let marker = (1..=TRIES).contains(&times).then_some(Marker {
             topic,
             partition,
             instance: &self.of.instance,
@@ -192,7 +194,8 @@ impl KafkaChangelog {
             "a transaction was left open: {said}"
         );
         ended.map_err(ChangelogError::Retry)?;
-        if self.ended.ended(partition, open) {
+        self.ended.note(partition, open, times + 1);
+        if times == TRIES + 1 {
             tracing::error!(
                 sink,
                 "a transaction stays open, and the partition cannot be taken over: look for it with \

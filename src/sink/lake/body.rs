@@ -87,7 +87,7 @@ impl Body {
             }
             Self::Ndjson(lines, _) => line::add_with(lines, write, |lines, change, row| {
                 let values = values::read(columns, change, &row.head.object_type);
-                values::add_members(lines, columns, &values)
+                values::add_members(lines, columns, &values).map_err(|_| no_json())
             })?,
         }
         Ok(write.changes.len())

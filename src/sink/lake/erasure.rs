@@ -22,7 +22,7 @@ use crate::sink::SinkError;
 const NOTES: &str = "_goldwire/erasures";
 /// Looked after so many times within the time that is promised.
 const TIMES: u32 = 4;
-/// How often a file is read anew that another replaced meanwhile.
+/// How often a file is read again that another replaced meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// The note of a file.

@@ -117,7 +117,7 @@ fn lines(file: &Bytes) -> String {
 }
 
 /// Looks through a file of `a` and `b`, of whom `a` was erased, while another acts: how many files were
-/// put anew, what is there, and how many notes are left.
+/// rewritten, what is there, and how many notes are left.
 async fn looked_through(other: Other) -> (usize, Option<String>, usize) {
     let store = Arc::new(Shared {
         store: InMemory::new(),

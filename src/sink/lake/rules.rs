@@ -1,6 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate in a `lake` sink.
 
 use crate::config::{At, Rules, bytes};
+use crate::sink::row::COLUMNS;
 use crate::sink::{append, columns};
 
 /// What the endpoint of an object store may be called.
@@ -11,27 +12,8 @@ const ENDPOINTS: [&str; 4] = [
     "azure_endpoint",
 ];
 
-/// Columns of a row, of the files' folders, and of the tables that are made of them.
-const TAKEN: [&str; 18] = [
-    "id",
-    "tenant",
-    "subject",
-    "object_type",
-    "kind",
-    "version",
-    "commit_time",
-    "received_time",
-    "observed",
-    "state",
-    "absorbed_by",
-    "object_exact",
-    "object",
-    "date",
-    "loaded_at",
-    "valid_from",
-    "valid_to",
-    "is_current",
-];
+/// Columns of the files' folders, and of the tables that are made of them, beside a row's own.
+const MORE: [&str; 5] = ["date", "loaded_at", "valid_from", "valid_to", "is_current"];
 
 pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     bucket(section, rules);
@@ -45,7 +27,7 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
         }
     }
     erasure(section, rules);
-    columns::check(section, &TAKEN, rules);
+    columns::check(section, &[&COLUMNS[..], &MORE].concat(), rules);
     append::window(top, section, rules);
     rules.period(section, &["roll", "age"], ("1s", "1d"));
     if let Some(at) = section.get("memory")

@@ -124,7 +124,7 @@ impl Target {
         }
     }
 
-    /// Puts a file in the stead of the one that was `found`, only if that is still there. A directory
+    /// Puts a file in place of the one that was `found`, only if that is still there. A directory
     /// cannot compare: whoever replaces files there holds [`Self::lock`].
     ///
     /// # Errors

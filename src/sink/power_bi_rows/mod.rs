@@ -143,7 +143,7 @@ fn unsent(error: SinkError) -> SinkError {
     }
 }
 
-/// The writes that go in each request: whole ones, and no more than `largest` rows, save for a write
+/// The writes that go in each request: whole ones, and no more than `largest` rows, except a write
 /// that has more by itself.
 fn requests(made: &[Vec<Cells>], largest: usize) -> Vec<Range<usize>> {
     let mut requests = Vec::new();

@@ -10,27 +10,15 @@ use super::config::PowerBiRowsSink;
 use crate::event::SubjectState;
 use crate::event::attributes::scalar;
 use crate::sink::line::no_json;
-use crate::sink::row::Row;
+use crate::sink::row::{COLUMNS, Row};
 use crate::sink::{Change, SinkError, Write};
 use crate::time::Millis;
 
 /// A row, by column.
 pub(super) type Cells = Map<String, Value>;
 
-/// The columns that every table has.
-pub(super) const OWN: [&str; 11] = [
-    "id",
-    "tenant",
-    "subject",
-    "object_type",
-    "kind",
-    "version",
-    "commit_time",
-    "received_time",
-    "observed",
-    "state",
-    "absorbed_by",
-];
+/// The columns that every table has: a row's, without its JSON.
+pub(super) const OWN: &[&str] = COLUMNS.split_at(11).0;
 
 /// Characters of a text at most
 /// (<https://learn.microsoft.com/en-us/power-bi/developer/embedded/push-datasets-limitations>).
@@ -40,7 +28,7 @@ const LONGEST: usize = 4000;
 /// (<https://learn.microsoft.com/en-us/rest/api/power-bi/push-datasets/datasets-post-dataset-in-group>).
 pub(super) fn definition(config: &PowerBiRowsSink) -> Value {
     let column = |name: &str, kind: &str| json!({ "name": name, "dataType": kind });
-    let own = OWN.into_iter().map(|name| match name {
+    let own = OWN.iter().map(|name| match *name {
         "version" => column(name, "Int64"),
         "commit_time" | "received_time" => column(name, "DateTime"),
         "observed" => column(name, "bool"),

@@ -48,7 +48,7 @@ use crate::time::SharedClock;
 /// them.
 const ROWS: usize = 1000;
 const BYTES: usize = 4 << 20;
-/// A channel that never was; its status tells whether the pipe is there.
+/// An unknown channel; its status tells whether the pipe is there.
 const NOBODY: &str = "GOLDWIRE-PROBE";
 
 /// The Snowflake sink.

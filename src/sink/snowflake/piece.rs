@@ -58,7 +58,7 @@ pub(super) struct State {
     pub(super) session: Option<Session>,
     /// Sessions so far.
     sessions: u64,
-    /// The rows of the open piece. Away while they are compressed; gone for good if that failed.
+    /// The rows of the open piece. Away while they are compressed; lost if that failed.
     open: Option<Open>,
     rows: usize,
     bytes: usize,

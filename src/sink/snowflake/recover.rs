@@ -5,7 +5,7 @@
 
 use super::config::LostChannel;
 use super::piece::Appends;
-use super::rows::COLUMNS;
+use super::rows::columns;
 use super::token::{Token, attempt_of};
 use super::wire::Status;
 use crate::sink::SinkError;
@@ -115,7 +115,7 @@ impl Appends {
     }
 }
 
-/// A message without what it quotes, save for names of columns: values of a record stay out of logs
+/// A message without what it quotes, except names of columns: values of a record stay out of logs
 /// (G10).
 fn masked(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
@@ -128,7 +128,7 @@ fn masked(message: &str) -> String {
         shown.push_str(head);
         // A quote without its other half: what follows may be a value.
         let (name, after) = inner.split_once(quote).unwrap_or((inner, ""));
-        let known = COLUMNS.iter().any(|it| it.eq_ignore_ascii_case(name));
+        let known = columns().any(|it| it.eq_ignore_ascii_case(name));
         shown.push(quote);
         shown.push_str(if known { name } else { "…" });
         shown.push(quote);

@@ -4,8 +4,8 @@
 
 use uuid::Uuid;
 
-use crate::sink::line::{self, no_json};
-use crate::sink::row::Row;
+use crate::sink::line;
+use crate::sink::row::COLUMNS;
 use crate::sink::{SinkError, Write};
 
 /// Bytes of a VARIANT at most, uncompressed:
@@ -13,22 +13,9 @@ use crate::sink::{SinkError, Write};
 const VARIANT: usize = 16 << 20;
 
 /// The columns of the table: the members of a line.
-pub(super) const COLUMNS: [&str; 14] = [
-    "piece",
-    "id",
-    "tenant",
-    "subject",
-    "object_type",
-    "kind",
-    "version",
-    "commit_time",
-    "received_time",
-    "observed",
-    "state",
-    "absorbed_by",
-    "object_exact",
-    "object",
-];
+pub(super) fn columns() -> impl Iterator<Item = &'static str> {
+    ["piece"].into_iter().chain(COLUMNS)
+}
 
 /// Puts the lines of a write into `lines`, in place of what it held.
 ///
@@ -36,18 +23,20 @@ pub(super) const COLUMNS: [&str; 14] = [
 /// Rejected if a change can be no row of the table.
 pub(super) fn put(lines: &mut Vec<u8>, write: &Write, piece: Uuid) -> Result<(), SinkError> {
     lines.clear();
-    let piece = format!("{{\"piece\":\"{}\",", piece.simple());
-    for change in &write.changes {
-        let row = Row::of(write, change).ok_or_else(no_json)?;
+    line::add_with(lines, write, |lines, _, row| {
         if row.object.as_ref().is_some_and(|it| it.len() > VARIANT) {
             return Err(too_large("object_above_16_mb"));
         }
-        let start = lines.len();
-        line::line(lines, &row).map_err(|_| no_json())?;
-        // In place of the opening brace.
-        lines.splice(start..=start, piece.bytes());
-    }
-    Ok(())
+        lines.extend_from_slice(b",\"piece\":\"");
+        lines.extend_from_slice(
+            piece
+                .simple()
+                .encode_lower(&mut Uuid::encode_buffer())
+                .as_bytes(),
+        );
+        lines.push(b'"');
+        Ok(())
+    })
 }
 
 /// What a row counts as that no append takes.

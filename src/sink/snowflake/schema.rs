@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use super::config::SnowflakeSink;
+use super::rows::columns;
 
-/// The columns of the table after [`COLUMNS`](super::rows::COLUMNS), with their types. Without
+/// The columns of the table after [`columns`], with their types. Without
 /// defaults: columns are matched by name, and would be NULL then.
 pub(super) const TYPES: [&str; 14] = [
     "VARCHAR NOT NULL",
@@ -40,7 +41,7 @@ pub(super) fn schema_text(config: &SnowflakeSink) -> String {
 }
 
 fn change_table(config: &SnowflakeSink, table: &str) -> String {
-    let columns = super::rows::COLUMNS.iter().zip(TYPES);
+    let columns = columns().zip(TYPES);
     let columns: Vec<String> = columns
         .map(|(name, kind)| format!("  {name} {kind}"))
         .collect();
@@ -70,7 +71,7 @@ fn pipe(config: &SnowflakeSink, table: &str) -> String {
              -- {never}\n"
         );
     }
-    let columns = super::rows::COLUMNS.iter().zip(TYPES);
+    let columns = columns().zip(TYPES);
     let columns = columns.map(|(name, kind)| {
         let kind = kind.trim_end_matches(" NOT NULL");
         format!("  $1:{name}::{kind}")
@@ -88,8 +89,7 @@ fn pipe(config: &SnowflakeSink, table: &str) -> String {
 
 fn views(config: &SnowflakeSink, table: &str) -> String {
     let place = format!("{}.{}", config.database, config.schema);
-    let columns = super::rows::COLUMNS.iter().skip(1);
-    let columns: Vec<&str> = columns.copied().collect();
+    let columns: Vec<&str> = columns().skip(1).collect();
     let mut text = format!(
         "-- Every change once, also where an append was repeated; what was read gives way to what came.
 -- echo: tells of a dead subject as if it lived. Reltio sends changes of entities that lost a merge; they

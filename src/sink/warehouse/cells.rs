@@ -82,7 +82,7 @@ fn activity_cells<'b>(content: Option<&Content<'_>>) -> [Cell<'b>; 2] {
     [Cell::Int(activity.from), Cell::Int(activity.until)]
 }
 
-/// The changes, save for those up to `erased_at` that are no erasures. The mapping has `typed`
+/// The changes, except those up to `erased_at` that are no erasures. The mapping has `typed`
 /// columns.
 pub(super) fn change_cells<'b>(
     prepared: &'b Prepared<'_>,

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{files, number, rows, text};
-use crate::process::running::Running;
-use crate::process::sender::{Sender, event};
-use crate::process::{folder_for, killed_while_webhooks_come, until};
+use crate::process::{each_change_gets_one_row, folder_for, killed_while_webhooks_come};
 
 const SINK: &str =
     "events:\n    lake: { url: lake, keeps_erased_records: true, roll: { rows: 10, age: 1s } }";
@@ -26,27 +24,6 @@ async fn g1_g3_g5_killed_again_and_again_every_change_is_one_row() {
     let dir = folder_for(SINK, "commit_interval: 50ms");
     let lake = dir.path().join("lake");
     let (taken, _) = killed_while_webhooks_come(dir.path(), 6, || ()).await;
-    let running = Running::start(dir.path()).await;
-    until("everything has its row", async || {
-        running.lag("goldwire.events").await == 0
-            && running.lag("goldwire.inbox").await == 0
-            && taken
-                .iter()
-                .all(|change| changes(&lake).contains_key(change))
-    })
-    .await;
-    running.stop().await;
-    let before = changes(&lake);
-    let twice: Vec<_> = before.iter().filter(|(_, times)| **times != 1).collect();
-    assert!(twice.is_empty(), "{twice:?}");
-
-    let running = Running::start(dir.path()).await;
-    let sender = Sender::to(running.webhooks);
-    for (uri, version) in &taken {
-        let body = event(uri, *version, "Ada").to_string();
-        assert_eq!(sender.send(body).await, Some(200));
-    }
-    running.stop().await;
-    assert_eq!(changes(&lake), before, "copies are no rows");
+    each_change_gets_one_row(dir.path(), &taken, || changes(&lake)).await;
     assert!(files(&lake).len() > 3);
 }

@@ -180,7 +180,7 @@ async fn what_was_erased_is_taken_out_of_files_on_s3_by_conditional_puts() {
     land(pieces, &[person("entities/a", 1), person("entities/b", 1)]).await;
     let erased = change(2, Kind::Erased, SubjectState::Erased);
     land(pieces, &[write("entities/a", vec![erased])]).await;
-    // The answer to the first put is lost: the second finds the file changed, and reads it anew.
+    // The answer to the first put is lost: the second finds the file changed, and reads it again.
     server.fail(Method::PUT, 503, 1, true);
     lake.take_out_erased().await.unwrap();
     let found = files(&server.dir.path().join("lake/bronze/reltio"));

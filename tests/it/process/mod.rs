@@ -11,7 +11,7 @@ pub(crate) mod running;
 pub(crate) mod sender;
 mod tmpfs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use running::Running;
-use sender::{SECRET, Sender, Stream};
+use sender::{SECRET, Sender, Stream, event};
 
 /// No condition in these tests is waited for longer.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
@@ -63,6 +63,35 @@ pub(crate) async fn killed_while_webhooks_come(
         between();
     }
     (taken, again)
+}
+
+/// Starts the program again after it was killed: each change that was answered gets one row at the
+/// target, where `rows` counts them by subject and version; and a copy of it none (G5).
+pub(crate) async fn each_change_gets_one_row(
+    dir: &Path,
+    taken: &BTreeSet<(String, i64)>,
+    rows: impl Fn() -> BTreeMap<(String, i64), usize>,
+) {
+    let running = Running::start(dir).await;
+    until("everything has its row", async || {
+        running.lag("goldwire.events").await == 0
+            && running.lag("goldwire.inbox").await == 0
+            && taken.iter().all(|change| rows().contains_key(change))
+    })
+    .await;
+    running.stop().await;
+    let before = rows();
+    let twice: Vec<_> = before.iter().filter(|(_, times)| **times != 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+
+    let running = Running::start(dir).await;
+    let sender = Sender::to(running.webhooks);
+    for (uri, version) in taken {
+        let body = event(uri, *version, "Ada").to_string();
+        assert_eq!(sender.send(body).await, Some(200));
+    }
+    running.stop().await;
+    assert_eq!(rows(), before, "copies are no rows");
 }
 
 /// A folder with a configuration: one webhook source, one warehouse at `url`.

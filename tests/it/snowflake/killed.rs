@@ -9,9 +9,7 @@ use loadtest::fake_snowflake::{
 };
 use loadtest::time::SystemClock;
 
-use crate::process::running::Running;
-use crate::process::sender::{Sender, event};
-use crate::process::{folder_for, killed_while_webhooks_come, until};
+use crate::process::{each_change_gets_one_row, folder_for, killed_while_webhooks_come};
 
 /// Changes that are in the table, and how often.
 fn changes(fake: &FakeSnowflake) -> BTreeMap<(String, i64), usize> {
@@ -55,27 +53,6 @@ async fn g1_g3_g5_killed_again_and_again_every_change_is_one_row() {
         }
     };
     let (taken, _) = killed_while_webhooks_come(dir.path(), 6, between).await;
-    let running = Running::start(dir.path()).await;
-    until("everything has its row", async || {
-        running.lag("goldwire.events").await == 0
-            && running.lag("goldwire.inbox").await == 0
-            && taken
-                .iter()
-                .all(|change| changes(&fake).contains_key(change))
-    })
-    .await;
-    running.stop().await;
-    let before = changes(&fake);
-    let twice: Vec<_> = before.iter().filter(|(_, times)| **times != 1).collect();
-    assert!(twice.is_empty(), "{twice:?}");
-
-    let running = Running::start(dir.path()).await;
-    let sender = Sender::to(running.webhooks);
-    for (uri, version) in &taken {
-        let body = event(uri, *version, "Ada").to_string();
-        assert_eq!(sender.send(body).await, Some(200));
-    }
-    running.stop().await;
-    assert_eq!(changes(&fake), before, "copies are no rows");
+    each_change_gets_one_row(dir.path(), &taken, || changes(&fake)).await;
     assert!(fake.appends().0 > 3);
 }

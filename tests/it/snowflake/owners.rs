@@ -1,4 +1,4 @@
-//! Who may append: processes that take over, ones that wake up late, logs that were made anew.
+//! Who may append: processes that take over, ones that wake up late, logs that were made again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -162,7 +162,7 @@ fn wanted_merges(all: &[Write]) -> Vec<Vec<String>> {
     wanted
 }
 
-/// The changes that must have a row, computed from the facts themselves: none up to an erasure, save for
+/// The changes that must have a row, computed from the facts themselves: none up to an erasure, except
 /// erasures.
 fn wanted_changes(all: &[Write]) -> Vec<Vec<String>> {
     let mut erased: BTreeMap<&str, i64> = BTreeMap::new();

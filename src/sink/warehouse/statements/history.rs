@@ -9,7 +9,7 @@ use crate::sink::columns::Columns;
 /// The statements of the history, in the order in which they run.
 #[derive(Debug)]
 pub(in super::super) struct History {
-    /// Deletes what an erasure is about, save for erasures. Before anything is appended: a row with the
+    /// Deletes what an erasure is about, except erasures. Before anything is appended: a row with the
     /// erasure's own clocks must not be in its place.
     pub(in super::super) delete: Statement,
     /// Keeps such rows of the staging table from being appended.
@@ -29,7 +29,7 @@ impl History {
     }
 }
 
-/// A subject, and up to when its content is gone for good.
+/// A subject, and up to when its content is erased.
 fn erasures() -> Vec<(Name, Type)> {
     let mut rows = fixed(&KEY);
     rows.extend(fixed(&[("erased_at", Type::Int)]));
