@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::tls;
 
+/// Longest that a connection may take to be there.
+const CONNECT: Duration = Duration::from_secs(5);
 /// Largest answer taken. A history of 60 refreshes has some tens of KiB.
 const LARGEST_ANSWER: usize = 4 << 20;
 /// The pause where a target asks for one and does not say how long.
@@ -72,18 +74,17 @@ impl Answer {
     pub(crate) fn failure(&self, code: Option<String>, remedy: &'static str) -> Failure {
         let code = code.unwrap_or_else(|| format!("http {}", self.status));
         match self.status {
-            429 => Failure::Throttled(self.pause()),
+            429 => Failure::Throttled(self.pause().unwrap_or(PAUSE)),
             500.. => Failure::Unknown(code),
             _ => Failure::Refused { code, remedy },
         }
     }
 
-    fn pause(&self) -> Duration {
-        let seconds = self.headers.get(RETRY_AFTER);
-        let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        seconds.map_or(PAUSE, |seconds| {
-            Duration::from_secs(seconds).clamp(Duration::from_secs(1), LONGEST_PAUSE)
-        })
+    /// The pause that the target asks for, if it says how long.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
+        let pause = Duration::from_secs(seconds.trim().parse().ok()?);
+        Some(pause.clamp(Duration::from_secs(1), LONGEST_PAUSE))
     }
 }
 
@@ -96,6 +97,7 @@ pub(crate) fn client(timeout: Duration, plain_http: bool) -> Result<reqwest::Cli
     tls::use_ring();
     let made = reqwest::Client::builder()
         .https_only(!plain_http)
+        .connect_timeout(timeout.min(CONNECT))
         .timeout(timeout)
         .redirect(redirect::Policy::none())
         .build();

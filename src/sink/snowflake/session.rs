@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 
 use super::config::SnowflakeSink;
@@ -130,8 +130,8 @@ impl Session {
     async fn ask(&self, request: RequestBuilder, signed: &str) -> Result<Vec<u8>, SinkError> {
         let request = request.bearer_auth(signed).header(KIND, "KEYPAIR_JWT");
         let answer = http::send(request, false).await?;
-        if answer.status == StatusCode::OK {
-            return Ok(answer.body);
+        if answer.0.status == 200 {
+            return Ok(answer.0.body);
         }
         if let Some(error) = answer.passing(false) {
             return Err(error);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::config::SnowflakeSink;
 use super::http::{self, Answer};
 use super::session::{Scoped, Session};
+use crate::http::client;
 use crate::sink::SinkError;
 use crate::time::SharedClock;
 
@@ -96,7 +97,7 @@ impl Wire {
     /// # Errors
     /// What is wrong with a URL or the key, as one sentence.
     pub(super) fn new(config: &SnowflakeSink, clock: SharedClock) -> Result<Self, String> {
-        let http = http::client(config)?;
+        let http = client(config.request_timeout.get(), config.insecure_plain_http)?;
         Url::parse(&config.control()).map_err(|error| format!("url: {error}; write https://…"))?;
         Ok(Self {
             session: Session::new(http.clone(), config, clock)?,
@@ -122,7 +123,7 @@ impl Wire {
             Some(request.header(CONTENT_TYPE, "application/json").body("{}"))
         };
         let answer = self.call(request, false).await?;
-        if answer.status == StatusCode::CONFLICT {
+        if answer.0.status == 409 {
             // Another opening is under way; it is of this channel's owner, or of one before.
             return Err(http::away(&answer.code()));
         }
@@ -156,10 +157,10 @@ impl Wire {
             return Err(Fault::Stale);
         }
         let code = answer.code();
-        match answer.status {
-            StatusCode::CONFLICT | StatusCode::GONE => Err(Fault::Gone),
-            StatusCode::NOT_FOUND if code.contains("CHANNEL") => Err(Fault::Gone),
-            StatusCode::OK => match serde_json::from_slice::<Appended>(&answer.body) {
+        match answer.0.status {
+            409 | 410 => Err(Fault::Gone),
+            404 if code.contains("CHANNEL") => Err(Fault::Gone),
+            200 => match serde_json::from_slice::<Appended>(&answer.0.body) {
                 Ok(appended) => Ok(appended.next_continuation_token),
                 Err(_) => Err(Fault::Other(SinkError::Retryable {
                     code: "answer_unreadable".to_owned(),
@@ -221,7 +222,7 @@ impl Wire {
         loop {
             let answer = self.once(&request, &token, appends).await?;
             // A pipe that failed over is at another host.
-            let moved = answer.status == StatusCode::GONE;
+            let moved = answer.0.status == 410;
             if (moved || answer.is_expired()) && !renewed {
                 token = self.session.token(Some(&token)).await?;
                 renewed = true;
@@ -248,23 +249,23 @@ impl Wire {
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, answer: &Answer) -> Result<T, SinkError> {
-        if answer.status != StatusCode::OK {
+        if answer.0.status != 200 {
             return Err(self.refused(answer));
         }
-        let read = serde_json::from_slice(&answer.body);
+        let read = serde_json::from_slice(&answer.0.body);
         read.map_err(|_| http::away("answer_unreadable"))
     }
 
     /// What a person has to mend.
     fn refused(&self, answer: &Answer) -> SinkError {
         let table = &self.table;
-        let remedy = match answer.status {
-            StatusCode::GONE => return http::away(&answer.code()),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => format!(
+        let remedy = match answer.0.status {
+            410 => return http::away(&answer.code()),
+            401 | 403 => format!(
                 "grant the user's default role INSERT on {table}, OPERATE on its pipe, and USAGE on \
                  their database and schema, as `goldwire schema snowflake` prints"
             ),
-            StatusCode::NOT_FOUND => format!(
+            404 => format!(
                 "make {table} as `goldwire schema snowflake` prints, and check database, schema, \
                  table and pipe; what the role may not use is not found either"
             ),
