@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::Snowflake;
 use super::preview::preview;
@@ -51,6 +52,10 @@ pub struct SnowflakeSink {
     /// was unused for 30 days and Snowflake deleted it.
     #[serde(default)]
     pub lost_channel: LostChannel,
+    /// Appends of which Snowflake refused some rows, and whose other rows a person has deleted since:
+    /// their records are appended again. An append is named as in the column `piece`.
+    #[serde(default)]
+    pub deleted_pieces: Vec<String>,
     /// That what rows hold of an erased subject (GDPR) stays in the table until a task of Snowflake's
     /// deletes it, as `goldwire schema snowflake` prints: streaming only inserts.
     #[serde(default)]
@@ -131,6 +136,12 @@ impl SnowflakeSink {
     pub(super) fn pipe(&self) -> String {
         let default = || format!("{}-STREAMING", self.table);
         self.pipe.clone().unwrap_or_else(default).to_uppercase()
+    }
+
+    /// The pieces of `deleted_pieces`.
+    pub(super) fn deleted(&self) -> Vec<Uuid> {
+        let pieces = self.deleted_pieces.iter();
+        pieces.filter_map(|it| Uuid::try_parse(it).ok()).collect()
     }
 
     /// The table's whole name.

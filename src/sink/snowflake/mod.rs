@@ -93,6 +93,7 @@ impl Snowflake {
                 table: config.place(),
                 commit_timeout,
                 lost_channel: config.lost_channel,
+                deleted_pieces: config.deleted(),
             },
             limits: PieceLimits {
                 rows: config.roll.rows,

@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub(super) table: String,
     pub(super) commit_timeout: Duration,
     pub(super) lost_channel: LostChannel,
+    /// Of these the rows that Snowflake took were deleted by a person.
+    pub(super) deleted_pieces: Vec<Uuid>,
 }
 
 /// The pieces of one partition.

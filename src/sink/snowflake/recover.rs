@@ -1,7 +1,8 @@
 //! What became of a piece that an earlier life sealed, and rows that were refused.
 //!
 //! Guarantee (G5): the channel is opened before anything is said, so that a process that still has
-//! the piece cannot append it any more.
+//! the piece cannot append it any more. A piece of which some rows are in the table is not appended
+//! again before a person has said that they were deleted.
 
 use super::config::LostChannel;
 use super::piece::Appends;
@@ -40,14 +41,19 @@ impl Appends {
         let status = self.reopened().await?;
         let last = status.last_committed_offset_token.as_deref();
         let tried = last.and_then(|last| attempt_of(seal, last));
-        Ok(match tried {
+        match tried {
             Some(tried) => self.recovered(seal, (&token, tried), &status),
-            None => Landed::Never,
-        })
+            None => Ok(Landed::Never),
+        }
     }
 
     /// The piece is committed; whether its rows are in the table.
-    fn recovered(&self, seal: &Seal, (token, tried): (&Token, u64), status: &Status) -> Landed {
+    fn recovered(
+        &self,
+        seal: &Seal,
+        (token, tried): (&Token, u64),
+        status: &Status,
+    ) -> Result<Landed, SinkError> {
         // Of the attempts before, every row was refused.
         let before = token
             .errors
@@ -55,16 +61,20 @@ impl Appends {
         let refused = status.errors().saturating_sub(before);
         let marked = status.last_error_offset_upper_bound == status.last_committed_offset_token;
         if refused == 0 && !marked {
-            return Landed::Yes;
+            return Ok(Landed::Yes);
         }
         let error = self.refused(seal, (refused, token.rows), status);
+        let is_deleted = self.shared.deleted_pieces.contains(&token.piece);
+        if refused < token.rows && !is_deleted {
+            return Err(error);
+        }
         tracing::error!(
             channel = self.channel,
             rows = token.rows,
             refused,
             "{error}. Its records are read again"
         );
-        Landed::Never
+        Ok(Landed::Never)
     }
 
     /// Rows were refused: what a person has to do.
@@ -92,9 +102,9 @@ impl Appends {
         SinkError::Systemic {
             code: "rows_refused_in_part".to_owned(),
             remedy: format!(
-                "{mend}, then DELETE FROM {table} WHERE piece = '{piece}', and start goldwire again: \
-                 all rows of that append are then appended again (without the DELETE those that were \
-                 not refused stand there twice, with the same id)"
+                "{mend}, then DELETE FROM {table} WHERE piece = '{piece}', and start goldwire with \
+                 `deleted_pieces: [\"{piece}\"]`: all rows of that append are then appended again. Without \
+                 the DELETE those that were not refused stand there twice, with the same id"
             ),
         }
     }

@@ -1,5 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate in a `snowflake` sink.
 
+use uuid::Uuid;
+
 use crate::config::{At, Rules};
 use crate::sink::append;
 
@@ -19,6 +21,15 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     }
     for key in ["user", "role", "database", "schema", "table", "pipe"] {
         names(section, key, rules);
+    }
+    let pieces = section.get("deleted_pieces");
+    for at in pieces.iter().flat_map(At::items) {
+        if at.text().is_some_and(|text| Uuid::try_parse(text).is_err()) {
+            rules.refuse(
+                &at,
+                "write the piece as the halt shows it, 32 hexadecimal digits",
+            );
+        }
     }
     if !section.is_true("keeps_erased_records") {
         let remedy = "add `true` if rows of erased subjects (GDPR) may stay in the table until the \

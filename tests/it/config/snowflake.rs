@@ -47,6 +47,20 @@ fn an_account_is_its_identifier_and_a_name_needs_no_quotes() {
 }
 
 #[test]
+fn a_piece_whose_rows_were_deleted_is_named_as_the_halt_shows_it() {
+    let pointer = "/sinks/snow/snowflake/deleted_pieces";
+    let tree = with(
+        pointer,
+        json!(["0195f2c17a307c449d0e5a1b2c3d4e5f", "piece 7"]),
+    );
+    refused(
+        &tree,
+        &format!("{AT}.deleted_pieces[1]"),
+        "32 hexadecimal digits",
+    );
+}
+
+#[test]
 fn an_append_is_made_and_committed_in_bounded_time() {
     let tree = with("/sinks/snow/snowflake/roll/age", "2d");
     refused(&tree, &format!("{AT}.roll.age"), "from 1s to 1d");

@@ -1,9 +1,12 @@
 //! Rows that Snowflake refuses when it commits them: 200 was answered long before.
 
+use goldwire::sink::Sink as _;
 use goldwire::sink::pieces::Landed;
 use loadtest::fake_snowflake::{RowErrors, SnowflakeFault};
 
-use super::bench::{Bench, halted, sealed};
+use serde_json::json;
+
+use super::bench::{Bench, halted, place, sealed};
 
 #[tokio::test]
 async fn g2_rows_that_were_all_refused_halt_the_sink_and_are_appended_once_it_is_mended() {
@@ -75,7 +78,19 @@ async fn rows_of_which_some_were_refused_are_not_appended_again_before_a_person_
         assert_eq!(halted(pieces.land(&seal).await).0, code);
     }
     assert_eq!(bench.fake.appends().0, 1, "nothing is doubled by itself");
-    let restarted = bench.process();
+    for _ in 0..2 {
+        let restarted = bench.process();
+        assert_eq!(
+            halted(restarted.landed(&seal).await),
+            (code.clone(), remedy.clone())
+        );
+    }
+    assert!(
+        remedy.contains(&format!("deleted_pieces: [\"{piece}\"]")),
+        "{remedy}"
+    );
+    let restarted = bench.sink(&json!({ "deleted_pieces": [piece] }));
+    let restarted = restarted.pieces(&place("log-of-a-test")).unwrap();
     assert_eq!(restarted.landed(&seal).await.unwrap(), Landed::Never);
     let again = sealed(restarted.as_ref(), 1..=3).await;
     assert_eq!(restarted.land(&again).await.unwrap(), Landed::Yes);
