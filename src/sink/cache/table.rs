@@ -94,12 +94,21 @@ impl Table {
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = Batch::default();
         let mut answers = Vec::with_capacity(rows.len());
+        let mut erasures = 0;
         for row in rows {
-            answers.push(self.add(&mut batch, row, now)?);
+            if is_erasure(&row.current) {
+                erasures += 1;
+                if self.store.get(ERASED)?.is_none() {
+                    batch.put(ERASED.to_vec(), now.to_string().into_bytes());
+                }
+            }
+            answers.push(self.add(&mut batch, row)?);
         }
         if !batch.is_empty() {
             self.store.commit(batch)?;
         }
+        // Not before: a rewrite of the files that begins now must not take for erased what is not.
+        self.erasures.fetch_add(erasures, Ordering::AcqRel);
         Ok(answers)
     }
 
@@ -111,16 +120,9 @@ impl Table {
             object_type,
             current,
         }: &Row,
-        now: Millis,
     ) -> Result<Result<Effect, SinkError>, StoreError> {
         let uri = subject.uri();
         let before = self.entry(uri)?;
-        if current.erased || current.state == SubjectState::Erased {
-            self.erasures.fetch_add(1, Ordering::AcqRel);
-            if self.store.get(ERASED)?.is_none() {
-                batch.put(ERASED.to_vec(), now.to_string().into_bytes());
-            }
-        }
         if let Some(before) = &before
             && before.content_time > current.content_time
         {
@@ -246,10 +248,77 @@ impl Table {
     }
 }
 
+fn is_erasure(current: &Current) -> bool {
+    current.erased || current.state == SubjectState::Erased
+}
+
 fn entry_key(uri: &str) -> Vec<u8> {
     [b"e/", uri.as_bytes()].concat()
 }
 
 fn claim_key(claim: &[u8], uri: &str) -> Vec<u8> {
     [b"x/", claim, uri.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{OnceLock, Weak};
+
+    use super::*;
+    use crate::store::{MemoryStore, Pair};
+
+    /// A store in which a rewrite of the files begins just before a commit.
+    #[derive(Debug, Default)]
+    struct Rewritten {
+        store: MemoryStore,
+        table: OnceLock<Weak<Table>>,
+        erasures: OnceLock<u64>,
+    }
+
+    impl Store for Rewritten {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            self.store.get(key)
+        }
+
+        fn scan(
+            &self,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<Vec<Pair>, StoreError> {
+            self.store.scan(prefix, after, limit)
+        }
+
+        fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+            let table = self.table.get().and_then(Weak::upgrade);
+            if let Some(table) = table {
+                self.erasures.get_or_init(|| table.erasures());
+            }
+            self.store.commit(batch)
+        }
+    }
+
+    #[test]
+    fn an_erasure_that_is_committed_after_a_rewrite_began_leaves_the_files_to_be_rewritten() {
+        let store = Arc::new(Rewritten::default());
+        let shared: Arc<dyn Store> = Arc::<Rewritten>::clone(&store);
+        let table = Arc::new(Table::over(shared));
+        store.table.set(Arc::downgrade(&table)).unwrap();
+        let erased = Row {
+            subject: Subject::new("acme", "entities/a"),
+            object_type: "Individual".to_owned(),
+            current: Current {
+                state: SubjectState::Erased,
+                content_time: 5,
+                version: None,
+                fields: None,
+                erased: true,
+            },
+        };
+        table.write(&[erased], 7).unwrap();
+        table.rewritten(6, *store.erasures.get().unwrap()).unwrap();
+        assert_eq!(table.erased_since().unwrap(), Some(6));
+        table.rewritten(8, table.erasures()).unwrap();
+        assert_eq!(table.erased_since().unwrap(), None);
+    }
 }
