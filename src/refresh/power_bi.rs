@@ -31,6 +31,8 @@ pub(super) struct Dataset {
     tokens: Tokens,
     refreshes: String,
     body: Value,
+    /// Started refreshes are named as in the history.
+    is_enhanced: bool,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +96,7 @@ impl Dataset {
             tokens: Tokens::new(&app, http.clone(), clock),
             http,
             refreshes: format!("{url}/v1.0/myorg/groups/{group}/datasets/{dataset}/refreshes"),
+            is_enhanced: config.enhanced.is_some(),
             body: match &config.enhanced {
                 // Any other key would ask for an enhanced one, which a shared capacity refuses.
                 None => json!({ "notifyOption": "NoNotification" }),
@@ -152,6 +155,10 @@ impl Dashboard for Dataset {
             .find(|entry| Some(entry.request_id.as_str()) == wanted.id);
         if let Some(entry) = named {
             return Ok(entry.seen());
+        }
+        // One that is not in the history was dropped. What is there then is of another client.
+        if self.is_enhanced && wanted.id.is_some() {
+            return Ok(None);
         }
         let ours = history
             .iter()

@@ -16,6 +16,9 @@ const DAY: Millis = 24 * 60 * 60 * 1000;
 const SURE: Millis = 120_000;
 /// A refresh that was started, and of which the target does not tell for so long, is given up.
 const GIVEN_UP: Millis = 60 * 60 * 1000;
+/// The same, where the target answers nothing that can be used: longer than it is away for, and than
+/// a pause that it asks for.
+const NO_ANSWER: Millis = 6 * GIVEN_UP;
 
 /// How far apart refreshes of one dashboard start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +118,11 @@ impl RefreshState {
             (Err(Trouble::Refused { .. }), true) if age >= GIVEN_UP => self.ended(true),
             // What is asked for while others wait may be dropped without a word.
             (Ok(None), true) if age >= GIVEN_UP => {
+                self.ended(false);
+                return Some(End::Failed);
+            }
+            (Err(_), false) if age >= NO_ANSWER => self.not_started(),
+            (Err(_), true) if age >= NO_ANSWER => {
                 self.ended(false);
                 return Some(End::Failed);
             }
@@ -222,6 +230,26 @@ mod tests {
         assert!(*after <= late + 3 * HOUR, "{starts:?}");
         assert_eq!(starts.first(), Some(&60_000), "the first one at once");
         assert_eq!(starts.len(), 9, "{starts:?}");
+    }
+
+    #[test]
+    fn a_refresh_of_which_the_target_never_tells_anything_is_given_up_and_asked_for_again() {
+        let silent = Err(Trouble::Unreachable("answer: expected a string".to_owned()));
+        for (started, end) in [(true, Some(End::Failed)), (false, None)] {
+            let mut state = RefreshState::default();
+            state.begin(&[Some(3)], 10);
+            if started {
+                state.started(Some("a".to_owned()), 10);
+            }
+            let run = state.run.clone().unwrap();
+            assert_eq!(state.learns(&run, &silent, 9 + 6 * HOUR), None);
+            assert!(state.run.is_some(), "{started}");
+            assert_eq!(state.learns(&run, &silent, 10 + 6 * HOUR), end);
+            assert!(
+                state.run.is_none() && state.is_behind(&[Some(3)]),
+                "{started}"
+            );
+        }
     }
 
     #[test]

@@ -50,15 +50,19 @@ struct Job {
     id: String,
     created_at: String,
     completed_at: Option<String>,
-    finish_code: Option<String>,
+    /// The reference shows a number in text; a plain number is taken as well.
+    finish_code: Option<Value>,
 }
 
 impl Job {
     fn seen(self) -> Option<Seen> {
-        let progress = match (self.completed_at, self.finish_code.as_deref()) {
-            (None, _) => Progress::UnderWay,
-            (Some(_), Some("0")) => Progress::Ended(End::Succeeded),
-            (Some(_), _) => Progress::Ended(End::Failed),
+        let code = self.finish_code;
+        let progress = match self.completed_at {
+            None => Progress::UnderWay,
+            Some(_) if code.is_some_and(|it| it == "0" || it == 0) => {
+                Progress::Ended(End::Succeeded)
+            }
+            Some(_) => Progress::Ended(End::Failed),
         };
         Some(Seen {
             started: http::time(&self.created_at)?,
@@ -245,5 +249,28 @@ impl Dashboard for Extract {
             .map(|trouble| trouble.to_string())
             .into_iter()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_has_succeeded_whether_its_code_is_a_text_or_a_number() {
+        for (code, end) in [
+            (json!("0"), End::Succeeded),
+            (json!(0), End::Succeeded),
+            (json!("1"), End::Failed),
+            (json!(2), End::Failed),
+            (Value::Null, End::Failed),
+        ] {
+            let job = json!({
+                "id": "a", "createdAt": "2026-11-30T10:00:00Z",
+                "completedAt": "2026-11-30T10:05:00Z", "finishCode": code,
+            });
+            let job: Job = serde_json::from_value(job).unwrap();
+            assert_eq!(job.seen().unwrap().progress, Progress::Ended(end), "{code}");
+        }
     }
 }

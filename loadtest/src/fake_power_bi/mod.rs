@@ -59,6 +59,8 @@ pub enum PowerBiFault {
     LoseRequest,
     /// The next refresh that is started fails.
     Fail,
+    /// The next refresh is accepted, and dropped without a trace.
+    Drop,
 }
 
 /// A refresh of the history.
@@ -184,6 +186,12 @@ impl FakePowerBi {
     /// Ends every token now.
     pub fn expire_tokens(&self) {
         self.shared.lock().tokens.clear();
+    }
+
+    /// Another client of the API starts an enhanced refresh, if none is under way.
+    pub fn another_client(&self) {
+        let body = serde_json::json!({ "type": "full" });
+        self.shared.lock().begin("ViaEnhancedApi", body);
     }
 
     /// The service's own schedule starts a refresh, if none is under way.

@@ -15,6 +15,8 @@ use super::desk::{Said, is_enhanced};
 use super::{DATASET, GROUP, PowerBiFault, PowerBiRefresh, Shared, State, TENANT, rows};
 use crate::time::Millis;
 
+/// The number of a refresh that was dropped.
+const DROPPED: usize = 999_999;
 const DATASETS: &str = "/v1.0/myorg/groups/{group}/datasets/{dataset}";
 
 pub(super) fn app(shared: Shared) -> Router {
@@ -115,7 +117,10 @@ fn start(
     }
     let enhanced = is_enhanced(&body);
     let kind = if enhanced { "ViaEnhancedApi" } else { "ViaApi" };
-    let number = state.begin(kind, body);
+    let number = match state.takes(|fault| fault == PowerBiFault::Drop) {
+        Some(_) => DROPPED,
+        None => state.begin(kind, body),
+    };
     if state
         .takes(|fault| fault == PowerBiFault::LoseAnswer)
         .is_some()

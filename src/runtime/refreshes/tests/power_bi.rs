@@ -305,3 +305,16 @@ async fn an_enhanced_refresh_is_one_on_premium_capacity_and_refused_on_a_shared_
     let asked = fake.answers().len();
     assert!((5..20).contains(&asked), "asked now and then: {asked}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_of_another_client_is_not_taken_for_one_that_was_dropped() {
+    let (fake, world) = of(None, true).await;
+    fake.inject(PowerBiFault::Drop);
+    world.change(0);
+    world.pass(NOTICED).await;
+    fake.another_client();
+    assert_eq!((starts(&fake).len(), fake.answers()), (1, vec![202]));
+    world.pass(Duration::from_hours(24)).await;
+    assert_eq!(fake.answers(), [202, 202], "it is asked for again");
+    assert_eq!(starts(&fake).len(), 2);
+}
