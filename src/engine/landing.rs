@@ -142,14 +142,24 @@ where
 #[async_trait]
 impl Checkpoint for Landing {
     async fn take_over(&self) -> Result<(), TakeoverError> {
-        self.inner.take_over().await?;
-        let Some(prepared) = self.inner.prepared().await? else {
-            return Ok(());
-        };
-        self.settle(&prepared).await.map_err(|error| match error {
-            CommitError::Retry(error) => TakeoverError::Store(error),
-            CommitError::Fenced(why) => TakeoverError::Fenced(why),
-        })
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, self.lane.uri());
+        loop {
+            // Where the partition is another's, this says so.
+            self.inner.take_over().await?;
+            let Some(prepared) = self.inner.prepared().await? else {
+                return Ok(());
+            };
+            match self.settle(&prepared).await {
+                Ok(()) => return Ok(()),
+                Err(CommitError::Retry(error)) => return Err(TakeoverError::Store(error)),
+                // Whether it was made is found in what is kept.
+                Err(CommitError::Fenced(why)) => {
+                    let partition = self.lane.uri();
+                    tracing::warn!("{partition}: taken over again: {why}");
+                }
+            }
+            backoff.wait().await;
+        }
     }
 
     fn open(&self) -> Result<Opened, StoreError> {

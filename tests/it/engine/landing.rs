@@ -20,7 +20,7 @@ use goldwire::log::WholeLog;
 use goldwire::mutation::{self, Mutation};
 use goldwire::sink::pieces::{Gathered, Landed, PieceLimits, Pieces, Seal};
 use goldwire::sink::{Ack, Effect, SinkError, Write};
-use goldwire::store::{StoreError, keys};
+use goldwire::store::{Store, StoreError, keys};
 use goldwire::telemetry::Metrics;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -181,6 +181,21 @@ impl Slow {
         self.1.wait(100).await;
         made
     }
+
+    /// The same, of a step that now and then is in doubt: it may have been made or not.
+    async fn doubted(
+        &self,
+        step: impl Future<Output = Result<(), CommitError>>,
+    ) -> Result<(), CommitError> {
+        let doubt = self.1.below(10);
+        if doubt != 0 {
+            self.step(step).await?;
+        }
+        match doubt {
+            0 | 1 => Err(CommitError::Fenced("not known".to_owned())),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
@@ -233,39 +248,35 @@ impl Prepares for Slow {
     }
 
     async fn end(&self, prepared: &Prepared) -> Result<(), CommitError> {
-        self.step(self.0.end(prepared)).await
+        self.doubted(self.0.end(prepared)).await
     }
 
     async fn give_up(&self, prepared: &Prepared) -> Result<(), CommitError> {
-        self.step(self.0.give_up(prepared)).await
+        self.doubted(self.0.give_up(prepared)).await
     }
 }
 
-/// A sink's process, which dies and starts again.
-struct World {
-    rig: Rig,
+/// What outlives a task.
+#[derive(Clone)]
+struct Kept {
+    store: Arc<dyn Store>,
     bucket: Arc<Bucket>,
     chance: Chance,
     names: Arc<AtomicU64>,
 }
 
-impl World {
-    fn new(seed: u64) -> Self {
-        Self {
-            rig: Rig::new(),
-            bucket: Arc::default(),
-            chance: Chance::of(seed),
-            names: Arc::default(),
-        }
-    }
-
-    fn checkpoint(&self) -> Arc<Landing> {
-        let inner = StoreCheckpoint {
-            store: Arc::clone(&self.rig.store),
+impl Kept {
+    fn stored(&self) -> StoreCheckpoint {
+        StoreCheckpoint {
+            store: Arc::clone(&self.store),
             sink: SINK.to_owned(),
             group: format!("app.{SINK}"),
             partition: 0,
-        };
+        }
+    }
+
+    /// The checkpoint of a task that begins: nothing is gathered.
+    fn checkpoint(&self) -> Arc<Landing> {
         let pieces = Lot {
             bucket: Arc::clone(&self.bucket),
             chance: self.chance.clone(),
@@ -273,9 +284,32 @@ impl World {
             sealed: Mutex::default(),
             names: Arc::clone(&self.names),
         };
-        let inner = Arc::new(Slow(inner, self.chance.clone()));
+        let inner = Arc::new(Slow(self.stored(), self.chance.clone()));
         let gate = Arc::new(Gate::new(SINK));
         Arc::new(Landing::over(inner, Arc::new(pieces), gate, 0))
+    }
+}
+
+/// A sink's process, which dies and starts again.
+struct World {
+    rig: Rig,
+    kept: Kept,
+    chance: Chance,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (rig, chance) = (Rig::new(), Chance::of(seed));
+        Self {
+            kept: Kept {
+                store: Arc::clone(&rig.store),
+                bucket: Arc::default(),
+                chance: chance.clone(),
+                names: Arc::default(),
+            },
+            rig,
+            chance,
+        }
     }
 
     fn context(&self) -> Context {
@@ -300,7 +334,7 @@ impl World {
 
     /// A life of the process: until it is stopped, or its task is aborted.
     fn start(&self, stop: &CancellationToken) -> JoinHandle<()> {
-        let (checkpoint, context) = (self.checkpoint(), self.context());
+        let (kept, context) = (self.kept.clone(), self.context());
         let (log, stop) = (Arc::clone(&self.rig.log), stop.clone());
         let settings = TaskSettings {
             in_flight: 20,
@@ -312,10 +346,10 @@ impl World {
         };
         tokio::spawn(async move {
             loop {
+                let checkpoint = kept.checkpoint();
                 checkpoint.take_over().await.unwrap();
                 let reader = WholeLog::partition(&log, 0);
-                let kept: Arc<dyn Checkpoint> = Arc::<Landing>::clone(&checkpoint);
-                let task = SinkTask::new(context.clone(), reader, settings, kept).unwrap();
+                let task = SinkTask::new(context.clone(), reader, settings, checkpoint).unwrap();
                 match task.run(stop.clone()).await {
                     Err(TaskError::Commit(CommitError::Fenced(_))) => {}
                     ended => return ended.unwrap(),
@@ -325,12 +359,7 @@ impl World {
     }
 
     fn position(&self) -> u64 {
-        let kept = StoreCheckpoint {
-            store: Arc::clone(&self.rig.store),
-            sink: SINK.to_owned(),
-            group: format!("app.{SINK}"),
-            partition: 0,
-        };
+        let kept = self.kept.stored();
         kept.open().unwrap().cursor.map_or(0, |it| it.position)
     }
 
@@ -381,7 +410,7 @@ impl World {
         }
         stop.cancel();
         last.await.unwrap();
-        (sent, self.bucket.rows())
+        (sent, self.kept.bucket.rows())
     }
 }
 
