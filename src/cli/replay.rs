@@ -159,7 +159,7 @@ fn plan(args: &ReplayArgs, wanted: &Wanted, found: &[Found]) -> String {
 /// Asks whoever is there.
 fn agreed(sink: &str) -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
-        let why = "nobody is there to agree; run it in a terminal, or with --yes";
+        let why = "there is no terminal to confirm on; run it in a terminal, or with --yes";
         return Err(CliError::Usage(why.to_owned()));
     }
     // There is nowhere to ask if the standard error is closed: then nobody agrees.

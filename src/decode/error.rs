@@ -62,7 +62,7 @@ pub enum DecodeError {
     #[error("neither `eventType` nor `type` tells what happened")]
     NoType,
     /// Neither a header nor the body tells who it is about.
-    #[error("no `sourceObjectUri` and no `uri` tells whom the event is about")]
+    #[error("neither `sourceObjectUri` nor `uri` says which object the event is about")]
     NoSubject,
     /// A URI that is not `entities/{id}` or `relations/{id}`.
     #[error("`{field}` is not the URI of an entity or a relation: {why}")]

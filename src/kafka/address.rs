@@ -21,7 +21,7 @@ pub fn check_encrypted(
     }
     let why = "nothing is encrypted on the way to another machine: set \
                `properties.security.protocol` to SASL_SSL or SSL (`insecure_plaintext` is for \
-               networks that nobody listens to)";
+               networks that no one listens to)";
     problems.push(Unfit::key(key, why));
 }
 

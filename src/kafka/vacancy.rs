@@ -37,7 +37,7 @@ const LEAVES: Duration = Duration::from_secs(1);
 
 /// What is said when a member leaves.
 pub(crate) const VACANT: &str = "no member of the group has these partitions, though it is at rest: a member \
-     ended while they moved; leaves the group and joins again, which divides all partitions anew";
+     ended while they moved; leaves the group and joins again, which divides all partitions again";
 
 /// What a member has at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -229,7 +229,7 @@ impl Replay {
             if let Some(prepared) = prepares.prepared().await? {
                 return Err(StartError::Refused(format!(
                     "sink {sink}: {} of partition {partition} was on its way when goldwire ended, and \
-                     nobody knows whether it landed; start goldwire, which finds out, stop it, and \
+                     it is not known whether it landed; start goldwire, which finds out, stop it, and \
                      rewind then",
                     prepared.piece.seal.0
                 )));

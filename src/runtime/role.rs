@@ -42,7 +42,7 @@ impl Role {
         if config.log.kafka.is_none() {
             return Err(
                 "an instance that runs a part of the configuration needs its log in Kafka: a log on \
-                 this machine is read by this process alone, and would have to keep for ever what the \
+                 this machine is read by this process alone, and would have to keep without end what the \
                  rest has not read; set `log.kafka`, or run everything and hold a sink with `goldwire \
                  sink pause`"
                     .to_owned(),

@@ -87,7 +87,7 @@ pub(super) fn address(text: &str, insecure: bool) -> Result<Url, String> {
         "http" if insecure || is_loopback(&url) => Ok(url),
         "http" => Err(
             "use https://: nothing is encrypted on the way to another machine \
-             (`insecure_plaintext` is for networks that nobody listens to)"
+             (`insecure_plaintext` is for networks that no one listens to)"
                 .to_owned(),
         ),
         _ => Err("write an address that begins with https://".to_owned()),

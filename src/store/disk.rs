@@ -43,7 +43,7 @@ pub(super) fn in_use(path: &Path) -> StoreError {
     ))
 }
 
-/// Refuses to open anew, after an error of the disk, where less than `needed` bytes are free.
+/// Refuses to open again, after an error of the disk, where less than `needed` bytes are free.
 pub(super) fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
     let room = rustix::fs::statvfs(path);
     let free = room.map_or(u64::MAX, |room| room.f_bavail.saturating_mul(room.f_frsize));

@@ -42,7 +42,7 @@ const SEALED: usize = 2;
 const OVERLAPPING: usize = 16;
 /// How often a commit looks whether the tables have caught up.
 const LOOK: Duration = Duration::from_millis(2);
-/// Free disk, besides a copy of the journals, without which opening anew is not tried.
+/// Free disk, besides a copy of the journals, without which opening again is not tried.
 const ROOM: u64 = 8 << 20;
 
 /// How a store is laid out. What is not the cache is fixed when the store is made.
@@ -74,12 +74,12 @@ impl Default for Shape {
 pub struct FjallStore {
     path: PathBuf,
     shape: Shape,
-    /// Nothing only if it could not be opened anew.
+    /// Nothing only if it could not be opened again.
     opened: RwLock<Option<Opened>>,
     /// The newest of what is in there.
     recent: RwLock<Recent>,
     before_sync: BeforeSync,
-    /// A write failed: fjall takes none any more, until it is opened anew.
+    /// A write failed: fjall takes none any more, until it is opened again.
     failed: AtomicBool,
     group: GroupCommit,
     /// Released after the database.
@@ -166,11 +166,11 @@ impl FjallStore {
         disk::check_room(&self.path, ROOM.saturating_add(copies))?;
         let mut held = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         drop(held.take());
-        // What failed may be there all the same once it is opened anew.
+        // What failed may be there all the same once it is opened again.
         *self.recent.write().unwrap_or_else(PoisonError::into_inner) = Recent::new(RECENT);
         fjall_journal::renew(&dir).map_err(|error| failed_io(&error))?;
         *held = Some(open(&dir, self.shape)?);
-        tracing::warn!("the store was opened anew after an error of the disk");
+        tracing::warn!("the store was opened again after an error of the disk");
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl FjallStore {
     /// If the disk fails. Nothing is lost by it, and something old may be left.
     pub fn purge(&self) -> Result<(), StoreError> {
         if self.failed.load(Ordering::Relaxed) {
-            let why = "a write has failed, and the store is not opened anew yet";
+            let why = "a write has failed, and the store is not opened again yet";
             return Err(StoreError::Io(why.to_owned()));
         }
         let dir = self.path.join(DIR);
@@ -205,7 +205,7 @@ impl FjallStore {
 
     fn ask<T>(&self, ask: impl FnOnce(&Opened) -> fjall::Result<T>) -> Result<T, StoreError> {
         let held = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        let closed = || StoreError::Io("it cannot be opened anew".to_owned());
+        let closed = || StoreError::Io("it cannot be opened again".to_owned());
         ask(held.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
     }
 }

@@ -22,16 +22,16 @@ use crate::dir_lock::DirLock;
 const RELEASE_LOOK: Duration = Duration::from_millis(5);
 const RELEASE_LOOKS: u32 = 1000;
 
-/// Free disk without which opening anew is not tried: several of sled's segments.
+/// Free disk without which opening again is not tried: several of sled's segments.
 const ROOM: u64 = 8 << 20;
 
 /// A store in a directory.
 pub struct SledStore {
     path: PathBuf,
-    /// Nothing only if it could not be opened anew.
+    /// Nothing only if it could not be opened again.
     db: RwLock<Option<OnDisk>>,
     before_sync: BeforeSync,
-    /// A write failed: sled takes none any more, until it is opened anew.
+    /// A write failed: sled takes none any more, until it is opened again.
     failed: AtomicBool,
     group: GroupCommit,
     /// Released after the database.
@@ -101,13 +101,13 @@ impl SledStore {
         await_release(&self.path)?;
         forget_pages(&self.path).map_err(|error| StoreError::Io(error.to_string()))?;
         *held = Some(database(&self.path)?);
-        tracing::warn!("the store was opened anew after an error of the disk");
+        tracing::warn!("the store was opened again after an error of the disk");
         Ok(())
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&OnDisk) -> sled::Result<T>) -> Result<T, StoreError> {
         let held = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        let closed = || StoreError::Io("it cannot be opened anew".to_owned());
+        let closed = || StoreError::Io("it cannot be opened again".to_owned());
         ask(held.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
     }
 }

@@ -49,7 +49,7 @@ impl Desk {
         match running.request(Method::GET, "/livez").send().await {
             Ok(_) => Ok(Self::Running(running)),
             Err(_) => Err(CliError::Unavailable(format!(
-                "{why}; and nobody answers at admin.address {} (configuration: {})",
+                "{why}; and nothing answers at admin.address {} (configuration: {})",
                 config.admin.address,
                 absolute(&file.config)
             ))),

@@ -59,7 +59,7 @@ fn table_text(table: &Table) -> String {
     }
     text.push_str(
         "\nThe run-as user needs create, edit and view-all on the object, and edit access to these \
-         fields\nand every mapped one. Nobody else should edit them.\n\n",
+         fields\nand every mapped one. No one else should edit them.\n\n",
     );
     let _ok = write!(
         text,

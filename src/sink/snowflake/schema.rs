@@ -132,7 +132,7 @@ SELECT tenant, subject, object_type, kind, state, absorbed_by, version, observed
     ORDER BY commit_time, version), 3) AS valid_to,
   LEAD(commit_time) OVER (PARTITION BY tenant, subject ORDER BY commit_time, version) IS NULL AS is_current
 FROM {once} WHERE NOT echo;
--- Who absorbed whom. active until the loser lived again, or was absorbed by another, later.
+-- Which entity absorbed which. active until the loser lived again, or was absorbed by another, later.
 CREATE OR REPLACE VIEW {place}.MERGES AS
 WITH absorbed AS (
   SELECT tenant, subject AS loser, absorbed_by AS winner, MIN(commit_time) AS merged, MAX(commit_time) AS seen

@@ -96,7 +96,7 @@ pub fn check_url(url: &str, insecure: bool) -> Result<(), &'static str> {
 
 const EXPOSED: &str = "demands no encryption on the way to another machine; add \
                        `sslmode=verify-full`, with `sslrootcert=FILE` if the authority is your own, \
-                       or `sslmode=require` (`insecure_plaintext` is for networks that nobody \
+                       or `sslmode=require` (`insecure_plaintext` is for networks that no one \
                        listens to)";
 
 /// Why a warehouse cannot be as configured. Never holds the URL.

@@ -72,7 +72,7 @@ fn work(consumer: &Weak<BaseConsumer<Heard>>, topic: &str, received: &Receiver<A
 /// Answers whoever waits; one who gave up commits again later.
 pub(super) fn answer(reply: oneshot::Sender<Answer>, result: Answer) {
     if reply.send(result).is_err() {
-        tracing::debug!("nobody waits for this commit any more");
+        tracing::debug!("this commit is not waited for any more");
     }
 }
 

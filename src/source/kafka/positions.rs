@@ -164,7 +164,7 @@ fn vanished(settings: &KafkaSettings, partition: i32, began: i64) -> String {
     let KafkaSettings { group, topic, .. } = settings;
     format!(
         "group `{group}` had a committed offset in topic `{topic}`, partition {partition}, and has \
-         none any more: it expired, or the group or the topic was made anew; set it with \
+         none any more: it expired, or the group or the topic was created again; set it with \
          kafka-consumer-groups --reset-offsets (at {began} goldwire last began there; what it has \
          already is not applied twice), and start goldwire again"
     )
@@ -187,9 +187,9 @@ fn outside(settings: &KafkaSettings, found: Found, offset: i64) -> String {
     } = found;
     let KafkaSettings { group, topic, .. } = settings;
     let why = if offset < low {
-        "records were deleted unread, or the topic was made anew"
+        "records were deleted unread, or the topic was created again"
     } else {
-        "the topic was made anew, or lost records"
+        "the topic was created again, or lost records"
     };
     format!(
         "group `{group}` stands at offset {offset} of topic `{topic}`, partition {partition}, which \
@@ -202,7 +202,7 @@ fn outside(settings: &KafkaSettings, found: Found, offset: i64) -> String {
 pub(super) fn left_behind(settings: &KafkaSettings, partition: i32) -> String {
     format!(
         "the position in topic `{}`, partition {partition}, is not in the topic any more: records \
-         were deleted unread, or the topic was made anew; look at group `{}` with \
+         were deleted unread, or the topic was created again; look at group `{}` with \
          kafka-consumer-groups --describe, set its offset, and start goldwire again",
         settings.topic, settings.group
     )

@@ -118,7 +118,7 @@ async fn files_that_another_process_has_open_are_left_alone() {
     assert_eq!(ran.code, 69, "{}", ran.out);
     assert!(
         ran.err
-            .contains("nobody answers at admin.address 127.0.0.1:1"),
+            .contains("nothing answers at admin.address 127.0.0.1:1"),
         "{}",
         ran.err
     );

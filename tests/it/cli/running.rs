@@ -158,7 +158,7 @@ async fn another_token_is_told_and_nobody_at_home_is_69() {
     let nobody = run(&dir, &["dlq", "list"]).await;
     assert_eq!(nobody.code, 69);
     assert!(
-        nobody.err.contains("nobody answers at admin.address"),
+        nobody.err.contains("nothing answers at admin.address"),
         "{}",
         nobody.err
     );

@@ -183,7 +183,7 @@ const DETAILS: [(&str, &str); 22] = [
     ),
     (
         r#"{"type":"UPDATE"}"#,
-        "no `sourceObjectUri` and no `uri` tells whom the event is about",
+        "neither `sourceObjectUri` nor `uri` says which object the event is about",
     ),
     (
         "{\"type\":",

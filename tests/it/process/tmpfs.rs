@@ -184,7 +184,7 @@ async fn goes_on_when_there_is_room(store: &str) {
     taken.extend(sender.good("entities/last").await);
     arrives(folder.path(), &taken).await;
     let said = running.stop().await;
-    assert!(said.contains("the store was opened anew"), "{said}");
+    assert!(said.contains("the store was opened again"), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 
     // What was durable before is there, and the directory is sound.
