@@ -4,6 +4,7 @@
 //! Guarantee (G10): errors are codes; no URL, header or body reaches one.
 
 pub(crate) mod entra;
+pub(crate) mod snowflake;
 
 use std::time::Duration;
 

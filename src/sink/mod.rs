@@ -34,6 +34,7 @@ pub use pieces::{Pieces, Place};
 pub use registry::{OnFull, SinkConfig};
 
 use crate::event::{Kind, Record, Subject, SubjectState};
+use crate::http::Failure;
 pub use crate::serving::Serving;
 use crate::time::Millis;
 
@@ -211,6 +212,28 @@ pub enum SinkError {
         /// What a person must do.
         remedy: String,
     },
+}
+
+impl From<Failure> for SinkError {
+    fn from(failure: Failure) -> Self {
+        let retried = |code, ambiguous| Self::Retryable {
+            code,
+            ambiguous,
+            outage: true,
+        };
+        match failure {
+            Failure::Throttled(pause) => Self::Throttled {
+                code: "http 429".to_owned(),
+                pause,
+            },
+            Failure::Unreachable(code) => retried(code, false),
+            Failure::Unknown(code) => retried(code, true),
+            Failure::Refused { code, remedy } => Self::Systemic {
+                code,
+                remedy: remedy.to_owned(),
+            },
+        }
+    }
 }
 
 /// The code of a rejection where the target has another record that it takes for the same. It says

@@ -4,7 +4,7 @@
 //! A signed token for the ingest host and a scoped one; channels with continuation tokens, where the
 //! one who opened last is the only one to append; rows that are buffered when an append is answered,
 //! and committed later; rows that are refused at that time, counted and not told; a status by exact
-//! name; and on demand what goes wrong: 429, 503, answers and requests lost, channels that become
+//! name; Snowpipe's `insertFiles`, which records names of files; and on demand what goes wrong: 429, 503, answers and requests lost, channels that become
 //! invalid, a pipe that fails over, a channel that is deleted unused.
 //!
 //! Not known of the real one, and so taken as the harder of two ways: whether a continuation token that
@@ -12,6 +12,7 @@
 
 mod channel;
 mod jwt;
+mod loads;
 mod routes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use channel::SnowflakeRow;
 pub use jwt::PRIVATE_KEY;
+pub use loads::SnowpipeFile;
 
 use self::channel::{Channel, until};
 use crate::served::{Bound, Served};
@@ -37,6 +39,8 @@ pub const SCHEMA: &str = "RELTIO";
 pub const TABLE: &str = "GOLDEN_RECORD_CHANGES";
 /// Its default pipe.
 pub const PIPE: &str = "GOLDEN_RECORD_CHANGES-STREAMING";
+/// The whole name of a pipe that loads files.
+pub const FILE_PIPE: &str = "MDM.RELTIO.LAKE";
 
 /// How a fake Snowflake behaves.
 #[derive(Debug, Clone)]
@@ -113,6 +117,8 @@ struct State {
     appends: usize,
     /// Bytes of the largest append.
     largest: usize,
+    /// Files that Snowpipe was told of.
+    told: Vec<SnowpipeFile>,
 }
 
 impl State {
@@ -169,6 +175,7 @@ impl FakeSnowflake {
             holds: false,
             appends: 0,
             largest: 0,
+            told: Vec::new(),
         })));
         let served = bound.serve(routes::app(shared.clone()));
         Ok(Self { shared, served })
@@ -204,6 +211,11 @@ impl FakeSnowflake {
     pub fn appends(&self) -> (usize, usize) {
         let state = self.shared.lock();
         (state.appends, state.largest)
+    }
+
+    /// The files that Snowpipe was told of so far, as often as it was.
+    pub fn told(&self) -> Vec<SnowpipeFile> {
+        self.shared.lock().told.clone()
     }
 
     /// Scoped tokens granted so far.

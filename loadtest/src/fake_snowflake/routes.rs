@@ -1,4 +1,4 @@
-//! The six endpoints.
+//! The six endpoints of streaming, and the one of files.
 
 use std::io::Read as _;
 
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::channel::{Channel, SnowflakeRow};
+use super::loads::insert_files;
 use super::{DATABASE, PIPE, SCHEMA, Shared, SnowflakeFault, State, jwt};
 use crate::time::{Millis, as_millis};
 
@@ -34,12 +35,13 @@ pub(super) fn app(shared: Shared) -> Router {
         )
         .route(pipe, post(status))
         .route(rows, post(append))
+        .route("/v1/data/pipes/{pipe}/insertFiles", post(insert_files))
         .layer(DefaultBodyLimit::max(64 << 20))
         .with_state(shared)
 }
 
 /// Why a request is not done.
-struct Refused {
+pub(super) struct Refused {
     status: u16,
     code: &'static str,
     message: &'static str,
@@ -65,7 +67,7 @@ impl Refused {
     }
 }
 
-fn refused(status: u16, code: &'static str, message: &'static str) -> Refused {
+pub(super) fn refused(status: u16, code: &'static str, message: &'static str) -> Refused {
     Refused {
         status,
         code,
@@ -75,7 +77,7 @@ fn refused(status: u16, code: &'static str, message: &'static str) -> Refused {
     }
 }
 
-fn either(answer: Result<Response, Refused>) -> Response {
+pub(super) fn either(answer: Result<Response, Refused>) -> Response {
     answer.unwrap_or_else(Refused::into_response)
 }
 
@@ -110,7 +112,7 @@ fn troubled(state: &mut State) -> Result<Millis, Refused> {
 }
 
 /// Key-pair authentication, at the control host.
-fn signed_in(state: &mut State, headers: &HeaderMap) -> Result<Millis, Refused> {
+pub(super) fn signed_in(state: &mut State, headers: &HeaderMap) -> Result<Millis, Refused> {
     let now = troubled(state)?;
     let kind = headers.get("x-snowflake-authorization-token-type");
     if kind.and_then(|kind| kind.to_str().ok()) != Some("KEYPAIR_JWT") {
@@ -399,7 +401,7 @@ fn rows(headers: &HeaderMap, body: &Bytes) -> Option<Vec<SnowflakeRow>> {
     rows.collect::<Result<_, _>>().ok()
 }
 
-fn broken() -> Response {
+pub(super) fn broken() -> Response {
     let broken = std::io::Error::other("the connection breaks");
     let body = futures::stream::once(async move { Err::<Bytes, _>(broken) });
     Response::new(Body::from_stream(body))

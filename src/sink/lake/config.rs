@@ -38,6 +38,10 @@ pub struct LakeSink {
     /// another region.
     #[serde(default)]
     pub mirror: Option<Bucket>,
+    /// A pipe of Snowpipe that is told of every file before the file counts as written, where no
+    /// notification of the object store tells it.
+    #[serde(default)]
+    pub snowpipe: Option<Snowpipe>,
     /// What is in a file.
     #[serde(default)]
     pub format: Format,
@@ -86,6 +90,31 @@ pub struct Bucket {
     pub insecure_plain_http: bool,
 }
 
+/// A pipe of Snowpipe, without `AUTO_INGEST`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Snowpipe {
+    /// The account: `myorg-myaccount`, or a locator with its region, `xy12345.eu-central-1`.
+    pub account: String,
+    /// The user, who has the public key in `RSA_PUBLIC_KEY`.
+    pub user: String,
+    /// PEM text of the user's RSA private key, unencrypted.
+    pub private_key: Secret,
+    /// The pipe's whole name: `DATABASE.SCHEMA.PIPE`.
+    pub pipe: String,
+    /// Where the sink's files are below the pipe's stage; left out, the stage is at the sink's `url`.
+    #[serde(default)]
+    pub stage_path: String,
+    /// Longest a request may take.
+    #[serde(default = "request_timeout")]
+    pub request_timeout: Period,
+    /// Where the account answers, if not at `https://<account>.snowflakecomputing.com`.
+    pub url: Option<String>,
+    /// Sends tokens in clear text, to a `url` with `http://`. For tests.
+    #[serde(default)]
+    pub insecure_plain_http: bool,
+}
+
 /// What is in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -104,6 +133,8 @@ pub struct Roll {
     /// Rows of it.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rows: usize,
+    /// What a file holds, compressed, about. A partition's half of `memory` is the most.
+    pub bytes: ByteSize,
     /// Since its first row: how long a change may wait.
     pub age: Period,
 }
@@ -112,11 +143,15 @@ impl Default for Roll {
     fn default() -> Self {
         Self {
             rows: 100_000,
+            bytes: "64MiB".into(),
             age: "1m".into(),
         }
     }
 }
 
+fn request_timeout() -> Period {
+    "30s".into()
+}
 fn memory() -> ByteSize {
     "96MiB".into()
 }

@@ -20,6 +20,7 @@ mod piece;
 mod preview;
 mod rewrite;
 mod rules;
+mod snowpipe;
 mod target;
 mod trouble;
 mod values;
@@ -30,9 +31,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use config::{Bucket, Format, LakeSink, Roll};
+pub use config::{Bucket, Format, LakeSink, Roll, Snowpipe};
 
 use self::piece::{Files, Shared, Targets};
+use self::snowpipe::Pipe;
 use self::target::Target;
 use super::columns::Columns;
 use super::directory;
@@ -73,6 +75,9 @@ impl Lake {
         let first = Target::open(&config.bucket())?;
         let mirror = config.mirror.as_ref().map(Target::open).transpose();
         let mirror = mirror.map_err(|why| format!("mirror.{why}"))?;
+        let pipe = config.snowpipe.as_ref();
+        let pipe = pipe.map(|pipe| Pipe::new(pipe, Arc::clone(&clock)));
+        let pipe = pipe.transpose().map_err(|why| format!("snowpipe.{why}"))?;
         Ok(Self {
             // A file that landed late is one whose commit waits for it.
             capabilities: Capabilities {
@@ -86,6 +91,7 @@ impl Lake {
                 sink: name.to_owned(),
                 metrics,
                 targets: Arc::new(Targets { first, mirror }),
+                pipe: pipe.map(Arc::new),
                 format: config.format,
                 columns: Arc::new(Columns::new(&config.columns)),
                 clock,
@@ -130,9 +136,10 @@ impl Sink for Lake {
     fn pieces(&self, place: &Place) -> Option<Arc<dyn Pieces>> {
         // One file takes rows while another is on its way.
         let share = self.memory / (2 * u64::from(place.partitions.max(1)));
+        let bytes = share.min(self.roll.bytes.get());
         let limits = PieceLimits {
             rows: self.roll.rows,
-            bytes: usize::try_from(share).unwrap_or(usize::MAX),
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
             age: self.roll.age.get(),
         };
         // Whoever has the first partition looks through the files of all.

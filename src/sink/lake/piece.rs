@@ -17,6 +17,7 @@ use super::config::Format;
 use super::erasure::note;
 use super::name::name;
 use super::rewrite::{Erasure, erasures};
+use super::snowpipe::Pipe;
 use super::target::{Made, Target};
 use crate::sink::columns::Columns;
 use crate::sink::pieces::{Gathered, Landed, PieceLimits, Pieces, Place, Seal};
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) sink: String,
     pub(super) metrics: Arc<Metrics>,
     pub(super) targets: Arc<Targets>,
+    /// What is told of every file.
+    pub(super) pipe: Option<Arc<Pipe>>,
     pub(super) format: Format,
     /// The columns of the mapping.
     pub(super) columns: Arc<Columns>,
@@ -206,6 +209,14 @@ impl Files {
         };
         mirror.make(&seal.0, file).await.map(|_| ())
     }
+
+    /// Tells the pipe of the file.
+    async fn tell(&self, seal: &Seal, size: Option<usize>) -> Result<(), SinkError> {
+        match &self.shared.pipe {
+            Some(pipe) => pipe.tell(&seal.0, size).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a row counts as whose file was lost: its file never lands, and its record is read again.
@@ -296,7 +307,9 @@ impl Pieces for Files {
         if made == Made::WasThere && !self.holds_rows(seal).await? {
             return Ok(Landed::Never);
         }
+        let size = file.len();
         self.mirror(seal, Some(file)).await?;
+        self.tell(seal, Some(size)).await?;
         if let Some(sealed) = self.state().sealed.take() {
             self.shared.metrics.batch(&self.shared.sink, sealed.rows);
         }
@@ -314,6 +327,7 @@ impl Pieces for Files {
             return Ok(Landed::Never);
         }
         self.mirror(seal, None).await?;
+        self.tell(seal, None).await?;
         Ok(Landed::Yes)
     }
 }

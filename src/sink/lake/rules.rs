@@ -1,6 +1,7 @@
 //! What only several keys together, or a value's meaning, can violate in a `lake` sink.
 
 use crate::config::{At, Rules, bytes};
+use crate::http::snowflake::unfit;
 use crate::sink::row::COLUMNS;
 use crate::sink::{append, columns};
 
@@ -26,14 +27,41 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
             rules.refuse(&at, "is the sink's own url; name another place");
         }
     }
+    if let Some(pipe) = section.get("snowpipe") {
+        snowpipe(&pipe, rules);
+    }
     erasure(section, rules);
     columns::check(section, &[&COLUMNS[..], &MORE].concat(), rules);
     append::window(top, section, rules);
     rules.period(section, &["roll", "age"], ("1s", "1d"));
-    if let Some(at) = section.get("memory")
-        && bytes(Some(&at), "96MiB") < 8 << 20
+    for (keys, least) in [(&["memory"][..], "8MiB"), (&["roll", "bytes"], "64KiB")] {
+        if let Some(at) = section.down(keys)
+            && bytes(Some(&at), least) < bytes(None, least)
+        {
+            rules.refuse(&at, format!("must be at least {least}"));
+        }
+    }
+}
+
+/// A pipe that is told of files.
+fn snowpipe(section: &At<'_>, rules: &mut Rules<'_>) {
+    rules.https(section, "url");
+    rules.period(section, &["request_timeout"], ("1s", "10m"));
+    let account = section.get("account");
+    if let Some(at) = account
+        && let Some(remedy) = at.text().and_then(unfit)
     {
-        rules.refuse(&at, "must be at least 8MiB");
+        rules.refuse(&at, remedy);
+    }
+    let plain = |name: &str| {
+        let known = |letter: char| letter.is_ascii_alphanumeric() || "_$".contains(letter);
+        !name.is_empty() && name.chars().all(known)
+    };
+    if let Some(at) = section.get("pipe")
+        && let Some(text) = at.text()
+        && (text.split('.').count() != 3 || !text.split('.').all(plain))
+    {
+        rules.refuse(&at, "write DATABASE.SCHEMA.PIPE, without quotes");
     }
 }
 

@@ -165,26 +165,7 @@ fn code(answer: &Answer) -> Option<String> {
 }
 
 fn failed(failure: Failure) -> Refusal {
-    Refusal::Failed(match failure {
-        Failure::Throttled(pause) => SinkError::Throttled {
-            code: "http 429".to_owned(),
-            pause,
-        },
-        Failure::Unreachable(code) => retried(code, false),
-        Failure::Unknown(code) => retried(code, true),
-        Failure::Refused { code, remedy } => SinkError::Systemic {
-            code,
-            remedy: remedy.to_owned(),
-        },
-    })
-}
-
-fn retried(code: String, ambiguous: bool) -> SinkError {
-    SinkError::Retryable {
-        code,
-        ambiguous,
-        outage: true,
-    }
+    Refusal::Failed(failure.into())
 }
 
 /// Some of the rows were taken.

@@ -11,6 +11,7 @@ use super::preview::preview;
 use super::schema::schema_text;
 use crate::config::{At, Period, Rules, Secret};
 use crate::event::{Filter, Kind, Subject};
+use crate::http::snowflake::control;
 use crate::sink::append::Dedupe;
 use crate::sink::preview::{Previewed, takes};
 use crate::sink::registry::{Described, SinkDeps, SinkKind};
@@ -151,10 +152,7 @@ impl SnowflakeSink {
 
     /// Where the account answers.
     pub(super) fn control(&self) -> String {
-        let host = self.account.replace('_', "-").to_lowercase();
-        let default = || format!("https://{host}.snowflakecomputing.com");
-        let url = self.url.clone().unwrap_or_else(default);
-        url.trim_end_matches('/').to_owned()
+        control(&self.account, self.url.as_deref())
     }
 }
 

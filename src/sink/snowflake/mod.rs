@@ -15,7 +15,6 @@ mod body;
 mod channel;
 mod config;
 mod http;
-mod jwt;
 mod land;
 mod piece;
 mod preview;

@@ -3,21 +3,15 @@
 use uuid::Uuid;
 
 use crate::config::{At, Rules};
+use crate::http::snowflake::unfit;
 use crate::sink::append;
 
 pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     rules.https(section, "url");
     if let Some(at) = section.get("account")
-        && let Some(text) = at.text()
+        && let Some(remedy) = at.text().and_then(unfit)
     {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        if text.is_empty() || !text.chars().all(plain) {
-            let remedy = "write the account's identifier alone: myorg-myaccount";
-            rules.refuse(&at, remedy);
-        } else if text.to_ascii_lowercase().contains("snowflakecomputing") {
-            let remedy = "leave out .snowflakecomputing.com";
-            rules.refuse(&at, remedy);
-        }
+        rules.refuse(&at, remedy);
     }
     for key in ["user", "role", "database", "schema", "table", "pipe"] {
         names(section, key, rules);

@@ -11,14 +11,11 @@ use serde::Deserialize;
 
 use super::config::SnowflakeSink;
 use super::http;
-use super::jwt::{LIFE, Signer};
 use crate::config::Secret;
+use crate::http::snowflake::{LIFE, Signer, signed};
 use crate::oauth::{Granted, TokenCache};
 use crate::sink::SinkError;
 use crate::time::SharedClock;
-
-/// Tells what signs a request.
-const KIND: &str = "X-Snowflake-Authorization-Token-Type";
 
 /// A token, and the host that it is for.
 #[derive(Debug)]
@@ -85,10 +82,10 @@ impl Session {
     }
 
     async fn grant(&self) -> Result<Granted<Scoped>, SinkError> {
-        let signed = self.signer.token(self.clock.now());
-        let signed = signed.ok_or_else(|| http::away("token_unsigned"))?;
+        let token = self.signer.token(self.clock.now());
+        let token = token.ok_or_else(|| http::away("token_unsigned"))?;
         let url = format!("{}/v2/streaming/hostname", self.control);
-        let host = self.ask(self.http.get(url), &signed).await?;
+        let host = self.ask(self.http.get(url), &token).await?;
         let host = match serde_json::from_slice::<Host>(&host) {
             Ok(json) => json.hostname,
             Err(_) => text(&host),
@@ -111,7 +108,7 @@ impl Session {
             .post(format!("{}/oauth/token", self.control))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form.query().unwrap_or_default().to_owned());
-        let token = self.ask(request, &signed).await?;
+        let token = self.ask(request, &token).await?;
         let bearer = match serde_json::from_slice::<Token>(&token) {
             Ok(json) => json.token,
             Err(_) => Secret::new(text(&token)),
@@ -127,9 +124,8 @@ impl Session {
     }
 
     /// A request to the control host.
-    async fn ask(&self, request: RequestBuilder, signed: &str) -> Result<Vec<u8>, SinkError> {
-        let request = request.bearer_auth(signed).header(KIND, "KEYPAIR_JWT");
-        let answer = http::send(request, false).await?;
+    async fn ask(&self, request: RequestBuilder, token: &str) -> Result<Vec<u8>, SinkError> {
+        let answer = http::send(signed(request, token), false).await?;
         if answer.0.status == 200 {
             return Ok(answer.0.body);
         }

@@ -58,6 +58,8 @@ fn a_file_is_written_in_bounded_time_and_memory() {
     refused(&tree, "sinks.files.lake.roll.age", "from 1s to 1d");
     let tree = with("/sinks/files/lake/memory", "1MiB");
     refused(&tree, "sinks.files.lake.memory", "at least 8MiB");
+    let tree = with("/sinks/files/lake/roll/bytes", "1KiB");
+    refused(&tree, "sinks.files.lake.roll.bytes", "at least 64KiB");
 }
 
 #[test]
@@ -68,4 +70,19 @@ fn a_column_has_a_name_of_its_own() {
         refused(&column(name), &path, "a column of goldwire's own");
     }
     assert_eq!(problems(&column("label")), Vec::<String>::new());
+}
+
+#[test]
+fn a_pipe_is_named_whole_and_told_over_tls() {
+    let pointer = "/sinks/files/lake/snowpipe";
+    for (key, value, remedy) in [
+        ("pipe", "LAKE", "DATABASE.SCHEMA.PIPE"),
+        ("pipe", "a.b.c d", "DATABASE.SCHEMA.PIPE"),
+        ("account", "a.snowflakecomputing.com", "leave out"),
+        ("url", "http://127.0.0.1:9", "use https://"),
+        ("request_timeout", "0s", "from 1s to 10m"),
+    ] {
+        let tree = with(&format!("{pointer}/{key}"), value);
+        refused(&tree, &format!("sinks.files.lake.snowpipe.{key}"), remedy);
+    }
 }

@@ -5,6 +5,7 @@ mod erasure;
 mod killed;
 mod pieces;
 mod s3;
+mod snowpipe;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

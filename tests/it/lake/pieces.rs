@@ -33,7 +33,7 @@ pub(super) fn place(partition: u16) -> Place {
     }
 }
 
-fn pieces(dir: &Path, more: &Value) -> Arc<dyn Pieces> {
+pub(super) fn pieces(dir: &Path, more: &Value) -> Arc<dyn Pieces> {
     lake(dir, more).pieces(&place(2)).unwrap()
 }
 
@@ -76,7 +76,7 @@ pub(super) fn alive(text: &str) -> SubjectState {
 }
 
 /// Three writes of five rows.
-fn writes(text: &str) -> Vec<Write> {
+pub(super) fn writes(text: &str) -> Vec<Write> {
     let absorbed = SubjectState::Absorbed {
         by: Some("entities/w".to_owned()),
     };
@@ -208,14 +208,20 @@ async fn g5_a_file_that_landed_is_found_by_a_recovery_and_brought_to_the_mirror(
 }
 
 #[tokio::test]
-async fn g8_a_piece_says_what_it_holds_so_that_memory_is_bounded() {
+async fn g8_a_piece_says_what_it_holds_so_that_memory_and_the_size_of_a_file_are_bounded() {
+    // Of four partitions, each half.
+    let by_memory = json!({ "memory": "8MiB", "roll": { "rows": 1_000_000 } });
+    let by_size = json!({ "roll": { "rows": 1_000_000, "bytes": "256KiB" } });
+    for (more, most) in [(by_memory, 1 << 20), (by_size, 256 << 10)] {
+        is_closed_at(most, &more).await;
+    }
+}
+
+async fn is_closed_at(bytes: usize, more: &Value) {
     let dir = tempfile::tempdir().unwrap();
-    let pieces = pieces(
-        dir.path(),
-        &json!({ "memory": "8MiB", "roll": { "rows": 1_000_000 } }),
-    );
+    let pieces = pieces(dir.path(), more);
     let limits = pieces.limits();
-    assert_eq!(limits.bytes, 1 << 20, "of four partitions, each half");
+    assert_eq!(limits.bytes, bytes);
     let object = format!("{{\"a\":\"{}\"}}", "x".repeat(2000));
     let (mut sent, mut most) = (0, 0);
     while !pieces.gathered().is_due(&limits) {

@@ -1,10 +1,11 @@
-//! The token of key-pair authentication: RS256 over who asks
-//! (<https://docs.snowflake.com/en/developer-guide/sql-api/authenticating>).
+//! An account of Snowflake: where it answers, and the token of key-pair authentication, RS256 over who
+//! asks (<https://docs.snowflake.com/en/developer-guide/sql-api/authenticating>).
 //!
 //! Guarantee (G10): the private key stays here; neither an error nor a log shows any of it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::RequestBuilder;
 use ring::rand::SystemRandom;
 use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -15,15 +16,40 @@ use sha2::{Digest as _, Sha256};
 use crate::time::Millis;
 
 /// How long a token is good, s: Snowflake takes none for longer than an hour.
-pub(super) const LIFE: i64 = 59 * 60;
+pub(crate) const LIFE: i64 = 59 * 60;
+/// The header that tells what signs a request.
+const KIND: (&str, &str) = ("X-Snowflake-Authorization-Token-Type", "KEYPAIR_JWT");
 /// The algorithm of a `SubjectPublicKeyInfo` that holds an RSA key (RFC 8017, A.1), DER.
 const RSA: [u8; 15] = [
     0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
 
+/// What is wrong with an account's identifier, as a remedy.
+pub(crate) fn unfit(account: &str) -> Option<&'static str> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if account.is_empty() || !account.chars().all(plain) {
+        return Some("write the account's identifier alone: myorg-myaccount");
+    }
+    let is_host = account.to_ascii_lowercase().contains("snowflakecomputing");
+    is_host.then_some("leave out .snowflakecomputing.com")
+}
+
+/// Where an account answers: at `url`, if there is one.
+pub(crate) fn control(account: &str, url: Option<&str>) -> String {
+    let host = account.replace('_', "-").to_lowercase();
+    let default = || format!("https://{host}.snowflakecomputing.com");
+    let url = url.map_or_else(default, str::to_owned);
+    url.trim_end_matches('/').to_owned()
+}
+
+/// The request, signed with a token of a [`Signer`].
+pub(crate) fn signed(request: RequestBuilder, token: &str) -> RequestBuilder {
+    request.bearer_auth(token).header(KIND.0, KIND.1)
+}
+
 /// Signs tokens for one user.
 #[derive(Debug)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     key: RsaKeyPair,
     /// `ACCOUNT.USER`.
     subject: String,
@@ -36,7 +62,7 @@ impl Signer {
     ///
     /// # Errors
     /// If the key is none that can be used, as one sentence.
-    pub(super) fn new(account: &str, user: &str, pem: &str) -> Result<Self, String> {
+    pub(crate) fn new(account: &str, user: &str, pem: &str) -> Result<Self, String> {
         let key = key(pem)?;
         let name = account.split('.').next().unwrap_or_default();
         let subject = format!("{name}.{user}").to_uppercase();
@@ -49,7 +75,7 @@ impl Signer {
     }
 
     /// A token of the time `now`; `None` if the key cannot sign.
-    pub(super) fn token(&self, now: Millis) -> Option<String> {
+    pub(crate) fn token(&self, now: Millis) -> Option<String> {
         let head = URL_SAFE_NO_PAD.encode(json!({ "alg": "RS256", "typ": "JWT" }).to_string());
         let issued = now / 1000;
         let claims = json!({
