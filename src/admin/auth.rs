@@ -3,11 +3,16 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::Secret;
+
+/// What a browser says of who asks, in words that no page can change.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What it says of this listener's own pages, and of an address that a person typed.
+const OWN: [&str; 2] = ["same-origin", "none"];
 
 /// The token, if there is one. It does not print.
 #[derive(Debug, Clone)]
@@ -30,8 +35,14 @@ impl Access {
                 if right { Ok(()) } else { Err(Denied::Token) }
             }
             // A web page whose name is rebound to 127.0.0.1 still sends its own name.
-            None if text(header::HOST).is_none_or(is_local) => Ok(()),
-            None => Err(Denied::Host),
+            None if !text(header::HOST).is_none_or(is_local) => Err(Denied::Host),
+            // A browser sends a page's request without a body anywhere, and says of which site it is.
+            None if !text(header::ORIGIN).is_none_or(is_loopback)
+                || !text(FETCH_SITE).is_none_or(|site| OWN.contains(&site)) =>
+            {
+                Err(Denied::Site)
+            }
+            None => Ok(()),
         }
     }
 }
@@ -47,6 +58,7 @@ pub(super) async fn check(State(access): State<Access>, request: Request, next: 
 enum Denied {
     Token,
     Host,
+    Site,
 }
 
 impl IntoResponse for Denied {
@@ -64,17 +76,36 @@ impl IntoResponse for Denied {
                 "without admin.token only an address or localhost is answered as `Host`\n",
             )
                 .into_response(),
+            Self::Site => (
+                StatusCode::FORBIDDEN,
+                "without admin.token no web page of another site is answered; set admin.token\n",
+            )
+                .into_response(),
         }
     }
 }
 
 fn is_local(host: &str) -> bool {
+    let name = name(host);
+    name == "localhost" || name.parse::<IpAddr>().is_ok()
+}
+
+/// Whether an origin, `http://127.0.0.1:9464`, is of this machine.
+fn is_loopback(origin: &str) -> bool {
+    let Some((_, host)) = origin.split_once("://") else {
+        return false;
+    };
+    let name = name(host);
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+}
+
+/// A host without its port.
+fn name(host: &str) -> &str {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<IpAddr>().is_ok()
+    name.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]
@@ -93,6 +124,25 @@ mod tests {
             "127.0.0.1.evil.example",
         ] {
             assert!(!is_local(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_origins_of_this_machine_are_loopback() {
+        for origin in [
+            "http://127.0.0.1:9464",
+            "https://[::1]",
+            "http://localhost:3000",
+        ] {
+            assert!(is_loopback(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "http://10.0.0.7:9464",
+            "https://localhost.evil.example",
+        ] {
+            assert!(!is_loopback(origin), "{origin}");
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Guarantee: alive is not healthy. A sink that is paused, halted, behind an open breaker or waiting
 //! for its quota is live, and makes nothing unready. With a token, everything but `/livez` and
-//! `/readyz` asks for it; without one the listener is for loopback, and answers no other host's
-//! name, so that no web page can reach it through a browser. Outside loopback a token and what it
+//! `/readyz` asks for it; without one the listener is for loopback, and answers neither another host's
+//! name nor a page of another site, so that no web page can reach it through a browser. Outside loopback a token and what it
 //! guards go through TLS, unless the configuration takes the risk by name.
 
 mod auth;

@@ -144,6 +144,28 @@ async fn without_a_token_another_hosts_name_is_refused_so_that_no_web_page_gets_
 }
 
 #[tokio::test]
+async fn without_a_token_no_page_of_another_site_gets_in_and_what_is_no_browser_does() {
+    let fixture = fixture(&[]);
+    let handle = serve(&fixture, None, true).await;
+    for (name, value, expected) in [
+        ("origin", "https://evil.example", 403),
+        ("origin", "null", 403),
+        ("sec-fetch-site", "cross-site", 403),
+        ("sec-fetch-site", "same-site", 403),
+        ("sec-fetch-site", "same-origin", 200),
+        ("sec-fetch-site", "none", 200),
+        ("origin", "http://127.0.0.1:9464", 200),
+        ("user-agent", "curl/8", 200),
+    ] {
+        let asked = status(get(&handle, "/dlq").header(name, value)).await;
+        assert_eq!(asked, expected, "{name}: {value}");
+    }
+    let handle = serve(&fixture, Some("t0ken"), true).await;
+    let page = get(&handle, "/dlq").header("origin", "https://console.example");
+    assert_eq!(status(page.bearer_auth("t0ken")).await, 200);
+}
+
+#[tokio::test]
 async fn outside_loopback_there_is_no_listener_without_a_token_and_tls() {
     let mut open = Admin {
         address: ([0, 0, 0, 0], 0).into(),
