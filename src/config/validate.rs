@@ -119,8 +119,8 @@ impl Check<'_> {
             Value::Object(_) => "a mapping".to_owned(),
             Value::String(_) if from_outside => "the value of a variable".to_owned(),
             Value::String(_) if hidden => "a text".to_owned(),
-            Value::String(text) if holds_password(text) => {
-                "a URL with a user or a password in it".to_owned()
+            Value::String(text) if may_hold_password(text) => {
+                "a URL with a user or a query in it".to_owned()
             }
             Value::String(text) => format!("{:?}", shortened(text)),
             Value::Bool(_) if hidden => "true or false".to_owned(),
@@ -229,10 +229,12 @@ fn is_other_key(kind: &Kind) -> bool {
 }
 
 /// Whether a URL names a user before its host.
-fn holds_password(text: &str) -> bool {
-    let authority = text.split_once("://").map(|(_, rest)| rest);
-    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
-    authority.is_some_and(|authority| authority.contains('@'))
+fn may_hold_password(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next();
+    rest.contains('?') || authority.is_some_and(|authority| authority.contains('@'))
 }
 
 fn shortened(text: &str) -> String {

@@ -43,6 +43,17 @@ pub(super) fn check(top: &At<'_>, section: &At<'_>, rules: &mut Rules<'_>) {
     }
 }
 
+/// Whether the URL of an object store says more than a bucket and a prefix: what is shown everywhere
+/// must hold no secret (G10). Azure names the account after the container, as a user is named.
+fn says_more(scheme: &str, url: &str) -> bool {
+    let (user, rest) = match url.split_once("://").and_then(|(_, it)| it.split_once('@')) {
+        Some((user, rest)) if ["abfs", "abfss", "az"].contains(&scheme) => (user, rest),
+        _ => ("", url),
+    };
+    scheme != "file"
+        && (user.contains(':') || rest.contains('@') || url.contains(['{', '}', '?', '#']))
+}
+
 /// A pipe that is told of files.
 fn snowpipe(section: &At<'_>, rules: &mut Rules<'_>) {
     rules.https(section, "url");
@@ -93,9 +104,7 @@ fn bucket(section: &At<'_>, rules: &mut Rules<'_>) {
         if scheme.is_some_and(|scheme| !known.contains(&scheme)) {
             let remedy = "write s3://bucket/prefix, gs://…, abfss://…, or a directory";
             rules.refuse(&at, remedy);
-        } else if text.is_empty()
-            || text.contains(['{', '}', '?', '#', '@']) && scheme == Some("s3")
-        {
+        } else if text.is_empty() || scheme.is_some_and(|scheme| says_more(scheme, text)) {
             rules.refuse(
                 &at,
                 "write a bucket and a prefix; credentials go into options",

@@ -39,11 +39,31 @@ fn a_place_is_a_bucket_or_a_directory_and_the_mirror_another() {
             "s3://key:secret@bucket/prefix",
             "credentials go into options",
         ),
+        (
+            "gs://key:secret@bucket/prefix",
+            "credentials go into options",
+        ),
+        (
+            "abfss://raw:secret@acme.dfs.core.windows.net/p",
+            "credentials go into options",
+        ),
+        (
+            "az://raw/prefix?sv=2024&sig=secret",
+            "credentials go into options",
+        ),
         ("", "write a bucket"),
     ] {
-        refused(&with("/sinks/files/lake/url", url), path, remedy);
+        let tree = with("/sinks/files/lake/url", url);
+        refused(&tree, path, remedy);
+        let shown = problems(&tree).concat();
+        assert!(!shown.contains("secret"), "G10: {shown}");
     }
-    for url in ["./lake", "file:///srv/lake", "gs://bucket/prefix"] {
+    for url in [
+        "./lake",
+        "file:///srv/lake",
+        "gs://bucket/prefix",
+        "abfss://raw@acme.dfs.core.windows.net/p",
+    ] {
         let tree = with("/sinks/files/lake/url", url);
         assert_eq!(problems(&tree), Vec::<String>::new(), "{url}");
     }
