@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use super::lane::{self, Pending};
+use super::lane::{self, Lane, Pending};
 use super::letters;
 use super::outcome::Outcome;
 use super::reading::Read;
 use super::reassertion::Asserted;
-use super::subject_letters::own_letters;
+use super::subject_letters::{NAMED, own_letters};
 use super::task::{Event, SinkTask};
 use super::work::{Purpose, Refusal, Work};
 use crate::event::{Subject, SubjectState};
@@ -231,12 +231,22 @@ impl SinkTask {
         let now = self.context.deliverer.clock.now();
         let subject = &work.subject;
         if let Some(lane) = self.lanes.by_subject.get_mut(subject) {
+            let named = |lane: &Lane| lane.register.as_ref().map_or(0, |it| it.letters.len());
+            let before = named(lane);
             let noted = lane.refused(
                 work,
                 self.profile.capabilities,
                 now,
                 self.profile.rules.clocks,
             );
+            if before < NAMED && named(lane) == NAMED {
+                tracing::warn!(
+                    sink = self.context.deliverer.sink.name(),
+                    subject = subject.uri(),
+                    "has {NAMED} open dead letters; a delivery will close the newest {NAMED} by \
+                     itself, older ones are to be redriven or discarded"
+                );
+            }
             if let Some(register) = noted {
                 self.commits.put(subject, register);
             }

@@ -12,6 +12,9 @@ use crate::sink::{Capabilities, Mode};
 use crate::store::Register;
 use crate::time::Millis;
 
+/// Letters that a register names: a subject of which every change is refused would have one more with
+/// each, and a register has to fit into a record of the changelog.
+pub(super) const NAMED: usize = 256;
 /// So many earlier rounds' letters are closed with a redriven record.
 const ROUNDS: u32 = 16;
 
@@ -65,8 +68,7 @@ impl Lane {
                 .zip(told)
                 .filter(|(_, told)| !told);
             register.letters.extend(others.map(|(letter, _)| letter));
-            register.letters.sort_unstable();
-            register.letters.dedup();
+            bound(&mut register.letters);
         }
         let reasserted = end.purpose == Purpose::Reassert;
         let death = end.death();
@@ -132,6 +134,19 @@ impl Lane {
                 older || (purpose == Purpose::Apply && records.iter().any(is_own))
             })
         })
+    }
+}
+
+/// Each letter once, and no more than are named: those of the newest changes.
+fn bound(letters: &mut Vec<String>) {
+    letters.sort_unstable();
+    letters.dedup();
+    let over = letters.len().saturating_sub(NAMED);
+    if over > 0 {
+        let time = |letter: &String| split_letter(letter).map_or(Millis::MIN, |(.., time)| time);
+        letters.sort_by_cached_key(time);
+        letters.drain(..over);
+        letters.sort_unstable();
     }
 }
 

@@ -235,6 +235,31 @@ async fn an_erasure_that_is_answered_by_a_read_is_still_an_erasure() {
     assert_eq!(running.sink.holds(A).unwrap(), "Born again");
 }
 
+/// A register has to fit into a record of the changelog, however often its subject is refused.
+#[tokio::test(start_paused = true)]
+async fn g8_a_register_names_the_newest_letters_only_and_the_others_stay_open() {
+    let rig = Rig::new();
+    let running = rig.latest("crm");
+    running.sink.answers(|delivery| {
+        let is_refused = delivery.subject.uri() == A && version(delivery) < Some(301);
+        is_refused.then(|| Err(rejected()))
+    });
+    for version in 1..=300 {
+        person_at(&rig, A, version);
+        // A sink that rejects everything halts.
+        person_at(&rig, &format!("entities/b{version}"), version);
+    }
+    rig.caught_up(&running).await;
+    assert_eq!(versions(&rig).len(), 300);
+    person_at(&rig, A, 301);
+    rig.caught_up(&running).await;
+    assert_eq!(running.sink.holds(A).unwrap(), "v301");
+    let mut open = versions(&rig);
+    open.sort_unstable();
+    let oldest: Vec<_> = (1..=44).map(Some).collect();
+    assert_eq!(open, oldest, "the newest 256 are closed");
+}
+
 #[tokio::test(start_paused = true)]
 async fn g2_no_arrival_says_that_a_letter_is_older() {
     let rig = Rig::new();
