@@ -16,6 +16,20 @@ pub(super) struct Refused {
 }
 
 impl Refused {
+    /// The log takes no record as large as what became of it, however often it is tried.
+    pub(super) fn too_large(largest: usize) -> Self {
+        Self {
+            stage: "append",
+            reason: "too_large",
+            code: "record_too_large".to_owned(),
+            detail: format!(
+                "its event, with what was read for it, is larger than the {largest} bytes that a \
+                 record of the log may have; with `log.kafka`, raise its `max_record` and the \
+                 topics' max.message.bytes, and redrive"
+            ),
+        }
+    }
+
     /// It names a source that is not configured any more.
     pub(super) fn unknown_source() -> Self {
         Self {

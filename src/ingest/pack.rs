@@ -23,7 +23,7 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct Packed {
     /// Records by partition of the event log.
     pub(super) appends: Vec<(u16, Vec<Bytes>)>,
-    /// What could not be decoded.
+    /// Of what could not be decoded, or is larger than the log takes.
     pub(super) letters: Vec<DeadLetter>,
     /// Bytes of both.
     pub(super) bytes: usize,
@@ -107,31 +107,34 @@ impl Packing {
             .records()
             .iter()
             .any(|event| fate(event) == Fate::Read);
+        // As in the slow path, the other parts go on.
+        let mut whole = Ok(!needs_read);
         if !needs_read {
             for event in events.records() {
                 context.observe_delay(&record.source, event);
-                match (fate(event), event.kind()) {
-                    (Fate::Kept, kind) => {
-                        let other = u64::from(kind == Kind::Other);
-                        self.counts.other += other;
-                        self.counts.appended += 1 - other;
-                        self.encode(event);
-                    }
-                    (Fate::Filtered | Fate::Read, _) => self.counts.filtered += 1,
+                if fate(event) != Fate::Kept {
+                    self.counts.filtered += 1;
+                } else if let Err(larger) = self.encode(event) {
+                    whole = Err(larger);
+                } else if event.kind() == Kind::Other {
+                    self.counts.other += 1;
+                } else {
+                    self.counts.appended += 1;
                 }
             }
         }
         self.events = events;
-        Ok(!needs_read)
+        whole
     }
 
-    fn encode(&mut self, event: &EventRecord) {
+    fn encode(&mut self, event: &EventRecord) -> Result<(), Refused> {
+        let length = event.encoded_len();
+        self.context.fits(length)?;
         let partitions = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX);
         let partition = usize::from(partition_of_record(event, partitions));
         let Some(Buffer { text, records }) = self.partitions.get_mut(partition) else {
-            return;
+            return Ok(());
         };
-        let length = event.encoded_len();
         if text.capacity() < length {
             *text = BytesMut::with_capacity(CHUNK.max(length));
         }
@@ -141,6 +144,7 @@ impl Packing {
         }
         records.push(text.split().freeze());
         self.bytes = self.bytes.saturating_add(length);
+        Ok(())
     }
 
     /// Ends the batch.

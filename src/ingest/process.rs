@@ -2,7 +2,8 @@
 //! itself.
 //!
 //! Guarantee (G1, G2): both return after every part of a record is durable in the event log, or
-//! filtered, and its dead letter is durable if it could not be decoded or a part of it not be read.
+//! filtered, and its dead letter is durable if it could not be decoded, or a part of it not be read
+//! or be larger than the log ever takes: that would hold its source without end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -97,6 +98,14 @@ impl IngestContext {
         rules.ok_or_else(Refused::unknown_source)
     }
 
+    /// Whether the log ever takes an event of so many bytes.
+    pub(super) fn fits(&self, bytes: usize) -> Result<(), Refused> {
+        let largest = self.log.largest_record();
+        let fits = bytes <= largest;
+        fits.then_some(())
+            .ok_or_else(|| Refused::too_large(largest))
+    }
+
     /// Makes all of a batch durable: one append for each partition, all at once.
     pub(super) async fn store(&self, packed: Packed, stall: &Stall) {
         let appends = packed.appends.into_iter();
@@ -146,6 +155,12 @@ impl IngestContext {
                 }
                 let passes = rules.filter.passes(&event);
                 fate = if passes { Fate::Kept } else { Fate::Filtered };
+            }
+            if fate == Fate::Kept
+                && let Err(larger) = self.fits(event.encoded_len())
+            {
+                refused.get_or_insert(larger);
+                continue;
             }
             let outcome = match (fate, event.kind()) {
                 (Fate::Kept, Kind::Other) => "other",

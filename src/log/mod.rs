@@ -165,6 +165,10 @@ pub trait LogAppender: Debug + Send + Sync {
         records: Vec<Bytes>,
     ) -> Result<u64, LogError>;
 
+    /// Bytes of the largest record that it takes. A larger one is refused however often it is tried,
+    /// so whoever has other work behind it asks before.
+    fn largest_record(&self) -> usize;
+
     /// [`Self::append_within`] the share of intake.
     async fn append(&self, partition: u16, records: Vec<Bytes>) -> Result<u64, LogError> {
         self.append_within(Share::Intake, partition, records).await

@@ -151,6 +151,10 @@ impl LogAppender for SimLog {
         Ok(first)
     }
 
+    fn largest_record(&self) -> usize {
+        usize::MAX
+    }
+
     fn admits(&self, share: Share) -> Result<(), LogError> {
         let (used, quota) = self.usage();
         if used >= share.of_quota(quota) {

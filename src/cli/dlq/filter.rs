@@ -11,7 +11,7 @@ pub(super) struct FilterArgs {
     /// Of this sink; `ingest` for what could not be decoded or hydrated
     #[arg(long)]
     sink: Option<String>,
-    /// With this reason: `rejected`, `exhausted`, `undecodable`, `unknown_tenant`, …
+    /// With this reason: `rejected`, `exhausted`, `undecodable`, `too_large`, …
     #[arg(long)]
     reason: Option<String>,
     /// With this code of the target or the decoder

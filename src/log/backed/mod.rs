@@ -147,6 +147,11 @@ impl LogAppender for BackedLog {
         }
     }
 
+    /// The one behind's: it takes what the first refuses.
+    fn largest_record(&self) -> usize {
+        self.behind.largest_record()
+    }
+
     fn admits(&self, share: Share) -> Result<(), LogError> {
         if self.state.answers() {
             return Ok(());

@@ -43,6 +43,10 @@ impl LogAppender for Brokers {
         self.log.append_within(share, partition, records).await
     }
 
+    fn largest_record(&self) -> usize {
+        self.log.largest_record()
+    }
+
     fn admits(&self, _: Share) -> Result<(), LogError> {
         Ok(())
     }
@@ -193,6 +197,10 @@ async fn g1_without_the_journal_the_broker_is_waited_for() {
 
         async fn append_within(&self, _: Share, _: u16, _: Vec<Bytes>) -> Result<u64, LogError> {
             self.admits(Share::Intake).map(|()| 0)
+        }
+
+        fn largest_record(&self) -> usize {
+            self.0.largest_record()
         }
 
         fn admits(&self, _: Share) -> Result<(), LogError> {

@@ -34,6 +34,8 @@ pub(super) const HEAD: usize = 36;
 pub(super) const RECORD_HEAD: usize = 4;
 /// The most a body may hold: lengths are 32 bits, and a frame is read as a whole.
 pub(super) const LARGEST_BODY: usize = 1 << 30;
+/// The most a record may hold: what a round collects before it fits into the same body.
+pub(super) const LARGEST_RECORD: usize = LARGEST_BODY - (8 << 20);
 /// Bytes read from a file or written to it at a time.
 const CHUNK: usize = 256 << 10;
 

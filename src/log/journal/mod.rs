@@ -50,7 +50,6 @@ use crate::time::{SharedClock, SystemClock};
 const TAIL: usize = 8 << 20;
 /// KiB of appends that may wait for the writer; who comes then waits outside.
 const QUEUE_KIB: u32 = 32 << 10;
-
 /// What counts as a small append: a common event.
 const SMALL: u64 = 4 << 10;
 
@@ -314,9 +313,8 @@ impl LogAppender for Journal {
             return Ok(view.range().end);
         }
         let bytes = frame::body_length(&records);
-        let kib = u32::try_from(bytes / 1024)
-            .unwrap_or(QUEUE_KIB)
-            .clamp(1, QUEUE_KIB);
+        let kib = u32::try_from(bytes / 1024).unwrap_or(QUEUE_KIB);
+        let kib = kib.clamp(1, QUEUE_KIB);
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await;
         let room = room.map_err(|_| LogError::Closed)?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -331,6 +329,10 @@ impl LogAppender for Journal {
             })
         })
         .await
+    }
+
+    fn largest_record(&self) -> usize {
+        frame::LARGEST_RECORD
     }
 
     fn admits(&self, share: Share) -> Result<(), LogError> {

@@ -137,7 +137,8 @@ pub struct KafkaLogConfig {
     /// the brokers say so (`group.consumer.session.timeout.ms`).
     #[serde(default = "ten_seconds")]
     pub session_timeout: Period,
-    /// Largest record; larger than every source's `max_body` by 1MiB without it.
+    /// Largest record; larger than every source's `max_body` by 1MiB without it. A larger event becomes
+    /// a dead letter.
     pub max_record: Option<ByteSize>,
 }
 

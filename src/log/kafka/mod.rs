@@ -46,6 +46,9 @@ use crate::kafka::{Client, Failure, MOST_ROWS, Row, queue};
 
 /// What a bound of bytes is counted in.
 const UNIT: usize = 1024;
+/// At most this of `max_record` is not the value's: a record in a batch of its own has 97 bytes more,
+/// and a redrive adds its sink's name and its round.
+const OVERHEAD: u64 = 1024;
 
 /// A topic as a log.
 #[derive(Debug)]
@@ -231,6 +234,10 @@ impl LogAppender for KafkaLog {
             first = first.or(Some(at));
         }
         Ok(first.unwrap_or_default())
+    }
+
+    fn largest_record(&self) -> usize {
+        usize::try_from(self.largest.saturating_sub(OVERHEAD)).unwrap_or(usize::MAX)
     }
 
     fn admits(&self, _: Share) -> Result<(), LogError> {

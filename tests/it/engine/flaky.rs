@@ -62,6 +62,10 @@ impl LogAppender for FlakyLog {
         self.inner.append_within(share, partition, records).await
     }
 
+    fn largest_record(&self) -> usize {
+        self.inner.largest_record()
+    }
+
     fn admits(&self, share: Share) -> Result<(), LogError> {
         if self.disk_full.load(Ordering::Relaxed) {
             let (free, reserve) = (1, 2);

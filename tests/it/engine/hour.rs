@@ -85,6 +85,10 @@ impl LogAppender for BoundedLog {
         self.inner.append_within(share, partition, records).await
     }
 
+    fn largest_record(&self) -> usize {
+        self.inner.largest_record()
+    }
+
     fn admits(&self, share: Share) -> Result<(), LogError> {
         let (used, quota) = self.usage();
         let room = used < share.of_quota(quota);

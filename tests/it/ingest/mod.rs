@@ -4,3 +4,4 @@ mod batches;
 mod commits;
 mod rig;
 mod schemas;
+mod too_large;

@@ -12,23 +12,27 @@ use goldwire::decode::DecodeSettings;
 use goldwire::engine::ClockRules;
 use goldwire::event::CompletenessConfig;
 use goldwire::event::Filter;
-use goldwire::event::{Origin, Received, SourceRecord};
+use goldwire::event::{Object, Origin, Received, SourceRecord};
 use goldwire::ingest::{IngestContext, IngestSettings, IngestStatus, IngestTask, SourceRules};
 use goldwire::log::{
     Log, LogAppender, LogError, LogIdentity, LogRecord, MemoryLog, OffsetRange, ReadLimit,
     Retention, Share,
 };
-use goldwire::reltio::{Answer, RecordReader, ReltioError};
+use goldwire::reltio::{Answer, Found, RecordReader, ReltioError};
 use goldwire::schema_registry::SchemaRegistry;
 use goldwire::source::{Batch, Committing, Room, Source, SourceEvent};
 use goldwire::store::{MemoryStore, Store};
 use goldwire::telemetry::Metrics;
 use goldwire::time::TokioClock;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const START: i64 = 1_800_000_000_000;
+/// The entity that Reltio knows, and how large it is.
+pub(super) const LARGE: &str = "entities/large";
+pub(super) const LARGER: usize = 4000;
 pub(super) const PARTITIONS: u16 = 4;
 pub(super) const IN_FLIGHT: usize = 1000;
 pub(super) const IN_FLIGHT_BYTES: usize = 1 << 20;
@@ -93,6 +97,8 @@ pub(super) struct HeldLog {
     pub(super) full: AtomicBool,
     /// Records that one append may have at most.
     pub(super) largest: AtomicUsize,
+    /// Bytes that one record may have at most.
+    pub(super) largest_record: AtomicUsize,
     pub(super) appends: AtomicUsize,
     /// Bytes in appends that wait.
     pub(super) waiting: AtomicUsize,
@@ -118,6 +124,10 @@ impl LogAppender for HeldLog {
         records: Vec<Bytes>,
     ) -> Result<u64, LogError> {
         self.appends.fetch_add(1, Ordering::Relaxed);
+        let larger = |record: &Bytes| record.len() > self.largest_record();
+        if records.iter().any(larger) {
+            return Err(LogError::Refused("a record is too large".to_owned()));
+        }
         let bytes = records.iter().map(Bytes::len).sum();
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         let opens = self
@@ -132,6 +142,10 @@ impl LogAppender for HeldLog {
             return Err(LogError::Full { used: 2, quota: 1 });
         }
         self.inner.append_within(share, partition, records).await
+    }
+
+    fn largest_record(&self) -> usize {
+        self.largest_record.load(Ordering::Relaxed)
     }
 
     fn admits(&self, _: Share) -> Result<(), LogError> {
@@ -174,15 +188,23 @@ impl Log for HeldLog {
     }
 }
 
-/// A Reltio that knows nobody, once it answers.
+/// A Reltio that knows one entity, once it answers.
 #[derive(Debug)]
-struct Empty(watch::Receiver<bool>);
+struct OfOne(watch::Receiver<bool>);
 
 #[async_trait]
-impl RecordReader for Empty {
-    async fn read(&self, _: &str) -> Result<Answer, ReltioError> {
+impl RecordReader for OfOne {
+    async fn read(&self, uri: &str) -> Result<Answer, ReltioError> {
         let mut answers = self.0.clone();
         answers.wait_for(|answers| *answers).await.unwrap();
+        if uri == LARGE {
+            let object = json!({ "uri": uri, "label": "x".repeat(LARGER) }).to_string();
+            let object = Object::parse(object.as_bytes()).unwrap();
+            return Ok(Answer {
+                date: START + 3_600_000,
+                found: Found::Alive(Arc::new(object)),
+            });
+        }
         Err(ReltioError::Rejected {
             code: "no_such_type".to_owned(),
         })
@@ -230,6 +252,7 @@ impl Rig {
             opens: watch::Sender::new(true),
             full: AtomicBool::new(false),
             largest: AtomicUsize::new(usize::MAX),
+            largest_record: AtomicUsize::new(usize::MAX),
             appends: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
         });
@@ -247,7 +270,7 @@ impl Rig {
             sources: Arc::new(HashMap::from([("told".to_owned(), rules)])),
             log: Arc::<HeldLog>::clone(&log),
             letters: Arc::new(StoredLetters::new(Arc::clone(&store))),
-            reltio: Some(Arc::new(Empty(reltio.subscribe()))),
+            reltio: Some(Arc::new(OfOne(reltio.subscribe()))),
             rules: ClockRules::new(1000, 100),
             clock: Arc::new(TokioClock::starting_at(START)),
             metrics: Arc::new(Metrics::noop()),

@@ -102,6 +102,16 @@ async fn a_record_that_is_too_large_is_refused_with_the_key_to_raise() {
 }
 
 #[tokio::test]
+async fn a_record_of_the_largest_size_that_the_log_names_is_taken() {
+    let cluster = mock();
+    let log = open(&cluster).await;
+    let largest = log.largest_record();
+    assert_eq!(largest, 1024);
+    let records = vec![Bytes::from(vec![7; largest]); 3];
+    assert_eq!(log.append(0, records).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn g1_a_producer_that_is_fenced_off_is_replaced_and_what_it_had_is_told_as_unknown() {
     let cluster = mock();
     let log = open(&cluster).await;

@@ -42,6 +42,10 @@ impl LogAppender for Brokers {
         self.log.append_within(share, partition, records).await
     }
 
+    fn largest_record(&self) -> usize {
+        self.log.largest_record()
+    }
+
     fn admits(&self, _: Share) -> Result<(), LogError> {
         Ok(())
     }

@@ -73,6 +73,10 @@ impl LogAppender for TroubledLog {
         self.inner.append_within(share, partition, records).await
     }
 
+    fn largest_record(&self) -> usize {
+        self.inner.largest_record()
+    }
+
     fn admits(&self, share: Share) -> Result<(), LogError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(LogError::Full { used: 1, quota: 1 });
