@@ -32,10 +32,11 @@ impl SinkTask {
             }
             result = self.go(stop) => result,
         };
+        let sink = self.context.deliverer.sink.name();
         self.status.send_modify(|status| {
             status.end = Some(match &result {
                 Ok(()) => TaskEnd::Stopped,
-                Err(error) => TaskEnd::Halted(error.to_string()),
+                Err(error) => TaskEnd::Halted(error.told(sink)),
             });
         });
         // The log may have been trimmed by the new owner's commits before the loss is heard of.

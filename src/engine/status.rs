@@ -1,5 +1,8 @@
 //! What a task tells the outside: read by health, metrics and the trimmer.
 
+use super::task::TaskError;
+use crate::log::LogError;
+
 /// How a task ended. One that ended without saying so panicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskEnd {
@@ -28,4 +31,23 @@ pub struct TaskStatus {
     pub gap: Option<u64>,
     /// How it ended, if it did.
     pub end: Option<TaskEnd>,
+}
+
+impl TaskError {
+    /// What a person reads of it, with the remedy where that needs the sink's name.
+    pub(crate) fn told(&self, sink: &str) -> String {
+        let Self::Log(LogError::OutOfRange { asked, start, .. }) = self else {
+            return self.to_string();
+        };
+        if asked < start {
+            format!(
+                "{self}: what it has not read was deleted, while it was not configured or by the \
+                 brokers. To go on with what is left, start with sinks.{sink}.on_full: detach, which \
+                 marks the gap, and resync; or give the sink another name, and it starts with what \
+                 the log holds"
+            )
+        } else {
+            format!("{self}: the log is older than the store: restore both from the same copy")
+        }
+    }
 }

@@ -267,9 +267,8 @@ impl Supervisor {
         let (partition, epoch) = (of.partition(), of.epoch());
         let task = match task {
             Ok(task) => task,
-            Err(TaskError::Log(outside @ LogError::OutOfRange { asked, start, .. })) => {
-                let remedy = remedy(self.name(), asked < start);
-                self.halted(partition, Some(asked), &format!("{outside}: {remedy}"));
+            Err(ref outside @ TaskError::Log(LogError::OutOfRange { asked, .. })) => {
+                self.halted(partition, Some(asked), &outside.told(self.name()));
                 return Ok(());
             }
             Err(TaskError::Commit(CommitError::Fenced(why))) => {
@@ -304,7 +303,10 @@ impl Supervisor {
                     let after = "what it has not committed is read again";
                     tracing::warn!(sink, partition, "the task ends: {error}; {after}");
                 }
-                Err(error) => tracing::error!(sink, partition, "the task is halted: {error}"),
+                Err(error) => {
+                    let why = error.told(&sink);
+                    tracing::error!(sink, partition, "the task is halted: {why}");
+                }
             }
             left_behind::ask(&tell, partition, &left, &ended).await;
         });
@@ -345,18 +347,5 @@ impl Supervisor {
 
     fn name(&self) -> &str {
         self.maker.context.deliverer.sink.name()
-    }
-}
-
-/// What to do about a position that is not in the log.
-fn remedy(sink: &str, trimmed: bool) -> String {
-    if trimmed {
-        format!(
-            "what it has not read was deleted while it was not configured. To go on with what is \
-             left, start with sinks.{sink}.on_full: detach, which marks the gap, and resync; or \
-             give the sink another name, and it starts with what the log holds"
-        )
-    } else {
-        "the log is older than the store: restore both from the same copy".to_owned()
     }
 }

@@ -101,6 +101,7 @@ impl Thread {
             self.doubt();
             self.go_on_joining();
             self.go_on_arriving();
+            self.restart_stopped();
             self.go_on_leaving();
             self.fill_vacancies();
             let busy = !self.arriving.is_empty() || !self.leaving.is_empty();
@@ -187,7 +188,7 @@ impl Thread {
 
     /// Answers an assignment. The offsets are in the log: librdkafka would ask where a logical one such
     /// as the end is, and the answer may come after a seek and undo it.
-    fn take(&self, offsets: &[(u16, Offset)]) {
+    pub(super) fn take(&self, offsets: &[(u16, Offset)]) {
         let member = &self.member;
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (partition, offset) in offsets {
@@ -312,7 +313,7 @@ impl Thread {
         });
     }
 
-    fn unassign(&self, partitions: &[u16]) {
+    pub(super) fn unassign(&self, partitions: &[u16]) {
         let member = &self.member;
         let given = if self.is_cooperative() {
             // librdkafka refuses a list with partitions that never came to be assigned.

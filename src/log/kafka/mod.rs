@@ -18,6 +18,7 @@ pub(crate) mod offsets;
 mod ranges;
 mod rules;
 mod split;
+mod stopped;
 mod topics;
 
 use std::sync::Arc;

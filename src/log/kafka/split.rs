@@ -3,10 +3,11 @@
 //! Guarantee (G2): a read begins exactly where it is asked to. What librdkafka had read ahead before
 //! a seek is dropped by librdkafka, and what lies below is skipped here. An assignment that has ended
 //! reads nothing of the next, and one that begins never goes on where the one before it stood: it is
-//! assigned at the end of the partition.
+//! assigned at the end of the partition. A position that the brokers do not have is never reset: it is
+//! told with what they hold now.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::log::{LogError, LogRecord, OffsetRange, PartitionReader, ReadLimit};
 
 /// How long the start of a seek may take.
 const SEEK: Duration = Duration::from_secs(2);
+/// How long the brokers have to say what a partition holds.
+const ANSWER: Duration = Duration::from_secs(5);
 /// A partition that is not ready for a seek yet is asked again after this.
 const AGAIN: Duration = Duration::from_millis(20);
 /// Whoever waits for records looks by himself this often.
@@ -44,6 +47,8 @@ struct Split {
     grown: Arc<Notify>,
     /// The assignment that reads it.
     epoch: AtomicU64,
+    /// The position was lost: no seek until it is assigned once more. Set by who reads.
+    stopped: AtomicBool,
     /// Where the queue stands, and by which assignment; held by who reads.
     at: tokio::sync::Mutex<Option<At>>,
 }
@@ -71,6 +76,7 @@ impl Splits {
             queue,
             grown,
             epoch: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
             at: tokio::sync::Mutex::new(None),
         };
         all.insert(partition, Arc::new(split));
@@ -82,6 +88,22 @@ impl Splits {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+
+    /// The partitions that lost their position.
+    pub(super) fn stopped(&self) -> Vec<u16> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stopped = all
+            .iter()
+            .filter(|(_, split)| split.stopped.load(Ordering::Acquire));
+        stopped.map(|(partition, _)| *partition).collect()
+    }
+
+    /// The partition was assigned once more.
+    pub(super) fn restarted(&self, partition: u16) {
+        if let Some(split) = self.get(partition) {
+            split.stopped.store(false, Ordering::Release);
+        }
     }
 
     fn get(&self, partition: u16) -> Option<Arc<Split>> {
@@ -126,6 +148,10 @@ impl Partition {
         self.split.epoch.load(Ordering::Acquire) == self.epoch
     }
 
+    fn is_stopped(&self) -> bool {
+        self.split.stopped.load(Ordering::Acquire)
+    }
+
     /// Lets librdkafka begin at `from`.
     async fn seek(&self, from: u64) -> Result<(), LogError> {
         let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
@@ -162,18 +188,33 @@ impl Partition {
         Ok(records(&messages, bytes))
     }
 
-    fn failed(&self, from: u64, error: &KafkaError) -> LogError {
-        let code = code(error);
-        let OffsetRange { start, end } = self.range();
-        if is_lost_position(code) {
-            return LogError::OutOfRange {
-                partition: self.number,
-                asked: from,
-                start,
-                end,
-            };
+    /// Why a read failed. Of a position that was lost the brokers are asked what the partition holds:
+    /// what was known is from before that, and whether it lies below or beyond decides what is done.
+    async fn failed(&self, from: u64, error: &KafkaError) -> LogError {
+        let (topic, partition) = (self.member.topic.clone(), self.number);
+        let io = |error: &KafkaError| LogError::Io(format!("topic {topic}: {:?}", code(error)));
+        if !is_lost_position(code(error)) {
+            return io(error);
         }
-        LogError::Io(format!("topic {}: {code:?}", self.member.topic))
+        self.split.stopped.store(true, Ordering::Release);
+        let member = Arc::clone(&self.member);
+        let asked =
+            tokio::task::spawn_blocking(move || member.ranges(&member.topic, &[partition], ANSWER));
+        let held = match asked.await {
+            Ok(Ok(held)) => held,
+            Ok(Err(error)) => return io(&error),
+            Err(error) => return LogError::Io(error.to_string()),
+        };
+        let known = self.range();
+        let held = held.first().map(|(_, start, end)| (*start, *end));
+        let (start, end) = held.unwrap_or((known.start, known.end));
+        self.member.ranges.told(partition, start, end);
+        LogError::OutOfRange {
+            partition,
+            asked: from,
+            start,
+            end,
+        }
     }
 }
 
@@ -224,7 +265,7 @@ impl PartitionReader for Partition {
             if *at != Some(here) {
                 // Unknown while it is under way, so that a read that is dropped seeks again.
                 *at = None;
-                if self.seek(from).await.is_err() {
+                if self.is_stopped() || self.seek(from).await.is_err() {
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
@@ -242,7 +283,7 @@ impl PartitionReader for Partition {
                 }
                 Err(error) => {
                     *at = None;
-                    return Err(self.failed(from, &error));
+                    return Err(self.failed(from, &error).await);
                 }
             }
             // A queue that was seeked may have told of what is dropped now.

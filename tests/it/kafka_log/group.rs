@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt as _;
 use goldwire::changelog::{Changelog, ChangelogOf, KafkaChangelog, NotCommitted, Ownership, Part};
-use goldwire::log::kafka::{GroupOf, KafkaGroup};
-use goldwire::log::{LogAppender as _, LogReader, PartitionReader, ReaderEvent};
+use goldwire::log::kafka::{GroupOf, KafkaGroup, KafkaLog};
+use goldwire::log::{LogAppender as _, LogError, LogReader, PartitionReader, ReaderEvent};
 use goldwire::store::Batch;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Response};
 
@@ -20,6 +21,7 @@ struct Only {
     group: KafkaGroup,
     ownership: Arc<Ownership>,
     changelog: KafkaChangelog,
+    log: KafkaLog,
     partitions: Vec<Arc<dyn PartitionReader>>,
 }
 
@@ -51,6 +53,7 @@ impl Only {
             group,
             ownership,
             changelog: changelog.unwrap(),
+            log,
             partitions,
         }
     }
@@ -110,6 +113,37 @@ async fn g2_what_was_lost_is_told_and_read_no_more_and_has_another_epoch_when_it
     assert_eq!(first(after, 6).await, 6);
     let late = only.changelog.transact(&[part]).await.unwrap_err();
     assert!(matches!(late, NotCommitted::Aborted(_)), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_a_position_that_was_deleted_is_told_with_what_is_left_and_that_can_be_read() {
+    let cluster = mock();
+    let only = Only::start(&cluster).await;
+    let partition = &only.partitions[0];
+    assert_eq!(first(partition, 4).await, 4);
+    // What the partition holds is not heard of for a while. The mock deletes beyond 5 MiB.
+    let denied = Response::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::ListOffsets, &[denied; 8]);
+    let large = vec![Bytes::from(vec![7; 1024]); 1000];
+    for _ in 0..7 {
+        let number = partition.partition();
+        only.log.append(number, large.clone()).await.unwrap();
+    }
+    let read = async {
+        loop {
+            match partition.read(4, LIMIT).await {
+                Err(LogError::Io(_)) => {}
+                read => return read,
+            }
+        }
+    };
+    let read = tokio::time::timeout(DEADLINE, read).await;
+    let outside = read.expect("an answer in time").unwrap_err();
+    let LogError::OutOfRange { start, end, .. } = outside else {
+        panic!("{outside}")
+    };
+    assert!(start > 4 && end == 7010, "{outside}");
+    assert_eq!(first(partition, start).await, start);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
