@@ -78,10 +78,16 @@ impl Restore {
             Err(error) => {
                 self.state().leave(&self.topic, partition);
                 let code = code(&error);
+                let topic = &self.topic;
+                // It is not there later either; the next takeover looks what the topic holds.
                 return Err(if is_lost_position(code) {
-                    ChangelogError::Retry(format!("offset {from} is not in the topic any more"))
+                    ChangelogError::Halt(format!(
+                        "offset {from} of partition {partition} left the changelog {topic} while \
+                         it was restored: it was truncated or made again. Restore the topic if \
+                         records are missing, and start goldwire again"
+                    ))
                 } else {
-                    ChangelogError::Retry(format!("topic {}: {code:?}", self.topic))
+                    ChangelogError::Retry(format!("topic {topic}: {code:?}"))
                 });
             }
         };

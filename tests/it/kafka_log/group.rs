@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use goldwire::changelog::{Changelog, ChangelogOf, KafkaChangelog, NotCommitted, Ownership, Part};
+use goldwire::changelog::{
+    Changelog, ChangelogError, ChangelogOf, KafkaChangelog, NotCommitted, Ownership, Part,
+};
 use goldwire::log::kafka::{GroupOf, KafkaGroup, KafkaLog};
 use goldwire::log::{LogAppender as _, LogError, LogReader, PartitionReader, ReaderEvent};
 use goldwire::store::Batch;
@@ -175,4 +177,34 @@ async fn g3_a_commit_that_a_fence_refuses_is_in_doubt_and_another_producer_goes_
     let doubt = only.changelog.transact(&[only.part(3)]).await.unwrap_err();
     assert!(matches!(doubt, NotCommitted::InDoubt(_)), "{doubt}");
     only.changelog.transact(&[only.part(4)]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_a_changelog_that_is_cut_while_it_is_restored_halts_with_the_place_and_the_remedy() {
+    let cluster = mock();
+    let only = Only::start(&cluster).await;
+    let part = only.part(3);
+    only.changelog.put(1, part.changes).await.unwrap();
+    let gone = Response::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    cluster.request_errors(RDKafkaApiKey::Fetch, &[gone; 20]);
+    let read = async {
+        loop {
+            // A page without records says that none came.
+            match only.changelog.read(1, 0, LIMIT).await {
+                Ok(page) if page.records.is_empty() => {}
+                read => return read,
+            }
+        }
+    };
+    let read = tokio::time::timeout(DEADLINE, read).await.unwrap();
+    let Err(ChangelogError::Halt(why)) = read else {
+        panic!("{read:?}")
+    };
+    for named in [
+        "offset 0 of partition 1",
+        "app.crm.changelog",
+        "Restore the topic",
+    ] {
+        assert!(why.contains(named), "{why}");
+    }
 }
