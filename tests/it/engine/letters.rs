@@ -246,10 +246,13 @@ async fn g8_a_register_names_the_newest_letters_only_and_the_others_stay_open() 
     });
     for version in 1..=300 {
         person_at(&rig, A, version);
+        rig.caught_up(&running).await;
         // A sink that rejects everything halts.
-        person_at(&rig, &format!("entities/b{version}"), version);
+        if version % 40 == 0 {
+            person_at(&rig, "entities/b", version);
+            rig.caught_up(&running).await;
+        }
     }
-    rig.caught_up(&running).await;
     assert_eq!(versions(&rig).len(), 300);
     person_at(&rig, A, 301);
     rig.caught_up(&running).await;
