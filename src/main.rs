@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(goldwire::cli::main(std::env::args_os()));
-    // Dropped, the runtime would wait for them for ever.
+    // Dropped, the runtime would wait for them without end.
     runtime.shutdown_timeout(PATIENCE);
     code
 }

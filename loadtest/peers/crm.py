@@ -142,7 +142,7 @@ def highest_rate(servers: Servers, crm: Crm, process: Process, app: str) -> floa
 
 
 def warm_up(servers: Servers, crm: Crm, process: Process) -> None:
-    """Events of entities that the load does not have, so that nobody is measured cold."""
+    """Events of entities that the load does not have, so that no one is measured cold."""
     last, count = 5_000_000, 40_000
     loadtest("fill", "--bootstrap", servers.kafka.plain, "--topic", crm.topic, "--partitions", str(PARTITIONS),
              "--entities", str(last), "--each-once", "--events", str(last), "--skip", str(last - count))  # fmt: skip

@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
-            // Where stderr is closed nobody reads it.
+            // Where stderr is closed no one reads it.
             drop(writeln!(std::io::stderr(), "loadtest: {why}"));
             ExitCode::FAILURE
         }

@@ -74,9 +74,9 @@ pub(crate) async fn run(args: &OutageArgs) -> Result<(), Failed> {
     }
 }
 
-/// A webhook source, a warehouse that takes everything and one that nobody answers for.
+/// A webhook source, a warehouse that takes everything and one that no one answers for.
 fn config(secret: &str, quota: &str) -> Result<String, Failed> {
-    // Free a moment ago: nobody listens there.
+    // Free a moment ago: no one listens there.
     let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     Ok(format!(
         "tenant: acme

@@ -7,7 +7,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// A port that nobody answers at yet.
+/// A port that no one answers at yet.
 pub(crate) struct Bound {
     listener: TcpListener,
     /// Its address.

@@ -19,7 +19,7 @@ pub struct Admin {
     /// Certificate and key.
     pub tls: Option<Tls>,
     /// Answers outside loopback over plain HTTP, token and dead letters included: for a network that
-    /// nobody else sees, or behind a proxy that ends TLS.
+    /// no one else sees, or behind a proxy that ends TLS.
     pub insecure_plain_http: bool,
 }
 

@@ -64,7 +64,7 @@ mod tests {
             Some(Duration::from_mins(1))
         );
         assert_eq!(watch.stuck("a", moving(2), 70_000), None);
-        // An outage of an hour, then the time begins anew.
+        // An outage of an hour, then the time begins again.
         let excused = Pulse {
             progress: 2,
             excused: true,

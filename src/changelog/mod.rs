@@ -3,7 +3,7 @@
 //!
 //! Guarantee (G3): states and position become durable in one transaction. Guarantee (G2): nothing of
 //! a partition that was given back or lost is in a later transaction. The store of an instance is
-//! never ahead of the changelog, and can be made anew from it anywhere.
+//! never ahead of the changelog, and can be made again from it anywhere.
 //!
 //! A partition is taken over in this order. The stable offset of the group is fetched, which waits
 //! for transactions that are being committed. A marker is put into the changelog's partition, and

@@ -162,7 +162,7 @@ fn agreed(sink: &str) -> Result<bool, CliError> {
         let why = "there is no terminal to confirm on; run it in a terminal, or with --yes";
         return Err(CliError::Usage(why.to_owned()));
     }
-    // There is nowhere to ask if the standard error is closed: then nobody agrees.
+    // There is nowhere to ask if the standard error is closed: then no one agrees.
     write!(io::stderr(), "Type the sink's name to go on: ").ok();
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);

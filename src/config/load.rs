@@ -273,7 +273,7 @@ fn read_secrets(shape: Shape<'_>, root: &Value, problems: &mut Problems) -> Valu
     read
 }
 
-/// Empty texts for the secrets whose files could not be read. Nobody uses them: who needs one asks
+/// Empty texts for the secrets whose files could not be read. No one uses them: who needs one asks
 /// [`Loose::need`] first.
 fn leave_unread(shape: Shape<'_>, root: &mut Value) {
     let mut files = Vec::new();

@@ -31,7 +31,7 @@ pub struct Redrive {
     pub inbox: Arc<dyn LogAppender>,
     /// Where the sinks' letters go back to.
     pub log: Arc<dyn LogAppender>,
-    /// The configured sinks: a record addressed to another would be read by nobody.
+    /// The configured sinks: a record addressed to another would be read by no one.
     pub sinks: BTreeSet<String>,
     /// The time.
     pub clock: SharedClock,

@@ -1,7 +1,7 @@
 //! Who an event is about, and what it says of each.
 //!
 //! Guarantee (G9): a record about another subject than the event's own never carries the version
-//! of that one, and nobody is called a survivor because of a place in a list.
+//! of that one, and no one is called a survivor because of a place in a list.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub(super) struct Event<'a> {
     meaning: EventType,
     /// The object that the event itself is about: `sourceObjectUri`.
     own: Option<Cow<'a, str>>,
-    /// Whom else it names, without `own`, each once, in the order sent.
+    /// What else it names, without `own`, each once, in the order sent.
     others: Vec<Cow<'a, str>>,
     /// The object itself, if it is there.
     snapshot: Option<&'a str>,
@@ -168,7 +168,7 @@ impl<'a> Event<'a> {
             if self.others.is_empty() {
                 return Err(DecodeError::NoSubject);
             }
-            // Who survived a merge, or what was split off whom, is not said: each is read.
+            // Who survived a merge, or what was split off what, is not said: each is read.
             let several = matches!(kind, Kind::Merged | Kind::Split);
             let alone = self.others.len() == 1 && !several;
             for uri in &self.others {

@@ -1,7 +1,7 @@
 //! What is said about an event outside its object: in Kafka headers, HTTP headers, an envelope's
 //! attributes or beside the object. One set of names for all of them.
 //!
-//! Guarantee: where two places say different things about what happened, to whom, or when, the
+//! Guarantee: where two places say different things about what happened, to what, or when, the
 //! event is refused; neither is chosen.
 
 use std::borrow::Cow;

@@ -135,7 +135,7 @@ pub fn needs_hydration(event: &EventRecord) -> bool {
     event.state() == State::Unknown && event.kind() != Kind::Other
 }
 
-/// Whether the record says that its subject was absorbed, but not by whom: worth a read where
+/// Whether the record says that its subject was absorbed, but not by which entity: worth a read where
 /// there is an API.
 pub fn lacks_survivor(event: &EventRecord) -> bool {
     event.state() == State::Absorbed && event.absorbed_by.is_none()

@@ -1,4 +1,4 @@
-//! The URIs in an event: whose it is, and whom else it names.
+//! The URIs in an event: whose it is, and what else it names.
 //!
 //! Guarantee: a URI that leaves here may be a key of the log and a part of an address.
 
@@ -89,7 +89,7 @@ fn members<'a>(
         .filter_map(|(field, json)| Some((field, json?)))
 }
 
-/// Whom the event names besides `own`: each once, in the order sent.
+/// What the event names besides `own`: each once, in the order sent.
 pub(super) fn other_uris<'a>(
     layer: &Layer<'a>,
     own: Option<&str>,

@@ -1,6 +1,6 @@
 //! The breaker of one sink: it opens on failures of several lanes, never of one.
 //!
-//! A record that fails by itself therefore cannot hold it open, and while it is open nobody's
+//! A record that fails by itself therefore cannot hold it open, and while it is open no one's
 //! retry budget is spent. Pure: time is passed in.
 
 use std::collections::BTreeSet;

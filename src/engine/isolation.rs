@@ -53,7 +53,7 @@ impl Blame {
     }
 }
 
-/// Who sends in this process: many together, or suspects with nobody else.
+/// Who sends in this process: many together, or suspects with no one else.
 #[derive(Debug, Default)]
 pub struct Isolation {
     sends: RwLock<()>,

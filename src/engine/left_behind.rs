@@ -48,7 +48,7 @@ impl SinkTask {
         (result, left)
     }
 
-    /// None where nobody can be asked. Where the target refuses what is older, only those that were
+    /// None where no one can be asked. Where the target refuses what is older, only those that were
     /// read: an answer that is behind by Reltio's lag has the time of its read all the same, and passes
     /// the guard after a change that the new owner wrote meanwhile.
     fn left_behind(&mut self) -> Vec<Subject> {

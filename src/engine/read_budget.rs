@@ -41,7 +41,7 @@ impl ReadBudget {
     pub(crate) async fn wait(&self) -> Option<Answered> {
         let expected = u32::try_from(self.expected).unwrap_or(u32::MAX);
         let held = Arc::clone(&self.room).acquire_many_owned(expected).await;
-        // Nobody closes it.
+        // No one closes it.
         let held = held.ok()?;
         let room = Arc::clone(&self.room);
         Some(Answered { room, held })

@@ -45,7 +45,7 @@ pub enum Header {
     CeTraceparent,
     /// What a carrier calls the event: `type` of `CloudEvents`, `detail-type` of `EventBridge`.
     Label,
-    /// Whom a carrier says the event to be about: `subject` of `CloudEvents` and of Event Grid.
+    /// What a carrier says the event is about: `subject` of `CloudEvents` and of Event Grid.
     Subject,
     /// `id` of `CloudEvents`.
     CeId,

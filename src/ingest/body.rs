@@ -1,6 +1,6 @@
 //! What decoding is given of a record: its bytes, or what a schema registry's schema makes of them.
 //!
-//! Guarantee (G6): a record whose schema is known waits for nobody; one whose schema is not waits by
+//! Guarantee (G6): a record whose schema is known waits for no one; one whose schema is not waits by
 //! itself, like one that needs a read of Reltio, and is never dead-lettered because a registry does
 //! not answer.
 

@@ -59,7 +59,7 @@ impl Commits {
         true
     }
 
-    /// Waits for the end of the commit under way; for ever if there is none. Cancel safe.
+    /// Waits for the end of the commit under way; without end if there is none. Cancel safe.
     pub(super) async fn ended(&mut self) -> Result<Vec<Sent>, SourceError> {
         let Some((_, committing)) = &mut self.under_way else {
             return std::future::pending().await;

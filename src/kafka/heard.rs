@@ -147,7 +147,7 @@ pub(crate) fn retire(old: Arc<BaseConsumer<Heard>>) {
     });
 }
 
-/// Answers a rebalance with nobody left to read.
+/// Answers a rebalance with no one left to read.
 fn release(consumer: &BaseConsumer<Heard>, list: &TopicPartitionList, assign: bool) {
     let cooperative = matches!(
         consumer.rebalance_protocol(),

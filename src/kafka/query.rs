@@ -39,7 +39,7 @@ impl<T: Send + 'static> Query<T> {
             let told = question(&consumer);
             // Not later than the answer is there: whoever takes it may be the consumer's last owner.
             drop(consumer);
-            // Nobody waits any more: the answer is of no use.
+            // No one waits any more: the answer is of no use.
             reply.send(told).ok();
         };
         let thread = thread::Builder::new().name("kafka-query".to_owned());

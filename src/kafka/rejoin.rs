@@ -3,9 +3,9 @@
 //! Under KIP-848 the brokers refuse a member with the name of one that they have not given up yet,
 //! such as that of a process that was killed and starts again at once. Under the classic protocol they
 //! fence whoever had a name when another joins with it; the other may be the member itself, which
-//! joined anew while brokers failed and hears the answer to what it asked before. librdkafka's client is
+//! joined again while brokers failed and hears the answer to what it asked before. librdkafka's client is
 //! of no use after either, so another one joins. Two processes with one name would take it from each
-//! other for ever: who was fenced often stops.
+//! other without end: who was fenced often stops.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //!
 //! Guarantee: with static members of the classic protocol every partition has one again within a minute.
 //! A member that gave a partition up and ended before it joined the next generation comes back with its
-//! name, and the brokers answer as before (KIP-345): nobody is asked to take what it gave up. Whoever sees
-//! that leaves the group for a moment, which divides everything anew. Other members need no such thing: the
+//! name, and the brokers answer as before (KIP-345): no one is asked to take what it gave up. Whoever sees
+//! that leaves the group for a moment, which divides everything again. Other members need no such thing: the
 //! brokers divide by themselves when one ends, and under KIP-848 always.
 
 use std::collections::BTreeSet;
@@ -19,14 +19,14 @@ use super::heard::Heard;
 use super::membership::GroupProtocol;
 use super::query::Query;
 
-/// Between two looks at a group, and while a partition has nobody.
+/// Between two looks at a group, and while a partition has no one.
 const LOOK: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(2);
 /// After brokers that did not answer.
 const LATER: Duration = Duration::from_secs(30);
 /// How long the brokers have for an answer.
 const ANSWER: Duration = Duration::from_secs(1);
-/// A partition that moves has nobody for as long as it is drained.
+/// A partition that moves has no one for as long as it is drained.
 const MOVES: Duration = Duration::from_secs(15);
 /// The next member acts so much later.
 const TURN: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ pub(crate) struct Vacancy {
     prefix: String,
     look_at: Instant,
     looking: Query<Option<Look>>,
-    /// Partitions that nobody has, and since when.
+    /// Partitions that no one has, and since when.
     vacant: Option<(Instant, BTreeSet<i32>)>,
     /// It left; no earlier than this it joins again.
     joins_at: Option<Instant>,
@@ -111,8 +111,8 @@ impl Vacancy {
         })
     }
 
-    /// Looks now and then. Leaves the group if a partition is nobody's, and then joins it again, once
-    /// nothing is left here. To be called again and again; returns the partitions that nobody has when it leaves.
+    /// Looks now and then. Leaves the group if a partition is no one's, and then joins it again, once
+    /// nothing is left here. To be called again and again; returns the partitions that no one has when it leaves.
     pub(crate) fn go_on(
         &mut self,
         consumer: &Arc<BaseConsumer<Heard>>,

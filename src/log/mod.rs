@@ -29,7 +29,7 @@ use crate::event::{EventRecord, Subject};
 pub struct LogIdentity {
     /// A uuid, made when the log was made.
     pub id: String,
-    /// How many partitions it has, for ever.
+    /// How many partitions it has; that never changes.
     pub partitions: u16,
 }
 

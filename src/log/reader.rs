@@ -17,7 +17,7 @@ pub trait PartitionReader: Debug + Send + Sync {
     /// Its number.
     fn partition(&self) -> u16;
 
-    /// Which assignment of the partition this is; another has another. Zero where nobody else can
+    /// Which assignment of the partition this is; another has another. Zero where no one else can
     /// have it.
     fn epoch(&self) -> u64 {
         0
@@ -69,7 +69,7 @@ pub trait LogReader: Debug + Send {
     async fn next(&mut self) -> ReaderEvent;
 }
 
-/// A group that has all partitions of a log, at once and for ever: nobody else reads the log of
+/// A group that has all partitions of a log, at once and without end: no one else reads the log of
 /// this process.
 #[derive(Debug)]
 pub struct WholeLog {

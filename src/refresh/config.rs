@@ -150,7 +150,7 @@ pub struct Tableau {
     /// REST API version.
     #[serde(default = "api_version")]
     pub api_version: String,
-    /// Signs in by a personal access token, which nobody else uses: Tableau ends the session of one
+    /// Signs in by a personal access token, which no one else uses: Tableau ends the session of one
     /// when another signs in with it.
     pub personal_access_token: Option<PersonalAccessToken>,
     /// Signs in by a connected app (direct trust).

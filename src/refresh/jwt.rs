@@ -21,7 +21,7 @@ const SCOPES: [&str; 3] = [
     "tableau:jobs:read",
 ];
 
-/// A token of the time `now`, which nobody has seen before; `None` if the secret cannot be a key.
+/// A token of the time `now`, which no one has seen before; `None` if the secret cannot be a key.
 pub(super) fn token(app: &ConnectedApp, now: Millis) -> Option<String> {
     let part = |text: String| URL_SAFE_NO_PAD.encode(text);
     let head = json!({

@@ -1,7 +1,7 @@
 //! An extract of Tableau, of a data source or of a workbook, over the REST API.
 //!
 //! Guarantee: a job that is queued already has not begun to read, so that it shows what is committed
-//! now: it is taken for the one that was asked for. One that has begun, or of which nobody says
+//! now: it is taken for the one that was asked for. One that has begun, or of which no one says
 //! whether it has, is not.
 //! <https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref_jobs_tasks_and_schedules.htm>
 

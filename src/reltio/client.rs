@@ -50,7 +50,7 @@ type Model = Result<Arc<TenantModel>, ReltioError>;
 
 /// How long a tenant's configuration is taken for the newest.
 const MODEL_IS_FRESH: Duration = Duration::from_hours(1);
-/// How long nobody asks again for a configuration that may not be read.
+/// How long no one asks again for a configuration that may not be read.
 const MODEL_IS_REFUSED: Duration = Duration::from_mins(10);
 
 impl Client {
@@ -199,7 +199,7 @@ impl Client {
         TenantModel::parse(&reply.body).map(Arc::new)
     }
 
-    /// Reltio's clock at the answer. Without it nobody could say what the answer may have seen.
+    /// Reltio's clock at the answer. Without it no one could say what the answer may have seen.
     fn date(&self, reply: &Reply) -> Result<Millis, ReltioError> {
         let date = verdict::date(&reply.headers).ok_or_else(|| ReltioError::Unavailable {
             code: "no_date".to_owned(),

@@ -1,7 +1,7 @@
 //! Whether a read fails for its subject's sake, or because nothing can be read.
 //!
 //! Guarantee (G6): what cannot be read while others can is given up, and its record goes to dead
-//! letters: one subject holds back nobody for ever. Where nothing is answered, nothing is given up.
+//! letters: one subject holds back no one without end. Where nothing is answered, nothing is given up.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -104,7 +104,7 @@ mod tests {
             answered(&refusals, "entities/b");
         }
         assert!(refused(&refusals, "entities/a"));
-        assert!(!refused(&refusals, "entities/a"), "it is counted anew");
+        assert!(!refused(&refusals, "entities/a"), "it is counted again");
     }
 
     #[test]

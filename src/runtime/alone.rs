@@ -98,7 +98,7 @@ fn on_event(event: ReaderEvent, epochs: &mut BTreeMap<u16, u64>) -> Result<(), S
         }
         ReaderEvent::Revoked { partitions, done } => {
             epochs.retain(|partition, _| !partitions.contains(partition));
-            // Nobody waits if it was given back already.
+            // No one waits if it was given back already.
             done.send(()).ok();
         }
         ReaderEvent::Lost { partitions } => {

@@ -41,7 +41,7 @@ pub struct CopiedSink {
     changelog: Arc<dyn Changelog>,
     /// The epochs of this process's assignments, by partition.
     epochs: BTreeMap<u16, u64>,
-    /// While nobody else has the sink's partitions.
+    /// While no one else has the sink's partitions.
     _alone: Option<Alone>,
 }
 

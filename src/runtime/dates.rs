@@ -1,4 +1,4 @@
-//! Start and end dates that pass: nobody sends an event when they do.
+//! Start and end dates that pass: no one sends an event when they do.
 //!
 //! Guarantee (G9): a subject whose date has passed is read and asserted once more at every sink for
 //! which dates count. A date is forgotten when that is durable in the event log, and not before.

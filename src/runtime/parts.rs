@@ -314,7 +314,7 @@ pub struct Parts {
     pub inbox: Arc<dyn LogAppender>,
     /// The inbox topic, if there is one.
     pub topic: Option<InboxTopic>,
-    /// Where groups stand whose partitions others have, too; nothing if nobody else has any.
+    /// Where groups stand whose partitions others have, too; nothing if no one else has any.
     pub offsets: Option<MakeOffsets>,
     /// What part of its target's quota each sink has: those that the sinks were made with.
     pub portions: Portions,

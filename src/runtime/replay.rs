@@ -53,7 +53,7 @@ pub struct Found {
     pub first: Option<u64>,
     /// Records that are meant.
     pub records: u64,
-    /// Whom they are about, each with the changes that are told.
+    /// The subjects that they are about, each with the changes that are told.
     pub subjects: BTreeMap<Subject, BTreeSet<ChangeId>>,
     /// When the oldest record that the log holds was received, if older ones were deleted.
     pub oldest: Option<Millis>,
@@ -66,7 +66,7 @@ pub struct Replay {
     /// The sink's durable knowledge, by partition.
     checkpoints: Vec<Arc<dyn Checkpoint>>,
     clock: SharedClock,
-    /// While nobody else has the sink's partitions.
+    /// While no one else has the sink's partitions.
     _alone: Option<Alone>,
 }
 
@@ -181,7 +181,7 @@ impl Replay {
     }
 
     /// Makes the sink forget what it has of the subjects, and sets its position back before their
-    /// first records. A rewind that was cut off is begun anew.
+    /// first records. A rewind that was cut off is begun again.
     ///
     /// # Errors
     /// If what is kept of the sink cannot be changed, or a commit of it was cut off.

@@ -1,7 +1,7 @@
 //! What of a configuration one instance runs: all of it, or some of the sinks, or only the sources.
 //!
 //! Guarantee (G2): only a log that other instances read too is left to them. A log of this process
-//! alone would keep for ever, or lose, what a sink that does not run here has not read.
+//! alone would keep without end, or lose, what a sink that does not run here has not read.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ impl Role {
     /// Of the sinks `only` these, if any is named; and whether it ingests.
     ///
     /// # Errors
-    /// A sentence with the remedy: a name that no sink has, or a log that nobody else reads.
+    /// A sentence with the remedy: a name that no sink has, or a log that no one else reads.
     pub fn of(config: &Config, only: Option<&[String]>, ingests: bool) -> Result<Self, String> {
         if only.is_none() && ingests {
             return Ok(Self::default());

@@ -47,7 +47,7 @@ impl Instance {
         join(delivered, served).await;
         self.around.abort_all();
         ended(&mut self.around, by(PARTS), "housekeeping").await;
-        // A log ends what it has accepted, for which it may wait for ever.
+        // A log ends what it has accepted, for which it may wait without end.
         let files = self.files;
         let closed = tokio::task::spawn_blocking(move || drop(files));
         if timeout_at(by(PARTS), closed).await.is_err() {
@@ -55,7 +55,7 @@ impl Instance {
         }
     }
 
-    /// The inbox is this instance's own: nobody else will read it.
+    /// The inbox is this instance's own: no one else will read it.
     async fn drain_inbox(&self, deadline: Instant) {
         let drained = async {
             while !self.has_drained_inbox() {

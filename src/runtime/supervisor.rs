@@ -296,7 +296,7 @@ impl Supervisor {
                 Err(_) if heard.is_cancelled() => {}
                 Err(TaskError::Commit(CommitError::Fenced(why))) => {
                     tracing::warn!(sink, partition, "the task ends: {why}");
-                    // Nobody hears it at the end of the process.
+                    // No one hears it at the end of the process.
                     fenced.send((partition, epoch)).ok();
                 }
                 Err(TaskError::Commit(error)) if asked.is_cancelled() => {
@@ -321,7 +321,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The task of a partition does not run: its own trouble, which holds nobody else back. What it
+    /// The task of a partition does not run: its own trouble, which holds no one else back. What it
     /// has not read is kept where the position is known.
     fn halted(&self, partition: u16, position: Option<u64>, sentence: &str) {
         tracing::error!(

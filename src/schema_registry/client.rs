@@ -23,7 +23,7 @@ const MOST_REFERENCES: usize = 256;
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 /// The code that says that there is no schema of an id.
 const NO_SCHEMA: u32 = 40403;
-/// The largest id; nobody has it.
+/// The largest id; no one has it.
 const NOBODY: u32 = i32::MAX.cast_unsigned();
 
 /// A registry.

@@ -26,7 +26,7 @@ pub struct SchemaRegistryConfig {
     pub bearer: Option<Secret>,
     /// PEM file of the authorities that its certificate may be of, besides the operating system's.
     pub ca_file: Option<PathBuf>,
-    /// Where its answers are kept, so that a registry that is away stops nobody who has seen the
+    /// Where its answers are kept, so that a registry that is away stops no one who has seen the
     /// schema: `schemas` in `data_dir` without it.
     pub cache_dir: Option<PathBuf>,
     /// Longest a request may take.

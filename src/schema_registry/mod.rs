@@ -1,7 +1,7 @@
 //! A schema registry: what says of the records of a Kafka source what their bytes are.
 //!
-//! Guarantee: what a registry has told once is known for ever, in memory and on disk, so that a
-//! registry that is away stops nobody who has seen the schema (G6). One that is away makes the
+//! Guarantee: what a registry has told once is known from then on, in memory and on disk, so that a
+//! registry that is away stops no one who has seen the schema (G6). One that is away makes the
 //! records of an unknown schema wait, told once an episode, and never ends in a dead letter: only
 //! the registry's own word that it has no such schema does, or a schema that cannot be read.
 //! However many records wait for a schema, one request for it is under way.

@@ -129,7 +129,7 @@ pub struct Current {
     /// Members of the object that are known. `None`: all.
     pub fields: Option<Vec<String>>,
     /// A record says that it was erased, whatever it is now: content of an earlier life that
-    /// nobody owns any more has to go.
+    /// no one owns any more has to go.
     pub erased: bool,
 }
 

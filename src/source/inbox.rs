@@ -37,7 +37,7 @@ pub struct InboxSource {
     committed: Acknowledged,
     buffer: VecDeque<LogRecord>,
     /// Goes on in the next call if this one is dropped. A read of a disk that hangs cannot be taken
-    /// back: each one begun anew would hold a thread more.
+    /// back: each one begun again would hold a thread more.
     reading: Option<Reading>,
     announced: bool,
     halted: bool,

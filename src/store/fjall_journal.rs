@@ -40,7 +40,7 @@ pub(super) fn size(dir: &Path) -> io::Result<u64> {
     Ok(size)
 }
 
-/// Writes the journals anew. After a sync that failed, the system takes what it could not write
+/// Writes the journals again. After a sync that failed, the system takes what it could not write
 /// as written, so that no later sync would write it; and the writer of a database that was closed
 /// may still have bytes to flush. Neither touches a new file.
 pub(super) fn renew(dir: &Path) -> io::Result<()> {
@@ -75,7 +75,7 @@ pub(super) fn empty(dir: &Path) -> io::Result<()> {
 ///
 /// A disk may write the pages of a batch in any order before the power fails. fjall finds most
 /// holes by itself, but refuses to open where one lies within a large value. Such a batch was
-/// acknowledged to nobody. A batch before the last was, and is refused still: then the cut is
+/// acknowledged to no one. A batch before the last was, and is refused still: then the cut is
 /// undone.
 pub(super) fn cut_last_batch(dir: &Path) -> io::Result<Option<Cut>> {
     let Some(newest) = journals(dir)?.pop() else {

@@ -159,7 +159,7 @@ impl FjallStore {
         Ok(())
     }
 
-    /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to nobody.
+    /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to no one.
     fn open_anew(&self) -> Result<(), StoreError> {
         let dir = self.path.join(DIR);
         let copies = fjall_journal::size(&dir).map_err(|error| failed_io(&error))?;
@@ -317,7 +317,7 @@ impl Opened {
         batch.commit()
     }
 
-    /// Makes tables of all that is in memory alone, with nobody else at work.
+    /// Makes tables of all that is in memory alone, with no one else at work.
     fn write_out(&self) -> fjall::Result<()> {
         // Tells whether a write has failed. Then the journal may hold what memory does not.
         self.database.persist(PersistMode::Buffer)?;
@@ -330,7 +330,7 @@ impl Opened {
     }
 
     /// Waits until there is not too much to be written out and merged. fjall would wait itself,
-    /// later, and for ever if its threads have ended in an error meanwhile; here that is told.
+    /// later, and without end if its threads have ended in an error meanwhile; here that is told.
     fn await_tables(&self) -> fjall::Result<()> {
         while self.entries.sealed_memtable_count() >= SEALED
             || (self.entries.l0_table_count() >= OVERLAPPING

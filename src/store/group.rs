@@ -68,7 +68,7 @@ impl GroupCommit {
     }
 }
 
-/// A group being stored. Its end is told even if it ends in a panic: nobody waits for ever.
+/// A group being stored. Its end is told even if it ends in a panic: no one waits without end.
 struct Running<'a> {
     group: &'a GroupCommit,
     outcome: Arc<Outcome>,

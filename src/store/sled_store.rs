@@ -93,7 +93,7 @@ impl SledStore {
         stored
     }
 
-    /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to nobody.
+    /// What an error left in memory alone is dropped, as in a crash: it was acknowledged to no one.
     fn open_anew(&self) -> Result<(), StoreError> {
         disk::check_room(&self.path, ROOM)?;
         let mut held = self.db.write().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ pub struct Tallied<S> {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Not known at first, and after a commit of which nobody knows whether it was stored.
+    /// Not known at first, and after a commit of which no one knows whether it was stored.
     tally: Option<Tally>,
     /// Keys that are being changed: whether one is there must not change before it is counted.
     changing: BTreeSet<Vec<u8>>,
@@ -119,7 +119,7 @@ impl<S: Store> Store for Tallied<S> {
         if let Some(tally) = &state.tally {
             return Ok(tally.clone());
         }
-        // Counted again, while nobody changes what is counted.
+        // Counted again, while no one changes what is counted.
         let mut state = self.until(state, |state| !state.changing.is_empty());
         if state.tally.is_none() {
             state.tally = Some(count(&self.store, prefix)?);

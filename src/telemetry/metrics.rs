@@ -1,4 +1,4 @@
-//! The instruments. Parts take an `Arc<Metrics>`; nobody else makes one.
+//! The instruments. Parts take an `Arc<Metrics>`; no one else makes one.
 
 use std::sync::Arc;
 

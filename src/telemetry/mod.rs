@@ -1,4 +1,4 @@
-//! Every instrument, attribute, unit and span, named once. No personal datum is an attribute (G10).
+//! Every instrument, attribute, unit and span, named once. No personal data is an attribute (G10).
 
 mod episode;
 mod logs;

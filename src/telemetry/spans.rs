@@ -2,7 +2,7 @@
 //! line for each when it ends, with the time that it was busy and the time that it waited.
 //!
 //! Guarantee (G10): counts and names from the configuration, never a key or a payload. They cost a
-//! check of a flag for each batch while nobody asks for them.
+//! check of a flag for each batch while no one asks for them.
 
 use tracing::{Span, debug_span};
 

@@ -47,7 +47,7 @@ pub(super) struct Intake {
 struct Visit {
     intake: Arc<Intake>,
     endpoint: Option<Arc<Endpoint>>,
-    /// Whom to hold off if it fails authentication: see [`super::limit`].
+    /// Who is held off if it fails authentication: see [`super::limit`].
     address: Option<IpAddr>,
     /// It comes in clear text, and not from the proxy.
     stranger: bool,

@@ -4,7 +4,7 @@
 //! use up the lawful sender's share. Others are held off by where they come from: an address whose
 //! requests fail authentication more often than the same rate allows is answered 429 before its
 //! bodies are read. Of a request from `trusted_proxy` the address is the last of `X-Forwarded-For`,
-//! the one that the proxy itself added; without it nothing tells senders apart, and nobody is held
+//! the one that the proxy itself added; without it nothing tells senders apart, and no one is held
 //! off. From anybody else the header is not believed.
 
 use std::collections::HashMap;

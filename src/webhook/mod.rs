@@ -150,7 +150,7 @@ impl Handle {
         self.certificates.as_deref()
     }
 
-    /// Lets nobody in any more, and finishes what is under way, appends included, within `drain`.
+    /// Lets no one in any more, and finishes what is under way, appends included, within `drain`.
     pub async fn shutdown(mut self, drain: Duration) {
         let deadline = Instant::now() + drain;
         self.closing.cancel();

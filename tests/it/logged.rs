@@ -17,7 +17,7 @@ impl Logged {
     /// From now on, down to a level.
     pub(crate) fn down_to(level: Level) -> Self {
         static EVERYWHERE: Once = Once::new();
-        // A line that other threads meet first, where nobody listens, would be off for all.
+        // A line that other threads meet first, where no one listens, would be off for all.
         EVERYWHERE.call_once(|| {
             tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap();
         });

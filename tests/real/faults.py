@@ -129,7 +129,7 @@ class Chaos:
 
     def _expect_alive(self) -> None:
         for instance in self.instances:
-            # One that is down now is not meant: its process is nobody's.
+            # One that is down now is not meant: its process is no one's.
             if instance.process is not None and not instance.process.is_alive():
                 raise Failed(f"{instance.name} ended by itself: {instance.process.tail()}")
 

@@ -164,7 +164,7 @@ class Goldwire:
 
     def kill(self) -> None:
         """kill -9, by id."""
-        # Nobody else shall take it for one that ended by itself.
+        # No one else shall take it for one that ended by itself.
         process, self.process = self.process, None
         if process is not None:
             process.stop(signal.SIGKILL)

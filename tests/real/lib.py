@@ -43,7 +43,7 @@ def wait_for(
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody uses now, each a different one."""
+    """Loopback ports that no one uses now, each a different one."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:

@@ -40,7 +40,7 @@ class Proxy:
                 one.close()
             self.open.clear()
             if self.listener is not None:
-                # Wakes the thread that accepts; nobody listens from now on.
+                # Wakes the thread that accepts; no one listens from now on.
                 self.listener.shutdown(socket.SHUT_RDWR)
                 self.listener.close()
                 self.listener = None

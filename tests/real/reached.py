@@ -217,7 +217,7 @@ class AtSink:
 
 
 class Topic(AtSink):
-    """A topic of a `kafka` sink: of each subject this version or a newer one. What ended nobody knows how
+    """A topic of a `kafka` sink: of each subject this version or a newer one. What ended no one knows how
     is asserted again later, and what came before the creation that it follows waits for that: the
     changelog holds both in the same transaction as the position, so that neither is lacking."""
 

@@ -53,7 +53,7 @@ def to_end(servers: Servers, name: str, words: list[str], environment: dict[str,
     wait_for(f"{words[0]} to end", seconds, lambda: not process.is_alive())
     code, text = process.stop(), log.read_text(errors="replace")
     failed = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.MULTILINE)
-    # Where the logs are gone, as on a machine that is made anew for each run, this is all there is.
+    # Where the logs are gone, as on a machine that is made again for each run, this is all there is.
     panics = re.findall(r"panicked at [^\n]*\n[^\n]*", text)
     expect(code == 0, f"{name} ended with {code}: {failed or text[-600:]} {panics}")
     return text

@@ -123,7 +123,7 @@ class World:
 
     def wait_settled(self, seconds: float) -> None:
         """Waits until every group is at the end of what it reads, and no inbox has anything left."""
-        # Of these the brokers say it: of a partition that nobody has, no instance tells a lag.
+        # Of these the brokers say it: of a partition that no one has, no instance tells a lag.
         groups = self.watched()
         if not self.embedded:
             inbox = f"{self.name}.inbox"
@@ -278,7 +278,7 @@ def judge(world: World, events: Load, chaos: Chaos, watch: Any, seen: Path) -> l
     def is_right() -> bool:
         return not matching.differences(golden.read(tail), events.truth)
 
-    # Writes whose end nobody knows are asserted once more a minute after `delivery_timeout`.
+    # Writes whose end no one knows are asserted once more a minute after `delivery_timeout`.
     wrong = lambda: matching.differences(golden.written, events.truth)  # noqa: E731
     try:
         wait_for(lambda: f"the topic to end right: {wrong()[:3]}", 120, is_right)

@@ -30,7 +30,7 @@ from send import TopicSender
 from servers import Servers
 
 EVENTS, SUBJECTS, PARTITIONS = 20_000, 1_000, 4
-# So slow that records still come when the last right is taken away: nobody misses a right that is not
+# So slow that records still come when the last right is taken away: no one misses a right that is not
 # used.
 RATE = 200
 # The right is away for so long, and so many lines say enough of it.

@@ -52,7 +52,7 @@ AGAIN = 20_000
 PATIENCE = 900
 RESTORE_AIM, TAKEOVER_AIM = 200_000, 2.0
 TAKEOVERS, RATE, OF_EACH = 3, 500, 10
-# What a killed one had sent is in the topic after that; nobody else delivers so soon.
+# What a killed one had sent is in the topic after that; no one else delivers so soon.
 IN_FLIGHT = 1.0
 # What has so few records is restored in much less than that, if no open transaction holds it up.
 HELD_UP = 2.0

@@ -316,7 +316,7 @@ fn opened(state: &mut State, key: &[u8], value: &[u8], batch: &Batch) {
     });
     let killer = state.killer.as_ref();
     let guilty = killer.is_some_and(|(_, subject, _)| *subject == letter.subject);
-    // Nobody can tell a killer from a record that was alone each time when something else stopped
+    // No one can tell a killer from a record that was alone each time when something else stopped
     // the process.
     let mut alone = state.alone.iter();
     let unlucky = alone.any(|((kind, subject), deaths)| {

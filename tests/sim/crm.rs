@@ -108,7 +108,7 @@ pub(crate) fn land(state: &mut State, guarded: bool) {
     }
 }
 
-/// A write that nobody waits for any more: it lands within the longest request, or never.
+/// A write that no one waits for any more: it lands within the longest request, or never.
 pub(crate) fn may_land(state: &mut State, write: RecordWrite, sent: Millis) {
     if state.rng.random_bool(0.6) {
         let due = sent + state.rng.random_range(0..LONGEST);

@@ -69,7 +69,7 @@ pub(crate) enum Fault {
     ChangelogFails,
     /// A record of a changelog that is put, and whose answer is lost.
     PutStored,
-    /// A changelog that nobody answers for, for a while.
+    /// A changelog that no one answers for, for a while.
     ChangelogAway,
     /// A changelog whose newest records are not read, for a while.
     ChangelogLags,

@@ -43,7 +43,7 @@ pub(crate) struct Emission {
     pub(crate) body: String,
     /// Subjects, and the moments that its receiver must have reached when it is through with it.
     pub(crate) about: Vec<(String, u64)>,
-    /// Nobody can decode it.
+    /// No one can decode it.
     pub(crate) malformed: bool,
     /// The row that a history must hold for it: a whole payload with both clocks.
     pub(crate) row: Option<(String, i64, Millis)>,
@@ -267,7 +267,7 @@ async fn post(world: Arc<World>, doors: Arc<Doors>, index: usize) {
     }
 }
 
-/// Who sends to several instances waits for none of them for ever.
+/// Who sends to several instances waits for none of them without end.
 async fn patience(world: &World) {
     match world.plan.cluster {
         Some(_) => tokio::time::sleep(millis(10_000)).await,

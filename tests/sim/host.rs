@@ -72,7 +72,7 @@ impl Host {
         matches!(self.breath(), Breath::Gone(_))
     }
 
-    /// Waits while it stands still; for ever if it is gone.
+    /// Waits while it stands still; without end if it is gone.
     pub(crate) async fn awake(&self) {
         let mut stood = false;
         loop {

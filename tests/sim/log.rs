@@ -95,7 +95,7 @@ pub(crate) struct SimLog {
     pub(crate) records: Arc<Records>,
 }
 
-/// An append between its write and its flush: when the process dies, nobody knows.
+/// An append between its write and its flush: when the process dies, no one knows.
 struct Unflushed<'a> {
     log: &'a SimLog,
     partition: u16,

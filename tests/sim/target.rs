@@ -97,7 +97,7 @@ pub(crate) fn land(state: &mut State, kind: Kind) {
     }
 }
 
-/// Rows whose request nobody waits for any more: they land within the longest request since they
+/// Rows whose request no one waits for any more: they land within the longest request since they
 /// were `sent`, or never.
 pub(crate) fn may_land(state: &mut State, kind: Kind, rows: &[Row], sent: Millis) {
     for row in rows {

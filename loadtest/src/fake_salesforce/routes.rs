@@ -269,7 +269,7 @@ fn one(state: &mut State, verb: &Verb, row: &Map<String, Value>, lock_all: bool)
     if let Some(told) = &state.told
         && answer.get("success") == Some(&Value::Bool(true))
     {
-        // Nobody listens any more.
+        // No one listens any more.
         told.send(row.clone()).ok();
     }
     answer

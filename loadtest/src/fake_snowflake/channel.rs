@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::RowErrors;
 use crate::time::{Millis, as_millis};
 
-/// A channel that nobody uses for so long is deleted, and its offset token with it.
+/// A channel that no one uses for so long is deleted, and its offset token with it.
 pub(super) const UNUSED: Millis = 30 * 24 * 60 * 60 * 1000;
 
 /// A row of the table, by column.
@@ -42,7 +42,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// One that nobody has opened yet. `token`: what its maker says of an earlier life.
+    /// One that no one has opened yet. `token`: what its maker says of an earlier life.
     pub(super) fn new(name: &str, token: Option<String>, now: Millis) -> Self {
         Self {
             name: name.to_owned(),

@@ -58,7 +58,7 @@ impl Comparison {
     }
 }
 
-/// The dead letters: every message that nobody can decode, once; erasures that do not say when they
+/// The dead letters: every message that no one can decode, once; erasures that do not say when they
 /// were, at the sinks `dated`, whose rows need it; and nothing else.
 pub fn letters(
     found: &[(String, usize)],

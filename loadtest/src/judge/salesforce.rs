@@ -84,7 +84,7 @@ fn fate_of(
             archived: true,
             merged_into: into,
         },
-        // Nobody's, and goldwire never had a reason to look at it.
+        // No one's, and goldwire never had a reason to look at it.
         None if record.ever_by.is_empty() => return None,
         None => Fate {
             stands_for: None,

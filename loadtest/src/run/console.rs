@@ -47,7 +47,7 @@ impl Console {
     pub(crate) fn say(&self, what: &str) {
         self.line(what);
         if self.terminal {
-            // Where stderr is closed nobody reads it.
+            // Where stderr is closed no one reads it.
             writeln!(io::stderr()).ok();
         }
     }

@@ -77,7 +77,7 @@ struct Shared {
     console: Console,
 }
 
-/// Whatever way a run ends, nobody goes on.
+/// Whatever way a run ends, no one goes on.
 impl Drop for Shared {
     fn drop(&mut self) {
         self.enough.store(true, Ordering::Relaxed);

@@ -51,7 +51,7 @@ impl Defects<'_> {
         self.emission(at, written, PLAIN, Meaning::Noise, vec![subject.to_owned()])
     }
 
-    /// A message that nobody can decode, or that is another tenant's: five defects in turn by
+    /// A message that no one can decode, or that is another tenant's: five defects in turn by
     /// `number`. No two messages are alike.
     pub(super) fn malformed(&mut self, at: Millis, number: usize) -> Emission {
         let time = self.start + at;
@@ -84,7 +84,7 @@ impl Defects<'_> {
                 (form::write(metadata, &array, false, false), undecodable)
             }
             3 => {
-                // About nobody.
+                // About no one.
                 let nobody = json!({ "type": event, "nonce": id(self.rng, 12) });
                 let left = |(name, _): &(&str, String)| *name != "sourceObjectUri";
                 let metadata = metadata.into_iter().filter(left).collect();

@@ -67,7 +67,7 @@ pub struct Form {
 pub enum Meaning {
     /// A change of its subject.
     Change(EventType),
-    /// Something that moves nothing: a match, a type that nobody knows.
+    /// Something that moves nothing: a match, a type that no one knows.
     Noise,
     /// Nothing: it ends in dead letters for this reason (`undecodable`, `unknown_tenant`).
     Malformed {

@@ -39,7 +39,7 @@ pub struct Moment {
     pub state: ObjectState,
 }
 
-/// Whose a crosswalk was from when on; nobody's once its entity was removed.
+/// Whose a crosswalk was from when on; no one's once its entity was removed.
 pub(super) type Owners = Vec<(Millis, Option<String>)>;
 
 /// A tenant's whole past, and, while a script is played, its future.

@@ -69,7 +69,7 @@ pub struct Shares {
     pub upper_case_uri: f64,
     /// Metadata in an envelope around the body instead of headers.
     pub enveloped: f64,
-    /// Of all events: one that nobody can decode, on top.
+    /// Of all events: one that no one can decode, on top.
     pub malformed: f64,
     /// Of all events: one that moves nothing, on top.
     pub noise: f64,

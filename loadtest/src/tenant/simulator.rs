@@ -105,7 +105,7 @@ impl Simulator {
         &self.emissions
     }
 
-    /// How many dead letters the script must leave: messages that nobody can decode, all
+    /// How many dead letters the script must leave: messages that no one can decode, all
     /// different.
     pub fn malformed(&self) -> usize {
         let malformed =
@@ -150,7 +150,7 @@ impl Writer {
         let drawn = OPERATIONS.choose_weighted(&mut self.rng, |(_, weight)| *weight);
         let operation = drawn.map_or(Operation::Create, |(operation, _)| *operation);
         if !self.run(at, operation) {
-            // There was nobody to do it to.
+            // There was no one to do it to.
             self.create(at);
         }
     }

@@ -1,7 +1,7 @@
 //! Calls of librdkafka that end a transaction, or may block.
 //!
 //! Guarantee (G3): what is told as committed is, and what is told as aborted never will be; what is not
-//! known is told so. A call that does not return holds nobody up.
+//! known is told so. A call that does not return holds no one up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Failed {
     }
 }
 
-/// Calls librdkafka where it may block, on a thread that nobody waits for at the end: it may never
+/// Calls librdkafka where it may block, on a thread that no one waits for at the end: it may never
 /// return.
 pub(super) async fn call(
     producer: &Arc<Producer>,

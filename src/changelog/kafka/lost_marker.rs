@@ -3,7 +3,7 @@
 //! Guarantee (liveness): a partition whose transaction was decided, and never got the marker of it, is
 //! read again without a person. Kafka 4.3 loses markers when a broker dies right after a decision and
 //! leads the same partitions when it comes back: the coordinator writes down that the transaction is
-//! complete, and nobody ends it in the partition. The marker of another transaction of the same
+//! complete, and no one ends it in the partition. The marker of another transaction of the same
 //! producer ends both.
 //!
 //! What was decided is not known here. To commit is right in either case: what the store of an instance

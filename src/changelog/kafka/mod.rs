@@ -49,7 +49,7 @@ pub struct ChangelogOf {
     /// What tells this process from others, the same after a restart.
     pub instance: String,
     /// The group's member, and which partitions are its own. Nothing where no instance runs: the
-    /// brokers take offsets of nobody while a group has no members.
+    /// brokers take offsets of no one while a group has no members.
     pub member: Option<(Arc<Member>, Arc<Ownership>)>,
 }
 

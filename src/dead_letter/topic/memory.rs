@@ -52,7 +52,7 @@ impl MemoryTopic {
         }
     }
 
-    /// Whether nobody answers for it.
+    /// Whether no one answers for it.
     pub fn away(&self, away: bool) {
         self.state().away = away;
         self.grown.notify_waiters();

@@ -47,7 +47,7 @@ enum Partition {
     Answers,
     /// Somebody tries it.
     Tried,
-    /// Nobody tries it before this.
+    /// No one tries it before this.
     Silent(Instant),
 }
 
@@ -138,7 +138,7 @@ impl LogAppender for BackedLog {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (answers, tries) = self.state.choose(turn);
         if let Some(partition) = tries {
-            // Of nobody who waits: it ends, and says so, whoever goes away.
+            // Of no one who waits: it ends, and says so, whoever goes away.
             drop(tokio::spawn(self.begin(share, partition, records.clone())));
         }
         match answers {

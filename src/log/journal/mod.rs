@@ -58,7 +58,7 @@ const SMALL: u64 = 4 << 10;
 pub struct JournalSettings {
     /// Its directory, of this log alone.
     pub dir: PathBuf,
-    /// Partitions, for ever.
+    /// Partitions; their number never changes.
     pub partitions: u16,
     /// Bytes on disk at most; appends beyond it are refused as full. The last are for sinks.
     pub quota: u64,

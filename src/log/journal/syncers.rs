@@ -14,7 +14,7 @@ use super::Hook;
 /// Files synced at once at most. More partitions than that take turns.
 const AT_ONCE: usize = 16;
 
-/// A file to sync, and whom to tell.
+/// A file to sync, and who waits for it.
 struct Task {
     number: usize,
     file: Arc<File>,

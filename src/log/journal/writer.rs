@@ -167,7 +167,7 @@ impl Writer {
         }
     }
 
-    /// Answers what has no room, leaves out what nobody waits for, and sorts the rest by partition.
+    /// Answers what has no room, leaves out what no one waits for, and sorts the rest by partition.
     fn admit(&self, group: Vec<Append>) -> Vec<Vec<Append>> {
         let mut admitted: Vec<Vec<Append>> = Vec::new();
         admitted.resize_with(self.appenders.len(), Vec::new);

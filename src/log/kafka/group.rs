@@ -1,7 +1,7 @@
 //! A member of a consumer group that reads the log.
 //!
 //! Guarantee (G2): what is given back is first drained, then out of every transaction, and only then
-//! unassigned, so that nobody has it before; what is lost is told before anything else is answered.
+//! unassigned, so that no one has it before; what is lost is told before anything else is answered.
 //! A partition is told as assigned once it is known where it ends.
 //!
 //! An assignment is answered once it is known where its partitions end, and read from there, which is

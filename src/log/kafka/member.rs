@@ -365,7 +365,7 @@ impl Thread {
     }
 
     fn tell(&self, event: ReaderEvent) {
-        // Nobody hears it at the end.
+        // No one hears it at the end.
         self.told.send(event).ok();
     }
 

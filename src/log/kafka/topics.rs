@@ -18,7 +18,7 @@ const LETTER: u64 = 1 << 20;
 pub struct Topic {
     /// Its name at the brokers.
     pub name: String,
-    /// Its partitions, for ever.
+    /// Its partitions; their number never changes.
     pub partitions: u16,
     /// What it keeps.
     pub kind: Kind,
@@ -71,7 +71,7 @@ impl Kind {
         }
         if self.is_compacted() {
             settings.push(set("cleanup.policy", "compact"));
-            // Stores that are older than half of it are made anew.
+            // Stores that are older than half of it are made again.
             settings.push(set("delete.retention.ms", "86400000"));
         } else {
             settings.push(set("cleanup.policy", "delete"));

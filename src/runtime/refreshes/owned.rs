@@ -20,7 +20,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(15);
 pub(super) const ELSEWHERE: Duration = Duration::from_secs(5);
 /// How often a refresh that is under way is looked at.
 const FOLLOW: Duration = Duration::from_secs(30);
-/// So often in a row nobody tells what the group has committed before that is told: brokers do not
+/// So often in a row no one tells what the group has committed before that is told: brokers do not
 /// while a transaction is being committed.
 const SILENT: u32 = 4;
 /// A request is sent so soon after it was kept, or not at all.
@@ -52,7 +52,7 @@ pub(super) struct Owned {
     later_since: Option<Millis>,
     /// Nothing is asked for earlier, ms.
     not_before: Millis,
-    /// How often in a row nobody told what the group has committed.
+    /// How often in a row no one told what the group has committed.
     silent: u32,
     /// The trouble that was told.
     told: Option<String>,
@@ -190,7 +190,7 @@ impl Owned {
         }
     }
 
-    /// What the group has committed; nothing while nobody tells.
+    /// What the group has committed; nothing while no one tells.
     async fn committed(&mut self, of: &Refreshing) -> Option<Vec<Option<u64>>> {
         match of.group.committed().await {
             Ok(committed) => {

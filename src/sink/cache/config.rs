@@ -32,7 +32,7 @@ pub struct CacheSink {
     /// Certificate and key.
     pub tls: Option<Tls>,
     /// Answers outside loopback over plain HTTP, tokens and golden records included: for a network
-    /// that nobody else sees, or behind a proxy that ends TLS.
+    /// that no one else sees, or behind a proxy that ends TLS.
     #[serde(default)]
     pub insecure_plain_http: bool,
     /// Connections at most; more wait in the system's queue.

@@ -4,7 +4,7 @@
 //! Guarantees: a record is acknowledged when it is durable (G3). What is older than what is kept
 //! changes nothing, whatever writes it (G4): the table compares content times itself. A loser is
 //! answered with its survivor. What was erased is answered no more from the acknowledgement on, and
-//! is gone from the files `purge_after` later. Nobody is answered without a token.
+//! is gone from the files `purge_after` later. No one is answered without a token.
 //!
 //! `docs/cache.md` says what an answer holds, and what its mark `stale` means.
 
@@ -81,7 +81,7 @@ impl Cache {
         let (place, now) = (Arc::clone(&self.place), self.clock.now());
         let work = move || place.open()?.table.write(&rows, now);
         let ended = tokio::task::spawn_blocking(work).await;
-        // Nobody knows what a thread wrote that panicked.
+        // No one knows what a thread wrote that panicked.
         let effects = ended.map_err(|_| UNANSWERED)?.map_err(place::failed)?;
         Ok(effects.into_iter().map(|made| made.map(ack)).collect())
     }

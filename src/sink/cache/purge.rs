@@ -15,7 +15,7 @@ use crate::time::{SharedClock, as_millis};
 /// How often it is asked whether something is due.
 const RHYTHM: Duration = Duration::from_secs(30);
 
-/// Opens the table, and rewrites its files when that is due, for ever.
+/// Opens the table, and rewrites its files when that is due, without end.
 pub(super) async fn run(name: String, place: Arc<Place>, clock: SharedClock, after: Duration) {
     let mut rhythm = tokio::time::interval(RHYTHM);
     rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -84,7 +84,7 @@ impl Appender {
     /// Appends whole lines, all of them durably, or none. Blocks on the disk.
     ///
     /// # Errors
-    /// If nothing was appended; a later call begins anew.
+    /// If nothing was appended; a later call begins again.
     pub fn append(&mut self, lines: &[u8]) -> Result<(), Trouble> {
         let mut open = match self.still_open()? {
             Some(open) => open,

@@ -22,7 +22,7 @@ pub struct FileSink {
     /// Directory of the files, made if need be. One process at a time, one sink.
     pub dir: PathBuf,
     /// That what lines hold of an erased subject (GDPR) stays in the files. The erasure itself is a
-    /// line; deleting the lines before it is the matter of whoever reads them.
+    /// line; deleting the lines before it is for those to do who read them.
     #[serde(default)]
     pub keeps_erased_records: bool,
     /// Size of one file; then the next begins. Only the newest one grows.

@@ -12,7 +12,7 @@ pub enum Trouble {
     InUse,
     /// The file system.
     Io(io::Error),
-    /// The thread that wrote ended: nobody knows what it wrote.
+    /// The thread that wrote ended: no one knows what it wrote.
     Ended,
 }
 

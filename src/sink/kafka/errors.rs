@@ -35,7 +35,7 @@ pub(super) fn of_report(code: Code, topic: &str, trouble: Option<Code>) -> SinkE
             format!("a policy of the broker forbids writing to topic `{topic}`: ask who set it"),
         ),
         // librdkafka refuses by itself what is longer than `message.max.bytes`. The broker refuses
-        // whole batches, so that nobody knows which record of one is too long.
+        // whole batches, so that no one knows which record of one is too long.
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => systemic(
             code,
             format!(

@@ -61,7 +61,7 @@ pub(super) async fn probe(
 enum Trouble {
     /// librdkafka makes no client.
     Client(KafkaError),
-    /// Nobody answers.
+    /// No one answers.
     Away(Code),
     /// The broker says what is wrong with the topic.
     Topic(Code),

@@ -53,12 +53,12 @@ pub struct LakeSink {
     #[serde(default = "memory")]
     pub memory: ByteSize,
     /// What rows hold of an erased subject (GDPR) is out of the files within this time after the
-    /// erasure's row: files concerned are put anew under their names. All files are read for it, at
+    /// erasure's row: files concerned are written again under their names. All files are read for it, at
     /// most four times in that time.
     #[serde(default)]
     pub erase_within: Option<Period>,
     /// That it stays in the files instead. The erasure itself is a row; deleting the rows before it is
-    /// the matter of whoever reads them.
+    /// for those to do who read them.
     #[serde(default)]
     pub keeps_erased_records: bool,
     /// Columns of attributes beside the JSON: name → path of the attribute, or path and type. Its

@@ -1,7 +1,7 @@
 //! Taking erased subjects out of files (GDPR).
 //!
 //! Guarantee: beside each file with an erasure a note is put, before the file. From time to time every
-//! file is looked through for what the notes name, and one that holds some is put anew under its name,
+//! file is looked through for what the notes name, and one that holds some is written again under its name,
 //! whole, without it. A note goes when all files were looked through after it was put. Of two that look
 //! through the files at the same time, none puts a file over what the other made of it: a file is
 //! replaced only as it was read, and a directory is one's at a time.
@@ -18,7 +18,7 @@ use super::rewrite::{Erased, Erasure, without};
 use super::target::{Replaced, Target};
 use crate::sink::SinkError;
 
-/// Where the notes are. What begins with `_` is nobody's data, as to Spark and Auto Loader.
+/// Where the notes are. What begins with `_` is no one's data, as to Spark and Auto Loader.
 const NOTES: &str = "_goldwire/erasures";
 /// Looked after so many times within the time that is promised.
 const TIMES: u32 = 4;
@@ -50,7 +50,7 @@ pub(super) async fn keep_up(sink: String, format: Format, targets: Arc<Targets>,
     }
 }
 
-/// Looks through all files once: how many were put anew.
+/// Looks through all files once: how many were written again.
 ///
 /// # Errors
 /// If some could not be; the notes stay then.

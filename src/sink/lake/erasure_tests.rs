@@ -116,7 +116,7 @@ fn lines(file: &Bytes) -> String {
     text
 }
 
-/// Looks through a file of `a` and `b`, of whom `a` was erased, while another acts: how many files were
+/// Looks through a file of `a` and `b`, of which `a` was erased, while another acts: how many files were
 /// rewritten, what is there, and how many notes are left.
 async fn looked_through(other: Other) -> (usize, Option<String>, usize) {
     let store = Arc::new(Shared {

@@ -7,7 +7,7 @@
 //! that comes after the change was only read from Reltio (`observed`).
 //!
 //! **Erasure (GDPR)**: it is a row like any other. With `erase_within`, what earlier rows hold of the
-//! subject is out of the files within that time: those concerned are put anew. Otherwise it stays, and
+//! subject is out of the files within that time: those concerned are written again. Otherwise it stays, and
 //! the sink has to be allowed to be one that keeps it.
 
 mod body;
@@ -106,7 +106,7 @@ impl Lake {
 
 impl Lake {
     /// Takes out of all files what was erased and noted, as is done again and again with
-    /// `erase_within`: how many files were put anew.
+    /// `erase_within`: how many files were written again.
     ///
     /// # Errors
     /// If a file could not be read or put; the rest is tried again the next time.

@@ -29,7 +29,7 @@ const REQUEST: Duration = Duration::from_mins(1);
 const CONNECT: Duration = Duration::from_secs(5);
 /// What the library tries again by itself; the rest is the engine's.
 const RETRIES: usize = 1;
-/// The folder of a directory that is locked while files are replaced. What begins with `_` is nobody's
+/// The folder of a directory that is locked while files are replaced. What begins with `_` is no one's
 /// data.
 const LOCKED: &str = "_goldwire/erasing";
 /// What of the environment names credentials and regions.

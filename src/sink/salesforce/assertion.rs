@@ -21,7 +21,7 @@ pub struct Assertion {
     pub targets: Vec<String>,
     /// How often that reconcile was passed on.
     pub hops: u32,
-    /// Content of records that nobody owns any more: set if the entity was erased, though it may
+    /// Content of records that no one owns any more: set if the entity was erased, though it may
     /// live again.
     pub blank: Option<Values>,
 }
@@ -73,7 +73,7 @@ impl Assertion {
         self.alive.is_some() && record.home.as_deref() == Some(self.subject.uri())
     }
 
-    /// Whether a record at home bears the entity's other names too, and nobody sent the lane to
+    /// Whether a record at home bears the entity's other names too, and no one sent the lane to
     /// look at it: then no crosswalk of another can have taken it, and no look-up is needed.
     pub(super) fn is_undisputed(&self, record: &Record) -> bool {
         let entity = Some(self.subject.uri());
@@ -133,7 +133,7 @@ impl Assertion {
         }
     }
 
-    /// The write that makes the chosen record right; `None` if it is, or if nobody lives.
+    /// The write that makes the chosen record right; `None` if it is, or if no one lives.
     pub(super) fn chosen_write(
         &self,
         chosen: Option<&Record>,

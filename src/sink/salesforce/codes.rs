@@ -152,7 +152,7 @@ pub(super) fn is_access(code: &str) -> bool {
             && code != "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
 }
 
-/// What a refused access means once the description has told that nobody's record would pass.
+/// What a refused access means once the description has told that no one's record would pass.
 pub(super) fn no_access(code: &str) -> SinkError {
     general(code).unwrap_or_else(|| SinkError::Systemic {
         code: code.to_owned(),

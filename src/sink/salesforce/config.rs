@@ -97,7 +97,7 @@ pub struct Jwt {
     pub username: String,
     /// PEM text of the RSA private key, unencrypted.
     pub private_key: Secret,
-    /// Whom the assertion is for; left out, `https://test.salesforce.com` for a sandbox, else
+    /// Audience of the assertion; left out, `https://test.salesforce.com` for a sandbox, else
     /// `https://login.salesforce.com`.
     pub audience: Option<String>,
 }

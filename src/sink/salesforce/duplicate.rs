@@ -1,6 +1,6 @@
 //! What a duplicate rule of the org refuses: a dead letter, or the one record that it names.
 //!
-//! Guarantee (G9): a record is taken only if it is nobody's: goldwire never wrote it, and no crosswalk
+//! Guarantee (G9): a record is taken only if it is no one's: goldwire never wrote it, and no crosswalk
 //! in Reltio names it for another entity. The org cannot compare and write in one step, so the record
 //! is read again after it was written, and the lane is asserted once more: of two entities that took
 //! it at the same time the first one finds it lost, and becomes a dead letter.

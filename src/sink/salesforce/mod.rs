@@ -5,7 +5,7 @@
 //! ambiguous write and after anything archived: the guard refuses late writes only while one
 //! entity's lane keeps the record, and another's mark may have come between.
 //!
-//! Erasure (GDPR): records that nobody owns any more are archived, and every mapped field gets what
+//! Erasure (GDPR): records that no one owns any more are archived, and every mapped field gets what
 //! the mapping makes of a golden record without values: nothing, the default, or the constant. They
 //! are not deleted: a write on its way could bring a deleted record's content back as a new one.
 

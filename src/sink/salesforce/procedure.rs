@@ -52,7 +52,7 @@ enum Owner {
     Own,
     Other(String),
     /// Another's, whose lane wrote it last and answers for it: told again, two entities that have
-    /// each other's records would go on for ever.
+    /// each other's records would go on without end.
     Known,
     Nobody,
 }

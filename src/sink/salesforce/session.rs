@@ -73,7 +73,7 @@ impl Session {
     /// A session that has no token yet.
     ///
     /// # Errors
-    /// If the secret would be sent in clear text and nobody asked for that.
+    /// If the secret would be sent in clear text and no one asked for that.
     pub(super) fn new(
         http: reqwest::Client,
         config: &SalesforceSink,

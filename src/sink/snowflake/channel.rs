@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::wire::Opened;
 use crate::sink::pieces::Place;
 
-/// A session, as long as nobody else opens the channel.
+/// A session, as long as no one else opens the channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     /// Which one, in this life of the process.

@@ -49,7 +49,7 @@ pub struct SnowflakeSink {
     /// Longest a request may take.
     #[serde(default = "request_timeout")]
     pub request_timeout: Period,
-    /// What becomes of an append of which nobody can know whether it was committed, since its channel
+    /// What becomes of an append of which no one can know whether it was committed, since its channel
     /// was unused for 30 days and Snowflake deleted it.
     #[serde(default)]
     pub lost_channel: LostChannel,
@@ -98,7 +98,7 @@ impl Default for SnowflakeRoll {
     }
 }
 
-/// What becomes of an append of which nobody can know whether it was committed.
+/// What becomes of an append of which no one can know whether it was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LostChannel {

@@ -30,7 +30,7 @@ impl Appends {
     /// As [`Pieces::land`](crate::sink::pieces::Pieces::land).
     pub(super) async fn bring(&self, seal: &Seal) -> Result<Landed, SinkError> {
         let landed = self.brought(seal).await?;
-        // Where the append's answer was lost, nobody knows what the next has to bring: the channel is
+        // Where the append's answer was lost, no one knows what the next has to bring: the channel is
         // opened before that is sealed. Nothing waits in it.
         if landed == Landed::Yes
             && let Err(error) = self.opened().await

@@ -109,7 +109,7 @@ impl Appends {
         }
     }
 
-    /// Nobody can know whether the piece was committed: what a person has to do.
+    /// No one can know whether the piece was committed: what a person has to do.
     fn lost(&self, token: &Token) -> SinkError {
         let (table, piece) = (&self.shared.table, token.piece.simple());
         SinkError::Systemic {

@@ -1,6 +1,6 @@
 //! The SQL that makes what the sink needs, and what is derived from its table. Pure.
 //!
-//! Streaming only inserts: what is current, what was when, who absorbed whom, and the erasures follow
+//! Streaming only inserts: what is current, what was when, which entity absorbed which, and the erasures follow
 //! from the rows.
 
 use std::fmt::Write as _;

@@ -77,7 +77,7 @@ impl Pool {
                 Err(error) => say(place, Err(error)),
             }
         }
-        // Nobody closes the semaphore.
+        // No one closes the semaphore.
         let _permit = self.permits.acquire().await;
         while !rows.is_empty() {
             let (mut part, later) = once_each(rows);

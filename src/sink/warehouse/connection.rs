@@ -1,7 +1,7 @@
 //! One connection to either database. Every call ends within the statement timeout.
 //!
 //! After a timeout, or when the transport failed, the connection is closed and never used again:
-//! nobody knows what the server still does on it.
+//! no one knows what the server still does on it.
 //!
 //! Nothing in PostgreSQL is relied on from one transaction to the next: a pooler may run each on
 //! another connection. So every query is part of a transaction, settings are its own, and a

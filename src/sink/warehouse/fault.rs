@@ -1,4 +1,4 @@
-//! What an error of a database means: for whom, and whether to try again.
+//! What an error of a database means: who is concerned, and whether to try again.
 //!
 //! Only codes and names of columns and constraints are kept: a database's messages quote the
 //! values that it refused (G10).

@@ -1,4 +1,4 @@
-//! The views: what is live now, the history with its intervals, and who stands for whom.
+//! The views: what is live now, the history with its intervals, and which entity stands for which.
 //!
 //! Guarantee: what is live is decided when it is asked, by the database's clock: a start or an end
 //! that lies ahead comes true by itself. An entity or a relation is live while it is alive, from

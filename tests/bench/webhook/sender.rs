@@ -83,7 +83,7 @@ impl Schedule {
             }
             self.due.add_permits(more);
         }
-        // Nobody waits when all is taken.
+        // No one waits when all is taken.
         self.due.add_permits(CONNECTIONS);
     }
 

@@ -1,4 +1,4 @@
-//! Dead letters in a data directory that nobody has open.
+//! Dead letters in a data directory that no one has open.
 
 use std::path::Path;
 

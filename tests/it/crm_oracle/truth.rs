@@ -336,7 +336,7 @@ impl Reltio {
         })
     }
 
-    /// Who answers for an entity's URI: itself, who survived it, or nobody.
+    /// Who answers for an entity's URI: itself, who survived it, or no one.
     pub(crate) fn survivor(&self, e: &str, time: Millis) -> Option<String> {
         let mut e = e.to_owned();
         loop {

@@ -65,7 +65,7 @@ async fn g9_what_has_ended_is_active_again_when_reltio_says_so() {
     }
 }
 
-/// Nobody sends an event when a date passes.
+/// No one sends an event when a date passes.
 #[tokio::test(start_paused = true)]
 async fn g9_a_date_that_lies_ahead_is_kept_with_the_register() {
     let rig = Rig::new();

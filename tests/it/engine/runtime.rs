@@ -261,7 +261,7 @@ async fn g1_a_stop_ends_within_the_drain_timeout_though_commits_and_records_hang
         hanging.store(true, Ordering::Relaxed);
         append(files.log.as_ref(), "entities/a").await;
         if unreadable {
-            // Nobody reads on after it, so the inbox is never drained.
+            // No one reads on after it, so the inbox is never drained.
             let garbage = vec![bytes::Bytes::from_static(&[0xFF])];
             files.inbox.append(0, garbage).await.unwrap();
         }

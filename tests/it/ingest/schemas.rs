@@ -112,7 +112,7 @@ async fn records_of_each_language_and_of_none_are_taken_from_one_topic() {
         ["entities/1", "entities/2", "entities/3", "entities/4"]
     );
     assert_eq!(rig.taken.of(0), Some(4));
-    // From here on nobody waits, and nobody is asked.
+    // From here on no one waits, and no one is asked.
     rig.send(
         0,
         4,
@@ -230,7 +230,7 @@ async fn what_the_registry_does_not_know_and_what_does_not_fit_are_letters_that_
         assert!(detail.contains(part), "{detail}");
     }
     assert_eq!(told.len(), 5);
-    // A schema that turns up later is found: an unknown one is not unknown for ever.
+    // A schema that turns up later is found: an unknown one is not unknown without end.
     let text = registry.schemas.lock().unwrap()[&1].clone();
     registry.schemas.lock().unwrap().insert(77, text);
     rig.pass(60_000).await;

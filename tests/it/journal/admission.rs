@@ -13,7 +13,7 @@ const QUOTA: u64 = 1 << 20;
 
 /// Intake once looked at the usage before it appended: thousands that looked together all found
 /// room. Sinks once had the last of the quota only, filled it while one of them was away, and then
-/// waited for each other's positions for ever.
+/// waited for each other's positions without end.
 #[tokio::test]
 async fn g6_thousands_of_appends_at_once_keep_to_the_quota_and_it_holds_no_sink_back() {
     let dir = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ impl Stalled {
         let (leave, may_leave) = mpsc::channel();
         let may_leave = Mutex::new(may_leave);
         let before_sync = Arc::new(move || {
-            // A test that has ended holds nobody.
+            // A test that has ended holds no one.
             arrive.send(()).ok();
             may_leave.lock().unwrap().recv().ok();
             Ok(())
@@ -96,7 +96,7 @@ async fn appends_that_come_soon_after_a_round_share_the_next() {
     assert_eq!(log.syncs(), 1);
     let mut small = join_all((0..6).map(|number| log.append(number % 2, vec![kilobyte(7)])));
     assert!(poll!(&mut small).is_pending());
-    // A round that is full waits for nobody.
+    // A round that is full waits for no one.
     let full = vec![Bytes::from(vec![b'x'; 5 << 20])];
     log.append(0, full).await.unwrap();
     assert!(small.await.iter().all(Result::is_ok));

@@ -37,7 +37,7 @@ fn open_transaction(app: &str, instance: &str) -> BaseProducer {
     client
         .set("bootstrap.servers", broker())
         .set("transactional.id", format!("{app}.crm/{instance}"))
-        // Longer than the test may take: nobody else ends it.
+        // Longer than the test may take: no one else ends it.
         .set("transaction.timeout.ms", "600000");
     let producer: BaseProducer = client.create().unwrap();
     producer.init_transactions(ANSWER).unwrap();
@@ -76,6 +76,6 @@ async fn kafka_a_takeover_ends_the_transaction_of_who_had_the_partition_before()
         late
     });
     late.await.unwrap().expect_err("its name was taken");
-    // Nothing is open: nobody's name is taken.
+    // Nothing is open: no one's name is taken.
     heir.end_open(0, 0).await.unwrap();
 }

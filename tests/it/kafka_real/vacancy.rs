@@ -1,4 +1,4 @@
-//! A static member that ends while partitions move, and comes back: the brokers ask nobody to take what
+//! A static member that ends while partitions move, and comes back: the brokers ask no one to take what
 //! it had given up.
 
 use std::collections::BTreeSet;
@@ -89,7 +89,7 @@ impl<M: Member> Seat<M> {
             Change::Came(partitions) => self.has.extend(partitions),
             Change::Goes(partitions, done) => {
                 self.has.retain(|of| !partitions.contains(of));
-                // Nobody hears it who ended meanwhile.
+                // No one hears it who ended meanwhile.
                 done.map(|done| done.send(()).ok());
             }
             Change::Other => {}

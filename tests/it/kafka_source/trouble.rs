@@ -24,7 +24,7 @@ fn refuse(cluster: &Cluster, request: RDKafkaApiKey, error: RDKafkaRespErr) {
     cluster.request_errors(request, &[error]);
 }
 
-/// The offset expired, or somebody deleted the group, or the topic was made anew. With `latest`
+/// The offset expired, or somebody deleted the group, or the topic was made again. With `latest`
 /// what was not read yet would be skipped in silence.
 #[tokio::test]
 async fn g2_a_committed_offset_that_vanished_halts_and_is_not_chosen_again() {
@@ -60,7 +60,7 @@ async fn g2_a_committed_offset_that_vanished_halts_and_is_not_chosen_again() {
     }
 }
 
-/// The topic was made anew with one partition more, of which nothing is known here.
+/// The topic was made again with one partition more, of which nothing is known here.
 #[tokio::test]
 async fn g2_latest_never_begins_at_the_end_where_the_group_had_offsets() {
     let store = store();
@@ -156,7 +156,7 @@ async fn g2_a_drain_that_lasts_too_long_loses_the_partition_and_commits_nothing(
     assert_eq!(assigned(&mut first).await, [0, 1]);
     bodies(&mut first, 20).await;
     let mut second = open(&config, &store(), DRAIN).unwrap();
-    // Nobody answers that it is drained.
+    // No one answers that it is drained.
     let (_, unanswered) = revoked(&mut first).await;
     let gone = lost(&mut first).await;
     is_fenced(&mut first, gone[0]).await;
@@ -176,7 +176,7 @@ async fn a_position_that_left_the_topic_while_it_was_read_halts_and_is_not_reset
     let mut source = connect(&cluster, "g", Some("earliest"));
     assigned(&mut source).await;
     bodies(&mut source, 2).await;
-    // It stays out of range: an answer that comes while librdkafka begins anew is dropped.
+    // It stays out of range: an answer that comes while librdkafka begins again is dropped.
     let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
     cluster.request_errors(RDKafkaApiKey::Fetch, &[error; 20]);
     let sentence = halted(&mut source).await;

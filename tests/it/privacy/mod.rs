@@ -1,4 +1,4 @@
-//! G10: no secret and no personal datum leaves by a log line, a metric, an answer of the admin
+//! G10: no secret and no personal data leaves by a log line, a metric, an answer of the admin
 //! listener, a dead letter's description or a sentence about a mistake.
 
 mod mistakes;
@@ -124,7 +124,7 @@ async fn send(sender: &Sender, body: impl Into<Vec<u8>>) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
-/// Sends what nobody can take, in every way that there is.
+/// Sends what no one can take, in every way that there is.
 async fn provoke(sender: &Sender) {
     let whole = person("entities/whole", 1).to_string();
     let mut other = person("entities/other", 1);

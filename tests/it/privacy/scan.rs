@@ -1,4 +1,4 @@
-//! The scanner: every secret and every personal datum of these tests holds the same word.
+//! The scanner: every secret and every piece of personal data of these tests holds the same word.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -48,7 +48,7 @@ async fn letters_are_listed_and_redriven_while_the_process_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g6_while_its_sink_is_down_a_process_is_live_and_takes_webhooks() {
-    // Bound and not listening any more: it refuses, and nobody else is given it at once.
+    // Bound and not listening any more: it refuses, and no one else is given it at once.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = gone.local_addr().unwrap();
     drop(gone);
@@ -95,7 +95,7 @@ async fn g6_while_its_sink_is_down_a_process_is_live_and_takes_webhooks() {
     running.stop().await;
 }
 
-/// Whoever sends webhooks here is answered 503, so nobody is to be sent here.
+/// Whoever sends webhooks here is answered 503, so no one is to be sent here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readyz_is_503_when_webhooks_are_and_both_say_that_it_is_the_disk() {
     let dir = folder();

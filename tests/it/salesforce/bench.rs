@@ -230,7 +230,7 @@ impl Bench {
         self.sink.write_one(&delivery(entity, state, at)).await
     }
 
-    /// Delivers what was told to other lanes, as their lanes would, until nobody tells any more.
+    /// Delivers what was told to other lanes, as their lanes would, until no one tells any more.
     pub(crate) async fn reconcile(&self, at: Millis) {
         loop {
             let told = std::mem::take(&mut *self.tenant.told.lock().unwrap());

@@ -166,7 +166,7 @@ async fn an_archive_whose_answer_was_lost_still_asks_for_the_second_look() {
     );
 }
 
-/// Nothing was archived: a look that is refused again would ask for another for ever.
+/// Nothing was archived: a look that is refused again would ask for another without end.
 #[tokio::test]
 async fn an_archive_that_the_guard_refuses_asks_for_no_second_look() {
     let bench = bench().await;

@@ -149,7 +149,7 @@ pub(super) async fn of_a_partial_snapshot_are_those_of_what_it_is_laid_over(mut 
     assert_eq!(rows, [["a@example.com", "9"]]);
 }
 
-/// What is filled in is what would have been written: with the numbers that `jsonb` prints anew, and
+/// What is filled in is what would have been written: with the numbers that `jsonb` prints again, and
 /// where `object` shows marks.
 pub(super) async fn that_are_new_are_filled_from_what_is_stored(mut place: Place) {
     let odd = r#"{"type":"t/Organization","label":"x","attributes":

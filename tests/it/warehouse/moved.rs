@@ -11,7 +11,7 @@ fn path(place: &Place) -> String {
     place.url.trim_start_matches("sqlite:").to_owned()
 }
 
-/// Nothing is acknowledged that went where nobody finds it, and the sink goes on with what is there.
+/// Nothing is acknowledged that went where no one finds it, and the sink goes on with what is there.
 async fn is_noticed(change: impl Fn(&str)) {
     let place = Place::sqlite();
     let warehouse = place.open();

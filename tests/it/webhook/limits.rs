@@ -184,7 +184,7 @@ async fn a_flood_of_strangers_does_not_starve_the_lawful_sender() {
         .await
         .unwrap();
     assert_eq!(lawful.status(), 200);
-    // An address that nobody is held off by: behind a proxy that names none.
+    // An address that no one is held off by: behind a proxy that names none.
     let lawful = bench.lawful("{}").send().await.unwrap();
     assert_eq!(lawful.status(), 200);
 }

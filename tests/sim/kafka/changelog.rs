@@ -19,7 +19,7 @@ use crate::world::millis;
 const WAITS: Millis = 100;
 /// A step of a transaction that is slow.
 const SLOW: Millis = 5000;
-/// A commit that nobody heard of shows within this time.
+/// A commit that no one heard of shows within this time.
 const SHOWS: Millis = 4000;
 
 #[derive(Debug)]

@@ -91,7 +91,7 @@ impl Fleet {
             }
         }
         self.finish().await;
-        // Nobody takes leave any more.
+        // No one takes leave any more.
         for life in self.lives() {
             life.host.becomes(Breath::Gone(self.world.now()));
         }

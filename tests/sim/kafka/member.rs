@@ -231,7 +231,7 @@ impl Drop for SimGroup {
 async fn drained(ending: &mut Option<Ending>) {
     match ending {
         Some(ending) if !ending.drained => {
-            // Nobody answers for partitions without a task.
+            // No one answers for partitions without a task.
             drop((&mut ending.done).await);
             ending.drained = true;
         }

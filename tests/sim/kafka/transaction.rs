@@ -19,7 +19,7 @@ pub(super) struct Transaction {
     slot: usize,
     /// When the brokers abort it.
     deadline: Millis,
-    /// How it ends, and when that shows, though nobody has heard it.
+    /// How it ends, and when that shows, though no one has heard it.
     pub(super) will: Option<(bool, Millis)>,
     /// Offsets that are not stable yet.
     pub(super) offsets: BTreeMap<u16, u64>,
@@ -50,7 +50,7 @@ impl State {
         number
     }
 
-    /// A producer with the same name begins anew.
+    /// A producer with the same name begins again.
     pub(super) fn end_left_open(&mut self, kind: Kind, slot: usize) {
         let open = self.cluster.transactions.iter();
         let own = open.filter(|(_, it)| it.kind == kind && it.slot == slot);

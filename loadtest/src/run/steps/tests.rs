@@ -16,7 +16,7 @@ use crate::throughput::event::Event;
 const SECOND: Micros = 1_000_000;
 const NEVER: Micros = Micros::MAX;
 
-/// A ramp whose lags nobody tells, and whose events take as long to arrive as `takes` says of when they
+/// A ramp whose lags no one tells, and whose events take as long to arrive as `takes` says of when they
 /// are due.
 fn silent(stop_when_missed: bool, takes: impl Fn(Micros) -> Micros) -> Ramp {
     let mut scenario = Scenario::find("ramp").unwrap();

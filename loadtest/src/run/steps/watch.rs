@@ -20,7 +20,7 @@ use crate::run::scenario::{Rate, Scenario};
 
 /// Between two looks at a step that is over, and of which not every event has arrived.
 const LOOK: Duration = Duration::from_secs(1);
-/// What nobody accounts for after so long is lost, as far as can be told.
+/// What no one accounts for after so long is lost, as far as can be told.
 const PATIENCE: Micros = 30_000_000;
 
 /// The steps of a ramp. Any other rate has none.
@@ -189,7 +189,7 @@ impl Ramp {
 }
 
 impl Looks {
-    /// The largest lag of a step; where nobody looked within it, the last one before.
+    /// The largest lag of a step; where no one looked within it, the last one before.
     fn lag(&self, (from, to): (Micros, Micros)) -> Option<u64> {
         let within = self.lags.iter().filter(|(at, _)| (from..to).contains(at));
         let largest = within.map(|(_, lag)| *lag).max();

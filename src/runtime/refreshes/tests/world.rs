@@ -138,7 +138,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// They run, and nobody has the partition yet.
+    /// They run, and no one has the partition yet.
     pub(super) fn new(clock: &SharedClock, config: &RefreshConfig) -> Self {
         let mut world = Self {
             group: Arc::default(),

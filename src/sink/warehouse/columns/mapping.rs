@@ -1,7 +1,7 @@
 //! The tables' columns, brought in step with the mapping.
 //!
 //! Guarantee: what is told of the mapping is what the tables have: both change in one transaction,
-//! under the lock of the migrations. A column is filled anew from the stored snapshots when it is
+//! under the lock of the migrations. A column is filled again from the stored snapshots when it is
 //! new, when it comes back, and when its attribute, its type or whose it is changed. A column that
 //! left the mapping stays, and is no longer written.
 
@@ -18,7 +18,7 @@ pub(super) const TABLES: [&str; 3] = ["golden_records", "relations", "golden_rec
 const KNOWN: &str = "SELECT name, type, source FROM goldwire_columns ORDER BY position";
 const NOT_FILLED: &str = "SELECT count(*) FROM goldwire_backfill WHERE stage < 3";
 
-/// Fills every column anew.
+/// Fills every column again.
 const FILL: &str = "UPDATE goldwire_backfill SET stage = 0, tenant = '', subject = '',
  commit_time = -9223372036854775807, version = -9223372036854775807;
 ";
